@@ -1,0 +1,106 @@
+"""The command line: a file per command, each with its help, its options and its few lines of work.
+
+This module owns the list of commands, loading them only when they are asked for, and turning errors into words and
+exit codes. Data goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from importer import __version__
+from importer.cli.settings import ARGUMENTS, configurable
+from importer.cli.wording import on_screen, usage_error
+from importer.errors import ExitCode, ImporterError
+
+COMMANDS = (
+    "run",
+    "check",
+    "init",
+    "presets",
+    "resume",
+    "runs",
+    "report",
+    "retry",
+    "resolve",
+    "watch",
+    "doctor",
+    "prune",
+    "sandbox",
+)
+"""In the order of the help; each is a module of this package with a click command ``command``."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are needed, so that `importer --help` starts in a blink."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order in which users meet them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None makes click say which are near."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"importer.cli.{cmd_name}").command
+        return configurable(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with the whole first sentence of its help."""
+        helps = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command)) for name, command in helps if command is not None])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click; what is typed behind the command's name is kept for ``settings``."""
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[ARGUMENTS] = list(rest)
+        return name, command, rest
+
+
+def _first_sentence(command: click.Command) -> str:
+    return " ".join((command.help or "").split()).partition(". ")[0].rstrip(".")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="importer")
+def group() -> None:
+    """Import CSV, JSONL and Parquet exports into Sender as custom events, with a report for every row.
+
+    \b
+    Try it without sending anything to anyone:
+      importer run purchases.csv -m purchases.yaml --sandbox --yes
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
+    except ImporterError as error:
+        click.echo(on_screen(str(error)), err=True)
+        code = error.exit_code
+    except click.exceptions.Abort:
+        click.echo("error: interrupted; nothing more was sent", err=True)
+        code = ExitCode.STOPPED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = ExitCode.UNUSABLE
+    except click.ClickException as error:
+        click.echo(on_screen(str(usage_error(error))), err=True)
+        code = ExitCode.UNUSABLE
+    except KeyboardInterrupt:
+        click.echo("error: interrupted; nothing more was sent\n\nhint: run the same command again to go on", err=True)
+        code = ExitCode.STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever reads our output has gone; there is nobody to tell
+        code = ExitCode.INCOMPLETE
+    return int(code)

@@ -1,0 +1,37 @@
+"""`importer presets`: the mappings that come with the product."""
+
+from __future__ import annotations
+
+import textwrap
+
+import click
+
+from importer.errors import ExitCode
+
+_WIDTH = 100
+
+
+@click.command("presets")
+@click.argument("name", required=False)
+def command(name: str | None) -> int:
+    """List the presets, with what each makes of a row; or print the one called NAME, to read or to start from.
+
+    \b
+    Use one as it is, or extend it in a mapping of your own (`extends: shopify-orders`, then what is different):
+      importer presets
+      importer presets shopify-orders
+      importer check orders.csv -m shopify-orders --preview 3
+    """
+    from importer.mapping.locate import preset, presets
+    from importer.mapping.recognise import load_preset
+
+    if name is not None:
+        click.echo(preset(name).text, nl=False)
+        return int(ExitCode.DELIVERED)
+    margin = max(map(len, presets())) + 2
+    for each in presets():
+        mapping = load_preset(each).mapping
+        about = f"{mapping.about} To be added: {', '.join(mapping.needs)}." if mapping.needs else mapping.about or ""
+        lines = textwrap.wrap(about, _WIDTH - margin)
+        click.echo(f"{each:<{margin}}" + f"\n{' ' * margin}".join(lines))
+    return int(ExitCode.DELIVERED)

@@ -1,0 +1,63 @@
+"""`importer prune`: forget what old runs told."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from importer.cli.options import Duration, ledger_options
+from importer.errors import LedgerError, UsageError, counted
+
+
+@click.command("prune")
+@click.option(
+    "--older-than", required=True, type=Duration(), metavar="TIME", help="Runs that ended longer ago than this: 90d."
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
+@ledger_options
+def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:  # fmt: skip
+    """Forget what old runs told, to keep the ledger small.
+
+    \b
+    Once a month, from cron:
+      importer prune --older-than 90d --yes
+
+    Of a run that has finished it drops the events, the original rows and the answers. Its books stay, and so does all
+    that keeps a row or a key from being sent twice. Runs with rows in doubt, or still to be sent, are left alone, and
+    so are reports in files.
+    """
+    from importer.cli.runs import plain_destination
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.prune import choose, forget
+
+    destination = plain_destination(given)
+    if not destination.ledger.exists():
+        raise UsageError(f"there is no ledger {destination.ledger}", hint="--ledger names another one")
+    with open_ledger(destination) as ledger:
+        choice = choose(ledger, time.time() - older_than)
+        for run in choice.kept:
+            click.echo(f"run {run.id} is kept: it has rows in doubt or still to be sent", err=True)
+        if not choice.runs:
+            click.echo("no run is old enough; nothing is forgotten", err=True)
+            return
+        click.echo(f"{counted(len(choice.runs), 'run')} with {counted(choice.rows, 'row')} to be forgotten", err=True)
+        if choice.undelivered:
+            click.echo(f"{choice.undelivered:,} of them were refused or failed, and cannot be retried then", err=True)
+        if dry_run:
+            return
+        if not yes and not sys.stdin.isatty():
+            raise UsageError("prune asks, and there is no terminal to ask on", hint="give --yes if this is meant")
+        if not yes and not click.confirm("Go on?", default=False, err=True):
+            return
+        try:
+            freed = forget(ledger, choice.runs)
+        except LedgerError as error:
+            click.echo(
+                f"warning: the file is as large as before: {error.message}; the next runs use the room", err=True
+            )
+            return
+        click.echo(f"{counted(len(choice.runs), 'run')} forgotten, {max(0, freed) / 1e6:,.1f} MB freed", err=True)

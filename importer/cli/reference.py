@@ -1,0 +1,53 @@
+"""docs/commands.md: every command's own help, so that page and program cannot differ.
+
+``python -m importer.cli.reference > docs/commands.md`` writes it; a test keeps it current.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+from importer.cli import COMMANDS, group
+from importer.errors import ExitCode
+
+_WIDTH = 100
+_HEAD = """\
+# Commands
+
+Each as `importer COMMAND --help` tells it. Options can also be set in a file or by variables: see
+[configuration](configuration.md). Data goes to stdout, everything else to stderr.
+
+Written by `python -m importer.cli.reference`; do not edit.
+"""
+
+
+def reference() -> str:
+    """The whole page, Markdown that ends in a line break."""
+    commands = (group.get_command(click.Context(group), name) for name in COMMANDS)
+    return "\n".join([_HEAD, *(_section(command) for command in commands if command is not None), _exit_codes()])
+
+
+def _section(command: click.Command) -> str:
+    context = click.Context(
+        command,
+        info_name=f"importer {command.name}",
+        terminal_width=_WIDTH,
+        help_option_names=["-h", "--help"],  # as the group hands them down
+    )
+    return f"## importer {command.name}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+def _exit_codes() -> str:
+    """Each code with the words that stand beside it in the source."""
+    source = inspect.getsource(ExitCode)
+    lines = []
+    for code in ExitCode:
+        words = source.partition(f"    {code.name} = ")[2].partition('"""')[2].partition('"""')[0]
+        lines.append(f"| {code.value} | {' '.join(words.split())} |")
+    return "\n".join(["## Exit codes", "", "| code | meaning |", "|---|---|", *lines, ""])
+
+
+if __name__ == "__main__":
+    click.echo(reference(), nl=False)

@@ -1,0 +1,84 @@
+"""`importer report`: a run's report once more, from the ledger."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.cli.options import ledger_options
+from importer.errors import UsageError
+
+if TYPE_CHECKING:
+    from importer.model import Format
+
+_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+
+
+@click.command("report")
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="A .csv, .jsonl or .parquet file, or a directory for all outputs. [default: CSV on stdout]",
+)
+@click.option(
+    "--open",
+    "opened",
+    is_flag=True,
+    help="Write all outputs, then show report.html in a browser. [default directory: where the run's reports went]",
+)
+@ledger_options
+def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> None:  # fmt: skip
+    """Write what became of every row of RUN.
+
+    \b
+    To the screen, to a file, or all outputs into a directory:
+      importer report 20261123-180355-k7 | head
+      importer report 20261123-180355-k7 -o report.parquet
+
+    \b
+    To look at it in a browser; the page's path is printed, and it stays there:
+      importer report 20261123-180355-k7 --open
+    """
+    from importer import report
+    from importer.cli.runs import plain_destination
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.find import refuse_pruned, settled
+
+    with open_ledger(plain_destination(given)) as ledger:
+        run = settled(ledger, ledger.run(run_id))
+        refuse_pruned(run)
+        if opened and output is None:
+            output = Path(run.options.get("out") or Path("importer-runs") / run.id)
+        elif opened and output is not None and output.suffix:
+            raise UsageError(f"--open with -o {output}: the page is one of all outputs", hint="give a directory to -o")
+        if output is None:
+            report.stream(ledger, run, sys.stdout.buffer, "csv")
+        elif not opened and (form := _FORMATS.get(output.suffix)):
+            report.write_file(ledger, run, output, form)
+        elif not opened and output.suffix:
+            raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
+        else:
+            form = run.options.get("report_format", "csv") if opened else "csv"
+            written = report.write(ledger, run, report.ReportOptions(out=output, format=form))
+            click.echo(report.render_summary(written), err=True, nl=False)
+            if opened:
+                _open(next(path for path in written.paths if path.suffix == ".html"))
+
+
+def _open(page: Path) -> None:
+    """Print the page's path, and show it if there is anything to show it with."""
+    import webbrowser
+
+    click.echo(page)
+    try:
+        shown = webbrowser.open(page.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        shown = False
+    if not shown:
+        click.echo("no browser was found here; open the file above in yours", err=True)

@@ -1,0 +1,75 @@
+"""`importer resolve`: the user's word on rows in doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from importer.cli.options import ledger_options
+from importer.errors import UsageError, counted
+from importer.model import State
+
+
+@click.command("resolve")
+@click.argument("run_id", metavar="RUN")
+@click.option("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
+@click.option("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
+@click.option("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@ledger_options
+def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...], yes: bool, **given: Any) -> None:
+    """Settle the rows of RUN that may or may not have arrived, all of them or row by row.
+
+    \b
+    Look into Sender whether they are there, then:
+      importer resolve 20261123-180355-k7 --assume-sent
+      importer resolve 20261123-180355-k7 --resend --row orders.csv:17
+
+    Without either option it lists them. Rows put back are sent by `importer resume`.
+    """
+    from importer.cli.runs import plain_destination
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.find import locked
+
+    if assume_sent and resend:
+        raise UsageError("--assume-sent and --resend exclude each other", hint="give one of them")
+    with open_ledger(plain_destination(given)) as ledger:
+        run = ledger.run(run_id)
+        with locked(ledger, run):
+            doubtful = ledger.doubtful(run)
+            chosen = _chosen(doubtful, rows)
+            for _, source, row, line, subscriber, code in chosen:
+                click.echo(f"{source}, row {row} (line {line}), {subscriber}: {code}")
+            if not chosen:
+                click.echo(f"no row of run {run.id} is in doubt", err=True)
+                return
+            if not (assume_sent or resend):
+                click.echo(f"\n{counted(len(chosen), 'row')} in doubt; settle with --assume-sent or --resend", err=True)
+                return
+            what = "to count as sent" if assume_sent else "to go back into the queue, and perhaps to arrive twice"
+            click.echo(f"\n{counted(len(chosen), 'row')} {what}", err=True)
+            if not yes and not click.confirm("Go on?", default=False, err=True):
+                return
+            count = ledger.resolve(run, State.SENT if assume_sent else State.PENDING, [one[0] for one in chosen])
+            then = "" if assume_sent else f"; `importer resume {run.id}` sends them"
+            click.echo(f"{counted(count, 'row')} settled{then}", err=True)
+
+
+def _chosen(
+    doubtful: list[tuple[int, str, int, int, str, str]], rows: tuple[str, ...]
+) -> list[tuple[int, str, int, int, str, str]]:
+    if not rows:
+        return doubtful
+    found = []
+    for wanted in rows:
+        source, _, number = wanted.rpartition(":")
+        matches = [one for one in doubtful if str(one[2]) == number and source in ("", one[1])]
+        if not matches:
+            raise UsageError(f"--row {wanted} is not in doubt", hint="`importer resolve RUN` lists the rows in doubt")
+        if len(matches) > 1:
+            raise UsageError(
+                f"--row {wanted}: {len(matches)} sources have that row in doubt", hint="name the source: SOURCE:ROW"
+            )
+        found.append(matches[0])
+    return found

@@ -1,0 +1,68 @@
+"""`importer runs`: what was run before, and how it stands."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.cli.options import Where, ledger_options
+from importer.errors import counted
+from importer.model import State
+
+if TYPE_CHECKING:
+    from importer.ledger.sqlite import SqliteLedger
+    from importer.model import Run
+    from importer.pipeline.job import Destination
+
+
+@click.command("runs")
+@click.argument("run_id", required=False, metavar="[RUN]")
+@ledger_options
+def command(run_id: str | None, **given: Any) -> None:
+    """List the runs of this account, newest first; with RUN, one run with its books and its rows in doubt.
+
+    \b
+    How far is the backfill?
+      importer runs
+    """
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.find import settled
+
+    with open_ledger(plain_destination(given)) as ledger:
+        runs = [settled(ledger, run) for run in ([ledger.run(run_id)] if run_id else ledger.runs())]
+        if run_id:
+            _show(ledger, runs[0])
+            return
+        if not runs:
+            click.echo(
+                "no runs here yet\n\nhint: runs are kept apart by --account, --endpoint, --sandbox and --ledger",
+                err=True,
+            )
+        for run in runs:
+            counts = ledger.counts(run)
+            parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
+            click.echo(f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {run.mapping_name}")
+
+
+def plain_destination(given: dict[str, Any]) -> Destination:
+    """The destination of a command that sends nothing."""
+    return Where(**given).destination()
+
+
+def _show(ledger: SqliteLedger, run: Run) -> None:
+    counts = ledger.counts(run)
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))
+    click.echo(f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nmapping   {run.mapping_name}")
+    if run.stop_reason:
+        click.echo(f"stopped   {run.stop_reason}")
+    for source in ledger.sources(run):
+        trouble = f", {source.error}" if source.error else ""
+        click.echo(f"source    {source.source.name}: {counted(source.rows, 'row')}{trouble}")
+    click.echo(f"rows      {counts.read:,} read")
+    for state in State:
+        if counts[state]:
+            click.echo(f"          {counts[state]:,} {state.value}")
+    for _, name, row, line, subscriber, code in ledger.doubtful(run):
+        click.echo(f"in doubt  {name}, row {row} (line {line}), {subscriber}: {code}")

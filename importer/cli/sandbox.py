@@ -1,0 +1,51 @@
+"""`importer sandbox`: the endpoint on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("sandbox")
+@click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="On 127.0.0.1; 0: any.")
+@click.option("--token", metavar="TOKEN", help="The token it accepts. [default: one is made up and printed]")
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Append what is accepted, one JSON object a line.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="N",
+    help="Requests per minute; 0: no limit.",
+)
+@click.option("--latency", default="0ms", show_default=True, metavar="TIME", help="Answer so much later: 50ms, 2s.")
+@click.option("--fault", default="", metavar="SPEC", help="What goes wrong: error=0.02,slow=0.05:2s,outage=30s@100 …")
+@click.option("--seed", type=int, default=0, metavar="N", help="The seed of the faults.")
+def command(**given: Any) -> None:  # fmt: skip
+    """Serve POST /v2/events on this machine, so that nothing real can go wrong.
+
+    \b
+    In one terminal, then in another:
+      importer sandbox --token secret --events arrived.jsonl
+      SENDER_API_TOKEN=secret importer run orders.csv -m orders.yaml --endpoint http://127.0.0.1:8025/v2
+    """
+    from importer.sandbox import SandboxOptions, parse_duration, parse_faults, serve
+
+    serve(
+        SandboxOptions(
+            port=given["port"],
+            tokens=(given["token"],) if given["token"] else (),
+            events=None if given["events"] is None else str(given["events"]),
+            limit=given["limit"],
+            latency=parse_duration(given["latency"]),
+            faults=parse_faults(given["fault"]),
+            seed=given["seed"],
+        )
+    )

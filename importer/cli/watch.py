@@ -1,0 +1,153 @@
+"""`importer watch`: nightly drops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.cli.manner import Manner, speaking_options
+from importer.cli.options import Duration, ledger_options, sending_options, unattended_options
+from importer.errors import UsageError
+
+if TYPE_CHECKING:
+    from importer.metrics import Metrics
+    from importer.watch import Drop, Outcome
+
+
+@click.command("watch")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("-m", "--mapping", metavar="MAPPING", help="The mapping of all files, a YAML file or a preset's name.")
+@click.option(
+    "--drops",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Which mapping a file gets by its name. [default: DIR/drops.yaml]",
+)
+@click.option("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
+@click.option(
+    "--marker",
+    default="",
+    metavar="SUFFIX",
+    help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.",
+)
+@click.option(
+    "--settle",
+    type=Duration(),
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Between two looks; a file that is the same at both is complete.",
+)
+@click.option(
+    "--retry-after",
+    "retry",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    metavar="TIME",
+    help="Go on with what was stopped (an outage, a token) after this time.",
+)
+@click.option("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
+@click.option(
+    "--report-format",
+    type=click.Choice(["csv", "jsonl", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="The reports' format; rejects keep their source's.",
+)
+@click.option("--transform", default="", metavar="FILE:FUNCTION", help="As for `importer run`.")
+@click.option("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.",
+)
+@unattended_options
+@speaking_options
+@sending_options
+@ledger_options
+def command(**given: Any) -> int:  # fmt: skip
+    """Deliver the files that arrive in DIR, one after the other, the oldest first.
+
+    \b
+    From cron, every night; or as a service:
+      importer watch /srv/drops -m orders.yaml --once --yes
+      importer watch /srv/drops -m orders.yaml --yes
+
+    A file is taken when it is complete: unchanged for a while, marked by a file NAME.done, or renamed from a temporary
+    name (.part, .tmp, hidden). It moves to DIR/processing, then with its reports beside it to DIR/done, or to
+    DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
+    on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
+    """
+    from importer.cli.run import delivery, where
+    from importer.pipeline.job import Order
+    from importer.watch import Voice, Watcher, WatchOptions
+
+    if not (given["yes"] or given["sandbox"]):
+        raise UsageError(
+            "a watch sends without asking, for there is nobody to ask",
+            hint="give --yes if this is meant, or rehearse with --sandbox",
+        )
+    directory: Path = given["directory"]
+    options = WatchOptions(
+        directory=directory,
+        drops=_drops(directory, given["mapping"], given["drops"]),
+        order=Order(
+            sources=(),
+            mapping="",
+            strict=given["strict"],
+            transform=given["transform"],
+            report_format=given["report_format"],
+            delivery=delivery({**given, "max_events": None}),
+        ),
+        marker=given["marker"],
+        settle=given["settle"],
+        retry=given["retry"],
+        on_finish=given["on_finish"],
+    )
+    manner = replace(Manner.of({**given, "yes": True}), brief=not given["verbose"])
+    desk = manner.desk()
+    metrics = _metrics(manner, given["metrics_port"])
+    voice = Voice(metrics.desk(desk) if metrics else desk, lambda outcome: _show(outcome, metrics))
+    watcher = Watcher(options, where(given).destination(), voice)
+    try:
+        return int(watcher.once() if given["once"] else watcher.forever())
+    finally:
+        desk.close()
+
+
+def _metrics(manner: Manner, port: int | None) -> Metrics | None:
+    from importer.metrics import Metrics
+
+    metrics = manner.measure() or (Metrics(None, manner.account) if port else None)
+    if metrics and port:
+        metrics.serve(port)
+    return metrics
+
+
+def _show(outcome: Outcome, metrics: Metrics | None) -> None:
+    click.echo(outcome.line())
+    if metrics:
+        metrics.end(outcome.code, outcome.counts)
+        metrics.file(outcome.place.value)
+
+
+def _drops(directory: Path, mapping: str | None, drops: Path | None) -> tuple[Drop, ...]:
+    from importer.mapping.load import load
+    from importer.watch import load_drops, only
+
+    if mapping and drops:
+        raise UsageError("-m and --drops exclude each other", hint="write the mapping into the drops file")
+    beside = directory / "drops.yaml"
+    if not (mapping or drops or beside.is_file()):
+        raise UsageError(
+            "no mapping was given", hint=f"give -m MAPPING for all files, or write {beside}, pattern by pattern"
+        )
+    kinds = only(mapping) if mapping else load_drops(drops or beside)
+    for kind in kinds:
+        load(kind.mapping)  # a mistake is found out before the first file comes
+    return kinds

@@ -1,0 +1,65 @@
+"""What an answer makes of a row.
+
+This module owns the last column of the design's table of fates, under the user's choice of ``--on-doubt``. What an
+answer means is ``send.fate``'s.
+"""
+
+from __future__ import annotations
+
+from importer.deliver.options import DeliveryOptions, Ended
+from importer.model import Answer, Claim, Fate, Outcome, State
+from importer.send.fate import reason_code
+
+_STATES = {
+    Fate.SENT: State.SENT,
+    Fate.REFUSED: State.REFUSED,
+    Fate.NOT_ACCEPTED: State.PENDING,
+    Fate.UNAUTHORIZED: State.PENDING,
+    Fate.IN_DOUBT: State.IN_DOUBT,
+}
+
+
+def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions) -> Outcome:
+    """The outcome of a claimed row; PENDING means that it is to be tried again."""
+    state = _STATES[answer.fate]
+    code = reason_code(answer)
+    attempts = claim.attempts + 1
+    if state is State.IN_DOUBT and options.resend_doubtful:
+        state = State.PENDING if attempts < options.max_attempts else State.FAILED
+        code = code if state is State.PENDING else "failed.attempts"
+    return Outcome(
+        id=claim.id,
+        state=state,
+        attempts=attempts,
+        http_status=answer.status,
+        code=code,
+        message=answer.message,
+        at=at,
+        latency=answer.latency,
+    )
+
+
+GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
+"""What to do about an end that is nobody's mistake."""
+
+
+def refusals_hint(words: str) -> str:
+    """What to do when the API refuses events one after the other."""
+    return (
+        f"the API says: {words.rstrip('.')}. If Sender or --endpoint is at fault, set it right, and `importer retry` "
+        "sends the refused rows again; otherwise mend the mapping and run it anew"
+    )
+
+
+def unreachable(words: str) -> Ended:
+    """The end of a run whose API stayed away for too long."""
+    return Ended(f"the API could not be reached for as long as --outage-limit allows ({words})", hint=GOES_ON)
+
+
+def unauthorized(answer: Answer) -> Ended:
+    """The end of a run whose token the API does not take."""
+    return Ended(
+        f"the API answered {answer.status}: the token is missing, wrong, revoked or expired",
+        hint="put a valid token into SENDER_API_TOKEN or the --token-file, then run the same command again",
+        unauthorized=True,
+    )

@@ -1,0 +1,122 @@
+"""Columns of exact decimal numbers: products, sums per group, and what is least and most; never through a float.
+
+This module owns the way from canonical number tokens (``-12.5``, as ``Property.values`` has them) to numbers that can
+be added and multiplied, and back. Ordinary columns are 64-bit integers that share one scale, worked on as a whole;
+where 64 bits might not do, they are Python's decimals without a limit of digits, so that no sum is ever rounded or
+wraps. Reading numbers as people write them is ``shape``'s, and whether the API takes one ``validate``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray, Int64s
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_LARGEST = 2**63 - 1
+_MOST_DIGITS = 18
+"""Digits that a 64-bit integer holds whatever they are."""
+_LONGEST_ORDINARY = 300
+"""A token this short is no nearer to 0 than the least double."""
+_UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Adds and multiplies exactly, however many digits that takes ("Decimal FAQ", Python's documentation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Numbers, none missing: ``units`` times ten to the power of minus ``scale``."""
+
+    units: npt.NDArray[Any]
+    """int64; or objects, each a ``Decimal``, and then ``scale`` is 0."""
+    scale: int = 0
+
+    @classmethod
+    def of(cls, tokens: ArrowArray) -> Exact:
+        """The numbers of canonical tokens; none may be null."""
+        points = pc.find_substring(tokens, ".").to_numpy()
+        lengths = pc.binary_length(tokens).to_numpy()
+        digits = np.where(points < 0, 0, lengths - points - 1)
+        scale = int(digits.max(initial=0))
+        if int(lengths.max(initial=0)) <= _MOST_DIGITS:
+            units = pc.replace_substring(tokens, ".", "").cast(pa.int64()).to_numpy(zero_copy_only=False)
+            if _size(units) * 10**scale <= _LARGEST:
+                return cls(units * 10 ** (scale - digits.astype(np.int64)), scale)
+        return cls(_objects([Decimal(token) for token in tokens.to_pylist()]))
+
+    def tokens(self) -> ArrowArray:
+        """Canonical tokens."""
+        if self.units.dtype == object:
+            return pa.array([_token(number) for number in self.units], pa.string())
+        texts = pa.array(np.abs(self.units)).cast(pa.string())
+        if self.scale:
+            texts = pc.ascii_lpad(texts, self.scale + 1, "0")
+            whole = pc.utf8_slice_codeunits(texts, 0, -self.scale)
+            fraction = pc.ascii_rtrim(pc.utf8_slice_codeunits(texts, -self.scale), "0")
+            texts = pc.ascii_rtrim(pc.binary_join_element_wise(whole, fraction, "."), ".")
+        return pc.if_else(pa.array(self.units < 0), pc.binary_join_element_wise("-", texts, ""), texts)
+
+    def objects(self) -> npt.NDArray[Any]:
+        """The same as decimals."""
+        if self.units.dtype == object:
+            return self.units
+        with localcontext(_UNLIMITED):
+            return _objects([Decimal(unit).scaleb(-self.scale) for unit in self.units.tolist()])
+
+    def ranks(self) -> Int64s:
+        """Integers that are in the same order as the numbers."""
+        if self.units.dtype != object:
+            return self.units
+        return np.unique(self.units, return_inverse=True)[1].astype(np.int64)
+
+
+def product(factors: Sequence[Exact]) -> Exact:
+    """The products of columns of one length, row by row."""
+    scale = sum(factor.scale for factor in factors)
+    if all(factor.units.dtype != object for factor in factors) and scale <= _MOST_DIGITS:
+        sizes = (_size(factor.units) for factor in factors)
+        if reduce(lambda a, b: a * b, sizes, 1) <= _LARGEST:
+            return Exact(reduce(np.multiply, [factor.units for factor in factors]), scale)
+    with localcontext(_UNLIMITED):
+        return Exact(reduce(np.multiply, [factor.objects() for factor in factors]))
+
+
+def sums(numbers: Exact, starts: Int64s) -> Exact:
+    """The sums of consecutive stretches; ``starts`` are the stretches' beginnings, ascending, none empty."""
+    if not len(starts):
+        return Exact(numbers.units[:0], numbers.scale)
+    if numbers.units.dtype != object:
+        longest = int(np.diff(np.append(starts, len(numbers.units))).max())
+        if _size(numbers.units) * longest <= _LARGEST:
+            return Exact(np.add.reduceat(numbers.units, starts), numbers.scale)
+    with localcontext(_UNLIMITED):
+        return Exact(np.add.reduceat(numbers.objects(), starts))
+
+
+def _size(units: npt.NDArray[Any]) -> int:
+    """The largest magnitude, as an integer without a limit."""
+    return max(abs(int(units.min(initial=0))), int(units.max(initial=0)))
+
+
+def _objects(numbers: list[Decimal]) -> npt.NDArray[Any]:
+    array = np.empty(len(numbers), dtype=object)
+    array[:] = numbers
+    return array
+
+
+def _token(number: Decimal) -> str:
+    """A number's canonical token; what is nearer to 0 than any double is 0."""
+    token = format(number, "f")
+    if "." in token:
+        token = token.rstrip("0").rstrip(".")
+    tiny = len(token) > _LONGEST_ORDINARY and float(number) == 0
+    return "0" if tiny or not number else token

@@ -1,0 +1,163 @@
+"""The queue's side that delivery sees: what is next, what was claimed, what became of it.
+
+This module owns the durable order of things: a row is CLAIMED, committed, before its request leaves, and its outcome
+is committed before the row counts as done. Scheduling is ``send.lanes``'; the meaning of answers is ``send.fate``'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from importer.ledger.database import Database
+from importer.ledger.packing import Packed
+from importer.ledger.schema import CLAIMED, CODES, ids
+from importer.model import Claim, Outcome, Run, RunState, State
+
+_PENDING = CODES[State.PENDING]
+_IN_DOUBT = CODES[State.IN_DOUBT]
+
+_SCAN = 10_000
+"""Rows read at a time in search of one lane's."""
+
+Position = tuple[Any, int]
+"""A place in the order of delivery: (place, row id)."""
+
+_ORDERED = (
+    "SELECT p.place, p.id, p.lane FROM place p CROSS JOIN row r ON r.id = p.id"
+    " WHERE p.run = ?{where} AND r.state = ? ORDER BY p.place, p.id LIMIT ?"
+)
+
+
+class Queue:
+    """The pending rows of any run, in order of delivery, and what becomes of them."""
+
+    def __init__(self, database: Database, packed: Packed) -> None:
+        self._db = database
+        self._packed = packed
+        self._ordered: dict[int, bool] = {}
+        """Whether a run's rows have places, by its number."""
+
+    def page(self, run: Run, after: Position | None, count: int, lane: int | None) -> list[tuple[Any, int, int]]:
+        """See `Ledger.queue`. Rows with a place come in its order; without ``order_by`` the place is always None.
+
+        With ``lane``, only that lane's rows, which reads every row in between: meant for the few lanes that are too
+        long to be kept in memory.
+        """
+        with self._db.explained():
+            if self._has_places(run):
+                return self._by_place(run, after, count, lane)
+            return self._by_id(run, after, count, lane)
+
+    def _has_places(self, run: Run) -> bool:
+        if run.no not in self._ordered:
+            found = self._db.connection.execute("SELECT 1 FROM place WHERE run = ? LIMIT 1", (run.no,)).fetchone()
+            self._ordered[run.no] = found is not None
+        return self._ordered[run.no]
+
+    def _by_place(self, run: Run, after: Position | None, count: int, lane: int | None) -> list[tuple[Any, int, int]]:
+        execute = self._db.connection.execute
+        only = "" if lane is None else f" AND p.lane = {int(lane)}"
+        if after is None:
+            return execute(_ORDERED.format(where=only), (run.no, _PENDING, count)).fetchall()
+        # Two steps, each a range of the index: one comparison of (place, id) would read all rows of an equal place.
+        place, row_id = after
+        where = f" AND p.place = ? AND p.id > ?{only}"
+        found = execute(_ORDERED.format(where=where), (run.no, place, row_id, _PENDING, count)).fetchall()
+        if len(found) < count:
+            where = f" AND p.place > ?{only}"
+            found += execute(_ORDERED.format(where=where), (run.no, place, _PENDING, count - len(found))).fetchall()
+        return found
+
+    def _by_id(self, run: Run, after: Position | None, count: int, lane: int | None) -> list[tuple[Any, int, int]]:
+        begin, last = ids(run.no)
+        if after is not None:
+            begin = after[1] + 1
+        found: list[tuple[Any, int, int]] = []
+        while len(found) < count:
+            size = count if lane is None else max(count, _SCAN)
+            row_ids = [
+                row_id
+                for (row_id,) in self._db.connection.execute(
+                    "SELECT id FROM row WHERE id BETWEEN ? AND ? AND state = ? ORDER BY id LIMIT ?",
+                    (begin, last, _PENDING, size),
+                )
+            ]
+            rows = zip(row_ids, self._packed.lanes(row_ids), strict=True)
+            found += [(None, row_id, own) for row_id, own in rows if lane is None or own == lane]
+            if len(row_ids) < size:
+                break
+            begin = row_ids[-1] + 1
+        return found[:count]
+
+    def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+        """See `Ledger.commit`. A row that is no longer pending (another run took it over) is not claimed."""
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "UPDATE row SET state = ?, attempts = ?, http_status = ?, at = ?, latency_ms = ?, code = ?,"
+                " message = ? WHERE id = ?",
+                map(_outcome, outcomes),
+            )
+            return self._claim(claims)
+
+    def _claim(self, claims: Sequence[int]) -> list[Claim]:
+        if not claims:
+            return []
+        attempts: dict[int, int] = dict(
+            self._db.connection.execute(
+                "UPDATE row SET state = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?"
+                " RETURNING id, attempts",
+                (CLAIMED, json.dumps(claims), _PENDING),
+            ).fetchall()
+        )
+        mine = [row_id for row_id in claims if row_id in attempts]
+        bodies = self._packed.bodies(mine)
+        return [Claim(row_id, bodies[row_id], attempts[row_id]) for row_id in mine]
+
+    def doubtful_lanes(self, run: Run) -> set[int]:
+        """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
+        with self._db.explained():
+            found = self._db.connection.execute(
+                "SELECT id FROM row WHERE id BETWEEN ? AND ? AND state = ? ORDER BY id", (*ids(run.no), _IN_DOUBT)
+            ).fetchall()
+            return set(self._packed.lanes([row_id for (row_id,) in found]))
+
+
+def _outcome(outcome: Outcome) -> tuple[Any, ...]:
+    return (
+        CODES[outcome.state],
+        outcome.attempts,
+        outcome.http_status,
+        outcome.at,
+        None if outcome.latency is None else outcome.latency * 1000,
+        outcome.code or None,
+        outcome.message or None,
+        outcome.id,
+    )
+
+
+def recover(database: Database, run: Run) -> int:
+    """Put the rows that a killed importer had claimed in doubt; returns how many. A run it left behind is STOPPED.
+
+    Only to be called by the process that holds the run's lock.
+    """
+    with database.explained():
+        claimed = database.connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN ? AND ? AND state = ?)"
+            " OR EXISTS (SELECT 1 FROM run WHERE no = ? AND state = ?)",
+            (*ids(run.no), CLAIMED, run.no, RunState.DELIVERING),
+        ).fetchone()
+    if claimed == (0,):
+        return 0
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE run SET state = ?, stop_reason = 'the importer ended before it could say why'"
+            " WHERE no = ? AND state = ?",
+            (RunState.STOPPED, run.no, RunState.DELIVERING),
+        )
+        return connection.execute(
+            "UPDATE row SET state = ?, code = 'doubt.crash', attempts = attempts + 1"
+            " WHERE id BETWEEN ? AND ? AND state = ?",
+            (_IN_DOUBT, *ids(run.no), CLAIMED),
+        ).rowcount

@@ -1,0 +1,185 @@
+"""Which rows belong to one subscriber, as far as the rows show it.
+
+This module owns the lanes of a run while it is planned: identifiers (id, e-mail, phone) that ever stood in one row
+name one subscriber, and rows that share an identifier, directly or through others, share a lane. What no row shows
+(that a@example.com and +370… are one person) it cannot know. Nothing is remembered beyond the run.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from importer.ledger.database import Database
+    from importer.model import ArrowArray, Bools, Int64s
+
+IN_MEMORY = 1_000_000
+"""Identifiers kept in memory (16 bytes each) before they move to a temporary table, so that memory stays flat."""
+
+NO_LANE = 0
+"""The lane of rows that show no identifier."""
+
+
+class Identities:
+    """Identifier → lane, growing as chunks come in.
+
+    Lanes are 64-bit hashes of identifiers: a collision merges two lanes, which costs time but never order.
+    """
+
+    def __init__(self, database: Database, *, in_memory: int = IN_MEMORY) -> None:
+        self._db = database
+        self._in_memory = in_memory
+        self._hashes = np.empty(0, dtype=np.int64)
+        self._lanes = np.empty(0, dtype=np.int64)
+        self._spilled = False
+        self._merged: dict[int, int] = {}
+        """Lanes that turned out to be another's."""
+
+    def lanes(self, identities: tuple[ArrowArray, ...]) -> Int64s:
+        """The lane of each row, shape (n,); `NO_LANE` for rows that show no identifier."""
+        hashes, codes = _identifiers(identities)
+        known, labels = self._lookup(hashes)
+        settled = _tied(codes, known, labels)
+        self._remember(hashes, labels, settled, known)
+        lanes = np.append(settled, NO_LANE)  # the last one is for code -1
+        rows: Int64s = lanes[codes[0]]
+        for column in codes[1:]:
+            rows = np.where(rows == NO_LANE, lanes[column], rows)
+        return rows
+
+    def renamed(self) -> tuple[Int64s, Int64s]:
+        """Lanes given out before they turned out to be another's, ascending, and what they are to be called."""
+        old = np.array(sorted(self._merged), dtype=np.int64)
+        return old, np.array([self._resolve(lane) for lane in old.tolist()], dtype=np.int64)
+
+    def close(self) -> None:
+        """Drop what was spilled."""
+        if self._spilled:
+            self._db.connection.execute("DROP TABLE temp.identity")
+            self._db.connection.execute("DROP TABLE temp.wanted")
+            self._spilled = False
+
+    def _resolve(self, lane: int) -> int:
+        """The lane that ``lane`` was merged into, at the end of the chain."""
+        path = []
+        while lane in self._merged:
+            path.append(lane)
+            lane = self._merged[lane]
+        for step in path[:-1]:
+            self._merged[step] = lane
+        return lane
+
+    def _lookup(self, hashes: Int64s) -> tuple[Bools, Int64s]:
+        """Whether each identifier is known, and its lane (its own hash if it is not)."""
+        labels = hashes.copy()
+        known = np.zeros(len(hashes), dtype=bool)
+        if len(self._hashes):
+            at = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+            known = self._hashes[at] == hashes
+            labels[known] = self._lanes[at[known]]
+        if self._spilled:
+            self._lookup_spilled(hashes, known, labels)
+        if self._merged and known.any():
+            where = np.flatnonzero(known)
+            labels[where] = [self._resolve(lane) for lane in labels[where].tolist()]
+        return known, labels
+
+    def _lookup_spilled(self, hashes: Int64s, known: Bools, labels: Int64s) -> None:
+        execute = self._db.connection.execute
+        execute("DELETE FROM temp.wanted")
+        missing = np.flatnonzero(~known)
+        self._db.connection.executemany(
+            "INSERT INTO temp.wanted VALUES (?, ?)", zip(missing.tolist(), hashes[missing].tolist(), strict=True)
+        )
+        found = execute("SELECT w.at, i.lane FROM temp.wanted w JOIN temp.identity i ON i.hash = w.hash").fetchall()
+        if found:
+            at, lanes = np.array(found, dtype=np.int64).T
+            known[at] = True
+            labels[at] = lanes
+
+    def _remember(self, hashes: Int64s, labels: Int64s, settled: Int64s, known: Bools) -> None:
+        moved = np.flatnonzero(known & (settled != labels))
+        for old, into in zip(labels[moved].tolist(), settled[moved].tolist(), strict=True):
+            self._merged[old] = into
+        new = np.flatnonzero(~known)
+        at = np.searchsorted(self._hashes, hashes[new])
+        self._hashes = np.insert(self._hashes, at, hashes[new])
+        self._lanes = np.insert(self._lanes, at, settled[new])
+        if len(self._hashes) > self._in_memory:
+            self._spill()
+
+    def _spill(self) -> None:
+        execute = self._db.connection.execute
+        if not self._spilled:
+            execute("CREATE TEMP TABLE identity (hash INTEGER PRIMARY KEY, lane INTEGER NOT NULL)")
+            execute("CREATE TEMP TABLE wanted (at INTEGER, hash INTEGER)")
+            self._spilled = True
+        self._db.connection.executemany(
+            "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
+            zip(self._hashes.tolist(), self._lanes.tolist(), strict=True),
+        )
+        self._hashes = np.empty(0, dtype=np.int64)
+        self._lanes = np.empty(0, dtype=np.int64)
+
+
+def _identifiers(identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:
+    """Ascending 64-bit hashes of all identifiers, and which of them stands where, shape (kinds, n); -1 for none.
+
+    The kind of an identifier goes into its hash, so that id 5 and phone 5 stay apart.
+    """
+    hashes, codes = [], []
+    offset = 0
+    for kind, column in enumerate(identities):
+        encoded = column.dictionary_encode()
+        texts = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
+        found = pd.util.hash_array(texts, hash_key=f"importer-lane--{kind}", categorize=False).view(np.int64)
+        hashes.append(np.where(found == NO_LANE, 1, found))
+        indices = encoded.indices.fill_null(-1 - offset).to_numpy(zero_copy_only=False).astype(np.int64)
+        codes.append(indices + offset)
+        offset += len(found)
+    together = np.concatenate(hashes)
+    order = np.argsort(together)
+    rank = np.empty(offset + 1, dtype=np.int64)
+    rank[order] = np.arange(offset)
+    rank[-1] = -1
+    return together[order], rank[np.stack(codes)]
+
+
+def _tied(codes: Int64s, known: Bools, labels: Int64s) -> Int64s:
+    """Give all lanes that are tied by a row one label; that of a known lane, where there is one.
+
+    ``codes`` has shape (kinds, n): which identifier stands in which row. Converges in as many rounds as the longest
+    chain of ties, halved each time, which in real exports is one or two.
+    """
+    here, there = _ties(codes, len(labels))
+    old = np.unique(labels[known])
+    roots = np.concatenate([old, labels[~known]])
+    at = np.empty(len(labels), dtype=np.int64)
+    at[known] = np.searchsorted(old, labels[known])
+    at[~known] = np.arange(len(old), len(roots))
+    here, there = at[here], at[there]
+    lowest = np.arange(len(roots))
+    while True:
+        low = np.minimum(lowest[here], lowest[there])
+        after = lowest.copy()
+        np.minimum.at(after, lowest[here], low)
+        np.minimum.at(after, lowest[there], low)
+        after = after[after]
+        if np.array_equal(after, lowest):
+            return np.asarray(roots[lowest[at]])
+        lowest = after
+
+
+def _ties(codes: Int64s, count: int) -> tuple[Int64s, Int64s]:
+    """Pairs of identifiers that stand in one row, each pair once."""
+    pairs = [np.empty(0, dtype=np.int64)]
+    for one, other in combinations(codes, 2):
+        both = (one >= 0) & (other >= 0)
+        if both.any():
+            pairs.append(pd.unique(one[both] * count + other[both]))
+    together = np.concatenate(pairs)
+    return together // max(count, 1), together % max(count, 1)

@@ -1,0 +1,179 @@
+"""What every ledger can do, whichever database keeps it.
+
+This module owns the contract between planning, delivery and reporting, cut by who needs which part of it;
+``ledger.sqlite`` keeps it. All methods are synchronous and may block on the disk. They may be called from any thread;
+one call waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from importer.model import (
+    Claim,
+    Counts,
+    Outcome,
+    Outlook,
+    Prepared,
+    RowBatch,
+    Run,
+    RunSource,
+    RunState,
+    Source,
+    State,
+)
+
+
+class Lock(Protocol):
+    """Held by the one process that works on a run; freed however that process ends."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it."""
+
+    def try_acquire(self, *, patience: float = 0.0) -> bool:
+        """Take the lock if nobody holds it, or gives it back within so many seconds."""
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+
+
+class Shelf(Protocol):
+    """The ledger as planning fills it. A run is in planning until `Ledger.seal`."""
+
+    def add_source(self, run: Run, source: Source) -> int:
+        """Register the next source of a run; returns its number for `add_chunk`."""
+
+    def add_chunk(self, run: Run, source_no: int, prepared: Prepared) -> None:
+        """Store the next chunk of the source that was added last, in one transaction."""
+
+    def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
+        """The source was read to its end, or to its error; ``digest`` is empty where the content is not known."""
+
+
+class Store(Protocol):
+    """The ledger as delivery empties it."""
+
+    def queue(
+        self, run: Run, *, after: tuple[Any, int] | None, count: int, lane: int | None = None
+    ) -> list[tuple[Any, int, int]]:
+        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
+
+        In order of delivery: (place, row id, lane). Without ``order_by`` all places are None.
+        """
+
+    def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+        """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
+
+        Rows that are not pending any longer, as another run took them over, are not claimed.
+        """
+
+
+class Books(Protocol):
+    """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
+
+    def counts(self, run: Run) -> Counts:
+        """The run's books: rows as they were read, and where they stand now."""
+
+    def sources(self, run: Run) -> list[RunSource]:
+        """The run's sources, in the order they were read."""
+
+    def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
+        """Every row of the run, in source order, a planned chunk at a time."""
+
+
+class Ledger(Shelf, Store, Books, Protocol):
+    """The durable queue between plan and deliver, and the memory of what was ever delivered.
+
+    Raises `LedgerError` where the database cannot be used, `DiskFullError` where its disk has no room; what a
+    method acknowledged by returning is durable.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Where the ledger lives."""
+
+    def close(self) -> None:
+        """Leave the ledger; a second call does nothing."""
+
+    # Runs
+
+    def create_run(
+        self, *, mapping_name: str, mapping_text: str, mapping_digest: str, options: Mapping[str, Any]
+    ) -> Run:
+        """Register a run in state PLANNING; this process holds its lock."""
+
+    def run(self, run_id: str) -> Run:
+        """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none."""
+
+    def runs(self) -> list[Run]:
+        """All runs of this account and endpoint, newest first."""
+
+    def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
+        """Record how far the run has come; stamps ``started_at`` and ``finished_at``."""
+
+    def lock(self, run: Run) -> Lock:
+        """The lock of whoever works on the run, the same object however often it is asked for."""
+
+    def recover(self, run: Run) -> int:
+        """Put what a killed importer had claimed in doubt, and the run to STOPPED if it was delivering.
+
+        Only for the holder of the run's lock. Returns how many rows.
+        """
+
+    def discard(self, run: Run) -> None:
+        """Forget a run that was interrupted in planning, and so never sent anything; any other is kept."""
+
+    # From plan to delivery
+
+    def seal(self, run: Run, *, again: bool = False) -> Run:
+        """Planning is complete: lanes and order are settled, what was delivered before is marked; state READY.
+
+        Pending rows of interrupted runs with the same content are taken over. With ``again``, only what the run itself
+        repeats is marked. Should it fail, nothing of any run has changed.
+        """
+
+    def repeats(self, run: Run) -> list[str]:
+        """What the user should know of rows that were planned or delivered before, a sentence each."""
+
+    def outlook(self, run: Run) -> Outlook:
+        """What delivery is about to do."""
+
+    def has_pending(self, run: Run) -> bool:
+        """Whether a row waits to be sent."""
+
+    def doubtful_lanes(self, run: Run) -> set[int]:
+        """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
+
+    # Settling
+
+    def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
+        """The rows in doubt, in source order: (ledger id, source name, row, line, subscriber, code)."""
+
+    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
+        """Settle rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows.
+
+        ``rows`` are ledger ids; None means all. Raises `UsageError` for a row not in doubt; nothing is settled then.
+        """
+
+    def retry(self, run: Run) -> tuple[int, int]:
+        """Put refused and failed rows back into the queue.
+
+        Returns how many, and how many others are not put back as another run has delivered them, or will.
+        """
+
+    def drop_bodies(self, run: Run) -> None:
+        """Forget the bodies of rows that are done with, and originals that no rejects file will need."""
+
+    # Forgetting
+
+    def is_open(self, run: Run) -> bool:
+        """Whether the run still has rows to send or to settle."""
+
+    def prune(self, run: Run) -> None:
+        """Forget what an old run told; what "never twice" needs of it stays. Raises `UsageError` for an open run."""
+
+    def shrink(self) -> None:
+        """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""

@@ -1,0 +1,92 @@
+"""Inference: from the first rows of a file to a commented mapping, and how sure each line of it is.
+
+    sample.py   the rows looked at            roles.py   which column plays which role
+    names.py    what columns are called       groups.py  whether rows are line items
+    numbers.py  how numbers are written       people.py  who the event is about
+    times.py    how times are written         extras.py  what else it tells
+    decide.py   decisions and answers         draft.py   decision after decision
+    text.py     the mapping's text            adapt.py   a recognised platform's preset, adapted
+
+It compares names and looks at cells; it reads no file and shapes no event. Whether the mapping it writes does well is
+found out by ``pipeline.draft``, which runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from importer.mapping.infer.adapt import adapt
+from importer.mapping.infer.decide import NONE, SURE, Decision, Option
+from importer.mapping.infer.draft import decide
+from importer.mapping.infer.extras import decide_properties
+from importer.mapping.infer.roles import CURRENCIES, Roles
+from importer.mapping.infer.sample import Column, Sample
+from importer.mapping.infer.text import comment, lay_out
+from importer.mapping.recognise import load_preset
+
+__all__ = ["CURRENCIES", "NONE", "SURE", "Change", "Column", "Decision", "Inferred", "Option", "Sample", "infer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Another pick for a target, and why."""
+
+    pick: Mapping[str, Any]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A mapping that loads, and what was decided on the way."""
+
+    text: str
+    decisions: tuple[Decision, ...]
+    preset: str = ""
+    """The preset that it extends; empty if none was recognised."""
+
+
+def infer(
+    sample: Sample, answers: Mapping[str, str], *, command: str, changes: Mapping[str, Change] = MappingProxyType({})
+) -> Inferred:
+    """Write a mapping for a file like this one.
+
+    ``answers`` replace guesses, by the targets of the decisions; ``command`` is how to check the result; ``changes``
+    replace picks, by their targets, after a trial has shown that they should be. The sample has at least one column.
+    """
+    head = [
+        *comment(f"Written by `importer init` after a look at {sample.rows:,} rows of {sample.name}."),
+        *comment("A line marked `unsure` deserves a look. What each row becomes is told by"),
+        *comment(f"  {command}"),
+        "",
+    ]
+    recognised = adapt(sample, answers)
+    if recognised is not None:
+        base = load_preset(recognised.preset).mapping.subscriber
+        _change(
+            recognised.words,
+            recognised.notes,
+            changes,
+            base.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        )
+        text = lay_out(recognised.words, recognised.notes, {})
+        return Inferred("\n".join(head) + text, tuple(recognised.deciding.made.values()), recognised.preset)
+    draft = decide(sample, answers)
+    left = decide_properties(draft, Roles(sample))
+    _change(draft.words, draft.notes, changes, {})
+    return Inferred("\n".join(head) + lay_out(draft.words, draft.notes, left), tuple(draft.deciding.made.values()))
+
+
+def _change(
+    words: dict[str, Any], notes: dict[str, list[str]], changes: Mapping[str, Change], inherited: Mapping[str, Any]
+) -> None:
+    """Replace picks; one of the subscriber's brings the inherited others along, as `subscriber` is replaced whole."""
+    for target, change in changes.items():
+        word, _, name = target.partition(".")
+        if name:
+            words.setdefault(word, dict(inherited) if word == "subscriber" else {})[name] = dict(change.pick)
+        else:
+            words[word] = dict(change.pick)
+        notes.setdefault(target, []).append(f"adapted to the rows: {change.why}")

@@ -1,0 +1,108 @@
+"""A file whose platform is recognised by its header: the platform's preset, and what the file asks to be adapted.
+
+This module owns that choice, and the words that the preset leaves to each file. Recognising is ``mapping.recognise``'s;
+presets are YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from importer.mapping.columns import check_columns
+from importer.mapping.infer.decide import NONE, Deciding, Option
+from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
+from importer.mapping.infer.roles import CURRENCIES, Looked, Roles
+from importer.mapping.infer.sample import Sample
+from importer.mapping.infer.times import decide_date_order
+from importer.mapping.model import Mapping as MappingModel
+from importer.mapping.recognise import load_preset, recognise
+from importer.mapping.rules import ORDERS
+
+_GUESSED = "EUR"
+
+
+@dataclass
+class Adapted:
+    """A mapping that extends a preset."""
+
+    preset: str
+    deciding: Deciding
+    words: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
+    """The preset that fits best, if the user does not say otherwise; None where none does."""
+    found = recognise(column.name for column in sample.columns) if sample.has_header else []
+    if not found:
+        return None
+    deciding = Deciding(answers)
+    options = [Option(name, sure, _why(name, sample)) for name, sure in found]
+    options.append(Option(NONE, 0.1, "no preset: infer everything from the rows"))
+    name = deciding.choose("preset", "The platform's preset", options)
+    if name == NONE:
+        return None
+    adapted = Adapted(name, deciding, {"version": 1, "extends": name})
+    preset = load_preset(name)
+    adapted.notes["extends"] = [
+        deciding.note("preset"),
+        f"`importer presets {name}` shows what it says; what stands below takes the place of its words",
+    ]
+    if preset.mapping.about:
+        adapted.notes["version"] = [preset.mapping.about]
+    _add_needs(adapted, sample, preset.mapping.needs)
+    _add_date_orders(adapted, sample, preset.mapping)
+    lacks = check_columns(preset.mapping, [column.name for column in sample.columns])
+    if lacks:
+        if preset.mapping.missing_columns == "refuse":
+            adapted.words["missing_columns"] = "warn"
+        names = ", ".join(one.name for one in lacks)
+        adapted.notes["extends"].append(f"the file lacks columns that the preset knows, which stay blank: {names}")
+    return adapted
+
+
+def _why(name: str, sample: Sample) -> str:
+    marks = load_preset(name).mapping.recognised_by
+    return f"the header has the columns of {name} ({len(marks)} of which identify it, among {len(sample.columns)})"
+
+
+def _add_needs(adapted: Adapted, sample: Sample, needs: Mapping[str, str]) -> None:
+    """Words that the export does not tell."""
+    for word, why in needs.items():
+        if word == "value_currency":
+            options = [*_currencies(Roles(sample).columns, why), Option(_GUESSED, 0.2, f"a mere guess: {why}")]
+            code = adapted.deciding.choose(word, "The currency of the values, such as EUR", options, takes_any=True)
+            adapted.words[word] = {"const": code.upper()}
+        else:
+            columns = [Option(one.name, 0.1, f"a mere guess: {why}") for one in sample.columns[:3]]
+            adapted.words[word] = adapted.deciding.choose(word, f"The column for `{word}`", columns)
+        adapted.notes[word] = [adapted.deciding.note(word)]
+
+
+def _add_date_orders(adapted: Adapted, sample: Sample, mapping: MappingModel) -> None:
+    """Where the preset expects ISO 8601, and Excel has written day, month and year in another order."""
+    by_name = {one.name: one.times for one in Roles(sample, hinted=True).columns}
+    for target, pick in mapping.picks():
+        times = by_name.get(pick.column or "")
+        if times is None or times.format not in ORDERS or pick.format is not None:
+            continue
+        if target != "order_by" and pick.as_ not in ("date", "datetime"):
+            continue
+        form = decide_date_order(adapted.deciding, times) if times.other else times.format
+        said = pick.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"format": form}
+        word, _, name = target.partition(".")
+        if name:
+            adapted.words.setdefault(word, {})[name] = said
+        else:
+            adapted.words[word] = said
+        why = adapted.deciding.note("date order") if times.other else f"the dates are written as {form}, not ISO 8601"
+        adapted.notes.setdefault(target, []).append(why)
+
+
+def _currencies(columns: list[Looked], why: str) -> list[Option]:
+    """What signs before amounts say of the currency."""
+    signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
+    found = [CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN]
+    return [Option(code, 0.6, f"amounts have its sign; {why}") for code in found if code in CURRENCIES]

@@ -1,0 +1,128 @@
+"""The mapping language as JSON Schema (2020-12), so that editors complete, explain and check mappings.
+
+``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json``. The models give words, types and
+descriptions; this module adds what only their code knows: the short form of picks, and which words exclude each
+other. Rules that need an engine (regular expressions, zones, encodings) or the place of a pick stay the loader's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from importer.mapping.clashes import BESIDE_FIRST_OF, PICKS, TESTS
+from importer.mapping.extend import BY_NAME, OWN
+from importer.mapping.model import Mapping
+
+PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
+"""Where the schema lies in the source tree."""
+
+Schema = dict[str, Any]
+
+_REF = "#/$defs/"
+_COLUMN: Schema = {"type": ["string", "integer"], "pattern": r"\S", "description": "A column's name, or a dotted path."}
+
+
+def mapping_schema() -> Schema:
+    """The schema of a mapping file."""
+    schema: Schema = _tidy(Mapping.model_json_schema(by_alias=True))
+    parts = schema["$defs"]
+    parts["Condition"]["oneOf"] = _one_of(TESTS)
+    parts["Subscriber"]["minProperties"] = 1
+    schema["properties"]["properties"]["propertyNames"] = {"pattern": r"\S"}
+    schema |= _inherited(schema)
+
+    words = parts["Pick"]
+    words["oneOf"] = _one_of(PICKS)
+    words["not"] = {"anyOf": [_flags_on("lower", "upper"), {"required": ["const", "default"]}]}
+    words["properties"]["map"] |= {
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": {"type": ["string", "boolean", "number", "null"]},
+    }
+    words["properties"]["first_of"]["items"] = {"$ref": f"{_REF}InnerPick"}
+    words["properties"]["product_of"]["items"] = {"$ref": f"{_REF}Pick"}
+    parts["ExpectedReason"] = {"anyOf": [{"type": "string"}, parts["ExpectedReason"]]}
+    parts["PickWords"] = words
+    parts["Pick"] = {"anyOf": [_COLUMN, {"$ref": f"{_REF}PickWords"}], "description": words["description"]}
+    beside = [{"required": [word]} for word in BESIDE_FIRST_OF]
+    inner = {"$ref": f"{_REF}PickWords", "not": {"anyOf": beside}}
+    for word in ("timezone", "country"):
+        name, _ = words["properties"][word].pop("oneOf")
+        words["properties"][word] |= {"anyOf": [name, inner]}
+    parts["InnerPick"] = {
+        "anyOf": [_COLUMN, inner],
+        "description": "A pick without the words that stand beside `first_of`.",
+    }
+    schema["$defs"] = schema.pop("$defs")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
+
+
+def text() -> str:
+    """The schema file's content."""
+    return json.dumps(mapping_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _inherited(schema: Schema) -> Schema:
+    """A mapping that extends another one needs no word of its own, and null takes away what it inherits."""
+    words = schema["properties"]
+    words["source"]["description"] = schema["$defs"]["SourceOptions"]["description"]
+    for word in words.keys() - {"version", *OWN}:
+        if word in BY_NAME:
+            words[word]["additionalProperties"] = _or_null(words[word]["additionalProperties"])
+        words[word] = _or_null(words[word])
+    not_null: Schema = {"type": "object", "additionalProperties": {"not": {"type": "null"}}}
+    alone = {"required": schema.pop("required"), **not_null, "properties": dict.fromkeys(BY_NAME, not_null)}
+    return {"if": {"not": {"required": ["extends"]}}, "then": alone}
+
+
+def _or_null(schema: Schema) -> Schema:
+    described = {"description": schema.pop("description")} if "description" in schema else {}
+    return {"anyOf": [schema, {"type": "null"}], **described}
+
+
+def _one_of(words: tuple[str, ...]) -> list[Schema]:
+    return [{"required": [word]} for word in words]
+
+
+def _flags_on(*words: str) -> Schema:
+    return {"properties": {word: {"const": True} for word in words}, "required": list(words)}
+
+
+def _tidy(node: Any, *, of_words: bool = False) -> Any:
+    """Without nulls (no word may be left empty), empty defaults, and titles that only repeat a word.
+
+    ``of_words``: the node's keys are words of the language, not of JSON Schema.
+    """
+    if isinstance(node, list):
+        return [_tidy(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if of_words:
+        return {word: _tidy(one) for word, one in node.items()}
+    tidied: Schema = {}
+    for key, value in node.items():
+        if key == "anyOf":
+            tidied |= _alternatives([_tidy(one) for one in value if one != {"type": "null"}])
+        elif key == "description":
+            # A docstring's lines are broken for its own file.
+            tidied[key] = re.sub(r"(?<!\n)\n(?!\n)", " ", value)
+        elif key != "title" and not (key == "default" and isinstance(value, dict | list | NoneType)):
+            tidied[key] = _tidy(value, of_words=key in {"properties", "$defs"})
+    return tidied
+
+
+def _alternatives(schemas: list[Schema]) -> Schema:
+    """Any of ``schemas``, said shortly."""
+    if len(schemas) == 1:
+        return schemas[0]
+    types = [schema["type"] for schema in schemas if schema.keys() == {"type"}]
+    if len(types) < len(schemas):
+        return {"anyOf": schemas}
+    return {"type": [one for one in types if not (one == "integer" and "number" in types)]}
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

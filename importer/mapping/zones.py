@@ -1,0 +1,135 @@
+"""Time zones by the names that exports write: abbreviations, offsets, IANA, Windows, and Rails' regional names.
+
+This module owns which name means which zone, for cells and for a mapping's `timezone`. Reading times is ``shape``'s.
+
+An abbreviation names an offset, whatever the season: `CEST` is +02:00. It is known if the IANA database has had one
+meaning for it since 2000; `CST`, `CDT` and `PST`, which it has several for, are North America's, as in RFC 5322 (4.3).
+`IST` (India, Israel, Ireland) stays unknown, so that nobody's times are off by hours. Every other name is a zone with
+its seasons; a place stands for itself (`Vilnius`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, timedelta, timezone, tzinfo
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+_HOURS: dict[float, str] = {
+    -11: "SST", -10: "HST", -9: "AKST HDT", -8: "PST AKDT", -7: "MST PDT", -6: "CST MDT", -5: "EST CDT",
+    -4: "AST EDT", -3.5: "NST", -3: "ADT BRT ART", -2.5: "NDT", -2: "BRST", 0: "UTC GMT UT Z WET",
+    1: "CET MEZ BST WAT WEST", 2: "CEST MESZ EET SAST CAT", 3: "EEST EAT IDT TRT", 5: "PKT", 7: "WIB",
+    8: "HKT SGT MYT AWST WITA", 9: "JST KST WIT", 9.5: "ACST", 10: "AEST CHST", 10.5: "ACDT", 11: "AEDT",
+    12: "NZST", 13: "NZDT",
+}  # fmt: skip
+"""Offsets from UTC in hours, and the abbreviations that mean them."""
+
+ABBREVIATIONS: dict[str, timedelta] = {
+    name: timedelta(hours=hours) for hours, names in _HOURS.items() for name in names.split()
+}
+"""Abbreviations in capitals, and their offsets from UTC."""
+
+_NORTH_AMERICA = {"Eastern": "New_York", "Central": "Chicago", "Mountain": "Denver", "Pacific": "Los_Angeles"}
+_REGIONS = {
+    # Moscow's abbreviation stayed when its offset changed (2011, 2014), so it means the zone.
+    "MSK": "Europe/Moscow",
+    "Abu Dhabi": "Asia/Dubai",
+    "American Samoa": "Pacific/Pago_Pago",
+    "Astana": "Asia/Almaty",
+    "Atlantic Time (Canada)": "America/Halifax",
+    "Beijing": "Asia/Shanghai",
+    "Bern": "Europe/Zurich",
+    "Brasilia": "America/Sao_Paulo",
+    "Cape Verde Is.": "Atlantic/Cape_Verde",
+    "Central America": "America/Guatemala",
+    "Chatham Is.": "Pacific/Chatham",
+    "Chennai": "Asia/Kolkata",
+    "Edinburgh": "Europe/London",
+    "Ekaterinburg": "Asia/Yekaterinburg",
+    "Georgetown": "America/Guyana",
+    "Greenland": "America/Nuuk",
+    "Guadalajara": "America/Mexico_City",
+    "Hanoi": "Asia/Ho_Chi_Minh",
+    "Indiana (East)": "America/Indiana/Indianapolis",
+    "International Date Line West": "Pacific/Midway",
+    "Islamabad": "Asia/Karachi",
+    "Kyiv": "Europe/Kiev",
+    "Marshall Is.": "Pacific/Majuro",
+    "Mid-Atlantic": "Atlantic/South_Georgia",
+    "Midway Island": "Pacific/Midway",
+    "Mumbai": "Asia/Kolkata",
+    "New Caledonia": "Pacific/Noumea",
+    "New Delhi": "Asia/Kolkata",
+    "Newfoundland": "America/St_Johns",
+    "Nuku'alofa": "Pacific/Tongatapu",
+    "Osaka": "Asia/Tokyo",
+    "Pretoria": "Africa/Johannesburg",
+    "Quito": "America/Guayaquil",
+    "Samoa": "Pacific/Apia",
+    "Sapporo": "Asia/Tokyo",
+    "Saskatchewan": "America/Regina",
+    "Solomon Is.": "Pacific/Guadalcanal",
+    "Sri Jayawardenepura": "Asia/Colombo",
+    "St. Petersburg": "Europe/Moscow",
+    "Tokelau Is.": "Pacific/Fakaofo",
+    "Wellington": "Pacific/Auckland",
+    "West Central Africa": "Africa/Lagos",
+    "Alaska": "America/Anchorage",
+    "Arizona": "America/Phoenix",
+    "Hawaii": "Pacific/Honolulu",
+} | {
+    f"{name} Time{tail}": f"America/{city}" for name, city in _NORTH_AMERICA.items() for tail in ("", " (US & Canada)")
+}
+"""Regional names that Rails programs such as Square write, where they are not a place of the IANA database."""
+
+_OFFSET = re.compile(r"(?:GMT|UTC)? ?([+\-\u2212])([0-9]{1,2})(?::?([0-9]{2}))?")
+_LABEL = re.compile(r"\((?:GMT|UTC)(?:[+\-\u2212][0-9]{2}:?[0-9]{2})?\) *")
+"""What menus put before a zone's name: ``(GMT-05:00) Eastern Time (US & Canada)``."""
+_IANA = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+")
+_PLACES = {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Europe", "Indian", "Pacific"}
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str) -> tzinfo | None:
+    """The zone, or the fixed offset, of a name as it stands in a cell; None if nobody knows it, or it has several."""
+    name = _LABEL.sub("", name.strip()) or name.strip("( )")
+    abbreviation = ABBREVIATIONS.get(name.upper())
+    if abbreviation is not None:
+        return timezone(abbreviation) if abbreviation else UTC
+    offset = _OFFSET.fullmatch(name)
+    if offset:
+        return _fixed(*offset.groups())
+    if _IANA.fullmatch(name):
+        return _iana(name)
+    region = _regions().get(name.casefold())
+    return _iana(region) if region else None
+
+
+def _fixed(sign: str, hours: str, minutes: str | None) -> tzinfo | None:
+    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    if offset >= timedelta(hours=24) or int(minutes or 0) > 59:
+        return None
+    return timezone(offset if sign == "+" else -offset)
+
+
+def _iana(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+@cache
+def _regions() -> dict[str, str]:
+    """Every name of a region or a place, in small letters, and its IANA zone."""
+    from babel.core import get_global  # it is slow to start, and few mappings need it
+
+    cities = (zone for zone in sorted(available_timezones()) if zone.partition("/")[0] in _PLACES)
+    names = {zone.rpartition("/")[2].replace("_", " "): zone for zone in cities}
+    names |= {
+        city: f"Australia/{city}"
+        for city in ["Adelaide", "Brisbane", "Darwin", "Hobart", "Melbourne", "Perth", "Sydney"]
+    }
+    names |= {"Canberra": "Australia/Sydney"}
+    names |= {str(name): str(zone) for name, zone in get_global("windows_zone_mapping").items()}
+    return {name.casefold(): zone for name, zone in (names | _REGIONS).items()}

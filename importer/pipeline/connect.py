@@ -1,0 +1,102 @@
+"""The way to the API, put together: endpoint, token, client, pace, breaker; or a sandbox in their place.
+
+This module owns which of them belong together. Everything it makes is closed when its context ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from importer.clock import SystemClock
+from importer.deliver.line import Line
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Answer
+from importer.pipeline.job import Destination
+from importer.sandbox import process as sandbox_process
+from importer.send.breaker import Breaker, BreakerOptions
+from importer.send.client import Client
+from importer.send.endpoint import Endpoint
+from importer.send.pacing import Pacer, PacerOptions
+from importer.send.quota import SharedQuota
+from importer.send.token import Token, exposure, read_token
+
+SANDBOX = "sandbox"
+"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where to send, and with what."""
+
+    endpoint: Endpoint
+    token: Token
+    rehearsal: bool
+    page: str = ""
+    """Of a rehearsal: where a browser shows what arrives."""
+
+
+@contextmanager
+def open_ledger(destination: Destination) -> Iterator[SqliteLedger]:
+    """The ledger, scoped to the destination's account and endpoint."""
+    endpoint = SANDBOX if destination.sandbox else Endpoint.parse(destination.endpoint).events_url
+    with SqliteLedger(destination.ledger, account=destination.account, endpoint=endpoint) as ledger:
+        yield ledger
+
+
+def check(destination: Destination, say: Callable[[str], None]) -> None:
+    """Find out before any file is read whether there is a token; raises `UsageError` if not."""
+    if destination.sandbox is not None:
+        return
+    Endpoint.parse(destination.endpoint)
+    read_token(destination.environment, destination.token_file)
+    if destination.token_file and (warning := exposure(destination.token_file)):
+        say(f"warning: {warning}")
+
+
+@contextmanager
+def open_way(destination: Destination, events: Path) -> Iterator[Way]:
+    """The endpoint and its token; a rehearsal's sandbox lives as long as the context and records into ``events``.
+
+    Raises `UsageError` where there is no token or the endpoint cannot be used.
+    """
+    if destination.sandbox is None:
+        endpoint = Endpoint.parse(destination.endpoint)
+        yield Way(endpoint, read_token(destination.environment, destination.token_file), rehearsal=False)
+        return
+    options = destination.sandbox
+    if options.events is None:
+        events.parent.mkdir(parents=True, exist_ok=True)
+        options = replace(options, events=str(events))
+    with sandbox_process.start(options) as running:
+        yield Way(Endpoint.parse(running.url), Token(running.token), rehearsal=True, page=running.page)
+
+
+@asynccontextmanager
+async def open_line(
+    way: Way, destination: Destination, say: Callable[[str], None]
+) -> AsyncIterator[tuple[Line, Answer]]:
+    """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
+    clock = SystemClock()
+    breaker = Breaker(BreakerOptions(outage_limit=destination.outage_limit))
+    async with Client(way.endpoint, way.token, clock=clock) as client:
+        with _quota(way, destination) as quota:
+            if quota is not None and quota.trouble:
+                say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")
+            pacer = Pacer(PacerOptions(reserve=destination.reserve), quota=quota)
+            answer = await client.probe()
+            pacer.observe(answer, clock.monotonic())
+            yield Line(client, pacer, breaker, clock), answer
+
+
+@contextmanager
+def _quota(way: Way, destination: Destination) -> Iterator[SharedQuota | None]:
+    """The quota that all importers of the account on this machine share; a rehearsal's sandbox has its own."""
+    if way.rehearsal:
+        yield None
+        return
+    scope = way.endpoint.scope(destination.account)
+    with closing(SharedQuota(destination.ledger.with_name("quota.db"), scope, destination.reserve)) as quota:
+        yield quota

@@ -1,0 +1,191 @@
+"""What `importer doctor` looks at: everything that a live run needs, without sending anything.
+
+This module owns the findings and their advice. The only request it makes is the harmless ``GET /v2/subscribers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+
+from importer import __version__
+from importer.errors import ImporterError, counted
+from importer.ledger.upkeep import health
+from importer.model import Answer, Fate, RunState, State
+from importer.pipeline.connect import Way, open_ledger, open_way
+from importer.pipeline.job import Destination
+from importer.send.client import Client
+from importer.send.token import VARIABLE, exposure
+
+SKEW = 30.0
+"""Seconds by which the machine's clock may be wrong before it is worth a word."""
+LITTLE_SPACE = 1 << 30
+NO_SPACE = 100 << 20
+"""Bytes. A row takes some hundred bytes in the ledger, its body included."""
+_LIBRARIES = ("aiohttp", "pyarrow", "pandas")
+
+
+class Verdict(StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    WARN = "warn"
+    """A run will do, but somebody should look."""
+    FAIL = "fail"
+    """A run will not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+    """What to do; empty if all is well."""
+
+
+def examine(destination: Destination) -> Iterator[Finding]:
+    """Look at one thing after the other; raises nothing that the user can cause."""
+    yield _versions()
+    yield from _api(destination)
+    yield from _ledger(destination)
+    yield _space(destination.ledger)
+
+
+def _versions() -> Finding:
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    text = f"importer {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {libraries}"
+    return Finding("versions", Verdict.OK, text)
+
+
+def _api(destination: Destination) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with open_way(destination, Path(scratch) / "events.jsonl") as way:
+                yield _token(destination)
+                began = time.time()
+                answer = asyncio.run(_ask(way))
+                yield from _answered(answer, way, (began + time.time()) / 2)
+        except ImporterError as error:
+            yield Finding("token", Verdict.FAIL, error.message, error.hint or "")
+
+
+async def _ask(way: Way) -> Answer:
+    async with Client(way.endpoint, way.token) as client:
+        return await client.probe()
+
+
+def _token(destination: Destination) -> Finding:
+    if destination.sandbox is not None:
+        return Finding("token", Verdict.OK, "not needed: this is a rehearsal")
+    if destination.token_file is None:
+        return Finding("token", Verdict.OK, f"there, in the variable {VARIABLE}")
+    if warning := exposure(destination.token_file):
+        problem, _, advice = warning.partition("; ")
+        return Finding("token", Verdict.WARN, problem, advice)
+    return Finding("token", Verdict.OK, f"there, in {destination.token_file}")
+
+
+def _answered(answer: Answer, way: Way, now: float) -> Iterator[Finding]:
+    where = way.endpoint.host
+    if answer.fate is Fate.UNAUTHORIZED:
+        yield Finding(
+            "API",
+            Verdict.FAIL,
+            f"{where} does not accept the token: {answer.message}",
+            "make a new one in Sender under Settings, API access tokens; they can expire",
+        )
+    elif answer.fate is Fate.SENT:
+        yield Finding("API", Verdict.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
+    else:
+        yield Finding(
+            "API", Verdict.FAIL, f"{where}: {answer.message}", "check the network, and --endpoint if you gave one"
+        )
+    if answer.status is None:
+        return
+    if answer.limit is None:
+        yield Finding("limit", Verdict.OK, "the API did not say; importer begins slowly and learns it")
+    else:
+        yield Finding(
+            "limit", Verdict.OK, f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one"
+        )
+    if answer.date is not None:
+        yield _clock(now - answer.date)
+
+
+def _clock(skew: float) -> Finding:
+    if abs(skew) <= SKEW:
+        return Finding("clock", Verdict.OK, "agrees with the API's")
+    direction = "ahead of" if skew > 0 else "behind"
+    return Finding(
+        "clock",
+        Verdict.WARN,
+        f"this machine is {abs(skew):,.0f} s {direction} the API",
+        "set it (timedatectl set-ntp true): --between, --until and the times in reports follow it",
+    )
+
+
+def _ledger(destination: Destination) -> Iterator[Finding]:
+    path = destination.ledger
+    if not path.exists():
+        yield Finding("ledger", Verdict.OK, f"none yet; the first run makes {path}")
+        return
+    try:
+        found = health(path)
+        if found.trouble:
+            yield Finding(
+                "ledger",
+                Verdict.FAIL,
+                f"{path} is damaged: {found.trouble}",
+                "stop all importers, keep a copy, and restore it from a backup; see docs/guarantee.md",
+            )
+            return
+        yield Finding(
+            "ledger", Verdict.OK, f"{path} is sound; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
+        )
+        yield from _runs(destination)
+    except ImporterError as error:
+        yield Finding("ledger", Verdict.FAIL, error.message, error.hint or "")
+
+
+def _runs(destination: Destination) -> Iterator[Finding]:
+    with open_ledger(destination) as ledger:
+        runs = ledger.runs()
+        unfinished = [run for run in runs if run.state in (RunState.READY, RunState.STOPPED)]
+        counts = {run.id: ledger.counts(run)[State.IN_DOUBT] for run in runs}
+    if unfinished:
+        yield Finding(
+            "runs",
+            Verdict.WARN,
+            f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
+            f"importer resume {unfinished[0].id}",
+        )
+    doubtful = [run_id for run_id, count in counts.items() if count]
+    if doubtful:
+        yield Finding(
+            "in doubt",
+            Verdict.WARN,
+            f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
+            f"importer resolve {doubtful[0]} lists them",
+        )
+
+
+def _space(ledger: Path) -> Finding:
+    directory = next(path for path in (ledger.absolute().parent, *ledger.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(directory).free
+    text = f"{free / 1e9:,.1f} GB free for the ledger in {directory}"
+    if free >= LITTLE_SPACE:
+        return Finding("disk", Verdict.OK, text)
+    verdict = Verdict.WARN if free >= NO_SPACE else Verdict.FAIL
+    return Finding("disk", verdict, text, "make room; `importer prune` shrinks the ledger, --ledger puts it elsewhere")

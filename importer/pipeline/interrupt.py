@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM while a run sends.
+
+This module owns the promise that the first one stops cleanly: nothing more leaves, the answers under way are waited
+for, the reports are written. A second one ends the process at once, which is safe: what was claimed and has no outcome
+is found in doubt by whoever opens the ledger next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from importer.deliver import Ended
+from importer.deliver.delivery import Delivery
+from importer.errors import ExitCode
+from importer.pipeline.job import Desk
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """Stops the delivery that it watches over."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._delivery: Delivery | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._seen = False
+
+    def __repr__(self) -> str:
+        return f"<Interrupt {'seen' if self._seen else 'not seen'}>"
+
+    @contextmanager
+    def watching(self, delivery: Delivery) -> Iterator[None]:
+        """Stop this delivery when a signal comes. Signals reach the main thread only; see `from_outside`."""
+        self._delivery = delivery
+        self._loop = loop = asyncio.get_running_loop()
+        here = threading.current_thread() is threading.main_thread()
+        for each in _SIGNALS if here else ():
+            loop.add_signal_handler(each, self._signalled)
+        if self._seen:
+            self._stop()
+        try:
+            yield
+        finally:
+            self._delivery = None
+            for each in _SIGNALS if here else ():
+                loop.remove_signal_handler(each)
+
+    def from_outside(self) -> None:
+        """Another thread was interrupted, such as a notebook's, while this one delivers."""
+        self._seen = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop)
+
+    def _signalled(self) -> None:
+        if self._seen:
+            os._exit(ExitCode.ABORTED)
+        self._seen = True
+        self._desk.say("stopping: waiting for the answers under way (press Ctrl-C again to leave at once)")
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._delivery is not None:
+            self._delivery.stop(
+                Ended(
+                    "interrupted",
+                    hint="the same command again goes on, and so does `importer resume`",
+                    interrupted=True,
+                )
+            )

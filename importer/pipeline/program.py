@@ -1,0 +1,133 @@
+"""The program: plan, confirm, deliver, report.
+
+This module owns the order of things. Every stage's work is done by the stage; how the user is spoken to is the desk's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from importer import report
+from importer.deliver import Ended
+from importer.errors import ExitCode, counted
+from importer.ledger.sqlite import SqliteLedger
+from importer.mapping.load import LoadedMapping, load
+from importer.model import Run, RunState, State
+from importer.pipeline import connect, find
+from importer.pipeline.connect import open_ledger, open_way
+from importer.pipeline.job import Desk, Destination, Order
+from importer.pipeline.send import send
+from importer.pipeline.supply import Wishes, supplies
+from importer.plan import plan
+from importer.report import ReportOptions, Written
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command leaves behind."""
+
+    run: Run
+    written: Written
+    ended: Ended
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The design's table of exit codes."""
+        counts = self.written.counts
+        if self.ended.reason:
+            return ExitCode.STOPPED
+        undelivered = sum(counts[state] for state in (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT))
+        broken = [source for source in self.written.summary.sources if source.error]
+        if broken and not counts.read:
+            return ExitCode.UNUSABLE
+        whole = self.written.balanced and not undelivered and not counts[State.PENDING] and not broken
+        return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+
+
+def run(order: Order, destination: Destination, desk: Desk) -> Result:
+    """Plan the sources, or find the run that the same command began; then confirm, deliver and report.
+
+    Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
+    """
+    loaded = load(order.mapping)
+    _prepare(destination, desk)
+    with open_ledger(destination) as ledger:
+        unfinished = find.find_unfinished(ledger, order, loaded)
+        current = unfinished or find.create(ledger, order, loaded)
+        with find.locked(ledger, current):
+            if unfinished:
+                desk.say(f"run {current.id} of the same files and mapping was interrupted; it goes on where it stopped")
+            else:
+                current = _plan(ledger, current, order, loaded, desk)
+            return _finish(ledger, current, order, destination, desk)
+
+
+def resume(run_id: str | None, order: Order, destination: Destination, desk: Desk) -> Result:
+    """Go on with a run that stopped; the newest unfinished one, if none is named."""
+    _prepare(destination, desk)
+    with open_ledger(destination) as ledger:
+        current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
+        with find.locked(ledger, current):
+            return _finish(ledger, current, order.of_run(current), destination, desk)
+
+
+def retry(run_id: str, order: Order, destination: Destination, desk: Desk) -> Result:
+    """Send what the API refused, or what failed, once more."""
+    _prepare(destination, desk)
+    with open_ledger(destination) as ledger:
+        current = find.planned(ledger, run_id)
+        with find.locked(ledger, current):
+            again, repeated = ledger.retry(current)
+            desk.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent once more")
+            if repeated:
+                desk.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
+            return _finish(ledger, current, order.of_run(current), destination, desk)
+
+
+def _prepare(destination: Destination, desk: Desk) -> None:
+    """Whatever would stop the run before its first request is found out before hours of reading."""
+    connect.check(destination, desk.say)
+    if destination.sandbox is None:
+        desk.require_answer()
+
+
+def _plan(ledger: SqliteLedger, current: Run, order: Order, loaded: LoadedMapping, desk: Desk) -> Run:
+    """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
+    wishes = Wishes(strict=order.strict, originals=True, transform=order.transform)
+    try:
+        plan(ledger, current, supplies(order.sources, loaded.mapping, wishes, desk.say), desk.read)
+        current = ledger.seal(current, again=order.again)
+    except BaseException:
+        ledger.discard(current)
+        raise
+    for note in ledger.repeats(current):
+        desk.say(note)
+    return current
+
+
+def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Destination, desk: Desk) -> Result:
+    """Deliver what is pending, then tell what became of every row; the report is written however delivery ends."""
+    out = order.out or Path("importer-runs") / current.id
+    report.prepare(out)  # a directory that cannot be written to is found out before anything is sent
+    ended = Ended("")
+    if order.delivery.resend_doubtful and (again := ledger.resolve(current, State.PENDING)):
+        desk.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
+    if ledger.counts(current)[State.PENDING]:
+        with open_way(destination, out / "sandbox-events.jsonl") as way:
+            if way.page:
+                desk.say(f"the sandbox shows what arrives at {way.page}")
+            ended = send(ledger, current, order, destination, way, desk)
+    left = ledger.counts(current)[State.PENDING]
+    # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
+    ended = replace(ended, hint=destination.addressed(ended.hint))
+    ended = ended if left else Ended("", interrupted=ended.interrupted)
+    # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
+    current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
+    told = current if left else replace(current, state=RunState.FINISHED)
+    written = report.write(ledger, told, ReportOptions(out=out, format=order.report_format))
+    if not left:
+        current = ledger.set_state(current, RunState.FINISHED)
+        if not order.keep_bodies:
+            ledger.drop_bodies(current)
+    return Result(current, written, ended)

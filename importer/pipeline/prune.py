@@ -1,0 +1,62 @@
+"""Which runs are old enough to be forgotten, and the forgetting.
+
+This module owns the choice; what is dropped and what stays of a run is ``ledger.pruning``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.upkeep import size_of
+from importer.model import Run, RunState, State
+
+_DONE = (RunState.FINISHED, RunState.SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be forgotten."""
+
+    runs: tuple[Run, ...]
+    rows: int
+    undelivered: int
+    """Rows of them that were refused or failed, and cannot be retried afterwards."""
+    kept: tuple[Run, ...]
+    """Old enough, but with rows in doubt or still to be sent."""
+
+
+def choose(ledger: SqliteLedger, before: float) -> Choice:
+    """The runs of this account that finished before that time, in seconds since the epoch."""
+    old = [run for run in ledger.runs() if run.state is not RunState.PRUNED and _ended(run) < before]
+    chosen = [run for run in old if run.state in _DONE and not ledger.is_open(run)]
+    counts = [ledger.counts(run) for run in chosen]
+    return Choice(
+        runs=tuple(chosen),
+        rows=sum(one.read for one in counts),
+        undelivered=sum(one[State.REFUSED] + one[State.FAILED] for one in counts),
+        kept=tuple(run for run in old if run not in chosen),
+    )
+
+
+def forget(ledger: SqliteLedger, runs: Sequence[Run]) -> int:
+    """Forget them, and give the space back; returns how many bytes that were.
+
+    A run that somebody works on right now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:
+    then the space is free within it, for the next runs.
+    """
+    before = size_of(ledger.path)
+    for run in runs:
+        lock = ledger.lock(run)
+        if lock.try_acquire():
+            try:
+                ledger.prune(run)
+            finally:
+                lock.release()
+    ledger.shrink()
+    return before - size_of(ledger.path)
+
+
+def _ended(run: Run) -> float:
+    return run.finished_at or run.created_at

@@ -1,0 +1,111 @@
+"""Delivering a run: the forecast and the question, signals, and the event loop around it all.
+
+This module owns what surrounds `Delivery`: it learns the limit before it asks, and asks again after
+``--first``. Ctrl-C is ``interrupt``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from importer.deliver import DeliveryOptions, Ended
+from importer.deliver.delivery import Delivery
+from importer.deliver.journal import Journal
+from importer.deliver.line import Line
+from importer.deliver.settle import unauthorized
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Answer, Fate, Outlook, Run, RunState
+from importer.pipeline.connect import Way, open_line
+from importer.pipeline.interrupt import Interrupt
+from importer.pipeline.job import Desk, Destination, Forecast, Order
+from importer.send import loop
+from importer.send.lanes import Lanes
+
+DECLINED = "you chose not to send"
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """What is to be delivered, from where, for whom."""
+
+    ledger: SqliteLedger
+    run: Run
+    order: Order
+    desk: Desk
+    stop: Interrupt
+
+
+def send(ledger: SqliteLedger, run: Run, order: Order, destination: Destination, way: Way, desk: Desk) -> Ended:
+    """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
+    errand = _Errand(ledger, run, order, desk, Interrupt(desk))
+    if not _loop_is_running():
+        return loop.run(_send(errand, destination, way))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="delivery") as thread:
+        future = thread.submit(lambda: loop.run(_send(errand, destination, way)))
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            errand.stop.from_outside()
+            return future.result()
+
+
+def _loop_is_running() -> bool:
+    """Whether this thread has an event loop at work already, as in a notebook; one more cannot run in it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _send(errand: _Errand, destination: Destination, way: Way) -> Ended:
+    outlook = errand.ledger.outlook(errand.run)
+    async with open_line(way, destination, errand.desk.say) as (line, answer):
+        if answer.fate is Fate.UNAUTHORIZED:
+            return unauthorized(answer)
+        if not errand.desk.confirm(_forecast(errand, outlook, answer, way, destination)):
+            return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again")
+        errand.ledger.set_state(errand.run, RunState.DELIVERING)
+        first = errand.order.first
+        options = replace(errand.order.delivery, most=first) if first else errand.order.delivery
+        ended = await _deliver(errand, line, options, outlook.events)
+        if ended.limited and first:
+            if not errand.desk.confirm_more(first):
+                return Ended("sent what --first asked for", hint=f"`importer resume {errand.run.id}` sends the rest")
+            ended = await _deliver(errand, line, errand.order.delivery, outlook.events - first)
+        return ended
+
+
+async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pending: int) -> Ended:
+    blocked = errand.ledger.doubtful_lanes(errand.run) if options.strict_order else ()
+    lanes = Lanes(blocked=blocked)
+    journal = Journal(errand.ledger, errand.run, lanes)
+    delivery = Delivery(journal, lanes, line, options, pending=pending)
+    try:
+        with errand.stop.watching(delivery):
+            ended = await delivery.run(errand.desk.watch)
+    finally:
+        journal.close()
+    if not ended.reason and errand.ledger.has_pending(errand.run):
+        return Ended(
+            "rows wait behind rows in doubt, as --strict-order asks",
+            hint=f"`importer resolve {errand.run.id}` settles them, then `importer resume {errand.run.id}`",
+        )
+    return ended
+
+
+def _forecast(errand: _Errand, outlook: Outlook, answer: Answer, way: Way, destination: Destination) -> Forecast:
+    seconds = None
+    if answer.limit:
+        seconds = 60 * outlook.events / max(1, answer.limit - destination.reserve)
+    return Forecast(
+        errand.run,
+        outlook,
+        answer.limit,
+        seconds,
+        way.endpoint.events_url,
+        rehearsal=way.rehearsal,
+        counts=errand.ledger.counts(errand.run),
+    )

@@ -1,0 +1,155 @@
+"""From what the user named to prepared chunks: read → shape → (group →) validate → encode.
+
+This module owns the middle of the pipeline, lazily, a chunk at a time; only groups wait until all is read. It decides
+what a missing column means for a file, and that a file which cannot be used does not stop the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from importer.encode import encode
+from importer.errors import SourceError
+from importer.group import Shaped, grouped
+from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.model import Mapping
+from importer.model import Bools, Chunk, Events, Prepared, Problems, Source
+from importer.pipeline.ahead import ahead
+from importer.plan import Supply, unreadable
+from importer.read import Reader, expand, open_source, text_of
+from importer.shape import Shaper
+from importer.transform import Transform
+from importer.validate import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How rows are to be prepared."""
+
+    strict: bool = False
+    originals: bool = False
+    """Keep the original records, for rejects."""
+    transform: str = ""
+    """``file.py:function``, or empty."""
+
+
+def supplies(
+    arguments: Sequence[str], mapping: Mapping, wishes: Wishes, say: Callable[[str], None]
+) -> Generator[Supply, None, None]:
+    """Each source that the arguments name, in order. Raises `UsageError` where they name nothing.
+
+    Files that cannot be used come as supplies without chunks, with their error; ``say`` hears of it.
+    """
+    shaper = Shaper(mapping)
+    sources = _shaped(arguments, mapping, shaper, wishes, say)
+    if mapping.group_by is not None:
+        sources = grouped(sources, mapping, shaper.absent())
+    with closing(sources):
+        for one in sources:
+            yield Supply(one.source, _prepared(one.chunks, strict=wishes.strict), one.digest, one.error)
+
+
+def _shaped(
+    arguments: Sequence[str], mapping: Mapping, shaper: Shaper, wishes: Wishes, say: Callable[[str], None]
+) -> Generator[Shaped, None, None]:
+    """Each source with its rows as they are, before groups are made."""
+    inputs = expand(arguments)
+    transform = Transform(wishes.transform, text_of) if wishes.transform else None
+    for each in inputs:
+        try:
+            with open_source(each, mapping.source) as reader:
+                if transform is None:
+                    _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
+                # Closed before the reader is, which may be at work on the next chunk.
+                with closing(_telling(_events(reader, mapping, shaper, transform, wishes), say)) as events:
+                    yield Shaped(reader.source, events, partial(getattr, reader, "digest"))
+        except SourceError as error:
+            say(str(error))
+            yield Shaped(unreadable(error.source), (), str, error.message)
+
+
+def _events(
+    reader: Reader, mapping: Mapping, shaper: Shaper, transform: Transform | None, wishes: Wishes
+) -> Iterator[Events]:
+    if transform is not None:
+        yield from _transformed(reader, mapping, shaper, transform, wishes)
+        return
+    with closing(_chunks(reader, mapping.columns(), wishes)) as chunks:
+        for chunk in chunks:
+            yield shaper(chunk)
+
+
+def _chunks(reader: Reader, columns: Sequence[str], wishes: Wishes) -> Generator[Chunk, None, None]:
+    """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
+    chunks = reader.chunks(columns, originals=wishes.originals)
+    yield from ahead(chunks) if reader.size else chunks
+
+
+def _prepared(shaped: Iterable[Events], *, strict: bool) -> Iterator[Prepared]:
+    for events in shaped:
+        yield encode(events, validate(events, strict=strict))
+
+
+def _transformed(
+    reader: Reader, mapping: Mapping, shaper: Shaper, transform: Transform, wishes: Wishes
+) -> Iterator[Events]:
+    """Events of the rows that the user's function leaves; the others are filtered."""
+    columns = transform.columns(reader.source.columns, mapping.columns())
+    with closing(_chunks(reader, columns, wishes)) as chunks:
+        for chunk in chunks:
+            changed, kept = transform(chunk)
+            if chunk.table.num_rows:
+                names = changed.table.column_names
+                _check_columns(reader.source, mapping, names, names.__contains__, lambda _: None)
+            events = shaper(changed)
+            yield replace(
+                events,
+                kept=events.kept & kept,
+                problems=tuple(_of_kept(problems, kept) for problems in events.problems),
+            )
+
+
+def _of_kept(problems: Problems, kept: Bools) -> Problems:
+    there = kept[problems.positions]
+    return replace(problems, positions=problems.positions[there], values=problems.values.filter(pa.array(there)))
+
+
+def _telling(chunks: Iterator[Events], say: Callable[[str], None]) -> Generator[Events, None, None]:
+    """The same chunks; a source that breaks off is told of at once."""
+    try:
+        yield from chunks
+    except SourceError as error:
+        say(str(error))
+        raise
+
+
+def _check_columns(
+    source: Source,
+    mapping: Mapping,
+    columns: Sequence[str] | None,
+    has: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> None:
+    if columns is None:
+        return
+    missing = check_columns(mapping, columns, has)
+    if not missing:
+        return
+    if mapping.missing_columns == "refuse":
+        raise SourceError(
+            source.name,
+            "the mapping needs columns that the file lacks: " + "; ".join(_lack(one) for one in missing),
+            hint="correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`",
+        )
+    for one in missing:
+        say(f"warning: {source.name} lacks {_lack(one)}")
+
+
+def _lack(missing: MissingColumn) -> str:
+    meant = f" (did you mean {missing.nearest!r}?)" if missing.nearest else ""
+    return f"{missing.name!r} for {', '.join(missing.targets)}{meant}"

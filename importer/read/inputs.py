@@ -1,0 +1,100 @@
+"""From the command line's SOURCE arguments to the list of inputs.
+
+This module owns globs, directories and archives, and the order in which everything is read. Opening is ``storage``'s.
+"""
+
+# Names stay exactly as the user wrote them, which pathlib would normalise.
+# ruff: noqa: PTH100, PTH112, PTH118, PTH120, PTH123, PTH207
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+
+from importer.errors import UsageError
+from importer.read.storage import ENDINGS, Input, data_members, is_data_name
+
+STDIN = "<stdin>"
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def expand(arguments: Sequence[str]) -> list[Input]:
+    """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
+
+    A directory is searched to its bottom for known endings, hidden files left out. A zip archive stands for its
+    members. A file named twice is read once. Raises `UsageError` where an argument matches nothing.
+    """
+    found: dict[tuple[str | None, str | None], Input] = {}
+    for argument in arguments:
+        for source in _expand_one(argument):
+            found.setdefault((source.path, source.member), source)
+    return list(found.values())
+
+
+def _expand_one(argument: str) -> Iterator[Input]:
+    if argument == "-":
+        yield Input(STDIN, None)
+    elif os.path.isdir(argument):
+        yield from _directory(argument)
+    elif os.path.lexists(argument):
+        yield from _file(argument)
+    elif re.match(r"[a-z][a-z0-9+.-]+://", argument):
+        raise UsageError(
+            f"{argument}: only files on this machine and standard input can be read",
+            hint="download it first, or pipe it: `… | importer run - …`",
+        )
+    elif glob.has_magic(argument):
+        matches = sorted(glob.glob(argument, recursive=True))
+        if not matches:
+            raise UsageError(f"{argument}: no file matches", hint=f"look what is there: ls {_parent(argument)}")
+        for match in matches:
+            if not os.path.isdir(match):
+                yield from _file(match)
+            elif "**" not in argument:
+                yield from _directory(match)
+    else:
+        raise UsageError(f"{argument}: no such file or directory", hint=f"look what is there: ls {_parent(argument)}")
+
+
+def _parent(argument: str) -> str:
+    head = os.path.dirname(argument)
+    while glob.has_magic(head) or (head and not os.path.isdir(head)):
+        head = os.path.dirname(head)
+    return head or "."
+
+
+def _directory(directory: str) -> Iterator[Input]:
+    found = False
+    for parent, children, names in os.walk(directory):
+        children[:] = sorted(child for child in children if not child.startswith("."))
+        for name in sorted(names):
+            if is_data_name(name) and not name.startswith("."):
+                found = True
+                yield from _file(os.path.join(parent, name))
+    if not found:
+        raise UsageError(
+            f"{directory}: the directory holds no data file",
+            hint=f"known endings: {' '.join(ENDINGS)}, also with .gz .bz2 .xz .zst, and .zip; name others directly",
+        )
+
+
+def _file(path: str) -> Iterator[Input]:
+    """A file, or an archive's members. A file that cannot be opened is found out when its turn to be read comes."""
+    whole = Input(path, os.path.abspath(path))
+    try:
+        with open(path, "rb") as file:
+            if file.read(4) not in _ZIP_MAGIC:
+                yield whole
+                return
+            with zipfile.ZipFile(file) as archive:
+                members = data_members(archive)
+    except (OSError, zipfile.BadZipFile):
+        yield whole
+        return
+    if not members:
+        yield whole
+    for member in members:
+        yield Input(f"{path}/{member}", whole.path, member)

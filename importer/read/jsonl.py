@@ -1,0 +1,169 @@
+"""JSON lines: one object a line, as columns of text.
+
+This module owns what JSON's types become and which lines are no object. Paths are ``paths``'s, lines ``records``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from importer.errors import SourceError
+from importer.mapping.model import SourceOptions
+from importer.model import Dialect, Int64s
+from importer.read.content import Content
+from importer.read.paths import MISSING, Path, find, parse
+from importer.read.reader import Limits, shorten
+from importer.read.records import Layout, Records, split
+from importer.read.sniff import TextSample, refuse_document
+from importer.read.text import utf8_blocks
+from importer.read.textfile import Converted, TextReader
+
+_NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
+"""ValueError: an integer of more digits than Python is willing to read."""
+
+
+class JsonLinesReader(TextReader):
+    """Reads JSONL."""
+
+    def __init__(self, content: Content, text: TextSample, options: SourceOptions, limits: Limits) -> None:
+        """Raises `SourceError` where the file is one JSON document."""
+        refuse_document(content.name, text.data)
+        dialect = Dialect(
+            format="jsonl",
+            compression=content.compression,
+            encoding=text.encoding,
+            has_header=False,
+            has_bom=bool(text.bom),
+            skip_lines=options.skip_lines,
+        )
+        super().__init__(content, dialect, None, limits)
+        self._bom = text.bom
+        self._layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
+
+    def available(self, column: str) -> bool:
+        """Always: any line may have it."""
+        return bool(column)
+
+    def _records(self) -> Iterator[Records]:
+        return split(utf8_blocks(self._read_block, self.source.dialect.encoding, self._bom), self._layout, self._limits)
+
+    def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
+        return _Columns(self.source.name, columns).convert
+
+
+class _Columns:
+    """The wanted columns; only the keys they may lie under are decoded."""
+
+    def __init__(self, name: str, columns: Sequence[str]) -> None:
+        self._paths = {column: parse(column) for column in columns}
+        keys = list(dict.fromkeys(key for path in self._paths.values() for key in path.heads))
+        self._fields = {key: f"f{at}" for at, key in enumerate(keys)}
+        try:
+            row = msgspec.defstruct(
+                "Row",
+                # Only where a shorter key may hold the value is an absent one told from null.
+                [(field, Any, MISSING if parse(key).splits else None) for key, field in self._fields.items()],
+                gc=False,
+                rename={field: key for key, field in self._fields.items()},
+            )
+        except ValueError:
+            odd = next(key for key in keys if not key.isprintable() or '"' in key or "\\" in key)
+            raise SourceError(
+                name, f"a JSON key cannot be looked up by the name {odd!r}", hint="rename the key in the file"
+            ) from None
+        # Numbers keep their digits: as text, and inside of nested values as raw JSON.
+        self._decoder = msgspec.json.Decoder(row, float_hook=str)
+        self._exact = msgspec.json.Decoder(row, float_hook=msgspec.Raw)
+
+    def convert(self, records: Records) -> Converted:
+        """See `Converted`."""
+        rows, positions, faults = self._decode(records)
+        columns: dict[str, Any] = {}
+        nested: dict[str, Any] = {}
+        for column, path in self._paths.items():
+            values = self._values(rows, path)
+            columns[column], inner = _as_text(values)
+            if inner:
+                texts = columns[column].to_pylist()
+                for place in inner:
+                    exact = self._exact.decode(records[int(positions[place])])
+                    texts[place] = msgspec.json.encode(self._values([exact], path)[0]).decode()
+                columns[column] = pa.array(texts, pa.string())
+                mask = np.zeros(len(rows), np.bool_)
+                mask[inner] = True
+                nested[column] = pa.array(mask)
+        table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows))}).select([])
+        return Converted(table, positions, faults, nested)
+
+    def _decode(self, records: Records) -> tuple[list[Any], Int64s, Mapping[int, tuple[str, str]]]:
+        """The readable lines as objects, their positions, and the faults of the others."""
+        good = records.good()
+        codes = np.frombuffer(records.data, np.uint8)
+        # A line that begins and ends with a brace holds whole objects only, so that none can span two lines.
+        whole = (codes[records.starts[good]] == ord("{")) & (codes[records.ends[good] - 1] == ord("}"))
+        if len(good) == len(records) and records.gapless and whole.all():
+            try:
+                rows = self._decoder.decode_lines(memoryview(records.data)[records.starts[0] : records.ends[-1]])
+            except _NOT_JSON:
+                rows = []
+            if len(rows) == len(records):
+                return rows, good, records.faults
+        return self._decode_one_by_one(records, good)
+
+    def _decode_one_by_one(
+        self, records: Records, good: Int64s
+    ) -> tuple[list[Any], Int64s, Mapping[int, tuple[str, str]]]:
+        faults = dict(records.faults)
+        rows: list[Any] = []
+        for at in good.tolist():
+            line = records[at]
+            try:
+                rows.append(self._decoder.decode(line))
+            except _NOT_JSON as error:
+                faults[at] = ("row.not_json", shorten(f"{line[:60].decode('utf-8', 'ignore')} ({error})"))
+        return rows, np.delete(good, np.searchsorted(good, sorted(faults.keys() - records.faults.keys()))), faults
+
+    def _values(self, rows: Sequence[Any], path: Path) -> list[Any]:
+        """What lies at ``path`` in each row; None where nothing does."""
+        whole = self._fields[path.text]
+        if not path.splits:
+            return list(map(attrgetter(whole), rows))
+        heads = [(self._fields[head], tail) for head, tail in path.splits]
+        return [self._value(row, whole, heads) for row in rows]
+
+    @staticmethod
+    def _value(row: Any, whole: str, heads: Sequence[tuple[str, Path]]) -> Any:
+        found = getattr(row, whole)
+        for field, tail in heads:
+            if found is not MISSING:
+                break
+            found = find(getattr(row, field), tail)
+        return None if found is MISSING else found
+
+
+def _as_text(values: list[Any]) -> tuple[Any, list[int]]:
+    """A column of text, and the places of objects and lists, which are left null."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {str}:
+        return pa.array(values, pa.string()), []
+    if kinds in ({int}, {bool}):
+        with suppress(OverflowError):  # beyond 64 bits
+            return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string()), []
+    inner = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
+    return pa.array([_scalar(value) for value in values], pa.string()), inner
+
+
+def _scalar(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # Objects and lists are rendered by the caller, from the line itself.
+    return str(value) if isinstance(value, int) else None

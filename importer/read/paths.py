@@ -1,0 +1,87 @@
+"""Paths into nested values.
+
+This module owns the notation and what it means in JSON; ``arrow`` applies the same paths to Parquet's columns.
+
+    user.email                              a key in an object in an object
+    items.0.name                            the first element of a list
+    event_params[coupon].value.string_value the element of a list of objects whose ``key`` is ``coupon``
+
+A key that is spelled like the path, or like the beginning of it, wins: ``{"user.email": …}`` over ``{"user": {…}}``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+MISSING: Any = object()
+"""What a path finds where nothing is."""
+LOOKUP_KEY = "key"
+"""The key that ``[name]`` compares: BigQuery's exports write their parameters as ``{"key": …, "value": {…}}``."""
+
+_FIRST = re.compile(r"\[([^\]]*)\]|[^.\[]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path, or what is left of one on the way down."""
+
+    text: str
+    splits: tuple[tuple[str, Path], ...]
+    """Every way to take a key from its beginning, the longest key first, with the rest; without the whole."""
+    index: int | None
+    """The position in a list that its first segment asks for."""
+    lookup: str | None
+    """The ``key`` of the list's element that its first segment asks for."""
+    rest: Path | None
+    """What follows the first segment."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Keys under which the value may lie, most specific first."""
+        return (self.text, *(head for head, _ in self.splits))
+
+
+@cache
+def parse(text: str) -> Path:
+    """Take a path apart; a name without dots and brackets is a path of one key."""
+    splits = tuple(
+        (text[: found.start()], parse(text[found.start() :].removeprefix(".")))
+        for found in reversed(list(re.finditer(r"[.\[]", text)))
+        if 0 < found.start() < len(text) - 1
+    )
+    first = _FIRST.match(text)
+    rest = text[first.end() :].removeprefix(".") if first else ""
+    return Path(
+        text,
+        splits,
+        index=int(first[0]) if first and first[0].isdecimal() else None,
+        lookup=first[1] if first else None,
+        rest=parse(rest) if rest else None,
+    )
+
+
+def find(value: Any, path: Path) -> Any:
+    """What lies at ``path`` in a decoded JSON value; `MISSING` if nothing does."""
+    if isinstance(value, dict):
+        found = value.get(path.text, MISSING)
+        for head, tail in path.splits:
+            if found is not MISSING:
+                break
+            if head in value:
+                found = find(value[head], tail)
+        return found
+    if isinstance(value, list):
+        element = _element(value, path)
+        return element if element is MISSING or path.rest is None else find(element, path.rest)
+    return MISSING
+
+
+def _element(values: list[Any], path: Path) -> Any:
+    if path.index is not None:
+        return values[path.index] if path.index < len(values) else MISSING
+    if path.lookup is None:
+        return MISSING
+    return next((item for item in values if isinstance(item, dict) and item.get(LOOKUP_KEY) == path.lookup), MISSING)

@@ -1,0 +1,151 @@
+"""Rows that were not delivered, in the form they came in, with the reasons: ``rejects`` and ``in-doubt``.
+
+This module owns which rows go where and how the files are called. A row that is invalid, refused or failed goes to
+``rejects``, to be mended and run again, and with it all rows that were to be part of its event: an order that is run
+again without some of its lines would be a wrong one. A row in doubt may have been accepted, so it goes to a file of its
+own that nobody runs again by accident. Pending rows go to neither: `importer resume` delivers them.
+
+Sources of the same form (format, header, delimiter, quote, encoding) share a file. If the whole run has one form, that
+file is ``rejects.<format>``, and it is written even if no row is in it; otherwise there is one per form that has any,
+``rejects-<stem of the form's first source>.<format>``. How a row is written is ``reject_csv``'s, ``reject_jsonl``'s
+and ``reject_parquet``'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowTable, RowBatch, Source, State
+from importer.report.atomic import Outputs
+from importer.report.explain import Explained, column
+from importer.report.model import WrittenFile
+from importer.report.reject_csv import csv_rejects
+from importer.report.reject_jsonl import JsonlRejects
+from importer.report.reject_parquet import ParquetRejects
+from importer.report.rejected import Rejected
+
+STATES = {"rejects": (State.INVALID, State.REFUSED, State.FAILED), "in_doubt": (State.IN_DOUBT,)}
+"""What a file holds, and the states of its rows' events."""
+
+_FILE_NAMES = {"rejects": "rejects", "in_doubt": "in-doubt"}
+
+
+class RejectsWriter(Protocol):
+    """Takes rejected rows of one form."""
+
+    def add(self, rows: Rejected) -> None:
+        """Write some rows; raises `ReportError` where the file system refuses."""
+
+    def close(self) -> None:
+        """Write what is left; the file itself stays open."""
+
+
+@dataclass(slots=True)
+class _Form:
+    """The files of all sources that look alike."""
+
+    first: Source
+    schema: pa.Schema | None
+    """A Parquet source's columns; None while they are unknown, and for text."""
+    writers: dict[str, RejectsWriter] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+class Rejects:
+    """All rejects and in-doubt files of one run, written as batches come by."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._forms: dict[tuple[object, ...], _Form] = {}
+        self.without_originals = 0
+        """Rows that belong in a file but whose original cells are no longer kept."""
+
+    def add(self, explained: Explained) -> None:
+        """Put the batch's undelivered rows where they belong."""
+        batch = explained.batch
+        form = self._form(batch)
+        states, leader_states = column(batch, "state"), column(batch, "leader_state")
+        for kind, chosen in STATES.items():
+            wanted = pa.array([state.value for state in chosen])
+            part_of = pc.and_(pc.equal(states, State.GROUPED.value), pc.is_in(leader_states, wanted))
+            here = pc.or_(pc.is_in(states, wanted), part_of)
+            positions = np.flatnonzero(here.to_numpy(zero_copy_only=False))
+            if not len(positions):
+                continue
+            if batch.originals is None:
+                self.without_originals += len(positions)
+                continue
+            self._writer(form, kind).add(Rejected.of(explained, batch.originals, pa.array(positions)))
+            form.rows[kind] = form.rows.get(kind, 0) + len(positions)
+
+    def close(self) -> list[tuple[str, WrittenFile]]:
+        """Finish the files; returns for each its placeholder in ``outputs`` and what it is finally called."""
+        if len(self._forms) == 1 and not self.without_originals:
+            self._writer(next(iter(self._forms.values())), "rejects")
+        names = _names([form.first for form in self._forms.values()])
+        written = []
+        for form, name in zip(self._forms.values(), names, strict=True):
+            for kind, writer in form.writers.items():
+                writer.close()
+                final = f"{_FILE_NAMES[kind]}{name}.{form.first.dialect.format}"
+                written.append((self._placeholder(form, kind), WrittenFile(final, kind, form.rows.get(kind, 0))))
+        return written
+
+    def _form(self, batch: RowBatch) -> _Form:
+        schema = batch.originals.schema if batch.originals is not None and _is_parquet(batch.source) else None
+        key = _form_key(batch.source, schema)
+        if key not in self._forms:
+            self._forms[key] = _Form(batch.source, schema)
+        return self._forms[key]
+
+    def _writer(self, form: _Form, kind: str) -> RejectsWriter:
+        if kind not in form.writers:
+            form.writers[kind] = _open_writer(self._outputs.create(self._placeholder(form, kind)), form)
+        return form.writers[kind]
+
+    def _placeholder(self, form: _Form, kind: str) -> str:
+        number = next(number for number, other in enumerate(self._forms.values(), 1) if other is form)
+        return f"{_FILE_NAMES[kind]}{f'-{number}' if number > 1 else ''}.{form.first.dialect.format}"
+
+
+def _is_parquet(source: Source) -> bool:
+    return source.dialect.format == "parquet"
+
+
+def _form_key(source: Source, schema: ArrowTable | None) -> tuple[object, ...]:
+    dialect = source.dialect
+    if dialect.format == "jsonl":
+        return ("jsonl", dialect.encoding, dialect.skip_lines)
+    if dialect.format == "parquet":
+        return ("parquet", source.columns, str(schema))
+    return ("csv", source.columns, replace(dialect, compression="none", has_bom=False))
+
+
+def _open_writer(file: BinaryIO, form: _Form) -> RejectsWriter:
+    if form.first.dialect.format == "csv":
+        return csv_rejects(file, form.first)
+    if form.first.dialect.format == "jsonl":
+        return JsonlRejects(file, form.first.dialect)
+    return ParquetRejects(file, form.schema or pa.schema([(name, pa.string()) for name in form.first.columns or ()]))
+
+
+def _names(sources: Sequence[Source]) -> list[str]:
+    """What follows ``rejects`` in the name of each form's file; nothing if there is but one form."""
+    if len(sources) <= 1:
+        return [""] * len(sources)
+    names: list[str] = []
+    for source in sources:
+        stem = re.split(r"[/\\]", source.name)[-1].split(".")[0]
+        safe = re.sub(r"[^\w-]+", "_", stem).strip("_") or "source"
+        name, number = f"-{safe}", 2
+        while name in names:
+            name, number = f"-{safe}-{number}", number + 1
+        names.append(name)
+    return names

@@ -1,0 +1,93 @@
+"""What rejects files and the readers agree on, so that a mended reject becomes the very event its original would have.
+
+This module owns two rules: which columns rejects append, and how a cell that a spreadsheet would take for a formula
+is made harmless in CSV outputs and restored on the way back. Writing the files is ``report``'s; a reader that meets a
+CSV whose header `is_rejects` applies `original` to the columns it reads, and need not know more.
+
+The rule for formulas: a cell that starts with ``=``, ``@``, a tab, a line break, a full-width ``＝ ＋ － ＠``, or with
+``+`` or ``-`` before anything but a plain number or phone (``-12.50``, ``+370 612 34567``, a lone ``-``) gets an
+apostrophe in front. A cell that looks so behind apostrophes of its own gets one more, so that taking one away always
+restores what was there. Source: OWASP, "CSV Injection".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray
+
+APPENDED = (
+    "importer_state",
+    "importer_code",
+    "importer_field",
+    "importer_message",
+    "importer_source",
+    "importer_row",
+    "importer_line",
+)
+"""The columns that rejects append to the original ones, in this order."""
+
+ORIGINAL = "importer_original"
+"""CSV rejects append this too: the whole raw record of a row that could not be told into cells, else empty."""
+
+JSON_KEY = "_importer"
+"""The key that JSONL rejects add to each object."""
+
+_FORMULA_STARTS = "=@\t\r\n＝＋－＠+-"  # full-width signs are what the rule is about
+_PLAIN = r"[+\-][0-9., ]*(?:[eE][+\-]?[0-9]+)?"
+FORMULA_START = re.compile(f"'*[{re.escape(_FORMULA_STARTS)}]")
+"""How a cell begins that may be a formula; plain numbers and phones begin so too."""
+
+_HARMLESS = re.compile(f"'*{_PLAIN}")
+
+# The same for RE2, which Arrow uses.
+_RE2_STARTS = r"[=@\t\r\n＝＋－＠+\-]"  # as above
+_RE2_SUSPECT = f"^'*{_RE2_STARTS}"
+_RE2_ESCAPED = f"^'+{_RE2_STARTS}"
+_RE2_HARMLESS = rf"^'*{_PLAIN}\z"
+
+
+def is_rejects(columns: Iterable[str]) -> bool:
+    """Whether a header is that of a CSV rejects file."""
+    return "importer_code" in columns
+
+
+def is_formula(cell: str) -> bool:
+    """Whether a spreadsheet would take the cell for a formula, or would if an apostrophe were taken from it."""
+    return FORMULA_START.match(cell) is not None and _HARMLESS.fullmatch(cell) is None
+
+
+def harmless(cell: str) -> str:
+    """The cell as it may stand in a CSV output."""
+    return "'" + cell if is_formula(cell) else cell
+
+
+def original_cell(cell: str) -> str:
+    """The cell that `harmless` was given."""
+    return cell[1:] if cell.startswith("'") and is_formula(cell) else cell
+
+
+def harmless_column(cells: ArrowArray) -> ArrowArray:
+    """`harmless` for a ``string`` array; nulls stay null."""
+    formulas = _matching(cells, _RE2_SUSPECT)
+    if not pc.any(formulas).as_py():
+        return cells
+    return pc.if_else(formulas, pc.binary_join_element_wise("'", cells, ""), cells)
+
+
+def original(cells: ArrowArray) -> ArrowArray:
+    """`original_cell` for a ``string`` array; nulls stay null."""
+    escaped = _matching(cells, _RE2_ESCAPED)
+    if not pc.any(escaped).as_py():
+        return cells
+    return pc.if_else(escaped, pc.utf8_slice_codeunits(cells, 1), cells)
+
+
+def _matching(cells: ArrowArray, pattern: str) -> ArrowArray:
+    suspects = pc.match_substring_regex(cells, pattern)
+    if not pc.any(suspects).as_py():
+        return suspects
+    return pc.and_not(suspects, pc.match_substring_regex(cells, _RE2_HARMLESS))

@@ -1,0 +1,195 @@
+"""When the API fails row after row: stop risking rows, probe harmlessly, and go on once it is back.
+
+Owns one state machine, pure and synchronous; times are monotonic seconds that the caller hands in. Making requests and
+waiting is delivery's.
+
+    closed ──failures──▶ open ──a good probe──▶ half-open ──the one event's answer──▶ closed
+                          ▲ ▲                       │
+                          │ └── a bad probe         │ failure: one more row in doubt, and a longer wait
+                          └─────────────────────────┘
+
+A failure is an answer that says nothing of the row: no connection, a connection lost, a 5xx, an unreadable answer. Each
+puts a row in doubt (but for the first), so the breaker opens fast, and while half-open only one row is at risk. A
+refusal is no failure, and neither is a 429: the API is there.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from importer.model import Answer, Fate
+
+
+class Gate(StrEnum):
+    """What may leave now."""
+
+    SEND = "send"
+    """An event."""
+    PROBE = "probe"
+    """The harmless ``GET /v2/subscribers``, and no event."""
+    WAIT = "wait"
+    """Nothing; see `Breaker.wait`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerOptions:
+    """When it opens and how it tries again. Times in seconds."""
+
+    in_a_row: int = 5
+    """Failures one after the other, over all connections, that open it."""
+    of_last: int = 20
+    """How many answers are remembered; more than half of them failures open it, too."""
+    first_interval: float = 5.0
+    """From opening to the first probe; doubled after each bad one …"""
+    longest_interval: float = 60.0
+    """… up to this."""
+    outage_limit: float | None = None
+    """How long an outage is waited for; None: for ever."""
+
+
+class Breaker:
+    """See the module's docstring; ``jitter`` gives numbers in [0, 1), so that many importers do not probe in step."""
+
+    def __init__(self, options: BreakerOptions | None = None, *, jitter: Callable[[], float] = random.random) -> None:
+        self._options = options or BreakerOptions()
+        self._jitter = jitter
+        self._recent: deque[bool] = deque(maxlen=self._options.of_last)
+        self._row = 0
+        self._opened_at: float | None = None
+        self._half_open_at: float | None = None
+        self._closed_at = float("-inf")
+        self._next_probe = 0.0
+        self._interval = 0.0
+        self._busy = False
+        self._last_words = ""
+
+    def __repr__(self) -> str:
+        if self._opened_at is None:
+            return f"<Breaker closed, {self._row} failures in a row>"
+        state = "open" if self._half_open_at is None else "half-open"
+        return f"<Breaker {state} since {self._opened_at:.0f}: {self._last_words}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether events flow freely."""
+        return self._opened_at is None
+
+    @property
+    def open_since(self) -> float | None:
+        """When the outage began, monotonic; None while closed. Half-open is not yet over."""
+        return self._opened_at
+
+    @property
+    def last_words(self) -> str:
+        """What the last failure said."""
+        return self._last_words
+
+    def gate(self, now: float) -> Gate:
+        """What may leave now; asking changes nothing, see `sending` and `probing`."""
+        if self._opened_at is None:
+            return Gate.SEND
+        if self._busy:
+            return Gate.WAIT
+        if self._half_open_at is not None:
+            return Gate.SEND
+        return Gate.PROBE if now >= self._next_probe else Gate.WAIT
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait before asking `gate` again, at most; an answer that comes in may change it earlier."""
+        if self._busy:
+            return 1.0
+        if self._opened_at is None or self._half_open_at is not None:
+            return 0.0
+        return max(self._next_probe - now, 0.0)
+
+    def expired(self, now: float) -> bool:
+        """Whether the outage has lasted longer than the user wants to wait."""
+        limit = self._options.outage_limit
+        return limit is not None and self._opened_at is not None and now - self._opened_at >= limit
+
+    def sending(self) -> None:
+        """An event leaves; while half-open, it is the only one."""
+        self._busy = self._half_open_at is not None
+
+    def probing(self) -> None:
+        """A probe leaves."""
+        self._busy = True
+
+    def release(self) -> None:
+        """What `sending` or `probing` announced did not leave after all."""
+        self._busy = False
+
+    def learn(self, answer: Answer, now: float) -> None:
+        """How an event ended."""
+        failed = _failed(answer)
+        if failed:
+            self._last_words = answer.message
+        if self._opened_at is None:
+            self._count(answer, failed=failed, now=now)
+        elif self._half_open_at is not None and now - answer.latency >= self._half_open_at:
+            # Others may still come in that left before the outage; they decide nothing.
+            self._busy = False
+            if failed:
+                self._half_open_at = None
+                self._postpone(answer, now)
+            elif answer.status != 429:
+                self._close(now)
+
+    def probed(self, answer: Answer, now: float) -> None:
+        """How a probe ended. A 401 or 403 on it (`Fate.UNAUTHORIZED`) stops the run; that is delivery's to see."""
+        self._busy = False
+        if self._opened_at is None:
+            return
+        if answer.status is not None and answer.status < 500 and answer.fate is not Fate.UNAUTHORIZED:
+            self._half_open_at = now
+        else:
+            self._last_words = answer.message
+            self._postpone(answer, now)
+
+    def status(self, now: float, wall: float) -> str:
+        """For progress: ``API unreachable since 12:03, next try in 8 s``; empty while closed.
+
+        ``wall`` is seconds since the epoch.
+        """
+        if self._opened_at is None:
+            return ""
+        since = datetime.fromtimestamp(wall - (now - self._opened_at)).astimezone().strftime("%H:%M")
+        wait = self.wait(now)
+        then = "trying now" if self._busy or wait < 1 else f"next try in {wait:.0f} s"
+        return f"API unreachable since {since}, {then}"
+
+    def _count(self, answer: Answer, *, failed: bool, now: float) -> None:
+        if answer.status == 429:
+            return
+        self._recent.append(failed)
+        self._row = self._row + 1 if failed else 0
+        full = len(self._recent) == self._options.of_last
+        if self._row >= self._options.in_a_row or (full and sum(self._recent) * 2 > self._options.of_last):
+            self._opened_at = now
+            if now - self._closed_at > self._options.longest_interval:
+                self._interval = 0.0  # else it flaps: go on with the longer waits
+            self._postpone(answer, now)
+
+    def _postpone(self, answer: Answer, now: float) -> None:
+        options = self._options
+        self._interval = min(self._interval * 2 or options.first_interval, options.longest_interval)
+        wait = self._interval * (0.8 + 0.4 * self._jitter())
+        if answer.retry_after is not None:
+            wait = max(wait, min(answer.retry_after, options.longest_interval))
+        self._next_probe = now + wait
+
+    def _close(self, now: float) -> None:
+        self._opened_at = self._half_open_at = None
+        self._closed_at = now
+        self._row = 0
+        self._recent.clear()
+
+
+def _failed(answer: Answer) -> bool:
+    """Whether an answer says nothing of the row; a 429 says that the API is there."""
+    return answer.fate is Fate.IN_DOUBT or (answer.fate is Fate.NOT_ACCEPTED and answer.status is None)

@@ -1,0 +1,206 @@
+"""Which row may leave next: one at a time in each lane, older rows first, while other lanes overtake.
+
+This module owns the order of delivery in memory; it reads the ledger's queue only through `Fetch` requests that its
+caller carries out, and does no waiting. All of it is synchronous, and called from the event loop alone.
+
+Memory is bounded: at most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that,
+its tail is *parked*: forgotten, but for the stretch of the queue in which it lies, and fetched again piece by piece.
+So a subscriber with 100,000 events costs the others nothing but one more pass over the queue.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Position = tuple[Any, int]
+"""A place in the order of delivery: (place, row id); places are all None, or all of one comparable type."""
+
+PAGE = 1_000
+"""Rows a fetch asks for."""
+LOOKAHEAD = 20_000
+"""Rows held in memory at the most, before long lanes are parked."""
+KEEP = 64
+"""Rows that a parked lane keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask the ledger's queue for ``count`` rows behind ``after``; of one lane only, if ``lane`` is not None."""
+
+    after: Position | None
+    count: int
+    lane: int | None = None
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Where a parked lane's forgotten rows lie: behind ``after``, up to and including ``upto``."""
+
+    after: Position
+    upto: Position
+    fetching: bool = False
+
+
+class Lanes:
+    """The rows in memory, by lane.
+
+    A lane is *open* from the moment one of its rows is ready until its last known row is done. Of an open lane, one
+    row at most is ready or out; the others wait in it.
+    """
+
+    def __init__(self, *, blocked: Iterable[int] = (), page: int = PAGE, lookahead: int = LOOKAHEAD) -> None:
+        self._page = page
+        self._lookahead = lookahead
+        self._ready: list[tuple[int, int, int, Position]] = []
+        """A heap of (number, row id, lane, position), the number counting rows as they were read."""
+        self._waiting: dict[int, deque[tuple[int, Position]]] = {}
+        """Per open lane, (number, position) of the rows behind its head."""
+        self._out: dict[int, tuple[int, int, Position]] = {}
+        """Rows taken and not yet done: id → (number, lane, position)."""
+        self._parked: dict[int, _Stretch] = {}
+        self._starving: set[int] = set()
+        """Open parked lanes with nothing in memory: they need a fetch."""
+        self._blocked = set(blocked)
+        self._held = 0
+        self._number = 0
+        self._cursor: Position | None = None
+        self._reading = False
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Lanes {len(self._ready)} ready, {len(self._out)} out, {self._held} waiting,"
+            f" {len(self._parked)} parked{', all read' if self._ended else ''}>"
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to send but what is held back behind a blocked lane."""
+        return self._ended and not self._ready and not self._out and not self._starving
+
+    @property
+    def ready(self) -> int:
+        """How many rows could be taken now."""
+        return len(self._ready)
+
+    @property
+    def held(self) -> int:
+        """How many rows wait in memory behind the heads of their lanes."""
+        return self._held
+
+    def take(self, count: int) -> list[int]:
+        """Row ids to send next, at most ``count``, oldest first; they are out until `done` or `give_back`."""
+        taken: list[int] = []
+        while self._ready and len(taken) < count:
+            number, row_id, lane, position = heapq.heappop(self._ready)
+            self._out[row_id] = (number, lane, position)
+            taken.append(row_id)
+        return taken
+
+    def done(self, row_id: int) -> None:
+        """The row's fate is known: the next of its lane may go."""
+        _, lane, _ = self._out.pop(row_id)
+        if lane not in self._blocked:
+            self._open_next(lane)
+
+    def give_back(self, row_id: int) -> None:
+        """The row was not accepted: it is its lane's head again."""
+        number, lane, position = self._out.pop(row_id)
+        heapq.heappush(self._ready, (number, row_id, lane, position))
+
+    def block(self, row_id: int) -> None:
+        """The row is done, but its lane waits for the user: nothing more of it leaves."""
+        lane = self._out[row_id][1]
+        self._blocked.add(lane)
+        self._held -= len(self._waiting.pop(lane, ()))
+        self._parked.pop(lane, None)
+        self._starving.discard(lane)
+        self.done(row_id)
+
+    def wanted(self) -> list[Fetch]:
+        """What to fetch now; each is to be answered with `feed`."""
+        fetches = []
+        if not self._ended and not self._reading and len(self._ready) < self._page // 2:
+            if self._held >= self._lookahead:
+                self._park()
+            if self._held < self._lookahead:
+                self._reading = True
+                fetches.append(Fetch(self._cursor, self._page))
+        for lane in self._starving:
+            stretch = self._parked[lane]
+            if not stretch.fetching:
+                stretch.fetching = True
+                fetches.append(Fetch(stretch.after, KEEP, lane))
+        return fetches
+
+    def feed(self, fetch: Fetch, rows: Sequence[tuple[Any, int, int]]) -> None:
+        """The answer to a fetch: (place, row id, lane) in order of delivery."""
+        if fetch.lane is not None:
+            self._feed_parked(fetch.lane, rows)
+            return
+        self._reading = False
+        self._ended = len(rows) < fetch.count
+        for place, row_id, lane in rows:
+            self._cursor = (place, row_id)
+            if lane in self._blocked:
+                continue
+            if stretch := self._parked.get(lane):
+                stretch.upto = self._cursor
+                continue
+            self._number += 1
+            self._add(lane, self._number, self._cursor)
+
+    def _add(self, lane: int, number: int, position: Position) -> None:
+        waiting = self._waiting.get(lane)
+        if waiting is None:
+            self._waiting[lane] = deque()
+            heapq.heappush(self._ready, (number, position[1], lane, position))
+        else:
+            waiting.append((number, position))
+            self._held += 1
+
+    def _open_next(self, lane: int) -> None:
+        waiting = self._waiting[lane]
+        if waiting:
+            number, position = waiting.popleft()
+            self._held -= 1
+            heapq.heappush(self._ready, (number, position[1], lane, position))
+        elif lane in self._parked:
+            self._starving.add(lane)
+        else:
+            del self._waiting[lane]
+
+    def _park(self) -> None:
+        """Forget the tails of the longest lanes until half the room is free."""
+        longest = sorted(self._waiting, key=lambda lane: -len(self._waiting[lane]))
+        for lane in longest:
+            waiting = self._waiting[lane]
+            if len(waiting) <= KEEP or self._held <= self._lookahead // 2:
+                return
+            last = waiting[-1][1]
+            while len(waiting) > KEEP:
+                waiting.pop()
+                self._held -= 1
+            known = self._parked.get(lane)
+            self._parked[lane] = _Stretch(after=waiting[-1][1], upto=known.upto if known else last)
+
+    def _feed_parked(self, lane: int, rows: Sequence[tuple[Any, int, int]]) -> None:
+        stretch = self._parked.get(lane)
+        if stretch is None:  # blocked in the meantime
+            return
+        stretch.fetching = False
+        inside = [(place, row_id) for place, row_id, _ in rows if (place, row_id) <= stretch.upto]
+        if len(inside) == len(rows) == KEEP and inside[-1] != stretch.upto:
+            stretch.after = inside[-1]
+        else:
+            del self._parked[lane]
+        self._starving.discard(lane)
+        for position in inside:
+            self._number += 1
+            self._waiting[lane].append((self._number, position))
+            self._held += 1
+        self._open_next(lane)

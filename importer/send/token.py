@@ -1,0 +1,94 @@
+"""The API token: read from the environment or a file, and never shown.
+
+Owns the secret and the one way to use it (`Token.header`). Sending it, and to whom, is ``client``'s and ``endpoint``'s.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from importer.errors import UsageError
+
+VARIABLE = "SENDER_API_TOKEN"
+"""The environment variable that holds the token."""
+MASK = "[token]"
+"""What stands wherever the token would show."""
+MAX_LENGTH = 8192
+"""Longer tokens fit into no server's header."""
+
+
+class Token:
+    """An opaque secret: printing, formatting, comparing or pickling it does not reveal it."""
+
+    __slots__ = ("__secret",)
+
+    def __init__(self, secret: str) -> None:
+        """Take a token as it was pasted, white space around it stripped; raises `UsageError` if it cannot be one."""
+        secret = secret.strip()
+        if not secret:
+            raise UsageError("the API token is empty", hint=_WHERE)
+        if secret.lower().startswith("bearer "):
+            raise UsageError("the API token begins with the word Bearer", hint="leave the word out; importer adds it")
+        if len(secret) > MAX_LENGTH:
+            raise UsageError(f"the API token has {len(secret):,} characters", hint="is this the right file? " + _WHERE)
+        if not all("!" <= character <= "~" for character in secret):
+            raise UsageError(
+                "the API token holds spaces, line breaks or other characters that no token has",
+                hint="paste it again, on one line and without quotes around it",
+            )
+        self.__secret = secret
+
+    def header(self) -> str:
+        """The value of the ``Authorization`` header."""
+        return f"Bearer {self.__secret}"
+
+    def redact(self, text: str) -> str:
+        """``text`` with the token masked, for words that came from elsewhere."""
+        return text.replace(self.__secret, MASK)
+
+    def __repr__(self) -> str:
+        return f"Token({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Token is never pickled or copied; hand on where it is read from instead")
+
+
+_WHERE = (
+    f"make one in Sender under Settings, API access tokens; then set {VARIABLE}, or put it into a file for --token-file"
+)
+
+
+def read_token(env: Mapping[str, str], token_file: Path | None) -> Token:
+    """The token from ``token_file`` if one is given, else from ``SENDER_API_TOKEN``; raises `UsageError`."""
+    if token_file is None:
+        if VARIABLE not in env:
+            raise UsageError("no API token", hint=_WHERE + "; --sandbox needs none")
+        return Token(env[VARIABLE])
+    try:
+        # A byte more than any token has: what is larger is refused without being read.
+        with token_file.open("rb") as file:
+            content = file.read(MAX_LENGTH * 2)
+        return Token(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UsageError(f"--token-file {token_file}: this is not a text file", hint=_WHERE) from None
+    except OSError as error:
+        raise UsageError(f"--token-file {token_file}: {error.strerror}", hint=_WHERE) from None
+    except UsageError as error:
+        raise UsageError(f"--token-file {token_file}: {error.message}", hint=error.hint) from None
+
+
+def exposure(token_file: Path) -> str | None:
+    """A warning if others on this machine can read the token's file, with what to do; None if all is well."""
+    try:
+        mode = token_file.stat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        return f"other users of this machine can read {token_file}; run: chmod 600 {token_file}"
+    return None

@@ -1,0 +1,146 @@
+"""Transform: the escape hatch, a Python function of the user's that rewrites rows before they are shaped.
+
+This stage owns loading ``file.py:function``, handing it each chunk as a DataFrame, and taking its result back into a
+chunk. It is named on the command line only, so that a mapping stays data. What the function does is the user's; where
+it fails, the error points into the user's file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from importer.errors import TransformError, UsageError
+from importer.model import ArrowArray, Bools, Chunk
+
+Texts: TypeAlias = "Callable[[ArrowArray], tuple[ArrowArray, ArrowArray | None, Bools | None]]"
+"""Turns an Arrow array of any type into exact text; beside it, where objects or lists were found (None: nowhere)."""
+
+_SHOWN = 3
+"""Row numbers that an error names."""
+
+
+class Transform:
+    """A function DataFrame → DataFrame, called once for each chunk.
+
+    It gets the rows as text, one column per column of the source, indexed by row number (``df.index``), with the
+    source's name in ``df.attrs["source"]``. It returns a DataFrame with the same index: rows that are missing from it
+    are filtered; columns may be changed, added and removed, and may hold text, numbers, booleans, dates or None.
+    """
+
+    def __init__(self, spec: str, texts: Texts) -> None:
+        """Load ``file.py:function``; raises `UsageError` where there is none, `TransformError` where it fails."""
+        self.spec = spec
+        self._texts = texts
+        self._path, self._function = _load(spec)
+
+    def __repr__(self) -> str:
+        return f"<Transform {self.spec}>"
+
+    def columns(self, known: tuple[str, ...] | None, mapped: tuple[str, ...]) -> tuple[str, ...]:
+        """Which columns to read: all that the source names; where it names none (JSONL), what the mapping names.
+
+        A function asks for more with an attribute: ``function.columns = ["extra.path"]``.
+        """
+        extra = tuple(getattr(self._function, "columns", ()))
+        return tuple(dict.fromkeys((*(mapped if known is None else known), *extra)))
+
+    def __call__(self, chunk: Chunk) -> tuple[Chunk, Bools]:
+        """The chunk as the function leaves it, and which of its rows are still there.
+
+        Raises `TransformError`: the function raised, or returned something that is no DataFrame of these rows.
+        """
+        frame = chunk.table.to_pandas(strings_to_categorical=False)
+        frame.index = pd.Index(chunk.rows, name="row")
+        frame.attrs["source"] = chunk.source.name
+        where = f"rows {chunk.first_row:,} to {chunk.first_row + chunk.count - 1:,} of {chunk.source.name}"
+        result = self._call(frame, where)
+        self._check(result, chunk, where)
+        kept = np.isin(chunk.rows, result.index.to_numpy())
+        result = result.reindex(chunk.rows)
+        columns, nested = {}, {}
+        for name in result.columns:
+            try:
+                text, structured, _ = self._texts(pa.array(result[name], from_pandas=True))
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                mixed = [None if value is None or value is pd.NA else str(value) for value in result[name]]
+                text, structured = pa.array(mixed, pa.string()), None
+            columns[name] = text
+            if structured is not None:
+                nested[name] = structured
+        return replace(chunk, table=pa.table(columns), nested=nested), kept
+
+    def _call(self, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+        try:
+            return self._function(frame)
+        except (Exception, SystemExit) as error:  # exit() in it must not pass for an import that is done
+            raise TransformError(
+                f"{self.spec} failed on {where}: {type(error).__name__}: {error}{_place(error, self._path)}",
+                hint="nothing was sent; mend the function and run the command again",
+            ) from error
+
+    def _check(self, result: Any, chunk: Chunk, where: str) -> None:
+        if not isinstance(result, pd.DataFrame):
+            raise TransformError(
+                f"{self.spec} returned {type(result).__name__} for {where}, not a DataFrame",
+                hint="end the function with `return df`",
+            )
+        if not result.index.is_unique or not result.index.isin(chunk.rows).all():
+            odd = result.index[~result.index.isin(chunk.rows) | result.index.duplicated()][:_SHOWN].tolist()
+            raise TransformError(
+                f"{self.spec} returned rows that it was not given, or rows twice, for {where}: {odd}",
+                hint="keep the DataFrame's index: each row of the file may be changed or left out, not added",
+            )
+        odd_names = [name for name in list[Any](result.columns) if not isinstance(name, str)]
+        if odd_names:
+            raise TransformError(
+                f"{self.spec} returned columns whose names are not text: {odd_names[:_SHOWN]}",
+                hint="name them with text",
+            )
+
+
+def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
+    file, _, name = spec.rpartition(":")
+    path = Path(file)
+    if not file or not name:
+        raise UsageError(f"--transform {spec}: not FILE:FUNCTION", hint="write it as clean.py:transform")
+    if not path.is_file():
+        raise UsageError(f"--transform {spec}: there is no file {file}", hint="write it as clean.py:transform")
+    module_spec = importlib.util.spec_from_file_location(f"transform_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UsageError(f"--transform {spec}: {file} is not a Python file", hint="its name must end in .py")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
+        raise TransformError(
+            f"{file} cannot be loaded: {type(error).__name__}: {error}{_place(error, path)}", hint="mend the file"
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UsageError(
+            f"--transform {spec}: {file} has no function {name}",
+            hint=f"it has {', '.join(there) if there else 'no function at all'}",
+        )
+    return path, function
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """Where in the user's file it happened: `` (clean.py, line 12: df["Totl"])``."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f" ({path.name}, line {error.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).resolve() == path.resolve():
+            return f" ({path.name}, line {frame.lineno}: {frame.line})"
+    return ""

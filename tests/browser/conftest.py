@@ -1,0 +1,90 @@
+"""The pages in a real browser. Without a Chromium they are not collected, which is said; in CI they always are."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+_MISSING = not (CHROMIUM and DRIVER) and os.environ.get("CI") != "true"
+collect_ignore_glob = ["test_*.py"] if _MISSING else []
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--disable-dev-shm-usage",
+)  # fmt: skip
+
+DESKTOP, PHONE = 1280, 390
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _MISSING:
+        terminalreporter.write_line(
+            "tests/browser was left out: no chromium and chromedriver here (apt-get install chromium chromium-driver)",
+            yellow=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Debian's Chromium, with an empty profile."""
+    assert CHROMIUM, "apt-get install chromium chromium-driver"
+    assert DRIVER, "apt-get install chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+Resize = Callable[..., None]
+
+
+@pytest.fixture
+def resize(browser: webdriver.Chrome) -> Resize:
+    """Make the window so wide, as a phone's if it is narrow, in light or dark."""
+
+    def change(width: int, *, dark: bool = False) -> None:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+
+    return change
+
+
+@pytest.fixture
+def complaints(browser: webdriver.Chrome) -> Callable[[], list[str]]:
+    """What the browser's console has to say since the last time: broken policies, errors of scripts."""
+
+    def said() -> list[str]:
+        entries = browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium has no types for it
+        return [entry["message"] for entry in entries]
+
+    said()  # what an earlier test has left
+    return said
+
+
+@pytest.fixture
+def overflow(browser: webdriver.Chrome) -> Callable[[], int]:
+    """By how many pixels the page is wider than the window."""
+    script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return lambda: int(browser.execute_script(script))
+
+
+@pytest.fixture
+def shots() -> Path | None:
+    """Where to leave screenshots for people: ``IMPORTER_SHOTS``, or nowhere."""
+    place = os.environ.get("IMPORTER_SHOTS")
+    return Path(place) if place else None

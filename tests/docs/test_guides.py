@@ -1,0 +1,58 @@
+"""The guides are walk-throughs: their files are written, their commands are run, and what the page shows is said.
+
+Only what differs from run to run is left out of the comparison: ids of runs, ports, times and paces.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDES = ("backfill", "migration", "troubleshooting")
+RUN = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{4}\b")
+PASSING = re.compile(r" in [\d.]+ s( \([\d.]+ events a second\))?|(?<=127\.0\.0\.1:)\d+|most for one: [^\n]+")
+
+
+def steady(text: str) -> list[str]:
+    """The lines that say the same each time."""
+    return [line for line in PASSING.sub("", RUN.sub("RUN", text)).splitlines() if line]
+
+
+def commands(page: str) -> list[tuple[str, str]]:
+    """Each command of the page, with the output that the page shows."""
+    blocks = "\n".join(re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    parts = re.split(r"^\$ (.+)\n", blocks, flags=re.MULTILINE)[1:]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_shows_what_the_program_says(guide: str, tmp_path: Path) -> None:
+    page = (DOCS / f"{guide}.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"^```\w+ (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {
+        "PATH": path,
+        "HOME": str(tmp_path),
+        "IMPORTER_LEDGER": str(tmp_path / "ledger.db"),
+        "LANG": "C.UTF-8",
+    }
+    known = ""
+    for command, shown in commands(page):
+        done = subprocess.run(  # noqa: S602  # the page's own commands, as a reader pastes them
+            RUN.sub(known, command),
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        known = found[0] if (found := RUN.findall(done.stderr)) and not known else known
+        assert steady(done.stderr) + steady(done.stdout) == steady(shown), command

@@ -1,0 +1,91 @@
+"""Real ledgers with small plans in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Dialect, Prepared, Run, Source
+
+NO_REASONS = pa.table(
+    {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
+)
+SOURCE = Source("orders.csv", "/orders.csv", Dialect("csv"), ("email",))
+
+
+def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> SqliteLedger:
+    """A ledger in a directory of the test's own."""
+    return SqliteLedger(directory / "ledger.db", account=account, endpoint=endpoint)
+
+
+def new_run(ledger: SqliteLedger, *, mapping: str = "m") -> Run:
+    """A run in planning."""
+    return ledger.create_run(mapping_name="m.yaml", mapping_text="", mapping_digest=mapping, options={})
+
+
+def chunk(
+    emails: Sequence[str | None],
+    *,
+    first_row: int = 1,
+    ids: Sequence[str | None] | None = None,
+    phones: Sequence[str | None] | None = None,
+    keys: Sequence[str | None] | None = None,
+    places: Sequence[Any] | None = None,
+    states: Sequence[str] | None = None,
+) -> Prepared:
+    """A prepared chunk whose bodies are their row numbers."""
+    count = len(emails)
+    states = states or ["pending"] * count
+    nothing = [None] * count
+
+    def text(values: Sequence[str | None] | None) -> Any:
+        return pa.array(values or nothing, pa.string())
+
+    bodies = [str(first_row + i).encode() if state == "pending" else None for i, state in enumerate(states)]
+    return Prepared(
+        source=SOURCE,
+        first_row=first_row,
+        count=count,
+        lines=np.arange(first_row + 1, first_row + 1 + count),
+        states=pa.array(states, pa.string()),
+        leaders=None,
+        bodies=pa.array(bodies, pa.binary()),
+        subscribers=text([e or p or i for e, p, i in zip(emails, phones or nothing, ids or nothing, strict=True)]),
+        identities=(text(ids), text([e.lower() if e else None for e in emails]), text(phones)),
+        types=text(["purchase"] * count),
+        values=text(["1.5"] * count),
+        currencies=text(["EUR"] * count),
+        keys=None if keys is None else text(keys),
+        places=None if places is None else pa.array(places),
+        occurred=None,
+        reasons=NO_REASONS,
+        originals=None,
+    )
+
+
+def planned(
+    ledger: SqliteLedger,
+    *chunks: Prepared,
+    digest: str = "content",
+    mapping: str = "m",
+    again: bool = False,
+    source: Source = SOURCE,
+) -> Run:
+    """A sealed run of one source that holds the chunks."""
+    run = new_run(ledger, mapping=mapping)
+    number = ledger.add_source(run, source)
+    for one in chunks:
+        ledger.add_chunk(run, number, one)
+    ledger.close_source(run, number, digest=digest)
+    return ledger.seal(run, again=again)
+
+
+def released(ledger: SqliteLedger, run: Run) -> Run:
+    """The run as a process leaves it that has ended."""
+    ledger.lock(run).release()
+    return run

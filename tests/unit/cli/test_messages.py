@@ -1,0 +1,245 @@
+"""What the program says when something cannot be done: word for word, with the exit code, and on one screen."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from importer.cli.wording import on_screen, safe
+from importer.errors import counted
+from tests.support.program import Outcome, importer
+
+MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n"
+CSV = "email\na@example.com\nb@example.com\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a mapping, a file, and things that are no files of data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.delenv("SENDER_API_TOKEN", raising=False)
+    (tmp_path / "m.yaml").write_text(MAPPING)
+    (tmp_path / "bad.yaml").write_text(MAPPING.replace("subscriber", "subscribr"))
+    (tmp_path / "other.yaml").write_text(MAPPING.replace("email}", "Emial}"))
+    (tmp_path / "o.csv").write_text(CSV)
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "binary.csv").write_bytes(b"\x7fELF\x00\x01\x02\x80\n" * 50)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(CSV.encode() * 500)[:-12])
+    (tmp_path / "nothing").mkdir()
+    return tmp_path
+
+
+def run(*arguments: str) -> Outcome:
+    return importer("run", *arguments, "--sandbox", "--out", "out")
+
+
+REFUSED = [
+    (
+        ("rnu",),
+        ("error: importer: no such command 'rnu'\n\nhint: did you mean run? `importer --help` shows what it takes\n"),
+    ),
+    (
+        ("run",),
+        (
+            "error: importer run: missing argument 'SOURCE...'\n\n"
+            "hint: name one or more files, directories or patterns, or - for standard input\n"
+        ),
+    ),
+    (
+        ("run", "o.csv"),
+        (
+            "error: importer run: missing option -m / --mapping\n\n"
+            "hint: `importer init FILE` writes a mapping, `importer presets` lists ready ones\n"
+        ),
+    ),
+    (
+        ("run", "o.csv", "--sandbax"),
+        (
+            "error: importer run: no such option '--sandbax'\n\n"
+            "hint: did you mean '--sandbox', '--sandbox-limit', '--sandbox-seed'? "
+            "`importer run --help` shows what it takes\n"
+        ),
+    ),
+    (
+        ("check", "o.csv", "-m", "m.yaml", "--preview", "0"),
+        (
+            "error: importer check: invalid value for '--preview': 0 is not in the range x>=1\n\n"
+            "hint: `importer check --help` shows what it takes\n"
+        ),
+    ),
+    (
+        ("run", "gone.csv", "-m", "m.yaml", "--sandbox"),
+        "error: gone.csv: no such file or directory\n\nhint: look what is there: ls .\n",
+    ),
+    (
+        ("run", "x*.csv", "-m", "m.yaml", "--sandbox"),
+        "error: x*.csv: no file matches\n\nhint: look what is there: ls .\n",
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yaml"),
+        (
+            "error: no API token\n\n"
+            "hint: make one in Sender under Settings, API access tokens; then set SENDER_API_TOKEN, "
+            "or put it into a file for --token-file; --sandbox needs none\n"
+        ),
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yml", "--sandbox"),
+        "error: the mapping m.yml does not exist\n\nhint: did you mean m.yaml?\n",
+    ),
+    (
+        ("run", "o.csv", "-m", "bad.yaml", "--sandbox"),
+        (
+            "error: the mapping has 1 mistake; nothing was read or sent\n"
+            "  bad.yaml:2:1: a mapping has no word `subscribr` (did you mean `subscriber`?)\n\n"
+            "hint: mend the lines named above, then run the command again\n"
+        ),
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yaml", "--endpoint", "http://example.org/v2"),
+        (
+            "error: --endpoint http://example.org/v2: plain http would show the token to the network\n\n"
+            "hint: use https; http is for loopback only\n"
+        ),
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--until", "yesterday"),
+        "error: --until yesterday: not a time\n\nhint: write 06:00, or 2026-11-30 06:00, in this machine's zone\n",
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--ledger", "o.csv"),
+        (
+            "error: o.csv is not a readable ledger (file is not a database)\n\n"
+            "hint: restore it from a backup; with a new ledger (--ledger FILE) nothing is known of earlier deliveries\n"
+        ),
+    ),
+    (
+        ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--out", "m.yaml/x"),
+        (
+            "error: m.yaml/x: cannot be written: not a directory; nothing half-written is left there\n\n"
+            "hint: choose a directory you can write to with --out, then run the same command again\n"
+        ),
+    ),
+    (
+        ("resume", "--sandbox"),
+        (
+            "error: there is no run to resume\n\n"
+            "hint: `importer runs` lists the runs; give --account, --endpoint or --sandbox as the run had them\n"
+        ),
+    ),
+    (
+        ("runs", "r1", "--sandbox"),
+        (
+            "error: there is no run r1 of account default at sandbox\n\n"
+            "hint: `importer runs` lists the runs; --account, --sandbox and --ledger choose where to look\n"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), REFUSED, ids=[" ".join(arguments) for arguments, _ in REFUSED])
+def test_what_cannot_be_done_is_refused_with_what_where_and_what_next(arguments: tuple[str, ...], told: str) -> None:
+    outcome = importer(*arguments)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize(
+    ("source", "mapping", "told"),
+    [
+        ("empty.csv", "m.yaml", "error: empty.csv: is empty\n\nhint: a CSV file needs at least a header line\n"),
+        (
+            "binary.csv",
+            "m.yaml",
+            ("error: binary.csv: holds binary data, not text\n\nhint: export it as CSV, JSONL or Parquet\n"),
+        ),
+        (
+            "o.csv",
+            "other.yaml",
+            (
+                "error: o.csv: the mapping needs columns that the file lacks: 'Emial' "
+                "for subscriber.email (did you mean 'email'?)\n\n"
+                "hint: correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`\n"
+            ),
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_to_be_so_and_nothing_is_sent(source: str, mapping: str, told: str) -> None:
+    outcome = run(source, "-m", mapping)
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith(told)
+    assert ": nothing could be read, nothing was sent\n" in outcome.stderr
+    assert f"{source}: not read: " in outcome.stderr
+
+
+def test_a_directory_without_data_names_the_known_endings() -> None:
+    outcome = run("nothing", "-m", "m.yaml")
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith("error: nothing: the directory holds no data file\n\nhint: known endings: .csv ")
+
+
+def test_a_file_that_breaks_off_is_named_and_nothing_of_it_is_sent() -> None:
+    outcome = run("cut.csv.gz", "-m", "m.yaml")
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("error: cut.csv.gz: the gzip data is cut off")
+    assert "\nhint: copy or download the file again\n" in outcome.stderr
+    assert "source.incomplete" in outcome.stderr
+
+
+def test_a_header_without_rows_is_no_mistake_and_is_said(here: Path) -> None:
+    """A night without orders is a night like any other."""
+    (here / "quiet.csv").write_text("email\n")
+    outcome = run("quiet.csv", "-m", "m.yaml")
+    assert outcome.exit_code == 0
+    assert "quiet.csv: holds no rows\n" in outcome.stderr
+
+
+def test_the_same_file_again_sends_nothing_and_says_why() -> None:
+    first, second = run("o.csv", "-m", "m.yaml"), run("o.csv", "-m", "m.yaml")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "2 rows will not be sent: already in run " in second.stderr
+    assert "--again sends once more what was delivered before" in second.stderr
+
+
+def test_an_expired_token_stops_with_3_and_the_same_command_goes_on() -> None:
+    """With --again too: what the first command sent is not sent once more by the second."""
+    assert run("o.csv", "-m", "m.yaml").exit_code == 0
+    stopped = run("o.csv", "-m", "m.yaml", "--again", "--sandbox-fault", "token-after=2")
+    assert stopped.exit_code == 3
+    assert stopped.stderr.endswith(
+        "stopped: the API answered 401: the token is missing, wrong, revoked or expired\n\n"
+        "hint: put a valid token into SENDER_API_TOKEN or the --token-file, then run the same command again\n"
+    )
+    done = run("o.csv", "-m", "m.yaml", "--again")
+    assert done.exit_code == 0
+    assert " of the same files and mapping was interrupted; it goes on where it stopped\n" in done.stderr
+    assert "  events       1\n" in done.stderr
+
+
+def test_a_row_that_is_not_in_doubt_cannot_be_settled() -> None:
+    run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1")
+    run_id = importer("runs", "--sandbox").stdout.split()[0]
+    outcome = importer("resolve", run_id, "--sandbox", "--assume-sent", "--row", "9")
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr == "error: --row 9 is not in doubt\n\nhint: `importer resolve RUN` lists the rows in doubt\n"
+    outcome = importer("resolve", run_id, "--sandbox", "--assume-sent", "--row", "1", "--yes")
+    assert "1 row to count as sent\n1 row settled\n" in outcome.stderr
+
+
+def test_control_characters_of_files_and_servers_never_reach_the_terminal() -> None:
+    assert safe("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
+
+
+def test_a_terminal_gets_lines_that_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log gets the paragraph in one line, to be searched."""
+    monkeypatch.setenv("COLUMNS", "20")
+    assert on_screen("error: no such file or directory") == "error: no such file or directory"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert on_screen("error: no such file or directory\n\nhint: ls") == "error: no such file\nor directory\n\nhint: ls"
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 rows"), (1, "1 row"), (1234, "1,234 rows")])
+def test_things_are_counted_as_people_do(count: int, words: str) -> None:
+    assert counted(count, "row") == words

@@ -1,0 +1,124 @@
+"""What a command says while it works: progress, --quiet, --verbose, --log-format json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from importer.cli.desk import progress_line
+from importer.cli.rhythm import Rhythm
+from importer.deliver import Progress
+from importer.model import Pace
+from tests.support.program import Outcome, importer
+
+SENDING = Progress(
+    sent=12,
+    refused=3,
+    failed=0,
+    in_doubt=1,
+    left=3600,
+    in_flight=1,
+    pace=Pace(rate=1.0, limit=60, remaining=12, waiting_for="", wait_until=None),
+)
+
+
+def waiting(words: str, until: float | None = None) -> Progress:
+    return replace(SENDING, pace=replace(SENDING.pace, waiting_for=words, wait_until=until))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """`importer run` of a small file with a flaw, in a rehearsal."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.yaml").write_text("version: 1\nsubscriber: {email: email}\ntype: {const: t}\n")
+    (tmp_path / "o.csv").write_text("email\na@example.com\nb@example.com\nnobody\n")
+    return lambda *more: importer("run", "o.csv", "-m", "m.yaml", "--sandbox", "--ledger", "l.db", *more)
+
+
+def test_a_run_of_a_day_leaves_dozens_of_lines() -> None:
+    rhythm, now, lines = Rhythm(0.0), 0.0, 0
+    while now < 28 * 3600:
+        now += 0.5
+        lines += rhythm.due(now)
+    assert 20 < lines < 60
+
+
+def test_verbose_tells_every_five_seconds() -> None:
+    rhythm = Rhythm(0.0, verbose=True)
+    assert sum(rhythm.due(now / 2) for now in range(201)) == 20
+
+
+def test_an_outage_is_told_of_as_it_begins_and_ends_and_not_in_between() -> None:
+    rhythm = Rhythm(0.0)
+    told = [
+        rhythm.turned(progress)
+        for progress in (
+            SENDING,
+            waiting("API unreachable since 12:03, next try in 8 s"),
+            waiting("API unreachable since 12:03, next try in 7 s"),
+            SENDING,
+            SENDING,
+        )
+    ]
+    assert told == [None, "API unreachable since 12:03, next try in 8 s", None, "", None]
+
+
+def test_the_limit_is_reached_every_minute_and_not_told_each_time() -> None:
+    rhythm = Rhythm(0.0)
+    assert [rhythm.turned(waiting("limit reached")), rhythm.turned(SENDING)] == [None, None]
+    assert Rhythm(0.0, verbose=True).turned(waiting("limit reached")) == "limit reached"
+
+
+def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    assert progress_line(SENDING) == (
+        "16 of 3,616 events done; 1 h left, 3 refused, 1 in doubt, 60/min, limit 60/min, 12 left"
+    )
+    told = progress_line(waiting("limit reached", 1034.0))
+    assert told == "16 of 3,616 events done; limit reached, 34 s, 3 refused, 1 in doubt, limit 60/min, 12 left"
+    told = progress_line(waiting("API unreachable since 12:03, next try in 8 s", 1008.0))
+    assert "; API unreachable since 12:03, next try in 8 s, 3 refused" in told
+
+
+def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome]) -> None:
+    outcome = run("--quiet")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (1, "", "")
+
+
+def test_quiet_still_says_what_is_wrong(run: Callable[..., Outcome]) -> None:
+    outcome = run("--quiet", "--out", "m.yaml/x")
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith("error: ")
+
+
+def test_quiet_and_verbose_exclude_each_other(run: Callable[..., Outcome]) -> None:
+    outcome = run("--quiet", "--verbose")
+    assert outcome.exit_code == 2
+    assert "error: --quiet and --verbose exclude each other" in outcome.stderr
+
+
+def test_a_log_of_json_is_json_in_every_line(run: Callable[..., Outcome]) -> None:
+    outcome = run("--log-format", "json", "--verbose")
+    lines = [json.loads(line) for line in outcome.stderr.splitlines()]
+    assert [line["event"] for line in lines if line["event"] not in ("said", "progress")] == ["plan", "summary"]
+    assert all({"time", "level", "event", "message"} <= line.keys() for line in lines)
+    assert lines[-1]["rows"]["sent"] == 2
+    assert lines[-1]["exit_code"] == outcome.exit_code == 1
+    assert lines[-1]["level"] == "warning"
+
+
+def test_a_log_of_json_has_errors_in_json_too(run: Callable[..., Outcome]) -> None:
+    outcome = run("--log-format", "json", "--out", "m.yaml/x")
+    error = json.loads(outcome.stderr.splitlines()[-1])
+    assert (outcome.exit_code, error["exit_code"], error["level"]) == (2, 2, "error")
+    assert error["hint"]
+
+
+def test_nothing_that_is_piped_has_control_characters(run: Callable[..., Outcome]) -> None:
+    outcome = run()
+    assert outcome.exit_code == 1
+    assert not {character for character in outcome.stdout + outcome.stderr if character < " "} - {"\n"}

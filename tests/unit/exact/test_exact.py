@@ -1,0 +1,67 @@
+"""Exact columns against Python's decimals."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, localcontext
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from importer.exact import Exact, product, sums
+from tests.unit.group.building import plain
+
+ORDINARY = st.decimals(-100_000, 100_000, places=2)
+LARGE = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**60), max_value=10**60, places=30)
+EDGES = st.sampled_from([Decimal(2**63 - 1), Decimal(-(2**63)), Decimal(2**63), Decimal("1e-18"), Decimal(0)])
+NUMBERS = st.one_of(st.lists(ORDINARY, max_size=20), st.lists(st.one_of(ORDINARY, LARGE, EDGES), max_size=20))
+UNLIMITED = Context(prec=1000)
+
+
+def exact(numbers: list[Decimal]) -> Exact:
+    return Exact.of(pa.array([plain(one) for one in numbers], pa.string()))
+
+
+@settings(deadline=None)
+@given(NUMBERS)
+def test_tokens_come_back_as_they_were(numbers: list[Decimal]) -> None:
+    assert exact(numbers).tokens().to_pylist() == [plain(one) for one in numbers]
+
+
+@settings(deadline=None)
+@given(NUMBERS)
+def test_ranks_are_in_the_order_of_the_numbers(numbers: list[Decimal]) -> None:
+    ranks = exact(numbers).ranks().tolist()
+    for (rank, number), (next_rank, following) in pairwise(zip(ranks, numbers, strict=True)):
+        assert (rank < next_rank, rank == next_rank) == (number < following, number == following)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.one_of(ORDINARY, LARGE, EDGES)] * 3), max_size=10))
+def test_products_are_exact(rows: list[tuple[Decimal, ...]]) -> None:
+    with localcontext(UNLIMITED):
+        expected = [plain(a * b * c) for a, b, c in rows]
+    columns = [exact([row[at] for row in rows]) for at in range(3)]
+    assert product(columns).tokens().to_pylist() == expected
+
+
+@settings(deadline=None)
+@given(st.lists(NUMBERS.filter(bool), max_size=6))
+def test_sums_are_exact(groups: list[list[Decimal]]) -> None:
+    with localcontext(UNLIMITED):
+        expected = [plain(sum(group, Decimal())) for group in groups]
+    starts = np.cumsum([0, *map(len, groups)])[:-1].astype(np.int64)
+    made = sums(exact([one for group in groups for one in group]), starts)
+    assert made.tokens().to_pylist() == expected
+
+
+def test_a_product_of_a_thousand_digits_does_not_raise() -> None:
+    long = exact([Decimal("9" * 300)])
+    assert len(product([long] * 20).tokens()[0].as_py()) == 6000
+
+
+def test_what_is_nearer_to_nothing_than_any_double_is_nothing() -> None:
+    tiny = exact([Decimal("1e-200")])
+    assert product([tiny, tiny]).tokens().to_pylist() == ["0"]

@@ -1,0 +1,121 @@
+"""Rows, cut into sources and chunks, grouped; and the same worked out row by row, with dictionaries and decimals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from importer.errors import SourceError
+from importer.group import Shaped, grouped
+from importer.mapping.model import Mapping
+from importer.model import Chunk, Dialect, Events, Source, Spoiled
+from importer.shape import Shaper
+
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A source's rows (None: cannot be read), cut into chunks of these sizes."""
+
+    name: str
+    rows: Sequence[Row | None]
+    sizes: Sequence[int] = (1000,)
+    digest: str = ""
+    breaks_off: bool = False
+    columns: Sequence[str] = ("g", "id", "q", "p", "t", "s", "at")
+
+
+@dataclass
+class Made:
+    """What became of each row, by its place in the run."""
+
+    leaders: list[int] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
+    problems: set[tuple[int, str, str, str]] = field(default_factory=set)
+    events: dict[int, dict[str, Any]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+def shaped(one: File, shaper: Shaper) -> Shaped:
+    """The file as a source whose chunks are shaped when they are asked for."""
+    source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
+
+    def chunks() -> Iterator[Events]:
+        first = 0
+        for size in _sizes(one):
+            yield shaper(_chunk(source, one, first, one.rows[first : first + size]))
+            first += size
+        if one.breaks_off:
+            raise SourceError(one.name, "it broke off")
+
+    return Shaped(source, chunks(), lambda: one.digest)
+
+
+def _sizes(one: File) -> Iterator[int]:
+    left, at = len(one.rows), 0
+    while left > 0:
+        size = min(left, one.sizes[at % len(one.sizes)])
+        yield size
+        left, at = left - size, at + 1
+
+
+def _chunk(source: Source, one: File, first: int, rows: Sequence[Row | None]) -> Chunk:
+    good = [at for at, row in enumerate(rows) if row is not None]
+    table = pa.table({name: pa.array([(rows[at] or {}).get(name) for at in good], pa.string()) for name in one.columns})
+    numbers = np.array(good, np.int64) + first + 1
+    spoiled = tuple(
+        Spoiled(first + at + 1, first + at + 2, "row.ragged", "\udcff") for at, row in enumerate(rows) if row is None
+    )
+    originals = pa.table({"record": pa.array([str(row).encode() for row in rows], pa.binary())})
+    return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, spoiled, {}, originals)
+
+
+def group(mapping: Mapping, *files: File, run: Callable[..., Iterator[Shaped]] = grouped) -> Made:
+    """Group the files' rows as a run does."""
+    shaper = Shaper(mapping)
+    made, place = Made(), 0
+    for source in run([shaped(one, shaper) for one in files], mapping, shaper.absent()):
+        try:
+            for events in source.chunks:
+                _note(made, events, place)
+                place += events.chunk.count
+        except SourceError as error:
+            made.errors.append(error.source)
+    return made
+
+
+def _note(made: Made, events: Events, start: int) -> None:
+    count = events.chunk.count
+    assert events.leaders is not None
+    assert len(events.chunk.rows) + len(events.chunk.spoiled) == count
+    assert events.chunk.originals is not None
+    assert events.chunk.originals.num_rows == count
+    at = events.chunk.rows - events.chunk.first_row
+    leaders, kept = np.full(count, -2), np.zeros(count, bool)
+    leaders[at], kept[at] = events.leaders, events.kept
+    made.leaders += leaders.tolist()
+    made.kept += kept.tolist()
+    for one in events.problems:
+        places = start + at[one.positions]
+        found = zip(places.tolist(), one.values.to_pylist(), strict=True)
+        made.problems |= {(place, one.code, one.field, value) for place, value in found}
+    columns: dict[str, Any] = {one.name: one.values for one in events.properties}
+    columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.place}
+    for position, leader in enumerate(events.leaders.tolist()):
+        if leader < 0 and kept[at[position]]:
+            made.events[start + int(at[position])] = {
+                name: None if values is None else values[position].as_py() for name, values in columns.items()
+            }
+
+
+def plain(number: Decimal) -> str:
+    """A decimal as a canonical token."""
+    text = format(number, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

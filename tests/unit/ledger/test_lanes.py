@@ -1,0 +1,137 @@
+"""Lanes: rows that share an identifier, directly or through others, whatever chunk they stand in, share a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from importer.ledger import planning
+from importer.ledger.database import Database
+from importer.ledger.identities import NO_LANE, Identities
+from tests.support.ledgers import chunk, open_ledger, planned
+
+Row = tuple[str | None, str | None, str | None]
+
+NAMES = st.none() | st.sampled_from([str(n) for n in range(12)])
+ROWS = st.lists(st.tuples(NAMES, NAMES, NAMES), max_size=30)
+
+
+def components(rows: Sequence[Row]) -> list[int | None]:
+    """The oracle: for each row the first row of its component, by union-find; None for rows without an identifier."""
+    parents: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def find(one: tuple[int, str]) -> tuple[int, str]:
+        while parents.setdefault(one, one) != one:
+            one = parents[one]
+        return one
+
+    named = [[(kind, name) for kind, name in enumerate(row) if name is not None] for row in rows]
+    for names in named:
+        for name in names:
+            parents[find(name)] = find(names[0])
+    roots = [find(names[0]) if names else None for names in named]
+    return [None if root is None else roots.index(root) for root in roots]
+
+
+def partition(lanes: Sequence[int]) -> list[int | None]:
+    return [None if lane == NO_LANE else lanes.index(lane) for lane in lanes]
+
+
+def columns(rows: Sequence[Row]) -> tuple[pa.Array, ...]:
+    return tuple(pa.array([row[kind] for row in rows], pa.string()) for kind in range(3))
+
+
+@settings(max_examples=150, deadline=None)
+@given(chunks=st.lists(ROWS, max_size=5), in_memory=st.sampled_from([0, 3, 1000]))
+def test_lanes_are_the_components_of_shared_identifiers(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[Row]], in_memory: int
+) -> None:
+    """Also where identifiers overflow to disk, and where a late row ties together what earlier chunks kept apart."""
+    database = Database(tmp_path_factory.getbasetemp() / "lanes.db")
+    identities = Identities(database, in_memory=in_memory)
+    lanes = [lane for rows in chunks for lane in identities.lanes(columns(rows)).tolist()]
+    old, new = identities.renamed()
+    renamed = dict(zip(old.tolist(), new.tolist(), strict=True))
+    identities.close()
+    database.close()
+    assert not set(renamed.values()) & set(renamed), "a lane is renamed to its final name at once"
+    assert partition([renamed.get(lane, lane) for lane in lanes]) == components(
+        [row for rows in chunks for row in rows]
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(chunks=st.lists(ROWS.filter(bool), min_size=1, max_size=4), ordered=st.booleans())
+def test_a_sealed_run_has_the_final_lanes(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[Row]], ordered: bool
+) -> None:
+    prepared, first = [], 1
+    for rows in chunks:
+        ids, emails, phones = zip(*rows, strict=True)
+        places = list(range(first, first + len(rows))) if ordered else None
+        prepared.append(chunk(emails, first_row=first, ids=ids, phones=phones, places=places))
+        first += len(rows)
+    with open_ledger(tmp_path_factory.mktemp("lanes")) as ledger:
+        run = planned(ledger, *prepared)
+        lanes = [lane for _, _, lane in ledger.queue(run, after=None, count=1000)]
+        outlook = ledger.outlook(run)
+    expected = components([row for rows in chunks for row in rows])
+    assert partition(lanes) == expected
+    assert outlook.subscribers == len(set(expected))
+    assert outlook.most_for_one == max(expected.count(one) for one in expected)
+
+
+def test_a_known_lane_keeps_its_name(tmp_path: Path) -> None:
+    """A subscriber's new address joins the lane, not the lane the address: nothing has to be written again."""
+    database = Database(tmp_path / "ledger.db")
+    identities = Identities(database)
+    first = identities.lanes(columns([("7", None, None)]))
+    second = identities.lanes(columns([("7", f"{n}@example.org", None) for n in range(50)]))
+    assert set(second.tolist()) == set(first.tolist())
+    assert len(identities.renamed()[0]) == 0
+    database.close()
+
+
+def test_an_id_and_a_phone_that_look_alike_are_two_subscribers(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        run = planned(ledger, chunk([None, None], ids=["37060000000", None], phones=[None, "37060000000"]))
+        (_, _, one), (_, _, other) = ledger.queue(run, after=None, count=9)
+    assert one != other
+
+
+def test_lanes_are_settled_in_a_run_of_several_sources(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        run = ledger.create_run(mapping_name="", mapping_text="", mapping_digest="", options={})
+        parts = (
+            chunk(["a@example.org"]),
+            chunk([None], phones=["+37060000000"]),
+            chunk(["a@example.org"], phones=["+37060000000"]),
+        )
+        for part in parts:
+            number = ledger.add_source(run, part.source)
+            ledger.add_chunk(run, number, part)
+            ledger.close_source(run, number, digest="")
+        run = ledger.seal(run)
+        assert len({lane for _, _, lane in ledger.queue(run, after=None, count=9)}) == 1
+
+
+def test_a_run_that_spilled_can_be_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary tables are gone with the plan that needed them."""
+    monkeypatch.setattr(planning, "Identities", lambda database: Identities(database, in_memory=1))
+    emails = [f"{n}@example.org" for n in range(5)]
+    with open_ledger(tmp_path) as ledger:
+        for digest in ("1", "2"):
+            run = planned(ledger, chunk(emails, places=range(5)), chunk(emails, places=range(5)), digest=digest)
+            assert len({lane for _, _, lane in ledger.queue(run, after=None, count=99)}) == 5
+
+
+def test_a_chunk_without_rows_leaves_no_trace(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        run = planned(ledger, chunk([]), chunk([]), chunk([None]))
+        assert len(list(ledger.batches(run))) == 1
+        assert [lane for _, _, lane in ledger.queue(run, after=None, count=9)] == [NO_LANE]

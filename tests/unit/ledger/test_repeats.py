@@ -1,0 +1,270 @@
+"""What is remembered across runs: the same row of the same content, and the same key, are never sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Outcome, Run, RunState, State
+from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+
+A, B, C = "a@example.org", "b@example.org", "c@example.org"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with open_ledger(tmp_path) as ledger:
+        yield ledger
+
+
+def states(ledger: SqliteLedger, run: Run) -> list[str]:
+    return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
+
+
+def deliver(ledger: SqliteLedger, run: Run, *fates: State) -> Run:
+    """Give the first pending rows these fates, in order, and end the run's process."""
+    rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(fates))]
+    ledger.commit([], rows)
+    ledger.commit([Outcome(r, s, 1, 200, "", "", 1.0, 0.1) for r, s in zip(rows, fates, strict=True)], [])
+    ledger.set_state(run, RunState.STOPPED if ledger.has_pending(run) else RunState.FINISHED)
+    return released(ledger, run)
+
+
+def plan_keys(ledger: SqliteLedger, *keys: str | None, digest: str, again: bool = False) -> Run:
+    emails = [f"{n}@example.org" for n in range(len(keys))]
+    return planned(ledger, chunk(emails, keys=keys), digest=digest, again=again)
+
+
+# The same row of the same content
+
+
+@pytest.mark.parametrize("fate", [State.SENT, State.IN_DOUBT])
+def test_what_may_have_arrived_is_not_planned_again(ledger: SqliteLedger, fate: State) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A, B])), fate, State.REFUSED)
+    second = planned(ledger, chunk([A, B]))
+    assert states(ledger, second) == ["duplicate", "pending"], "what was refused may be sent once more"
+    assert ledger.repeats(second)[:2] == [
+        f"1 row will not be sent: already in run {first.id} (duplicate.row)",
+        "--again sends once more what was delivered before",
+    ]
+
+
+def test_a_renamed_copy_is_the_same_file(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A])), State.SENT)
+    second = planned(ledger, chunk([A]), source=replace(SOURCE, name="copy.csv"))
+    assert states(ledger, second) == ["duplicate"]
+    assert ledger.repeats(second)[0] == (
+        f"1 row will not be sent: already in run {first.id}, as orders.csv (duplicate.row)"
+    )
+
+
+def test_other_content_under_the_same_name_is_another_file(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A]), digest="monday"), State.SENT)
+    assert states(ledger, planned(ledger, chunk([A]), digest="tuesday")) == ["pending"]
+
+
+def test_content_that_is_not_known_is_like_no_other(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A]), digest=""), State.SENT)
+    assert states(ledger, planned(ledger, chunk([A]), digest="")) == ["pending"]
+
+
+def test_a_file_that_is_named_twice_is_sent_once(ledger: SqliteLedger) -> None:
+    run = new_run(ledger)
+    for _ in range(2):
+        number = ledger.add_source(run, SOURCE)
+        ledger.add_chunk(run, number, chunk([A, B], states=["pending", "invalid"]))
+        ledger.close_source(run, number, digest="content")
+    run = ledger.seal(run)
+    assert states(ledger, run) == ["pending", "invalid", "duplicate", "invalid"]
+    assert ledger.counts(run).balanced
+
+
+def test_again_sends_it_knowingly(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A])), State.SENT)
+    assert states(ledger, planned(ledger, chunk([A]), again=True)) == ["pending"]
+
+
+def test_chunks_need_not_be_cut_alike(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A, B, C])), State.SENT, State.SENT)
+    second = planned(ledger, chunk([A]), chunk([B, C], first_row=2))
+    assert states(ledger, second) == ["duplicate", "duplicate", "pending"]
+
+
+def test_rows_beyond_the_end_of_a_twin_are_not_taken_for_the_next_sources(ledger: SqliteLedger) -> None:
+    """The same content read in another dialect may have more rows."""
+    run = new_run(ledger)
+    for digest in ("content", "other"):
+        number = ledger.add_source(run, SOURCE)
+        ledger.add_chunk(run, number, chunk([A]))
+        ledger.close_source(run, number, digest=digest)
+    deliver(ledger, ledger.seal(run), State.SENT, State.SENT)
+    assert states(ledger, planned(ledger, chunk([A, B]))) == ["duplicate", "pending"]
+
+
+def test_rows_that_wait_in_a_dead_run_are_taken_over(ledger: SqliteLedger) -> None:
+    """After a half-delivered file the mapping was mended: what was sent stays sent, the rest goes by the new one."""
+    first = deliver(ledger, planned(ledger, chunk([A, B, C]), mapping="m1"), State.SENT)
+    second = planned(ledger, chunk([A, B, C], states=["pending", "pending", "invalid"]), mapping="m2")
+    assert states(ledger, second) == ["duplicate", "pending", "invalid"]
+    assert states(ledger, first) == ["sent", "duplicate", "pending"]
+    assert ledger.run(first.id).state is RunState.STOPPED
+    assert ledger.repeats(second)[-1] == (
+        f"1 row that waited in the interrupted run {first.id} will be sent by this run,"
+        " with this mapping instead of that run's"
+    )
+
+
+def test_a_run_that_lost_all_its_rows_is_not_one_to_resume(ledger: SqliteLedger) -> None:
+    first = released(ledger, planned(ledger, chunk([A])))
+    second = planned(ledger, chunk([A]))
+    assert ledger.run(first.id).state is RunState.SUPERSEDED
+    assert ledger.repeats(second) == [f"1 row that waited in the interrupted run {first.id} will be sent by this run"]
+
+
+def test_from_a_living_run_nothing_is_taken(ledger: SqliteLedger, tmp_path: Path) -> None:
+    first = planned(ledger, chunk([A]))
+    with open_ledger(tmp_path) as other:
+        second = planned(other, chunk([A]))
+        assert states(other, second) == ["duplicate"]
+    assert states(ledger, first) == ["pending"]
+
+
+def test_of_two_runs_planned_side_by_side_the_one_sealed_first_sends(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """Whichever began first."""
+    with open_ledger(tmp_path) as other:
+        begun: list[tuple[SqliteLedger, Run]] = []
+        for one in (ledger, other):
+            run = new_run(one)
+            number = one.add_source(run, SOURCE)
+            one.add_chunk(run, number, chunk([A], keys=["k"]))
+            one.close_source(run, number, digest="content")
+            begun.append((one, run))
+        late, early = begun
+        early[0].seal(early[1])
+        late[0].seal(late[1])
+        assert (states(*early), states(*late)) == (["pending"], ["duplicate"])
+
+
+def test_accounts_and_endpoints_know_nothing_of_each_other(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """A rehearsal in the sandbox never marks anything as sent for real."""
+    deliver(ledger, planned(ledger, chunk([A], keys=["k"])), State.SENT)
+    for account, endpoint in (("b", "e"), ("a", "sandbox")):
+        with open_ledger(tmp_path, account=account, endpoint=endpoint) as other:
+            assert states(other, planned(other, chunk([A], keys=["k"]))) == ["pending"]
+
+
+# The same key
+
+
+def test_a_key_is_sent_once_whichever_file_it_comes_from(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, plan_keys(ledger, "k", "l", digest="1"), State.SENT, State.IN_DOUBT)
+    second = plan_keys(ledger, "k", "m", "l", digest="2")
+    assert states(ledger, second) == ["duplicate", "pending", "duplicate"]
+    assert ledger.repeats(second)[:2] == [
+        f"2 rows will not be sent: already in run {first.id} (duplicate.key)",
+        "--again sends once more what was delivered before",
+    ]
+
+
+def test_of_rows_with_one_key_the_first_that_can_be_sent_is(ledger: SqliteLedger) -> None:
+    emails = [f"{n}@example.org" for n in range(5)]
+    prepared = chunk(
+        emails, keys=["k", "k", "l", "k", None], states=["invalid", "pending", "pending", "pending", "invalid"]
+    )
+    run = planned(ledger, prepared)
+    assert states(ledger, run) == ["invalid", "pending", "pending", "duplicate", "invalid"]
+    assert ledger.repeats(run) == [
+        "1 row will not be sent: the key stands in an earlier row of this run (duplicate.key)"
+    ]
+
+
+def test_the_key_of_a_row_that_repeats_an_earlier_run_is_not_sent_by_a_later_row(ledger: SqliteLedger) -> None:
+    deliver(ledger, plan_keys(ledger, "k", "k", digest="1"), State.SENT)
+    assert states(ledger, plan_keys(ledger, "k", "k", digest="1")) == ["duplicate", "duplicate"]
+
+
+@pytest.mark.parametrize("fate", [State.REFUSED, State.FAILED])
+def test_a_key_that_was_not_delivered_is_free(ledger: SqliteLedger, fate: State) -> None:
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), fate)
+    assert states(ledger, plan_keys(ledger, "k", digest="2")) == ["pending"]
+
+
+def test_again_counts_a_key_within_the_run_alone(ledger: SqliteLedger) -> None:
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), State.SENT)
+    assert states(ledger, plan_keys(ledger, "k", "k", digest="2", again=True)) == ["pending", "duplicate"]
+
+
+def test_a_delivered_key_stays_delivered_whatever_became_of_it_later(ledger: SqliteLedger) -> None:
+    """Sent, then refused when it was sent --again: it did arrive once."""
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), State.SENT)
+    deliver(ledger, plan_keys(ledger, "k", digest="2", again=True), State.REFUSED)
+    assert states(ledger, plan_keys(ledger, "k", digest="3")) == ["duplicate"]
+
+
+def test_a_row_taken_over_brings_its_key(ledger: SqliteLedger) -> None:
+    first = released(ledger, plan_keys(ledger, "k", digest="1"))
+    second = plan_keys(ledger, "k", digest="1")
+    assert (states(ledger, first), states(ledger, second)) == (["duplicate"], ["pending"])
+
+
+def test_a_key_that_waits_in_a_dead_run_is_taken_over(ledger: SqliteLedger) -> None:
+    """A file of last night broke off half-way and has grown: the rest is sent by this run, in one piece."""
+    first = deliver(ledger, plan_keys(ledger, "k", "l", "m", digest="monday"), State.SENT)
+    second = plan_keys(ledger, "k", "l", "m", "n", digest="tuesday")
+    assert states(ledger, first) == ["sent", "duplicate", "duplicate"]
+    assert states(ledger, second) == ["duplicate", "pending", "pending", "pending"]
+    assert ledger.run(first.id).state is RunState.SUPERSEDED
+    assert ledger.counts(first).balanced
+    assert ledger.repeats(second) == [
+        f"1 row will not be sent: already in run {first.id} (duplicate.key)",
+        "--again sends once more what was delivered before",
+        f"2 rows that waited in the interrupted run {first.id} will be sent by this run",
+    ]
+
+
+def test_a_key_that_waits_beside_one_that_was_delivered_is_not_taken(ledger: SqliteLedger) -> None:
+    """It waits there because someone said --again; this run sends it neither twice nor instead."""
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), State.SENT)
+    again = released(ledger, plan_keys(ledger, "k", digest="2", again=True))
+    assert states(ledger, plan_keys(ledger, "k", digest="3")) == ["duplicate"]
+    assert states(ledger, again) == ["pending"]
+
+
+def test_from_a_living_run_no_key_is_taken(ledger: SqliteLedger, tmp_path: Path) -> None:
+    first = plan_keys(ledger, "k", digest="1")
+    with open_ledger(tmp_path) as other:
+        assert states(other, plan_keys(other, "k", "l", digest="2")) == ["duplicate", "pending"]
+    assert states(ledger, first) == ["pending"]
+
+
+def test_keys_are_compared_exactly(ledger: SqliteLedger) -> None:
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), State.SENT)
+    others = plan_keys(ledger, "K", "k ", "", "\0k", digest="2")
+    assert states(ledger, others) == ["pending"] * 4
+
+
+def test_nothing_is_sent_of_a_source_that_broke_off(tmp_path: Path) -> None:
+    """Its rows could not be told from those of the whole file, and would be sent twice when that comes."""
+    with open_ledger(tmp_path) as ledger:
+        run = new_run(ledger)
+        for error in ("", "cut off"):
+            number = ledger.add_source(run, SOURCE)
+            ledger.add_chunk(run, number, chunk(["a@example.com", None], states=["pending", "invalid"]))
+            ledger.close_source(run, number, digest="" if error else "whole", error=error)
+        run = ledger.seal(run)
+        assert ledger.counts(run)[State.PENDING] == 1
+        (_, broken) = ledger.batches(run)
+        assert broken.table["code"].to_pylist() == ["source.incomplete", None]
+        assert broken.table["message"].to_pylist() == ["cut off", None]
+        assert len(ledger.queue(run, after=None, count=9)) == 1
+
+
+def test_a_repetition_of_rows_in_doubt_says_who_settles_them(ledger: SqliteLedger) -> None:
+    """The same file again is no work done while rows of it are in doubt."""
+    first = deliver(ledger, planned(ledger, chunk([A, B, C])), State.SENT, State.IN_DOUBT, State.SENT)
+    again = planned(ledger, chunk([A, B, C]))
+    assert f"1 row of run {first.id} in doubt: `importer resolve {first.id}` settles them" in ledger.repeats(again)

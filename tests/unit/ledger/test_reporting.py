@@ -1,0 +1,205 @@
+"""What a ledger tells of a run: its books, every row in source order, and the outlook before a delivery."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from importer.ledger import outlook
+from importer.ledger.interface import Ledger
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Dialect, Outcome, Outlook, Reason, Run, RunSource, Source, State
+from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with open_ledger(tmp_path) as ledger:
+        yield ledger
+
+
+def text(*values: str | None) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def test_the_ledger_keeps_its_contract() -> None:
+    """The type checker compares the types; this, the names: nothing is promised that is not kept, nor kept untold."""
+    kept: type[Ledger] = SqliteLedger
+    promised = {name for name in dir(Ledger) if not name.startswith("_")}
+    assert promised == {name for name in dir(SqliteLedger) if not name.startswith("_")}
+    for name in promised - {"path"}:
+        assert [*inspect.signature(getattr(kept, name)).parameters] == [
+            *inspect.signature(getattr(Ledger, name)).parameters
+        ]
+
+
+def test_the_books_balance_whatever_becomes_of_rows(ledger: SqliteLedger) -> None:
+    prepared = chunk(
+        [f"{n}@example.org" for n in range(9)],
+        states=["pending"] * 6 + ["invalid", "filtered", "grouped"],
+        keys=["k", "k", *"abcdefg"],
+    )
+    run = planned(ledger, prepared)
+    rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)]
+    ledger.commit([], rows[:4])
+    fates = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT)
+    ledger.commit([Outcome(r, s, 1, None, "", "", 1.0, None) for r, s in zip(rows, fates, strict=False)], [])
+    counts = ledger.counts(run)
+    assert counts.by_state == dict.fromkeys(State, 1)
+    assert (counts.read, counts.balanced) == (9, True)
+
+
+def test_a_lost_row_unbalances_the_books(ledger: SqliteLedger) -> None:
+    """Rows read are not counted in the table whose rows are."""
+    run = planned(ledger, chunk(["a@example.org", "b@example.org"]))
+    ledger._db.connection.execute("DELETE FROM row WHERE id = (SELECT MAX(id) FROM row)")
+    assert not ledger.counts(run).balanced
+
+
+def test_sources_are_told_as_they_were_opened(ledger: SqliteLedger) -> None:
+    first = Source("a.csv", "/a.csv", Dialect("csv", encoding="cp1252", delimiter=";", skip_lines=2), ("é", "b"))
+    second = Source("<stdin>", None, Dialect("jsonl", compression="zstd"), None)
+    run = new_run(ledger)
+    numbers = [ledger.add_source(run, source) for source in (first, second)]
+    ledger.add_chunk(run, numbers[1], chunk(["a@example.org"]))
+    ledger.close_source(run, numbers[0], digest="", error="is damaged")
+    ledger.close_source(run, numbers[1], digest="d")
+    assert ledger.sources(run) == [
+        RunSource(numbers[0], first, "", 0, "is damaged"),
+        RunSource(numbers[1], second, "d", 1, ""),
+    ]
+
+
+def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
+    reasons = pa.table({"row": [4], "code": ["email.invalid"], "field": ["subscriber.email"], "value": ["b@"]})
+    records = pa.table({"record": pa.array([b"a", b"b"])})
+    first = chunk(["x@example.org", "y@example.org"])
+    second = replace(
+        chunk(["a@example.org", None], ids=[None, "7"], first_row=3, states=["pending", "invalid"], keys=["k", None]),
+        lines=np.array([5, 9]),
+        types=text("purchase", None),
+        reasons=reasons,
+        originals=records,
+    )
+    run = planned(ledger, first, second)
+    batch = list(ledger.batches(run, originals=True))[1]
+    common = dict.fromkeys(("http_status", "sent_at", "latency_ms", "code", "message", "leader"))
+    columns = ["row", "line", "state", "attempts", "key", "subscriber", "type", *common]
+    assert batch.table.select(columns).to_pylist() == [
+        {"row": 3, "line": 5, "state": "pending", "attempts": 0, "key": "k", "subscriber": "a@example.org",
+         "type": "purchase", **common},
+        {"row": 4, "line": 9, "state": "invalid", "attempts": 0, "key": None, "subscriber": "7", "type": None,
+         **common},
+    ]  # fmt: skip
+    assert batch.reasons == (Reason(4, "email.invalid", "subscriber.email", "b@"),)
+    assert batch.source == SOURCE
+    assert batch.originals == records
+    assert next(iter(ledger.batches(run))).originals is None
+
+
+def test_columns_have_the_types_that_reports_count_on(ledger: SqliteLedger) -> None:
+    run = planned(ledger, chunk(["a@example.org"]))
+    schema = {field.name: str(field.type) for field in next(iter(ledger.batches(run))).table.schema}
+    assert schema.items() >= {
+        "row": "int64", "line": "int64", "state": "string", "http_status": "int16", "attempts": "int32",
+        "key": "string", "subscriber": "string", "type": "string", "sent_at": "double", "latency_ms": "double",
+        "code": "string", "message": "string", "leader": "int64", "leader_source": "string",
+        "leader_state": "string",
+    }.items()  # fmt: skip
+
+
+def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: SqliteLedger) -> None:
+    """By its row number, its source if it is another, and what became of it."""
+    run = new_run(ledger)
+    parts = {
+        "one.csv": chunk(["a@example.org", "b@example.org"]),
+        "none.csv": chunk([]),
+        "two.csv": replace(
+            chunk([None, "c@example.org", None], states=["grouped", "pending", "grouped"]),
+            leaders=np.array([1, -1, 3]),
+        ),
+    }
+    for name, part in parts.items():
+        number = ledger.add_source(run, replace(SOURCE, name=name))
+        ledger.add_chunk(run, number, part)
+        ledger.close_source(run, number, digest="")
+    run = ledger.seal(run)
+    row_id = ledger.queue(run, after=None, count=9)[1][1]
+    ledger.commit([Outcome(row_id, State.SENT, 1, 200, "", "", 1.0, 0.1)], [])
+    table = list(ledger.batches(run))[1].table
+    assert table.select(["leader", "leader_source", "leader_state"]).to_pylist() == [
+        {"leader": 2, "leader_source": "one.csv", "leader_state": "sent"},
+        {"leader": None, "leader_source": None, "leader_state": None},
+        {"leader": 2, "leader_source": None, "leader_state": "pending"},
+    ]
+
+
+MONEY = st.sampled_from(["0.1", "-0", "99999999999999999999.999999999999", "12345678901234567890123456789", "1e-7"])
+
+
+def outlook_of(ledger: SqliteLedger) -> tuple[Run, Outlook]:
+    emails = ["a@example.org", "b@example.org", "b@example.org", "c@example.org", "d@example.org"]
+    prepared = replace(
+        chunk(emails, states=["pending"] * 4 + ["invalid"]),
+        types=text("purchase", "refund", "refund", "visit", "visit"),
+        values=text("0.1", "0.2", "1e2", None, "5"),
+        currencies=text("EUR", "EUR", None, "USD", "USD"),
+        occurred=pa.array([1_500_000, -2_000_000, None, 7_000_000, 9_000_000], pa.int64()),
+    )
+    # A number with more digits than a float has, far away from the others.
+    more = replace(chunk(["b@example.org"], first_row=6), values=text("90071992547409930000000000000000000000000001"))
+    run = planned(ledger, prepared, more)
+    return run, ledger.outlook(run)
+
+
+def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedger) -> None:
+    _, seen = outlook_of(ledger)
+    assert seen == Outlook(
+        events=5,
+        subscribers=3,
+        most_for_one=3,
+        most_subscriber="b@example.org",
+        types=(("purchase", 2), ("refund", 2), ("visit", 1)),
+        totals=(("EUR", 3, "90071992547409930000000000000000000000000001.3"), ("", 1, "100")),
+        oldest=-2.0,
+        newest=7.0,
+    )
+
+
+def test_the_outlook_is_the_same_where_lanes_overflow_to_disk(ledger: SqliteLedger) -> None:
+    run, seen = outlook_of(ledger)
+    assert outlook.outlook(ledger._db, run, in_memory=1) == seen
+
+
+def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: SqliteLedger) -> None:
+    run, _ = outlook_of(ledger)
+    rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)]
+    ledger.commit([Outcome(row_id, State.SENT, 1, 200, "", "", 1.0, 0.1) for row_id in rows[:-1]], [])
+    seen = ledger.outlook(run)
+    assert (seen.events, seen.subscribers, seen.types) == (1, 1, (("purchase", 1),))
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=None).map(str) | MONEY, min_size=1))
+def test_sums_are_exact_whatever_the_numbers(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
+    """Also where Arrow's decimals would overflow in silence."""
+    with open_ledger(tmp_path_factory.mktemp("sums")) as ledger:
+        prepared = chunk([f"{n}@example.org" for n in range(len(values))])
+        run = planned(ledger, replace(prepared, values=text(*values)))
+        ((currency, count, total),) = ledger.outlook(run).totals
+    assert (currency, count) == ("EUR", len(values))
+    assert Fraction(total) == sum(map(Fraction, values))
+
+
+def test_the_outlook_of_nothing_is_empty(ledger: SqliteLedger) -> None:
+    run = planned(ledger, chunk(["a@example.org"], states=["invalid"]))
+    assert ledger.outlook(run) == Outlook(0, 0, 0, "", (), (), None, None)

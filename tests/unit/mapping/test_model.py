@@ -1,0 +1,91 @@
+"""The models by themselves: what they name, and what makes two mappings the same."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from importer.mapping.load import loads
+from importer.mapping.model import Condition, Mapping, Pick, Subscriber
+
+HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
+
+
+def loaded(text: str) -> Mapping:
+    """The mapping of a text that begins like all others."""
+    return loads(HEAD + text, "m.yaml").mapping
+
+
+def test_a_pick_names_its_columns_once_in_order_of_appearance() -> None:
+    pick = Pick(first_of=(Pick(column="B"), Pick(template="{A} of {B}, {{C}}, {D: e}"), Pick(const="x")))
+    assert pick.columns() == ("B", "A", "D: e")
+
+
+def test_a_mapping_names_the_columns_of_its_tests_and_of_all_its_targets() -> None:
+    mapping = loaded(
+        "where: [{column: Status, equals: paid}]\norder_by: At\nkey: {template: '{Name}-{Email}'}\nvalue: Total\n"
+        "value_currency: {first_of: [Currency, {const: EUR}]}\nproperties: {status: Status, city: address.city}\n"
+    )
+    assert mapping.columns() == ("Status", "At", "Name", "Email", "Type", "Total", "Currency", "address.city")
+
+
+def test_targets_are_named_as_reports_name_them() -> None:
+    mapping = loaded("properties: {a: A}\nvalue: V\n")
+    assert [(target, pick.columns()) for target, pick in mapping.picks()] == [
+        ("subscriber.email", ("Email",)),
+        ("type", ("Type",)),
+        ("value", ("V",)),
+        ("properties.a", ("A",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("key: A  # why\n", "# nothing\nkey:\n  column: A\n"),
+        ("properties: {a: A, b: B}\nkey: K\n", "key: K\nproperties: {b: B, a: A}\n"),
+        ("missing_columns: refuse\n", "source: {skip_lines: 0}\n"),
+    ],
+)
+def test_layout_comments_order_and_what_goes_without_saying_do_not_change_the_digest(one: str, other: str) -> None:
+    assert loaded(one).digest() == loaded(other).digest()
+    assert len(loaded(one).digest()) == 64
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("key: A\n", "key: B\n"),
+        ("key: {const: 1}\n", "key: {const: '1'}\n"),
+        ("key: {const: true}\n", "key: {const: 1}\n"),
+        ("key: {first_of: [A, B]}\n", "key: {first_of: [B, A]}\n"),
+        ("key: A\n", "order_by: A\n"),
+    ],
+)
+def test_what_changes_an_event_changes_the_digest(one: str, other: str) -> None:
+    assert loaded(one).digest() != loaded(other).digest()
+
+
+def test_mappings_cannot_be_changed_and_travel_between_processes() -> None:
+    mapping = loaded("value: {column: A, map: {x: 1}}\n")
+    with pytest.raises(ValidationError, match="frozen"):
+        mapping.type = Pick(column="Other")  # type: ignore[misc]  # that is the point
+    assert pickle.loads(pickle.dumps(mapping)) == mapping  # noqa: S301 - our own
+
+
+def test_models_made_in_python_keep_the_same_rules() -> None:
+    assert Pick(column="A", as_="integer") == Pick.model_validate({"column": "A", "as": "integer"})
+    assert Condition(column="A", in_=("a",)).in_ == ("a",)
+    with pytest.raises(ValidationError, match="`format` needs `as: date` or `as: datetime`"):
+        Mapping(
+            version=1,
+            subscriber=Subscriber(email=Pick(column="E")),
+            type=Pick(column="T"),
+            key=Pick(column="K", format="%Y"),
+        )
+    with pytest.raises(ValidationError, match="at least one of id, email, phone"):
+        Subscriber()
+    with pytest.raises(ValidationError, match="and here is none"):
+        Pick(as_="text")

@@ -1,0 +1,112 @@
+"""The JSON Schema of mappings: current, valid, and of one mind with the loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from importer.errors import MappingError
+from importer.mapping import schema
+from importer.mapping.load import loads
+from importer.mapping.yaml_tree import parse
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
+
+BEYOND = (
+    "not a regular expression",
+    "the template names no column",
+    "not a time zone",
+    "not a time format",
+    "is not a directive",
+    "`format` names both dmy and mdy",
+    "`%Z` is read at the end only",
+    "is not an encoding",
+    "names the column `A` twice",
+    "is read like a cell",
+    "`thousands` and `decimal` are both",
+    "`quote` and `delimiter` are the same",
+    "means nothing for `format:",
+    "`format` needs",
+    "`format` does not fit",
+    "`timezone` needs",
+    "`scale` needs",
+    "a currency cannot be",
+    "`value` cannot be",
+    "is for `subscriber.phone` only",
+    "in the template",
+    "needs groups",
+    "is about groups",
+    "`aggregate` is not for",
+    "`separator` needs",
+    "does not fit a product",
+    "a factor of `product_of` cannot be",
+    "is not for the picks inside `first_of` (give",
+    "`product_of` is a number",
+)
+"""What needs an engine, the place of a pick, or two values at once; these mistakes are the loader's alone."""
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    jsonschema.Draft202012Validator.check_schema(schema.mapping_schema())
+    return jsonschema.Draft202012Validator(schema.mapping_schema())
+
+
+def test_the_file_in_the_tree_is_current() -> None:
+    assert schema.PATH.read_text(encoding="utf-8") == schema.text(), "run `python -m importer.mapping.schema`"
+
+
+def test_every_word_is_explained() -> None:
+    document = schema.mapping_schema()
+    for part in (
+        document,
+        *(document["$defs"][name] for name in ("PickWords", "Condition", "SourceOptions", "Subscriber")),
+    ):
+        for word, about in part["properties"].items():
+            assert about.get("description") or "$ref" in about, word
+
+
+def test_it_refuses_what_the_loader_refuses_as_far_as_a_schema_can(validator: Any) -> None:
+    lines = (HERE / "mistakes.txt").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line and not line.startswith("#")]
+    for line, message in zip(kept[::2], kept[1::2], strict=True):
+        able = not any(part in message for part in BEYOND)
+        assert validator.is_valid(parse(HEAD + line).data) is not able, line
+
+
+ACCEPTED = [
+    "key: A",
+    "key: 3",
+    "key: {first_of: [A, 2, {column: B, upper: true, lower: false}], as: integer}",
+    "key: {const: 1.5}",
+    "key: {template: 'a {A}'}",
+    "value: {column: A, map: {a: null, b: 2, c: true}, decimal: ',', thousands: '.', scale: -2}",
+    "order_by: {column: A, format: [s, '%Y-%m-%d'], timezone: Europe/Vilnius}",
+    'source: {format: csv, compression: zip, encoding: cp1252, delimiter: tab, quote: "\'", header: [A, 2]}\nkey: A',
+    "source: {header: false, ragged: pad, skip_lines: 3}",
+    "where: [{column: A, in: ['', 1, true]}, {column: 2, empty: false}, {column: B, above: 1}]",
+    "properties: {a: {column: A, as: datetime, default: '2024-01-31'}}\nmissing_columns: warn",
+]
+
+
+@pytest.mark.parametrize("line", ACCEPTED)
+def test_it_accepts_what_the_loader_accepts(validator: Any, line: str) -> None:
+    loads(HEAD + line, "m.yaml")
+    validator.validate(parse(HEAD + line).data)
+
+
+def test_it_accepts_every_mapping_of_the_samples_and_cases(validator: Any) -> None:
+    paths = [*ROOT.glob("samples/*.yaml"), *ROOT.glob("tests/cases/*/mapping.yaml")]
+    assert paths
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        try:
+            loads(text, str(path.relative_to(ROOT)))
+        except MappingError as error:
+            pytest.fail(str(error))
+        validator.validate(parse(text).data)

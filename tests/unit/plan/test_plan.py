@@ -1,0 +1,66 @@
+"""Planning: sources become a sealed plan, and one that breaks off does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from importer.errors import SourceError
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Prepared, Run, State
+from importer.plan import Supply, plan, unreadable
+from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with open_ledger(tmp_path) as ledger:
+        yield ledger
+
+
+def broken_off(*chunks: Prepared) -> Iterator[Prepared]:
+    yield from chunks
+    raise SourceError("orders.csv.gz", "is cut off")
+
+
+def supply(name: str, *chunks: Prepared, digest: str = "d") -> Supply:
+    return Supply(replace(SOURCE, name=name), chunks, lambda: digest)
+
+
+def planned(ledger: SqliteLedger, *supplies: Supply) -> tuple[Run, list[int]]:
+    heard: list[int] = []
+    run = new_run(ledger)
+    plan(ledger, run, supplies, heard.append)
+    return ledger.seal(run), heard
+
+
+def test_every_row_of_every_source_is_planned_in_order(ledger: SqliteLedger) -> None:
+    one = supply("1.csv", chunk(["a@example.org", "b@example.org"]), chunk(["c@example.org"], first_row=3), digest="1")
+    run, heard = planned(ledger, one, supply("2.csv", chunk(["d@example.org"]), digest="2"))
+    assert heard == [2, 1, 1]
+    assert [(source.source.name, source.rows, source.digest) for source in ledger.sources(run)] == [
+        ("1.csv", 3, "1"),
+        ("2.csv", 1, "2"),
+    ]
+    assert ledger.counts(run).balanced
+
+
+def test_a_source_that_breaks_off_is_not_sent_and_stops_no_other(ledger: SqliteLedger) -> None:
+    """Its rows are in the books and in the rejects; when the whole file comes, they are sent once."""
+    cut = Supply(SOURCE, broken_off(chunk(["a@example.org"])), lambda: "1")
+    run, _ = planned(ledger, cut, supply("2.csv", chunk(["b@example.org"]), digest="2"))
+    assert [(source.rows, source.digest, source.error) for source in ledger.sources(run)] == [
+        (1, "", "orders.csv.gz: is cut off"),
+        (1, "2", ""),
+    ]
+    counts = ledger.counts(run)
+    assert (counts[State.INVALID], counts[State.PENDING], counts.balanced) == (1, 1, True)
+
+
+def test_a_source_that_cannot_be_opened_is_named_in_the_books(ledger: SqliteLedger) -> None:
+    run, heard = planned(ledger, Supply(unreadable("gone.csv"), (), str, "gone.csv: no such file"))
+    (source,) = ledger.sources(run)
+    assert (source.source.name, source.error, source.rows, heard) == ("gone.csv", "gone.csv: no such file", 0, [])

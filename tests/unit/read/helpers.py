@@ -1,0 +1,98 @@
+"""Reads bytes or files to their end, for every test of the readers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from importer.errors import SourceError
+from importer.mapping.model import SourceOptions
+from importer.model import Chunk, Source, Spoiled
+from importer.read import Limits, expand, open_source
+
+SMALL = Limits(block=64)
+"""Blocks so small that almost every record spans two."""
+
+
+@dataclass
+class Outcome:
+    """Everything a reader gave."""
+
+    source: Source
+    digest: str = ""
+    chunks: list[Chunk] = field(default_factory=list)
+    error: SourceError | None = None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [row for chunk in self.chunks for row in chunk.table.to_pylist()]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number for chunk in self.chunks for number in chunk.rows.tolist()]
+
+    @property
+    def lines(self) -> list[int]:
+        return [line for chunk in self.chunks for line in chunk.lines.tolist()]
+
+    @property
+    def spoiled(self) -> list[Spoiled]:
+        return [spoiled for chunk in self.chunks for spoiled in chunk.spoiled]
+
+    @property
+    def count(self) -> int:
+        return sum(chunk.count for chunk in self.chunks)
+
+    def column(self, name: str) -> list[str | None]:
+        return [row[name] for row in self.rows]
+
+    def originals(self) -> list[bytes]:
+        return [record for chunk in self.chunks if chunk.originals for record in chunk.originals["record"].to_pylist()]
+
+
+def read_file(
+    path: Path | str,
+    columns: Sequence[str] | None = None,
+    *,
+    originals: bool = False,
+    limits: Limits | None = None,
+    **options: Any,
+) -> Outcome:
+    """Read the one input that ``path`` stands for; all columns unless named."""
+    (source,) = expand([str(path)])
+    with open_source(source, SourceOptions(**options), limits or Limits()) as reader:
+        outcome = Outcome(reader.source)
+        try:
+            for chunk in reader.chunks(columns or reader.source.columns or (), originals=originals):
+                check_chunk(chunk, outcome.count + 1)
+                outcome.chunks.append(chunk)
+        except SourceError as error:
+            outcome.error = error
+        outcome.digest = reader.digest
+    return outcome
+
+
+def read_bytes(data: bytes, columns: Sequence[str] | None = None, *, name: str = "data.csv", **how: Any) -> Outcome:
+    """Read ``data`` as a file of that name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        return read_file(path, columns, **how)
+
+
+def check_chunk(chunk: Chunk, first_row: int) -> None:
+    """What `Chunk` promises, whatever was read."""
+    spoiled = [row.row for row in chunk.spoiled]
+    assert chunk.first_row == first_row
+    assert chunk.count == chunk.table.num_rows + len(spoiled)
+    assert sorted([*chunk.rows.tolist(), *spoiled]) == list(range(first_row, first_row + chunk.count))
+    assert len(chunk.lines) == len(chunk.rows) == chunk.table.num_rows
+    assert all(kind == pa.string() for kind in chunk.table.schema.types)
+    assert all(len(mask) == chunk.table.num_rows for mask in chunk.nested.values())
+    assert chunk.originals is None or chunk.originals.num_rows == chunk.count
+    chunk.table.validate(full=True)

@@ -1,0 +1,54 @@
+"""Memory does not grow with the file, whatever is in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+READ = """
+import resource, sys
+from importer.mapping.model import SourceOptions
+from importer.read import expand, open_source
+count = 0
+with open_source(expand([sys.argv[1]])[0], SourceOptions()) as reader:
+    for chunk in reader.chunks(["a", "b"], originals=True):
+        count += chunk.count
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+MEBIBYTE = 1 << 20
+FILES = {
+    "plain rows": (b"a,b\n", b"00123,some text that is neither short nor long\n", 3_000_000),
+    "quoted rows": (b"a,b\n", b'"00123","some ""text"" of\ntwo lines"\n', 3_000_000),
+    "an open quote": (b'a,b\n1,"open\n', b"00123,some text that is neither short nor long\n", 3_000_000),
+    "one endless line": (b"a,b\n", b"x" * MEBIBYTE, 150),
+}
+
+
+def peak(path: Path) -> tuple[int, int]:
+    """Rows, and peak memory in MiB."""
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, check=True)
+    count, mebibytes = done.stdout.split()
+    return int(count), int(mebibytes)
+
+
+@pytest.mark.parametrize(("head", "piece", "times"), FILES.values(), ids=FILES.keys())
+def test_a_long_file_takes_no_more_memory_than_a_short_one(
+    tmp_path: Path, head: bytes, piece: bytes, times: int
+) -> None:
+    """The short one has 8 MiB: as much as is ever held, twice."""
+    short, long = tmp_path / "short.csv", tmp_path / "long.csv"
+    with short.open("wb") as file:
+        file.write(head + piece * (8 * MEBIBYTE // len(piece)))
+    with long.open("wb") as file:
+        file.write(head)
+        for _ in range(10):
+            file.write(piece * (times // 10))
+
+    (_, least), (rows, most) = peak(short), peak(long)
+
+    assert rows >= 1
+    assert most < least + 80

@@ -1,0 +1,188 @@
+"""Parquet: exact text of every type, paths, damage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import uuid
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from importer.errors import SourceError
+from importer.mapping.model import SourceOptions
+from importer.read import Limits, expand, open_source
+from tests.unit.read.helpers import Outcome, read_bytes, read_file
+
+
+def packed(table: Any, **how: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, **how)
+    return file.getvalue()
+
+
+def read(columns: dict[str, Any], *wanted: str, **how: Any) -> Outcome:
+    return read_bytes(packed(pa.table(columns)), wanted or None, name="x.parquet", **how)
+
+
+UTC = dt.UTC
+KEY = uuid.UUID("12345678-1234-5678-1234-567812345678")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array(["00123", "", None]), ["00123", "", None]),
+        (pa.array([1234567890123456789, -1]), ["1234567890123456789", "-1"]),
+        (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
+        (
+            pa.array([0.1, 17850.0, -0.0, 1e15, 1e300, 1e-5]),
+            ["0.1", "17850.0", "-0.0", "1000000000000000.0", "1e+300", "1e-05"],
+        ),
+        (pa.array([float("nan"), None]), ["nan", None]),
+        (pa.array([np.float32(0.1)], pa.float32()), ["0.1"]),
+        (pa.array([np.float16(0.5)], pa.float16()), ["0.5"]),
+        (pa.array([True, False, None]), ["true", "false", None]),
+        (pa.array([Decimal("12.50"), Decimal("0.00")]), ["12.50", "0.00"]),
+        (
+            pa.array([Decimal(0), Decimal("1E-18")], pa.decimal128(38, 18)),
+            ["0.000000000000000000", "0.000000000000000001"],
+        ),
+        (pa.array([dt.date(2024, 2, 29)]), ["2024-02-29"]),
+        (pa.array([dt.datetime(2024, 1, 1, 10)]), ["2024-01-01T10:00:00"]),
+        (pa.array([dt.datetime(2024, 1, 1, 10, 0, 0, 500_000)]), ["2024-01-01T10:00:00.500"]),
+        (pa.array([dt.datetime(2024, 1, 1, 10, 0, 0, 1)]), ["2024-01-01T10:00:00.000001"]),
+        (pa.array([1], pa.timestamp("ns")), ["1970-01-01T00:00:00.000000001"]),
+        (
+            pa.array([dt.datetime(2024, 7, 1, 10, tzinfo=UTC)], pa.timestamp("ms", "Europe/Vilnius")),
+            ["2024-07-01T10:00:00Z"],
+        ),
+        (pa.array([dt.time(9, 30)]), ["09:30:00"]),
+        (pa.array(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
+        (pa.array(["a"], pa.large_string()), ["a"]),
+        (pa.array([b"bytes"]), ["bytes"]),
+        (pa.array([None, None], pa.null()), [None, None]),
+        (pa.array([KEY.bytes], pa.uuid()), [str(KEY)]),
+    ],
+    ids=lambda value: str(value.type) if hasattr(value, "type") else "",
+)
+def test_every_type_becomes_exact_text(values: Any, texts: list[str | None]) -> None:
+    assert read({"a": values}).column("a") == texts
+
+
+NESTED = pa.table(
+    {
+        "user": [{"email": "a@example.com", "age": 7}, None],
+        "items": [[{"name": "cup"}, {"name": "pot"}], []],
+        "params": [
+            [{"key": "total", "value": {"d": Decimal("9.90")}}, {"key": "coupon", "value": {"d": None}}],
+            [{"key": "x", "value": None}],
+        ],
+        "tags": [["a", "b"], None],
+        "attributes": pa.array([[("size", "L")], []], pa.map_(pa.string(), pa.string())),
+        "user.email": ["exact", "exact"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("user.age", ["7", None]),
+        ("user.email", ["exact", "exact"]),
+        ("items.0.name", ["cup", None]),
+        ("items.1.name", ["pot", None]),
+        ("params[total].value.d", ["9.90", None]),
+        ("params[coupon].value.d", [None, None]),
+        ("tags.1", ["b", None]),
+        ("attributes.size", ["L", None]),
+    ],
+)
+def test_a_path_reaches_into_structs_lists_and_maps(path: str, texts: list[str | None]) -> None:
+    assert read_bytes(packed(NESTED), [path], name="x.parquet").column(path) == texts
+
+
+def test_a_struct_or_list_is_its_json_text_and_marked() -> None:
+    outcome = read_bytes(packed(NESTED), ["user", "params", "attributes"], name="x.parquet")
+    assert outcome.column("user") == ['{"email":"a@example.com","age":7}', None]
+    assert outcome.column("params")[0] == '[{"key":"total","value":{"d":9.90}},{"key":"coupon","value":{"d":null}}]'
+    assert outcome.column("attributes") == ['{"size":"L"}', "{}"]
+    assert outcome.chunks[0].nested["user"].to_pylist() == [True, False]
+
+
+@pytest.mark.parametrize("path", ["none", "user.none", "items.name", "user.email.more", "tags[x]", "tags.0.more"])
+def test_a_path_that_the_types_forbid_is_not_available(tmp_path: Path, path: str) -> None:
+    (tmp_path / "x.parquet").write_bytes(packed(NESTED.drop_columns(["user.email"])))
+    with open_source(expand([str(tmp_path / "x.parquet")])[0], SourceOptions()) as reader:
+        assert not reader.available(path)
+        assert reader.available("params[total].value.d")
+        (chunk,) = reader.chunks([path, "user.age"], originals=False)
+        assert chunk.table.column_names == ["user.age"]
+
+
+def test_rows_are_numbered_over_all_batches_and_lines_equal_rows() -> None:
+    outcome = read({"a": list(range(1000)), "b": ["x"] * 1000}, "a", limits=Limits(rows=300), originals=True)
+    assert [chunk.count for chunk in outcome.chunks] == [300, 300, 300, 100]
+    assert outcome.numbers == outcome.lines == list(range(1, 1001))
+    assert outcome.chunks[-1].originals is not None
+    assert outcome.chunks[-1].originals.column_names == ["a", "b"]
+
+
+def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
+    outcome = read({"a": pa.array([b"x", b"\xff", b"y"]), "n": [[1], [2], [3]]})
+    assert [(row.row, row.code, row.value) for row in outcome.spoiled] == [(2, "row.undecodable", r"a: \xff")]
+    assert (outcome.column("a"), outcome.numbers) == (["x", "y"], [1, 3])
+
+
+def test_rows_count_even_if_no_column_is_wanted() -> None:
+    assert read({"a": [1, 2]}, "none").count == 2
+
+
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
+    data = packed(pa.table({"a": [1]}))
+    (tmp_path / "x").write_bytes(data)
+    outcome = read_file(tmp_path / "x")
+    assert outcome.digest == hashlib.sha256(data).hexdigest()
+    assert outcome.source.dialect.format == "parquet"
+
+
+def test_what_is_no_parquet_file_is_refused() -> None:
+    with pytest.raises(SourceError, match="is not a readable Parquet file"):
+        read_bytes(b"PAR1 and then nothing", name="x.parquet")
+    with pytest.raises(SourceError, match="is not a readable Parquet file"):
+        read_bytes(packed(pa.table({"a": [1]}))[:-20], name="x.parquet")
+
+
+def test_an_encrypted_file_is_named_as_one() -> None:
+    with pytest.raises(SourceError, match="is encrypted"):
+        read_bytes(b"PARE" + bytes(40) + b"PARE", name="x.parquet")
+
+
+def test_damage_in_the_middle_is_told_after_the_rows_before_it() -> None:
+    data = bytearray(
+        packed(
+            pa.table({"a": [f"text {at}" for at in range(3000)]}),
+            row_group_size=1000,
+            use_dictionary=False,
+            compression="none",
+        )
+    )
+    at = data.index(b"text 1500") - 4000
+    data[at : at + 7000] = b"\xff" * 7000
+    outcome = read_bytes(bytes(data), ["a"], name="x.parquet", limits=Limits(rows=1000))
+    assert outcome.error is not None
+    assert "is damaged after row 1000" in outcome.error.message
+    assert outcome.count == 1000
+
+
+def test_two_columns_of_the_wanted_name_are_ambiguous() -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    outcome = read_bytes(packed(table), ["a"], name="x.parquet")
+    assert outcome.error is not None
+    assert "has more than one column 'a'" in outcome.error.message
