@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.json_columns import Member, Piece, always_there, concatenate, following, joined, object_pieces, text_bytes
+from importer.json_columns import Member, Piece, always_there, concatenate, following, joined, object_pieces
 from importer.model import ArrowArray, ArrowTable, Chunk, Events, Int64s, Prepared, Problems, Spoiled, State, Verdict
+from importer.texts import text_bytes
 
 LONGEST_VALUE = 80
 """Characters of an offending value that a reason keeps."""
@@ -37,11 +38,11 @@ _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.val
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
 
-def encode(events: Events, verdict: Verdict) -> Prepared:
+def encode(events: Events, verdict: Verdict, *, bodies: bool = True) -> Prepared:
     """Make a chunk ready for the ledger: one entry for each of its ``chunk.count`` rows, in source order.
 
     A valid row is PENDING and has its body, or GROUPED if it is part of another row's event; a row that ``where`` left
-    out is FILTERED; any other is INVALID.
+    out is FILTERED; any other is INVALID. Without ``bodies``, for who will not send any, they are all null.
     """
     chunk = events.chunk
     events = _in_source_order(events)
@@ -59,7 +60,7 @@ def encode(events: Events, verdict: Verdict) -> Prepared:
         lines=_lines(chunk),
         states=_STATES.take(pa.array(states)),
         leaders=leaders,
-        bodies=_bodies(events, pa.array(states == _PENDING)),
+        bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
         subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
         identities=(events.subscriber_id, _lower(events.email), events.phone),
         types=events.type,

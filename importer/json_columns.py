@@ -15,16 +15,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.model import ArrowArray, Property
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from importer.texts import text_bytes
 
 Piece: TypeAlias = "str | ArrowArray"
 
@@ -57,18 +55,6 @@ class Member:
     def content(self) -> ArrowArray:
         """The values, escaped where they are text."""
         return escape(self.values) if self.quoted else self.values
-
-
-def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:
-    """The bytes of a ``string`` array's texts, one behind the other, without a copy; for looking through all at once.
-
-    Bytes that lie under a null may be among them.
-    """
-    _, offsets, data = values.buffers()
-    if len(values) == 0 or data is None or data.size == 0:
-        return np.empty(0, np.uint8)
-    bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
-    return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
 
 
 def needs_escapes(values: ArrowArray) -> bool:

@@ -120,7 +120,7 @@ class Prepared:
     leaders: Int64s | None
     """As in `Events`, -1 for rows that could not be read; a row that has one is GROUPED, or INVALID by itself."""
     bodies: ArrowArray
-    """``binary``: the very bytes of the request's body; null unless PENDING."""
+    """``binary``: the very bytes of the request's body; null unless PENDING, or where nobody wants them."""
     subscribers: ArrowArray
     """How the report names the subscriber: e-mail, else phone, else id; null where the row shows none."""
     identities: tuple[ArrowArray, ArrowArray, ArrowArray]

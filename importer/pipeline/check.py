@@ -70,7 +70,7 @@ def check(order: Order, desk: Desk, *, rate: int = report.ASSUMED_RATE) -> Writt
 
 
 def _batches(order: Order, loaded: LoadedMapping, books: _Books, checking: Checking, desk: Desk) -> Iterator[RowBatch]:
-    wishes = Wishes(strict=order.strict, originals=order.out is not None, transform=order.transform)
+    wishes = Wishes(strict=order.strict, originals=order.out is not None, transform=order.transform, bodies=False)
     found = supplies(order.sources, loaded.mapping, wishes, desk.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):

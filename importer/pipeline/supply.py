@@ -36,6 +36,8 @@ class Wishes:
     """Keep the original records, for rejects."""
     transform: str = ""
     """``file.py:function``, or empty."""
+    bodies: bool = True
+    """Make the requests' bodies."""
 
 
 def supplies(
@@ -51,7 +53,7 @@ def supplies(
         sources = grouped(sources, mapping, shaper.absent())
     with closing(sources):
         for one in sources:
-            yield Supply(one.source, _prepared(one.chunks, strict=wishes.strict), one.digest, one.error)
+            yield Supply(one.source, _prepared(one.chunks, wishes), one.digest, one.error)
 
 
 def _shaped(
@@ -90,9 +92,9 @@ def _chunks(reader: Reader, columns: Sequence[str], wishes: Wishes) -> Generator
     yield from ahead(chunks) if reader.size else chunks
 
 
-def _prepared(shaped: Iterable[Events], *, strict: bool) -> Iterator[Prepared]:
+def _prepared(shaped: Iterable[Events], wishes: Wishes) -> Iterator[Prepared]:
     for events in shaped:
-        yield encode(events, validate(events, strict=strict))
+        yield encode(events, validate(events, strict=wishes.strict), bodies=wishes.bodies)
 
 
 def _transformed(

@@ -1,8 +1,8 @@
 """Where records end in a block that holds quotes.
 
 This module owns the rules of quoting (told in ``records``). Almost every block is settled by counting quotes: a line
-end with an even number of quotes before it ends a record, provided every quote stands where a quote may stand.
-Where one does not, that record alone is read field by field.
+end with an even number of quotes before it ends a record, provided every quote stands where a quote may stand
+(``parity``). Where one does not, that record alone is read field by field.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from importer.model import Bools, Int64s
+from importer.read.parity import within_quotes
 from importer.read.reader import shorten
 from importer.read.text import show
 
@@ -75,23 +76,36 @@ class QuotedBlock:
         self, data: bytes, codes: npt.NDArray[np.uint8], line_ends: Int64s, quoting: Quoting, longest: int
     ) -> None:
         self._data = data
+        self._codes = codes
         self._line_ends = line_ends
         self._quoting = quoting
         self._longest = longest
-        self._quotes = np.flatnonzero(codes == quoting.quote[0])
-        self._odd = (np.searchsorted(self._quotes, line_ends) & 1).astype(np.bool_)
-        before = codes[self._quotes - 1]
-        after = codes[np.minimum(self._quotes + 1, len(codes) - 1)]
-        self._may_open = self._is_edge(before)
-        self._may_close = self._is_edge(after)
-        # The block's own ends are edges too: it begins with a record, and what comes next is not known yet.
-        self._may_open[0] |= self._quotes[0] == 0
-        self._may_close[-1] |= self._quotes[-1] == len(codes) - 1
-        # Of two adjacent quotes within a field, the first seems to close it and the second to open it again.
-        adjacent = self._quotes[1:] == self._quotes[:-1] + 1
-        self._may_open[1:] |= adjacent
-        self._may_close[:-1] |= adjacent
         self._misplaced: dict[int, Int64s] = {}
+
+    @cached_property
+    def _quotes(self) -> Int64s:
+        return np.flatnonzero(self._codes == self._quoting.quote[0])
+
+    @cached_property
+    def _odd(self) -> Bools:
+        """Of each line end whether an odd number of quotes stands before it."""
+        odd: Bools = (np.searchsorted(self._quotes, self._line_ends) & 1).astype(np.bool_)
+        return odd
+
+    @cached_property
+    def _places(self) -> tuple[Bools, Bools]:
+        """Of each quote whether it may open a field where it stands, and whether it may close one."""
+        quotes, codes = self._quotes, self._codes
+        may_open = self._is_edge(codes[quotes - 1])
+        may_close = self._is_edge(codes[np.minimum(quotes + 1, len(codes) - 1)])
+        # The block's own ends are edges too: it begins with a record, and what comes next is not known yet.
+        may_open[0] |= quotes[0] == 0
+        may_close[-1] |= quotes[-1] == len(codes) - 1
+        # Of two adjacent quotes within a field, the first seems to close it and the second to open it again.
+        adjacent = quotes[1:] == quotes[:-1] + 1
+        may_open[1:] |= adjacent
+        may_close[:-1] |= adjacent
+        return may_open, may_close
 
     def _is_edge(self, codes: npt.NDArray[np.uint8]) -> Bools:
         edge: Bools = (codes == self._quoting.delimiter[0]) | (codes == 10) | (codes == 13)
@@ -100,8 +114,9 @@ class QuotedBlock:
     def _misplaced_if(self, parity: int) -> Int64s:
         """Indices of the quotes that cannot stand where they do, if those at even (0) or odd (1) indices open."""
         if parity not in self._misplaced:
-            placed = self._may_close.copy()
-            placed[parity::2] = self._may_open[parity::2]
+            may_open, may_close = self._places
+            placed = may_close.copy()
+            placed[parity::2] = may_open[parity::2]
             self._misplaced[parity] = np.flatnonzero(~placed)
         return self._misplaced[parity]
 
@@ -110,6 +125,17 @@ class QuotedBlock:
 
         What follows the last of them is an incomplete record; with ``final`` there is none.
         """
+        delimiter, quote = self._quoting.delimiter, self._quoting.quote
+        within = within_quotes(self._codes, self._line_ends, delimiter=delimiter, quote=quote)
+        if within is not None:
+            ends = np.flatnonzero(~within)
+            at = int(ends[-1]) + 1 if len(ends) else 0
+            if not len(self._too_long(ends, 0)) and not self._must_settle(at, final=final):
+                return ends, {}
+        return self._record_ends(final=final)
+
+    def _record_ends(self, *, final: bool) -> tuple[Int64s, dict[int, tuple[str, str]]]:
+        """The same for blocks in which quotes are misplaced, or not closed in time."""
         found: list[Int64s] = []
         faults: dict[int, tuple[str, str]] = {}
         count, at, streak = 0, 0, 1
@@ -152,11 +178,14 @@ class QuotedBlock:
         if not complete:
             stop = int(np.searchsorted(self._line_ends, self._quotes[misplaced[next_bad]]))
         ends = at + np.flatnonzero(self._odd[at:stop] == bool(first_quote & 1))
-        # Records of several lines that are too long are for ``_read_one`` to give up.
-        lines = np.diff(ends, prepend=at - 1)
-        lengths = np.diff(self._line_ends[ends], prepend=start - 1)
-        too_long = np.flatnonzero((lines > 1) & (lengths > self._longest))
+        too_long = self._too_long(ends, at)
         return (ends[: too_long[0]], False) if len(too_long) else (ends, complete)
+
+    def _too_long(self, ends: Int64s, at: int) -> Int64s:
+        """Which of the records from line ``at`` on have several lines and are too long: ``_read_one`` gives them up."""
+        lines = np.diff(ends, prepend=at - 1)
+        lengths = np.diff(self._line_ends[ends], prepend=self._start(at) - 1)
+        return np.flatnonzero((lines > 1) & (lengths > self._longest))
 
     def _read_some(self, at: int, most: int, *, final: bool) -> list[tuple[int, int]]:
         """Up to ``most`` records from line ``at`` on, field by field: the lines' ends they begin and end with.

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.json_columns import escape, text_bytes
+from importer.json_columns import escape
 from importer.model import ArrowArray, ArrowTable
 from importer.roundtrip import harmless_column
+from importer.texts import text_bytes
 
 _OWN_WORDS = ("run", "state", "code")
 """Columns that hold nothing but this program's own words, never a cell of the user's."""

@@ -26,6 +26,7 @@ from importer.mapping.model import Pick
 from importer.model import ArrowArray
 from importer.shape.arrays import Leftovers, holds
 from importer.shape.faults import Converted, Fault, faults_of
+from importer.texts import matches
 
 _FAST_LENGTH = 290
 """Plain digits up to here are finite doubles for sure, whatever the scale (the largest double has 309 digits)."""
@@ -102,7 +103,7 @@ class NumberReader:
         """Which texts `_tidied` can make tokens of."""
         if self._integers and self._form.scale:
             return pa.repeat(pa.scalar(value=False), len(texts))
-        plain = pc.match_substring_regex(texts, self._plain)
+        plain = matches(texts, self._plain)
         lengths = pc.binary_length(texts)
         if (pc.max(lengths).as_py() or 0) > _FAST_LENGTH:
             plain = pc.and_(plain, pc.less_equal(lengths, _FAST_LENGTH))

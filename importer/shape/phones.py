@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from importer.model import ArrowArray
 from importer.shape.arrays import Leftovers
 from importer.shape.faults import Converted, Fault, faults_of
+from importer.texts import matches
 
 _E164 = r"^\+[1-9][0-9]{6,14}$"
 _SEPARATORS = re.compile(r"[\s().\-/\u00a0\u00ad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
@@ -43,7 +44,7 @@ class PhoneReader:
 
         ``countries`` holds the code of each row's country; null for none.
         """
-        done = pc.match_substring_regex(texts, _E164)
+        done = matches(texts, _E164)
         if countries is None:
             odd = Leftovers.of(texts, done, self.read)
         else:

@@ -19,6 +19,7 @@ from importer.mapping.template import split
 from importer.model import ArrowArray, Chunk
 from importer.shape.arrays import absent, holds, text_column, without, without_blanks
 from importer.shape.numbers import NumberForm, NumberReader
+from importer.texts import trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,7 @@ class Cells:
         """A column, blank cells absent; all absent if the source has no such column."""
         if (name, trim) not in self._texts:
             texts = text_column(self._chunk.table, name)
-            if trim:
-                texts = pc.utf8_trim_whitespace(texts)
-                texts = without(texts, pc.equal(texts, ""))
-            else:
-                texts = without_blanks(texts)
-            self._texts[name, trim] = texts
+            self._texts[name, trim] = trimmed(texts) if trim else without_blanks(texts)
         return Picked(self._texts[name, trim], self._chunk.nested.get(name))
 
 

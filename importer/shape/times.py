@@ -24,6 +24,7 @@ from importer.shape.faults import Converted, Fault, faults_of, together
 from importer.shape.formats import Epoch, Rewrite, Strptime, rewriter
 from importer.shape.moments import BLANK, ORDERS, Moment, of_form, of_iso
 from importer.shape.zones import in_zone, localised
+from importer.texts import matches
 
 _DATE = (
     "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -179,8 +180,11 @@ class TimeReader:
             for shape in _likely_first(way.shapes, iso):
                 if iso.null_count == len(iso):
                     break
-                fits = pc.fill_null(pc.match_substring_regex(iso, shape.pattern), fill_value=False)
+                fits = pc.fill_null(matches(iso, shape.pattern), fill_value=False)
                 if holds(fits):
+                    if fits.true_count == len(texts):
+                        found, at = self._settled(shape, iso, zone)
+                        return Converted(found, instants=at)
                     found, at = self._settled(shape, iso.filter(fits), zone)
                     values = pc.replace_with_mask(values, fits, found)
                     instants = pc.replace_with_mask(instants, fits, at)

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.json_columns import text_bytes
 from importer.model import ArrowArray, Int64s, Problems
+from importer.texts import text_bytes
 
 LONGEST_FINITE = 308
 """A token of digits (with a point and a sign) this short is below 1.8e308, the largest float64."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pyarrow.compute as pc
 
 from importer.model import ArrowArray, Events, Problems
+from importer.texts import matches
 from importer.validate.columns import absent, problems
 
 LONGEST_LOCAL_PART = 64
@@ -42,13 +43,13 @@ def check(events: Events) -> Iterator[Problems]:
     if events.email.null_count < len(events.email):
         yield from problems("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
     if events.phone.null_count < len(events.phone):
-        no_phone = pc.invert(pc.match_substring_regex(events.phone, PHONE))
+        no_phone = pc.invert(matches(events.phone, PHONE))
         yield from problems("phone.invalid", "subscriber.phone", no_phone, events.phone)
 
 
 def not_an_email(values: ArrowArray) -> ArrowArray:
     """Whether a text is not an e-mail address; null where it is."""
-    broken = pc.invert(pc.match_substring_regex(values, EMAIL))
+    broken = pc.invert(matches(values, EMAIL))
     long = pc.greater(pc.binary_length(values), LONGEST_LOCAL_PART)
     if not long.true_count:
         return broken

@@ -1,0 +1,103 @@
+"""What lies in a column of text, seen through its buffers instead of text by text.
+
+This module owns quick looks at whole columns: their bytes, whether an expression fits all of them, whether they can
+do without trimming, and their hashes. What the texts mean is their readers'. Each look says the same as Arrow's kernels
+or as a loop would; it merely takes a fraction of the time where a column is as most columns are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Hashes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint64]]"
+
+_WORD = 8
+_LONGEST = 512
+"""Bytes of a text that its hash looks at, besides its length."""
+_OFFSET, _PRIME, _MIX = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
+"""By how many bytes of a word belong to the text."""
+_LINE_FEED = ord("\n")
+_FIRST_VISIBLE, _LAST_VISIBLE = ord("!"), ord("~")
+_LARGEST_JOINT = 1 << 30
+"""Bytes of a column that are looked at as one text; Arrow has room for twice as many."""
+
+
+def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:
+    """The bytes of a ``string`` array's texts, one behind the other, without a copy; for looking through all at once.
+
+    Bytes that lie under a null may be among them.
+    """
+    _, offsets, data = values.buffers()
+    if len(values) == 0 or data is None or data.size == 0:
+        return np.empty(0, np.uint8)
+    bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
+
+
+def text_bounds(values: ArrowArray) -> npt.NDArray[np.int64]:
+    """Where in `text_bytes` each text begins, and where the last one ends; shape (n + 1,)."""
+    if len(values) == 0:
+        return np.zeros(1, np.int64)
+    bounds = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+    starts: npt.NDArray[np.int64] = bounds.astype(np.int64) - bounds[0]
+    return starts
+
+
+def matches(values: ArrowArray, pattern: str) -> ArrowArray:
+    """What ``pc.match_substring_regex`` says, for an expression ``^…$`` that fits nearly every column as a whole.
+
+    The expression must not match a line feed anywhere: the column is looked at as one text of many lines, which costs
+    a third of asking text by text; only where that fails are they asked one by one.
+    """
+    data = text_bytes(values)
+    if 0 < data.size < _LARGEST_JOINT and not (data == _LINE_FEED).any():
+        one = pattern.removeprefix("^").removesuffix("$")
+        there = values.drop_null() if values.null_count else values
+        whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(there)], pa.int32()), there), "\n")
+        if pc.match_substring_regex(whole, rf"\A(?:{one})(?:\n(?:{one}))*\z")[0].as_py():
+            nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+            return pa.array(np.ones(len(values), np.bool_), mask=nulls)
+    return pc.match_substring_regex(values, pattern)
+
+
+def trimmed(values: ArrowArray) -> ArrowArray:
+    """The texts without white space around them, null where nothing is left."""
+    data, bounds = text_bytes(values), text_bounds(values)
+    starts, ends = bounds[:-1], bounds[1:]
+    filled = ends > starts
+    if not filled.all():
+        starts, ends = starts[filled], ends[filled]
+    edges = np.concatenate([data[starts], data[ends - 1]])
+    if edges.size and (edges.min() < _FIRST_VISIBLE or edges.max() > _LAST_VISIBLE):
+        values = pc.utf8_trim_whitespace(values)
+        filled = text_bounds(values)[1:] > text_bounds(values)[:-1]
+    return values if filled.all() else pc.if_else(pa.array(filled), values, None)
+
+
+def hashes(values: ArrowArray, seed: int = 0) -> Hashes:
+    """A hash of each text, none of them null: FNV-1a over words of eight bytes, its bits mixed to be spread evenly."""
+    starts = text_bounds(values)
+    data = text_bytes(values).tobytes() + bytes(_WORD)
+    # The eight bytes from each byte on.
+    words = np.ndarray((len(data) - _WORD + 1,), "<u8", data, strides=(1,))
+    lengths, places = np.diff(starts), starts[:-1]
+    found = ((_OFFSET + np.uint64(seed)) ^ lengths.astype(np.uint64)) * _MIX
+    left: slice | npt.NDArray[np.int64] = slice(None)
+    for done in range(0, min(max(_WORD, int(lengths.max(initial=0))), _LONGEST), _WORD):
+        if done:
+            left = np.flatnonzero(lengths > done)
+        rest = np.minimum(lengths[left] - done, _WORD)
+        found[left] = (found[left] ^ (words[places[left] + done] & _MASKS[rest])) * _PRIME
+        found[left] ^= found[left] >> np.uint64(32)
+    found *= _MIX
+    return found ^ (found >> np.uint64(29))
