@@ -34,6 +34,8 @@ class Shaped:
     """The content's SHA-256, to be asked when the chunks are at their end."""
     error: str = ""
     """Why the source cannot be read at all."""
+    ahead: bool = True
+    """Whether its chunks may be made on another thread, before they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

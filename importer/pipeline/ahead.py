@@ -1,4 +1,4 @@
-"""Reading ahead: the next chunk is read on a thread of its own while the one before is worked on.
+"""Working ahead: the next chunk is made on a thread of its own while the one before is worked on.
 
 This module owns that thread and nothing else. Order and content stay as they are, and no more than one item is ahead;
 Arrow's kernels and file reads leave Python's lock to the other thread, so two cores share the work.

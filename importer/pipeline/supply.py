@@ -1,6 +1,7 @@
 """From what the user named to prepared chunks: read → shape → (group →) validate → encode.
 
-This module owns the middle of the pipeline, lazily, a chunk at a time; only groups wait until all is read. It decides
+This module owns the middle of the pipeline, lazily, a chunk at a time; only groups wait until all is read. Of a file
+on the disk one chunk is read, another one made of events, and a third one used at the same time. It decides
 what a missing column means for a file, and that a file which cannot be used does not stop the others.
 """
 
@@ -53,7 +54,10 @@ def supplies(
         sources = grouped(sources, mapping, shaper.absent())
     with closing(sources):
         for one in sources:
-            yield Supply(one.source, _prepared(one.chunks, wishes), one.digest, one.error)
+            prepared = _prepared(one.chunks, wishes)
+            # Closed before the source is, which may be at work on a chunk on its way.
+            with closing(_telling(ahead(prepared) if one.ahead else prepared, say)) as chunks:
+                yield Supply(one.source, chunks, one.digest, one.error)
 
 
 def _shaped(
@@ -67,9 +71,10 @@ def _shaped(
             with open_source(each, mapping.source) as reader:
                 if transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
-                # Closed before the reader is, which may be at work on the next chunk.
-                with closing(_telling(_events(reader, mapping, shaper, transform, wishes), say)) as events:
-                    yield Shaped(reader.source, events, partial(getattr, reader, "digest"))
+                with closing(_events(reader, mapping, shaper, transform, wishes)) as events:
+                    # The user's own function stays on the thread that loaded it.
+                    may_run_ahead = bool(reader.size) and transform is None
+                    yield Shaped(reader.source, events, partial(getattr, reader, "digest"), ahead=may_run_ahead)
         except SourceError as error:
             say(str(error))
             yield Shaped(unreadable(error.source), (), str, error.message)
@@ -77,7 +82,7 @@ def _shaped(
 
 def _events(
     reader: Reader, mapping: Mapping, shaper: Shaper, transform: Transform | None, wishes: Wishes
-) -> Iterator[Events]:
+) -> Generator[Events, None, None]:
     if transform is not None:
         yield from _transformed(reader, mapping, shaper, transform, wishes)
         return
@@ -121,8 +126,8 @@ def _of_kept(problems: Problems, kept: Bools) -> Problems:
     return replace(problems, positions=problems.positions[there], values=problems.values.filter(pa.array(there)))
 
 
-def _telling(chunks: Iterator[Events], say: Callable[[str], None]) -> Generator[Events, None, None]:
-    """The same chunks; a source that breaks off is told of at once."""
+def _telling(chunks: Iterator[Prepared], say: Callable[[str], None]) -> Generator[Prepared, None, None]:
+    """The same chunks; a source that breaks off is told of when they are at their end."""
     try:
         yield from chunks
     except SourceError as error:
