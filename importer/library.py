@@ -28,6 +28,9 @@ from importer.pipeline.connect import open_ledger
 from importer.pipeline.job import Destination, Forecast, Order, default_ledger
 from importer.report import Summary, Written
 from importer.sandbox import SandboxOptions
+from importer.without_pandas import want_pandas
+
+want_pandas()
 
 Path_: TypeAlias = "str | os.PathLike[str]"
 Sources: TypeAlias = "Path_ | Sequence[Path_] | pd.DataFrame"

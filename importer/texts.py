@@ -23,7 +23,8 @@ Hashes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 _WORD = 8
 _LONGEST = 512
 """Bytes of a text that its hash looks at, besides its length."""
-_OFFSET, _PRIME, _MIX = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
+_OFFSET, _SEEDS, _WHOLE = 0xCBF29CE484222325, 0xD6E8FEB86659FD93, (1 << 64) - 1
+_PRIME, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
 """By how many bytes of a word belong to the text."""
 _LINE_FEED = ord("\n")
@@ -62,12 +63,16 @@ def matches(values: ArrowArray, pattern: str) -> ArrowArray:
     data = text_bytes(values)
     if 0 < data.size < _LARGEST_JOINT and not (data == _LINE_FEED).any():
         one = pattern.removeprefix("^").removesuffix("$")
-        there = values.drop_null() if values.null_count else values
-        whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(there)], pa.int32()), there), "\n")
+        whole = joint(values.drop_null() if values.null_count else values, "\n")
         if pc.match_substring_regex(whole, rf"\A(?:{one})(?:\n(?:{one}))*\z")[0].as_py():
             nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
             return pa.array(np.ones(len(values), np.bool_), mask=nulls)
     return pc.match_substring_regex(values, pattern)
+
+
+def joint(values: ArrowArray, separator: str) -> ArrowArray:
+    """All texts, none of them null, as one: an array of length 1."""
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values), separator)
 
 
 def trimmed(values: ArrowArray) -> ArrowArray:
@@ -91,7 +96,7 @@ def hashes(values: ArrowArray, seed: int = 0) -> Hashes:
     # The eight bytes from each byte on.
     words = np.ndarray((len(data) - _WORD + 1,), "<u8", data, strides=(1,))
     lengths, places = np.diff(starts), starts[:-1]
-    found = ((_OFFSET + np.uint64(seed)) ^ lengths.astype(np.uint64)) * _MIX
+    found = (lengths.astype(np.uint64) ^ np.uint64(_OFFSET + seed * _SEEDS & _WHOLE)) * _MIX
     left: slice | npt.NDArray[np.int64] = slice(None)
     for done in range(0, min(max(_WORD, int(lengths.max(initial=0))), _LONGEST), _WORD):
         if done:

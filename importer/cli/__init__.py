@@ -16,6 +16,7 @@ from importer import __version__
 from importer.cli.settings import ARGUMENTS, configurable
 from importer.cli.wording import on_screen, usage_error
 from importer.errors import ExitCode, ImporterError
+from importer.without_pandas import without_pandas
 
 COMMANDS = (
     "run",
@@ -84,7 +85,8 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     try:
-        code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
+        with without_pandas():
+            code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
     except ImporterError as error:
         click.echo(on_screen(str(error)), err=True)
         code = error.exit_code

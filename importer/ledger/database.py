@@ -95,6 +95,20 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def draft(self) -> Iterator[sqlite3.Connection]:
+        """Like `transaction`, for what a power cut may take as long as no `transaction` followed.
+
+        The commit does not wait for the disk. That of the next `transaction` waits for all that was written before it.
+        """
+        with self.explained():
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.transaction() as connection:
+                    yield connection
+            finally:
+                self.connection.execute("PRAGMA synchronous = FULL")
+
+    @contextlib.contextmanager
     def scratch(self) -> Iterator[sqlite3.Connection]:
         """Like `transaction`, for temporary tables alone: nobody else has to wait."""
         with self._transaction("BEGIN") as connection:

@@ -11,7 +11,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+from importer.texts import hashes
 
 if TYPE_CHECKING:
     from importer.ledger.database import Database
@@ -129,24 +130,31 @@ class Identities:
 def _identifiers(identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:
     """Ascending 64-bit hashes of all identifiers, and which of them stands where, shape (kinds, n); -1 for none.
 
-    The kind of an identifier goes into its hash, so that id 5 and phone 5 stay apart.
+    The kind of an identifier goes into its hash, so that id 5 and phone 5 stay apart. A kind that no row shows is left
+    out.
     """
-    hashes, codes = [], []
-    offset = 0
-    for kind, column in enumerate(identities):
-        encoded = column.dictionary_encode()
-        texts = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
-        found = pd.util.hash_array(texts, hash_key=f"importer-lane--{kind}", categorize=False).view(np.int64)
-        hashes.append(np.where(found == NO_LANE, 1, found))
-        indices = encoded.indices.fill_null(-1 - offset).to_numpy(zero_copy_only=False).astype(np.int64)
-        codes.append(indices + offset)
-        offset += len(found)
-    together = np.concatenate(hashes)
-    order = np.argsort(together)
-    rank = np.empty(offset + 1, dtype=np.int64)
-    rank[order] = np.arange(offset)
-    rank[-1] = -1
-    return together[order], rank[np.stack(codes)]
+    shown = [_hashed(column, kind) for kind, column in enumerate(identities) if column.null_count < len(column)]
+    if not shown:
+        return np.empty(0, dtype=np.int64), np.full((1, len(identities[0])), -1, dtype=np.int64)
+    together = np.stack(shown)
+    found, codes = np.unique(together, return_inverse=True)
+    codes = codes.reshape(together.shape)
+    none = int(np.searchsorted(found, NO_LANE))
+    if none < len(found) and found[none] == NO_LANE:
+        found = np.delete(found, none)
+        codes = np.where(codes == none, -1, codes - (codes > none))
+    return found, codes
+
+
+def _hashed(column: ArrowArray, kind: int) -> Int64s:
+    """The hash of each identifier; `NO_LANE` for none."""
+    found = hashes(column.drop_null(), seed=kind).view(np.int64)
+    found[found == NO_LANE] = 1
+    if not column.null_count:
+        return found
+    rows = np.full(len(column), NO_LANE, dtype=np.int64)
+    rows[column.is_valid().to_numpy(zero_copy_only=False)] = found
+    return rows
 
 
 def _tied(codes: Int64s, known: Bools, labels: Int64s) -> Int64s:
@@ -155,8 +163,10 @@ def _tied(codes: Int64s, known: Bools, labels: Int64s) -> Int64s:
     ``codes`` has shape (kinds, n): which identifier stands in which row. Converges in as many rounds as the longest
     chain of ties, halved each time, which in real exports is one or two.
     """
-    here, there = _ties(codes, len(labels))
-    old = np.unique(labels[known])
+    here, there = _ties(codes, labels)
+    if not len(here):
+        return labels
+    old = _distinct(labels[known])
     roots = np.concatenate([old, labels[~known]])
     at = np.empty(len(labels), dtype=np.int64)
     at[known] = np.searchsorted(old, labels[known])
@@ -174,12 +184,19 @@ def _tied(codes: Int64s, known: Bools, labels: Int64s) -> Int64s:
         lowest = after
 
 
-def _ties(codes: Int64s, count: int) -> tuple[Int64s, Int64s]:
-    """Pairs of identifiers that stand in one row, each pair once."""
+def _ties(codes: Int64s, labels: Int64s) -> tuple[Int64s, Int64s]:
+    """Pairs of identifiers that stand in one row and have different lanes, each pair once."""
+    count = len(labels)
     pairs = [np.empty(0, dtype=np.int64)]
     for one, other in combinations(codes, 2):
         both = (one >= 0) & (other >= 0)
-        if both.any():
-            pairs.append(pd.unique(one[both] * count + other[both]))
+        both[both] = labels[one[both]] != labels[other[both]]
+        pairs.append(_distinct(one[both] * count + other[both]))
     together = np.concatenate(pairs)
     return together // max(count, 1), together % max(count, 1)
+
+
+def _distinct(values: Int64s) -> Int64s:
+    """The values, ascending, each once; sorting is much faster than `np.unique`, which goes by a table of hashes."""
+    ascending = np.sort(values)
+    return ascending[np.append(True, ascending[1:] != ascending[:-1])] if len(ascending) else ascending

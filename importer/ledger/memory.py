@@ -147,10 +147,11 @@ class Keys:
         execute = self._connection.execute
         (self._rows,) = execute(f"SELECT COUNT(*) FROM row WHERE {_KEYED}", self._own).fetchone()
         execute("DROP TABLE IF EXISTS temp.keyed")
-        execute("CREATE TEMP TABLE keyed (key TEXT NOT NULL, id INTEGER NOT NULL)")
+        execute("CREATE TEMP TABLE keyed (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID")
         if self._rows:
-            found = f"SELECT key, MIN(id) FROM row WHERE {_KEYED} GROUP BY key ORDER BY key"
-            self._distinct = execute(f"INSERT INTO temp.keyed {found}", self._own).rowcount
+            # Of rows with one key the first stays. Ignoring the others takes two thirds of the time of grouping.
+            found = f"SELECT key, id FROM row WHERE {_KEYED} ORDER BY key, id"
+            self._distinct = execute(f"INSERT OR IGNORE INTO temp.keyed {found}", self._own).rowcount
 
     def claim(self, *, again: bool, alive: Collection[str]) -> None:
         """Let each key's first pending row keep it; every other row with that key is a duplicate.
@@ -169,8 +170,9 @@ class Keys:
                 (_DUPLICATE, *self._own),
             )
         (scope,) = execute("SELECT scope FROM run WHERE no = ?", (self._run.no,)).fetchone()
-        marked = 0 if again else self._mark_owned(scope, alive)
-        if not again:
+        (known,) = execute("SELECT EXISTS (SELECT 1 FROM delivered_key WHERE scope = ?)", (scope,)).fetchone()
+        marked = self._mark_owned(scope, alive) if known and not again else 0
+        if known and not again:
             self._take_over(scope)
         free = f" WHERE id IN (SELECT id FROM row WHERE {_KEYED})" if marked else ""
         execute(

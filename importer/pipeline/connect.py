@@ -15,7 +15,6 @@ from importer.deliver.line import Line
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer
 from importer.pipeline.job import Destination
-from importer.sandbox import process as sandbox_process
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
 from importer.send.endpoint import Endpoint
@@ -70,7 +69,9 @@ def open_way(destination: Destination, events: Path) -> Iterator[Way]:
     if options.events is None:
         events.parent.mkdir(parents=True, exist_ok=True)
         options = replace(options, events=str(events))
-    with sandbox_process.start(options) as running:
+    from importer.sandbox import process
+
+    with process.start(options) as running:
         yield Way(Endpoint.parse(running.url), Token(running.token), rehearsal=True, page=running.page)
 
 

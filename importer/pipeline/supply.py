@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -24,8 +25,11 @@ from importer.pipeline.ahead import ahead
 from importer.plan import Supply, unreadable
 from importer.read import Reader, expand, open_source, text_of
 from importer.shape import Shaper
-from importer.transform import Transform
 from importer.validate import validate
+from importer.without_pandas import want_pandas
+
+if TYPE_CHECKING:
+    from importer.transform import Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def _shaped(
 ) -> Generator[Shaped, None, None]:
     """Each source with its rows as they are, before groups are made."""
     inputs = expand(arguments)
-    transform = Transform(wishes.transform, text_of) if wishes.transform else None
+    transform = _loaded(wishes.transform) if wishes.transform else None
     for each in inputs:
         try:
             with open_source(each, mapping.source) as reader:
@@ -78,6 +82,14 @@ def _shaped(
         except SourceError as error:
             say(str(error))
             yield Shaped(unreadable(error.source), (), str, error.message)
+
+
+def _loaded(spec: str) -> Transform:
+    """The user's function, and with it pandas, which hardly anybody else needs."""
+    want_pandas()
+    from importer.transform import Transform
+
+    return Transform(spec, text_of)
 
 
 def _events(

@@ -7,15 +7,18 @@ change in a mapping ``mapping.advice``'s.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from importer.mapping.advice import Advice, advise
 from importer.mapping.load import LoadedMapping
 from importer.mapping.locate import presets
 from importer.model import Prepared, Source
 from importer.report.check_model import CheckSummary, MappingAdvice
 from importer.report.columns import Columns
 from importer.report.foresight import Foresight
-from importer.report.model import Summary
+from importer.report.model import ReasonSummary, Summary
+
+if TYPE_CHECKING:
+    from importer.mapping.advice import Advice
 
 ASSUMED_RATE = 60
 """Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
@@ -42,14 +45,20 @@ class Checking:
         """The summary with all that was found."""
         columns = self._columns.told()
         unmapped = tuple(dict.fromkeys(name for header in columns for name in header.unmapped))
+        reasons = self._advised(summary, unmapped) if summary.reasons else ()
+        return replace(summary, reasons=reasons, check=CheckSummary(self._foresight.events(self._rate), columns))
+
+    def _advised(self, summary: Summary, unmapped: tuple[str, ...]) -> tuple[ReasonSummary, ...]:
+        """The reasons with what can be done about them in the mapping."""
+        from importer.mapping.advice import advise
+
         context = self._foresight.context(unmapped)
         findings = self._foresight.findings(summary.reasons, summary.rows["read"])
         advice = [advise(self._loaded.mapping, finding, context) for finding in findings]
-        reasons = tuple(
+        return tuple(
             one if found is None else replace(one, advice=self._advice(found))
             for one, found in zip(summary.reasons, advice, strict=True)
         )
-        return replace(summary, reasons=reasons, check=CheckSummary(self._foresight.events(self._rate), columns))
 
     def _advice(self, advice: Advice) -> MappingAdvice:
         """Where to write it: over the line that says it now, or into the mapping that extends another."""

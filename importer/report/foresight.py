@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Exact, sums
-from importer.mapping.advice import Context, Finding
 from importer.model import ArrowArray, ArrowTable, Prepared, State
 from importer.report.check_model import CurrencyTotal, ForeseenEvents, TypeCount
 from importer.report.distinct import Distinct
 from importer.report.model import ReasonSummary
 from importer.report.wording import iso
+
+if TYPE_CHECKING:
+    from importer.mapping.advice import Context, Finding
 
 _MOST_TYPES = 1_000
 """Types counted by name; the rest of them together."""
@@ -86,6 +89,8 @@ class Foresight:
 
     def findings(self, reasons: Sequence[ReasonSummary], rows: int) -> tuple[Finding, ...]:
         """What each reason's rows offend with, one for one."""
+        from importer.mapping.advice import Finding
+
         return tuple(
             Finding(one.code, one.field, tuple(self._values.get((one.code, one.field), ())), one.count * 2 >= rows)
             for one in reasons
@@ -93,6 +98,8 @@ class Foresight:
 
     def context(self, unmapped: tuple[str, ...]) -> Context:
         """What else advice is made from."""
+        from importer.mapping.advice import Context
+
         return Context(tuple(one for one in self._phones if one.startswith("+")), unmapped)
 
     def _look(self, reasons: ArrowTable) -> None:

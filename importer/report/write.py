@@ -17,7 +17,6 @@ from importer.model import Counts, Format, RowBatch, Run, RunSource
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
 from importer.report.model import CHECK, Facts, ReportOptions, Summary, Written, WrittenFile
-from importer.report.page import Figures, render_page
 from importer.report.previous import SUMMARY, Previous
 from importer.report.rejects import STATES, Rejects
 from importer.report.summary import Books, summarise, summary_bytes
@@ -112,6 +111,8 @@ def _explained(batches: Iterable[RowBatch]) -> Iterator[Explained]:
 
 
 def _write(story: _Story, options: ReportOptions) -> Written:
+    from importer.report.page import Figures, render_page  # a check without files can do without
+
     tally = Tally()
     name = f"report.{options.format}"
     with Outputs(options.out, again=_again(story.facts)) as outputs:

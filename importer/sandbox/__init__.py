@@ -15,11 +15,26 @@ bottleneck (measured on one core: 11,000 requests a second with the JSON parsed,
 does all of it 31,000 times).
 """
 
-from importer.sandbox.faults import Fault, Faults, parse_duration, parse_faults
-from importer.sandbox.options import SandboxOptions
-from importer.sandbox.process import Running, start
-from importer.sandbox.rules import check
-from importer.sandbox.server import Sandbox, serve
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importer.sandbox.faults import Fault, Faults, parse_duration, parse_faults
+    from importer.sandbox.options import SandboxOptions
+    from importer.sandbox.process import Running, start
+    from importer.sandbox.rules import check
+    from importer.sandbox.server import Sandbox, serve
+
+_ROOMS = {
+    "faults": ("Fault", "Faults", "parse_duration", "parse_faults"),
+    "options": ("SandboxOptions",),
+    "process": ("Running", "start"),
+    "rules": ("check",),
+    "server": ("Sandbox", "serve"),
+}
+"""Loaded when a name of theirs is first used: whoever only wants the options need not load a server."""
 
 __all__ = [
     "Fault",
@@ -33,3 +48,10 @@ __all__ = [
     "serve",
     "start",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

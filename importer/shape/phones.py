@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-import phonenumbers
 import pyarrow.compute as pc
 
 from importer.model import ArrowArray
@@ -68,14 +67,20 @@ class PhoneReader:
             return text
         if self.country is None:
             return Fault.NO_COUNTRY
-        if self.country not in phonenumbers.SUPPORTED_REGIONS:
-            return Fault.UNKNOWN_COUNTRY
-        return _parsed(digits, self.country) or text
+        return _national(digits, self.country, text)
 
 
 def _read_pair(pair: str) -> str | Fault:
     country, _, text = pair.partition(_BETWEEN)
     return PhoneReader(country or None).read(text)
+
+
+def _national(digits: str, country: str, text: str) -> str | Fault:
+    import phonenumbers  # the numbering plans of the world, which most mappings can do without
+
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        return Fault.UNKNOWN_COUNTRY
+    return _parsed(digits, country) or text
 
 
 @lru_cache(maxsize=65_536)
@@ -84,6 +89,8 @@ def _parsed(digits: str, country: str | None) -> str | None:
 
     It takes 20 µs, so what was found is remembered: customers come back.
     """
+    import phonenumbers
+
     try:
         number = phonenumbers.parse(digits, country)
     except phonenumbers.NumberParseException:

@@ -9,10 +9,10 @@ page has them as two optional parameters.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from babel.core import get_global
 from iso4217 import Currency
 
 from importer.model import ArrowArray, Events, Problems
@@ -33,7 +33,7 @@ def _currency(values: ArrowArray) -> Iterator[Problems]:
     if not odd.true_count:
         return
     no_money = pc.is_in(values, NOT_MONEY)
-    retired = pc.is_in(values, RETIRED)
+    retired = pc.is_in(values, retired_currencies())
     unknown = pc.and_not(odd, pc.or_(no_money, retired))
     for code, broken in (
         ("currency.unknown", unknown),
@@ -43,11 +43,14 @@ def _currency(values: ArrowArray) -> Iterator[Problems]:
         yield from problems(code, "value_currency", broken, values)
 
 
-def _retired() -> list[str]:
-    """Codes that CLDR knows and ISO 4217 no longer lists.
+@cache
+def retired_currencies() -> ArrowArray:
+    """Codes that CLDR knows and ISO 4217 no longer lists; CLDR is read only where a code is odd.
 
     CLDR also lists CNH, which is in use but never was an ISO 4217 code: its entry is open-ended without being tender.
     """
+    from babel.core import get_global
+
     current = {currency.code for currency in Currency}
     never_official = {
         code
@@ -55,10 +58,9 @@ def _retired() -> list[str]:
         for code, _, until, tender in periods
         if until is None and not tender
     }
-    return sorted(set(get_global("all_currencies")) - current - never_official)
+    return pa.array(sorted(set(get_global("all_currencies")) - current - never_official))
 
 
 # ISO 4217 gives metals, bond units, tests and "no currency" (XAU, XDR, XTS, XXX …) no minor unit.
 CURRENT = pa.array(sorted(currency.code for currency in Currency if currency.exponent is not None))
 NOT_MONEY = pa.array(sorted(currency.code for currency in Currency if currency.exponent is None))
-RETIRED = pa.array(_retired())

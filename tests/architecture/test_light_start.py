@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,12 @@ def test_no_heavy_library_is_loaded(arguments: tuple[str, ...]) -> None:
     )
     assert outcome.stderr.splitlines()[-1] == "loaded:", outcome.stderr
     assert outcome.returncode == (0 if arguments[-1].startswith("--") else 2)
+
+
+def test_a_check_does_without_pandas_and_without_what_only_odd_rows_need() -> None:
+    root = Path(__file__).parents[2]
+    arguments = ("check", str(root / "samples" / "orders.parquet"), "-m", str(root / "samples" / "orders.yaml"))
+    outcome = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False
+    )
+    assert "pandas" not in outcome.stderr.splitlines()[-1], outcome.stderr
