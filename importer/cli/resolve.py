@@ -8,7 +8,6 @@ import click
 
 from importer.cli.options import ledger_options
 from importer.errors import UsageError, counted
-from importer.model import State
 
 
 @click.command("resolve")
@@ -29,6 +28,7 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
     Without either option it lists them. Rows put back are sent by `importer resume`.
     """
     from importer.cli.runs import plain_destination
+    from importer.model import State
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import locked
 

@@ -5,7 +5,10 @@ This module owns that a run of weeks leaves some dozens of lines, and an outage 
 
 from __future__ import annotations
 
-from importer.deliver import Progress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importer.deliver import Progress
 
 FIRST = 30.0
 LAST = 3600.0

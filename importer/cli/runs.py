@@ -9,7 +9,6 @@ import click
 
 from importer.cli.options import Where, ledger_options
 from importer.errors import counted
-from importer.model import State
 
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger
@@ -27,6 +26,7 @@ def command(run_id: str | None, **given: Any) -> None:
     How far is the backfill?
       importer runs
     """
+    from importer.model import State
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import settled
 
@@ -52,6 +52,8 @@ def plain_destination(given: dict[str, Any]) -> Destination:
 
 
 def _show(ledger: SqliteLedger, run: Run) -> None:
+    from importer.model import State
+
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))
     click.echo(f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nmapping   {run.mapping_name}")

@@ -11,10 +11,8 @@ in a table ``[run]`` for that command.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -125,6 +123,8 @@ def _find(named: str | None, mapping: str | None) -> _Found | None:
 
 
 def _load(path: Path) -> _Found | None:
+    import tomllib  # most commands meet no such file
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -183,6 +183,8 @@ def _check(found: _Found, key: str, name: str, known: Iterable[str]) -> None:
             f"{found.path}: {key} cannot be set here", hint=f"say --{plain} on the command line, each time it is meant"
         )
     if plain not in known:
+        import difflib
+
         near = difflib.get_close_matches(plain, sorted(known), n=1)
         hint = f"did you mean {near[0]}?" if near else "keys are the long names of options; see docs/configuration.md"
         raise UsageError(f"{found.path}: there is no setting {key}", hint=hint)

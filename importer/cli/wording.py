@@ -6,7 +6,6 @@ gets each paragraph as one line, so that it can be searched.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -66,6 +65,8 @@ def _near_command(message: str, context: click.Context | None, hint: str) -> tup
     typed = message.rpartition(" '")[2].rstrip("'")
     group = context.command if context else None
     known = group.list_commands(context) if context and isinstance(group, click.Group) else []
+    import difflib
+
     near = difflib.get_close_matches(typed, known, n=1)
     return message, f"did you mean {near[0]}? {hint}" if near else hint
 
