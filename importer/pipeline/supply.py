@@ -22,6 +22,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import Mapping
 from importer.model import Bools, Chunk, Events, Prepared, Problems, Source
 from importer.pipeline.ahead import ahead
+from importer.pipeline.memory import give_back_soon
 from importer.plan import Supply, unreadable
 from importer.read import Reader, expand, open_source, text_of
 from importer.shape import Shaper
@@ -52,6 +53,7 @@ def supplies(
 
     Files that cannot be used come as supplies without chunks, with their error; ``say`` hears of it.
     """
+    give_back_soon()
     shaper = Shaper(mapping)
     sources = _shaped(arguments, mapping, shaper, wishes, say)
     if mapping.group_by is not None:

@@ -25,7 +25,7 @@ from importer.read.reader import Limits, shorten
 from importer.read.text import show
 
 Bytes = npt.NDArray[np.uint8]
-_LF, _CR = 10, 13
+_LF, _CR, _BEYOND_ASCII = 10, 13, 0x80
 _KEPT_OF_ENDLESS = 1 << 10
 
 
@@ -164,7 +164,8 @@ class _Splitter:
             ends = ends.copy()
             faults[position] = _endless(data[starts[position] :], self._limits.line)
             ends[position] = starts[position] + _KEPT_OF_ENDLESS
-        _find_undecodable(data[: int(last[-1]) + 1], starts, ends, faults)
+        if codes[: int(last[-1]) + 1].max() >= _BEYOND_ASCII:
+            _find_undecodable(data[: int(last[-1]) + 1], starts, ends, faults)
         keep = ends > starts
         gapless = True
         if self._layout.blank:
@@ -201,9 +202,9 @@ _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 def _find_undecodable(data: bytes, starts: Int64s, ends: Int64s, faults: dict[int, tuple[str, str]]) -> None:
     """Add a fault for each record with bytes that are not UTF-8 (see `text` for other encodings)."""
-    if data.isascii() or _is_utf8(data):
+    if _is_utf8(data):
         return
-    beyond_ascii = np.logical_or.reduceat(np.frombuffer(data, np.uint8) >= 0x80, starts)
+    beyond_ascii = np.logical_or.reduceat(np.frombuffer(data, np.uint8) >= _BEYOND_ASCII, starts)
     for position in np.flatnonzero(beyond_ascii).tolist():
         record = data[starts[position] : ends[position]]
         if not _is_utf8(record):

@@ -1,0 +1,60 @@
+"""From files to prepared chunks: which thread makes them, and that none is left behind."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from importer.mapping.load import loads
+from importer.pipeline.supply import Wishes, supplies
+
+MAPPING = loads("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n", "m.yaml").mapping
+ROWS = 200_000
+"""Enough for some chunks."""
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> str:
+    path = tmp_path / "orders.csv"
+    path.write_text("email\n" + "".join(f"c{number}@example.com\n" for number in range(ROWS)))
+    return str(path)
+
+
+def silent(_: str) -> None:
+    """Nobody reads it."""
+
+
+def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) -> None:
+    with closing(supplies([export], MAPPING, Wishes(), silent)) as found:
+        chunks = [prepared for supply in found for prepared in supply.chunks]
+    assert len(chunks) > 1
+    assert [one.first_row for one in chunks] == [1 + sum(one.count for one in chunks[:at]) for at in range(len(chunks))]
+    assert sum(one.count for one in chunks) == ROWS
+    assert chunks[-1].bodies[-1].as_py() == b'{"subscriber":{"email":"c199999@example.com"},"type":"purchase"}'
+
+
+def test_without_bodies_everything_else_is_the_same(export: str) -> None:
+    with closing(supplies([export], MAPPING, Wishes(bodies=False), silent)) as found:
+        chunks = [prepared for supply in found for prepared in supply.chunks]
+    assert all(one.bodies.null_count == one.count for one in chunks)
+    assert {state for one in chunks for state in one.states.unique().to_pylist()} == {"pending"}
+
+
+def test_who_stops_in_the_middle_leaves_no_thread_behind(export: str) -> None:
+    before = threading.active_count()
+    with closing(supplies([export], MAPPING, Wishes(), silent)) as found:
+        next(iter(next(found).chunks))
+    assert threading.active_count() == before
+
+
+def test_the_users_own_function_runs_on_the_thread_that_loaded_it(export: str, tmp_path: Path) -> None:
+    script = tmp_path / "clean.py"
+    script.write_text(
+        "import threading\nHOME = threading.get_ident()\n"
+        "def clean(df):\n    assert threading.get_ident() == HOME\n    return df\n"
+    )
+    with closing(supplies([export], MAPPING, Wishes(transform=f"{script}:clean"), silent)) as found:
+        assert sum(prepared.count for supply in found for prepared in supply.chunks) == ROWS
