@@ -19,9 +19,9 @@ VALUE_LENGTH = 80
 class Limits:
     """How much is held in memory at a time. Results do not depend on ``block``."""
 
-    block: int = 4 << 20
+    block: int = 2 << 20
     """Decompressed bytes taken at a time."""
-    rows: int = 65_536
+    rows: int = 32_768
     """Most rows of a chunk."""
     quoted: int = 1 << 20
     """Longest record, in bytes, that may span several lines; beyond it, its quote counts as never closed."""

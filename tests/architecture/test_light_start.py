@@ -43,3 +43,20 @@ def test_a_check_does_without_pandas_and_without_what_only_odd_rows_need() -> No
         [sys.executable, "-W", "error", "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False
     )
     assert "pandas" not in outcome.stderr.splitlines()[-1], outcome.stderr
+
+
+NANOSECONDS = """
+import sys
+from importer.without_pandas import without_pandas
+with without_pandas():
+    import pyarrow as pa
+    from importer.read import text_of
+    times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
+    assert "pandas" not in sys.modules
+    print(text_of(pa.StructArray.from_arrays([times], ["at"]))[0][0])
+"""
+
+
+def test_nested_nanoseconds_are_whole_although_pythons_own_times_have_none() -> None:
+    outcome = subprocess.run([sys.executable, "-c", NANOSECONDS], capture_output=True, text=True, check=True)
+    assert outcome.stdout == '{"at":"2023-11-14 22:13:20.123456789"}\n'
