@@ -11,8 +11,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from importer.texts import hashes
+from importer.texts import hashes, joint
 
 if TYPE_CHECKING:
     from importer.ledger.database import Database
@@ -61,7 +62,6 @@ class Identities:
         """Drop what was spilled."""
         if self._spilled:
             self._db.connection.execute("DROP TABLE temp.identity")
-            self._db.connection.execute("DROP TABLE temp.wanted")
             self._spilled = False
 
     def _resolve(self, lane: int) -> int:
@@ -90,17 +90,16 @@ class Identities:
         return known, labels
 
     def _lookup_spilled(self, hashes: Int64s, known: Bools, labels: Int64s) -> None:
-        execute = self._db.connection.execute
-        execute("DELETE FROM temp.wanted")
         missing = np.flatnonzero(~known)
-        self._db.connection.executemany(
-            "INSERT INTO temp.wanted VALUES (?, ?)", zip(missing.tolist(), hashes[missing].tolist(), strict=True)
-        )
-        found = execute("SELECT w.at, i.lane FROM temp.wanted w JOIN temp.identity i ON i.hash = w.hash").fetchall()
+        wanted = joint(pa.array(hashes[missing]).cast(pa.string()), ",")[0].as_py()
+        # CROSS: each hash is looked up, in ascending order; SQLite would rather read all that was ever spilled.
+        found = self._db.connection.execute(
+            "SELECT w.key, i.lane FROM json_each(?) w CROSS JOIN temp.identity i ON i.hash = w.value", (f"[{wanted}]",)
+        ).fetchall()
         if found:
-            at, lanes = np.array(found, dtype=np.int64).T
-            known[at] = True
-            labels[at] = lanes
+            places, lanes = np.array(found, dtype=np.int64).T
+            known[missing[places]] = True
+            labels[missing[places]] = lanes
 
     def _remember(self, hashes: Int64s, labels: Int64s, settled: Int64s, known: Bools) -> None:
         moved = np.flatnonzero(known & (settled != labels))
@@ -117,7 +116,6 @@ class Identities:
         execute = self._db.connection.execute
         if not self._spilled:
             execute("CREATE TEMP TABLE identity (hash INTEGER PRIMARY KEY, lane INTEGER NOT NULL)")
-            execute("CREATE TEMP TABLE wanted (at INTEGER, hash INTEGER)")
             self._spilled = True
         self._db.connection.executemany(
             "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
