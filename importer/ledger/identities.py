@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 IN_MEMORY = 1_000_000
 """Identifiers kept in memory (16 bytes each) before they move to a temporary table, so that memory stays flat."""
 
+_AT_ONCE = 50_000
+"""Of those, moved at a time."""
+
 NO_LANE = 0
 """The lane of rows that show no identifier."""
 
@@ -117,10 +120,12 @@ class Identities:
         if not self._spilled:
             execute("CREATE TEMP TABLE identity (hash INTEGER PRIMARY KEY, lane INTEGER NOT NULL)")
             self._spilled = True
-        self._db.connection.executemany(
-            "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
-            zip(self._hashes.tolist(), self._lanes.tolist(), strict=True),
-        )
+        for at in range(0, len(self._hashes), _AT_ONCE):  # as Python's integers they take five times the room
+            here = slice(at, at + _AT_ONCE)
+            self._db.connection.executemany(
+                "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
+                zip(self._hashes[here].tolist(), self._lanes[here].tolist(), strict=True),
+            )
         self._hashes = np.empty(0, dtype=np.int64)
         self._lanes = np.empty(0, dtype=np.int64)
 
