@@ -27,7 +27,7 @@ from importer.model import Answer, Fate
 from importer.send.endpoint import Endpoint
 from importer.send.fate import classify, classify_probe, shorten, unanswered
 from importer.send.overtime import Overtime
-from importer.send.prepared import Body, Requests
+from importer.send.prepared import PreparedRequest
 from importer.send.token import Token
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class Client:
         self._events = URL(endpoint.events_url)
         self._subscribers = URL(endpoint.subscribers_url)
         self._session: aiohttp.ClientSession | None = None
-        self._requests: Requests | None = None
+        self._idle: list[PreparedRequest] = []
+        """As many as were ever in flight at once, less those that are."""
         self._overtime = Overtime(self._options.total_timeout)
 
     def __repr__(self) -> str:
@@ -100,13 +101,13 @@ class Client:
             ),
             trust_env=False,
         )
-        self._requests = Requests(self._session, self._events)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session, self._session, self._requests = self._session, None, None
+        session, self._session = self._session, None
+        self._idle.clear()
         self._overtime.close()
         if session is not None:
             await session.close()
@@ -117,25 +118,25 @@ class Client:
         Whoever cancels it while it runs must take the row for in doubt. `Answer.latency` counts from the call, a new
         connection's making included. Raises `RuntimeError` outside ``async with``.
         """
-        if self._requests is None:
+        if self._session is None:
             raise RuntimeError(_NOT_OPEN)
-        payload = Body(body)
+        request = self._idle.pop() if self._idle else PreparedRequest(self._session, self._events)
         began = self._clock.monotonic()
         task = self._overtime.begin()
         try:
-            response, prepared = await self._requests.post(payload)
+            response = await request.post(body)
             content, complete = await self._read(response)
         except asyncio.CancelledError:
             if not self._overtime.end(task):
                 raise
-            return self._unanswered(_OvertimeError(), written=payload.written, began=began)
+            return self._unanswered(_OvertimeError(), written=request.body.written, began=began)
         # Whatever it is, the row's fate hangs on one thing only: whether the request may have been written.
         except Exception as error:  # noqa: BLE001  # nothing may escape: a row without a fate would be lost
-            return self._unanswered(error, written=payload.written, began=began)
+            return self._unanswered(error, written=request.body.written, began=began)
         finally:
             self._overtime.end(task)
         if complete:
-            self._requests.give_back(prepared)
+            self._idle.append(request)
         answer = classify(
             response.status,
             response.headers,
@@ -170,15 +171,14 @@ class Client:
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """The body up to the bound, and whether that is all of it."""
         bound = self._options.max_answer
-        content = bytearray()
+        content = b""
         complete = False
         try:
             stream = response.content
-            while len(content) <= bound:
+            content = await stream.read(bound + 1)  # all of it, nearly always
+            while not stream.at_eof() and len(content) <= bound:
                 content += await stream.read(bound + 1 - len(content))
-                if stream.at_eof():
-                    complete = len(content) <= bound
-                    break
+            complete = len(content) <= bound
         except (aiohttp.ClientError, OSError):
             pass  # the status has come, the body is cut short: fate judges by what there is
         finally:
@@ -186,7 +186,7 @@ class Client:
                 response.release()
             else:
                 response.close()
-        return bytes(content), complete
+        return content, complete
 
     def _unanswered(self, error: Exception, *, written: bool, began: float) -> Answer:
         message = self._token.redact(shorten(_explain(error, self._endpoint.host, self._options)))

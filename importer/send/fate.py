@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -110,6 +111,7 @@ def reason_code(answer: Answer) -> str:
     return "doubt.server_error" if answer.status >= 500 else "doubt.unreadable"
 
 
+@lru_cache(maxsize=16)  # most answers of a run are the same few
 def _judge(status: int, body: bytes, *, complete: bool) -> tuple[Fate, str]:
     if status in (200, 201):
         return _judge_success(status, body, complete=complete)

@@ -1,17 +1,17 @@
-"""Requests that aiohttp puts together once and sends many times, each time with another body.
+"""A request that aiohttp puts together once and sends many times, each time with another body.
 
 Owns the use of aiohttp's client middleware for that: a middleware is given the request and the handler that sends it,
-may call the handler as often as it likes, and may change the body with `ClientRequest.update_body`. So headers, URL,
-timeouts and cookies are worked out once for each request in flight, not for each event, which saves a third of what a
-request costs (docs/speed.md). What came back, and whether it will do, is ``client``'s.
+may change the request, and may call the handler as often as it likes. So headers, URL, timeouts and cookies are worked
+out once for each request in flight, not for each event, which saves a third of what a request costs (docs/speed.md).
+What came back, and whether it will do, is ``client``'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp import hdrs
 from yarl import URL
 
 if TYPE_CHECKING:
@@ -22,10 +22,20 @@ _BUFFERED = 32 * 1024
 
 
 class Body(aiohttp.BytesPayload):
-    """A request's body that knows whether it may have left."""
+    """A request's body that can be another one's next, and knows whether it may have left."""
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content, content_type="application/json")
+    def __init__(self) -> None:
+        super().__init__(b"", content_type="application/json")
+        self._content = b""
+        self.written = False
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self._content)
+
+    def fill(self, content: bytes) -> None:
+        """Hold the next event's content, which has not left."""
         self._content = content
         self.written = False
 
@@ -45,45 +55,32 @@ class Body(aiohttp.BytesPayload):
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One request, for one event at a time."""
-
-    request: aiohttp.ClientRequest
-    handler: aiohttp.ClientHandlerType
-
-    async def post(self, body: Body) -> aiohttp.ClientResponse:
-        """Send it with this body; raises what aiohttp raises, and must not be used again then."""
-        await self.request.update_body(body)
-        return await self.handler(self.request)
-
-
-class Requests:
-    """The requests to one URL that are prepared and idle; as many as were ever in flight at once."""
+class PreparedRequest:
+    """For one event at a time, and no more once it has failed."""
 
     def __init__(self, session: aiohttp.ClientSession, url: URL) -> None:
+        self.body = Body()
         self._session = session
         self._url = url
-        self._idle: list[Prepared] = []
+        self._request: aiohttp.ClientRequest | None = None
+        self._handler: aiohttp.ClientHandlerType | None = None
 
     def __repr__(self) -> str:
-        return f"<Requests to {self._url}, {len(self._idle)} idle>"
+        return f"<PreparedRequest to {self._url}, {'sent before' if self._request else 'new'}>"
 
-    async def post(self, body: Body) -> tuple[aiohttp.ClientResponse, Prepared | None]:
-        """Send a body over an idle request, or a new one; `give_back` it once the answer has been read to its end."""
-        if self._idle:
-            prepared = self._idle.pop()
-            return await prepared.post(body), prepared
-        caught: list[Prepared] = []
+    async def post(self, content: bytes) -> aiohttp.ClientResponse:
+        """Send it with this body; raises what aiohttp raises."""
+        self.body.fill(content)
+        if self._request is None or self._handler is None:
+            return await self._prepare()
+        self._request.headers[hdrs.CONTENT_LENGTH] = str(len(content))
+        return await self._handler(self._request)
+
+    async def _prepare(self) -> aiohttp.ClientResponse:
+        """Have aiohttp put the request together and send it, and keep both for the next event."""
 
         async def catch(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            caught.append(Prepared(request, handler))
+            self._request, self._handler = request, handler
             return await handler(request)
 
-        response = await self._session.post(self._url, data=body, allow_redirects=False, middlewares=(catch,))
-        return response, caught[0] if caught else None
-
-    def give_back(self, prepared: Prepared | None) -> None:
-        """The request is idle again."""
-        if prepared is not None:
-            self._idle.append(prepared)
+        return await self._session.post(self._url, data=self.body, allow_redirects=False, middlewares=(catch,))
