@@ -38,6 +38,7 @@ class Where:
     events: Path | None = None
     reserve: int = 0
     outage_limit: float | None = None
+    processes: int = 1
 
     def destination(self) -> Destination:
         """The destination, with the ledger's place settled."""
@@ -61,6 +62,7 @@ class Where:
             sandbox=sandbox,
             reserve=self.reserve,
             outage_limit=self.outage_limit,
+            processes=self.processes,
         )
 
 
@@ -108,6 +110,8 @@ def sending_options(command: Command) -> Command:
                          help="Requests a minute to leave to the account's other programs."),
             click.option("--outage-limit", type=Duration(), metavar="TIME",
                          help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
+            click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+                         help="Post from so many processes; for a limit of thousands of events a second."),
             click.option("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
                          help="With --sandbox: its requests per minute. [default: no limit]"),
             click.option("--sandbox-fault", "fault", default="", metavar="SPEC",

@@ -30,6 +30,8 @@ class Destination:
     """Rehearse: start a sandbox for this run; endpoint and token are its own."""
     reserve: int = 0
     outage_limit: float | None = None
+    processes: int = 1
+    """How many post side by side; everything else is one process's."""
 
     def addressed(self, hint: str) -> str:
         """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""
