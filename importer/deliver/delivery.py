@@ -17,9 +17,8 @@ from importer.deliver.guard import Guard
 from importer.deliver.journal import Journal
 from importer.deliver.line import Line
 from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
-from importer.deliver.settle import GOES_ON, outcome_of, refusals_hint, unauthorized, unreachable
+from importer.deliver.settle import GOES_ON, enough, outcome_of, refusals_hint, unauthorized, unreachable
 from importer.deliver.tally import Tally
-from importer.errors import counted
 from importer.model import Answer, Claim, Fate, Outcome, State
 from importer.send.breaker import Gate
 from importer.send.lanes import Lanes
@@ -238,7 +237,7 @@ class Delivery:
         elif self._line.breaker.expired(self._line.clock.monotonic()):
             self.stop(unreachable(self._line.breaker.last_words))
         elif self._options.most is not None and self._tally.settled >= self._options.most:
-            self.stop(Ended(f"{counted(self._options.most, 'event')} sent, as asked for", limited=True))
+            self.stop(enough(self._options.most))
 
     async def _keep_journal(self) -> None:
         """Commit and claim whenever there is a reason to, gathering company for what can wait."""

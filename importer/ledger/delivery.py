@@ -24,6 +24,14 @@ _SCAN = 10_000
 Position = tuple[Any, int]
 """A place in the order of delivery: (place, row id)."""
 
+_SETTLE = (
+    "UPDATE row SET state = ?1, attempts = ?2, http_status = ?3, at = ?4, latency_ms = ?5,"
+    f" code = CASE ?1 WHEN {_PENDING} THEN COALESCE(?6, code) ELSE ?6 END,"
+    f" message = CASE WHEN ?1 = {_PENDING} AND ?6 IS NULL AND code IS NOT NULL THEN message ELSE ?7 END WHERE id = ?8"
+)
+"""A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before:
+its code stays, for `settling.take_back`."""
+
 _ORDERED = (
     "SELECT p.place, p.id, p.lane FROM place p CROSS JOIN row r ON r.id = p.id"
     " WHERE p.run = ?{where} AND r.state = ? ORDER BY p.place, p.id LIMIT ?"
@@ -94,11 +102,7 @@ class Queue:
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """See `Ledger.commit`. A row that is no longer pending (another run took it over) is not claimed."""
         with self._db.transaction() as connection:
-            connection.executemany(
-                "UPDATE row SET state = ?, attempts = ?, http_status = ?, at = ?, latency_ms = ?, code = ?,"
-                " message = ? WHERE id = ?",
-                map(_outcome, outcomes),
-            )
+            connection.executemany(_SETTLE, map(_outcome, outcomes))
             return self._claim(claims)
 
     def _claim(self, claims: Sequence[int]) -> list[Claim]:

@@ -22,6 +22,20 @@ from importer.pipeline.job import Desk
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@contextmanager
+def answerable() -> Iterator[None]:
+    """While the user is asked something, Ctrl-C ends the question at once: asyncio would leave it waiting for Enter."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 class Interrupt:
     """Stops the delivery that it watches over."""
 
