@@ -40,6 +40,11 @@ def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions
     )
 
 
+def rest(outcome: Outcome) -> float:
+    """Seconds before a row in doubt is sent again under ``--on-doubt resend``; doubled with each attempt."""
+    return 2.0**outcome.attempts
+
+
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
 """What to do about an end that is nobody's mistake."""
 

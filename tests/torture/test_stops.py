@@ -58,7 +58,7 @@ def listed_as_in_doubt(world: World, seen: Audit) -> int:
     return world.importer("resolve", seen.run).expect(0).stdout.count("doubt.crash\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_cleanly_with_a_report_and_nothing_in_doubt(
     world: World, material: Material, number: signal.Signals
 ) -> None:
