@@ -67,14 +67,14 @@ class TerminalDesk:
         asks = not (self._yes or forecast.rehearsal)
         if asks or not self._manner.quiet:
             click.echo((_forecast_line if self._manner.brief else _forecast_text)(forecast), err=True)
-        return not asks or click.confirm("Send these events now?", default=False, err=True)
+        return not asks or _agreed("Send these events now?")
 
     def confirm_more(self, sent: int) -> bool:
         """After ``--first``: look at them in Sender, then decide."""
         self._close_bar()
         if self._yes and not sys.stdin.isatty():
             return False
-        return click.confirm(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?", default=False, err=True)
+        return _agreed(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?")
 
     def watch(self, progress: Progress) -> None:
         """Show how delivery stands."""
@@ -126,6 +126,15 @@ class TerminalDesk:
         if self._rows and _moves() and not self._manner.quiet:
             click.echo(err=True)
         self._rows = 0
+
+
+def _agreed(question: str) -> bool:
+    """The user's word; Ctrl-C, and the end of the input, say no, so that the report is written all the same."""
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def duration(seconds: float) -> str:

@@ -81,13 +81,20 @@ def where(given: dict[str, Any]) -> Where:
     return Where(**{field.name: given[field.name] for field in fields(Where)})
 
 
+def _said(name: str) -> bool:
+    """Whether the user gave the option, wherever: a run that goes on keeps what it was begun with otherwise."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
 def delivery(given: dict[str, Any]) -> DeliveryOptions:
     """The options about delivery, out of all that a command was given."""
     from importer.cli.timing import schedule
     from importer.deliver import DeliveryOptions
 
     return DeliveryOptions(
-        resend_doubtful=given["on_doubt"] == "resend",
+        resend_doubtful=given["on_doubt"] == "resend" if _said("on_doubt") else None,
         strict_order=given["strict_order"],
         max_refused=given["max_refused"],
         most=given["max_events"],

@@ -131,12 +131,19 @@ class Queue:
 
 @functools.lru_cache(_AT_ONCE)
 def _update(count: int) -> str:
-    """The statement that writes so many outcomes."""
+    """The statement that writes so many outcomes.
+
+    A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before:
+    its code stays, for `settling.take_back`.
+    """
     values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    back = f"new.column1 = {_PENDING}"
     return (
         "UPDATE row SET state = new.column1, attempts = new.column2, http_status = new.column3, at = new.column4,"
-        f" latency_ms = new.column5, code = new.column6, message = new.column7 FROM (VALUES {values}) AS new"
-        " WHERE row.id = new.column8"
+        " latency_ms = new.column5,"
+        f" code = CASE WHEN {back} THEN COALESCE(new.column6, code) ELSE new.column6 END,"
+        f" message = CASE WHEN {back} AND new.column6 IS NULL AND code IS NOT NULL THEN message ELSE new.column7 END"
+        f" FROM (VALUES {values}) AS new WHERE row.id = new.column8"
     )
 
 

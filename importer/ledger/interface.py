@@ -164,6 +164,15 @@ class Ledger(Shelf, Store, Books, Protocol):
         Returns how many, and how many others are not put back as another run has delivered them, or will.
         """
 
+    def release(self, run: Run) -> int:
+        """Put what is in doubt back into the queue, as ``--on-doubt resend`` asks; returns how many rows.
+
+        It is still known that they may have been accepted, until they are answered for good.
+        """
+
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
+        """Undo `release` and `retry` for the rows that still wait; with ``doubts``, of those that may have arrived."""
+
     def drop_bodies(self, run: Run) -> None:
         """Forget the bodies of rows that are done with, and originals that no rejects file will need."""
 

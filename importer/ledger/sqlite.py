@@ -158,6 +158,14 @@ class SqliteLedger:
         """Put refused and failed rows back; returns how many, and how many were delivered elsewhere meanwhile."""
         return settling.retry(self._db, run)
 
+    def release(self, run: Run) -> int:
+        """Put what is in doubt back into the queue; returns how many rows."""
+        return settling.release(self._db, run)
+
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
+        """Undo `release` and `retry` for the rows that still wait; returns how many."""
+        return settling.take_back(self._db, run, doubts=doubts)
+
     def drop_bodies(self, run: Run) -> None:
         """Forget the bodies of delivered rows."""
         settling.drop_bodies(self._db, run)

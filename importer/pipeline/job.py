@@ -79,7 +79,7 @@ class Order:
             "out": None if self.out is None else str(self.out),
             "report_format": self.report_format,
             "keep_bodies": self.keep_bodies,
-            "resend_doubtful": self.delivery.resend_doubtful,
+            "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
         }
 
@@ -87,9 +87,10 @@ class Order:
         """This order, with what the run was begun with where the command line says nothing."""
         kept = run.options
         out = self.out or (Path(kept["out"]) if kept["out"] else None)
+        asked = self.delivery.resend_doubtful
         delivery = replace(
             self.delivery,
-            resend_doubtful=self.delivery.resend_doubtful or kept["resend_doubtful"],
+            resend_doubtful=kept["resend_doubtful"] if asked is None else asked,
             strict_order=self.delivery.strict_order or kept["strict_order"],
         )
         return replace(
