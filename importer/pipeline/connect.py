@@ -15,6 +15,7 @@ from importer.deliver.line import Line
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer
 from importer.pipeline.job import Destination
+from importer.report.afterwards import SANDBOX
 from importer.sandbox import process as sandbox_process
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
@@ -22,9 +23,6 @@ from importer.send.endpoint import Endpoint
 from importer.send.pacing import Pacer, PacerOptions
 from importer.send.quota import SharedQuota
 from importer.send.token import Token, exposure, read_token
-
-SANDBOX = "sandbox"
-"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
 from importer.model import Counts, Format, RowBatch, Run, RunSource
+from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
-from importer.report.model import CHECK, Facts, ReportOptions, Summary, Written, WrittenFile
+from importer.report.model import CHECK, Facts, ReportOptions, Step, Summary, Written, WrittenFile
 from importer.report.page import Figures, render_page
 from importer.report.previous import SUMMARY, Previous
 from importer.report.rejects import STATES, Rejects
@@ -130,13 +131,20 @@ def _write(story: _Story, options: ReportOptions) -> Written:
         files = [(name, WrittenFile(name, "report", rows)), *rejects.close(), page]
         books = _books(story, tally, rejects.without_originals)
         summary = story.explain(summarise(story.facts, books, tuple(file for _, file in files)))
-        outputs.create(_PAGE).write(render_page(story.facts, summary, figures))
+        rest = _steps(story, summary, options.out)
+        outputs.create(_PAGE).write(render_page(story.facts, summary, figures, rest))
         outputs.create(SUMMARY).write(summary_bytes(summary))
         names = [(placeholder, file.name) for placeholder, file in files] + [(SUMMARY, SUMMARY)]
         with outputs.explained():
             Previous.of(options.out).give_way(file.name for _, file in files)
         paths = outputs.commit(names)
-    return Written(paths, books.counts, books.balanced, summary)
+    return Written(paths, books.counts, books.balanced, summary, rest)
+
+
+def _steps(story: _Story, summary: Summary, out: Path) -> tuple[Step, ...]:
+    if story.facts.run == CHECK:
+        return ()
+    return tuple(steps(story.facts, summary, [out / one.name for one in summary.files if one.holds == "rejects"]))
 
 
 def _books(story: _Story, tally: Tally, without_originals: int) -> Books:

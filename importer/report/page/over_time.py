@@ -46,11 +46,11 @@ def delivery(summary: Summary, figures: Figures) -> Html:
     """Answers over the time of the run, with the times in which none came."""
     series = figures.delivery.series(PAUSE)
     if series is None:
-        words = "A check sends nothing." if summary.run == CHECK else "Nothing was sent yet."
+        words = "A check sends nothing." if summary.run == CHECK else "Nothing was sent."
         return section("delivery", "Delivery", paragraph(words))
     most = max(map(sum, series.counts))
     end = series.begin + series.width * len(series.counts)
-    top = f"{60 * most / series.width:,.0f} a minute" if series.width >= 60 else f"{most:,} in {_step(series.width)}"
+    top = f"{60 * most / series.width:,.0f} a minute" if series.width >= 60 else f"{most:,} {_each(series.width)}"
     drawn = replace(
         _chart("delivery-chart", "Answers over time", series, _ANSWERS),
         description=f"{_span(series.begin, end)}; at most {top}; {len(series.pauses)} pauses",
@@ -252,6 +252,10 @@ def _when(seconds: float, width: int) -> str:
 
 def _span(begin: float, end: float) -> str:
     return f"from {moment(begin)} to {moment(end)}"
+
+
+def _each(width: int) -> str:
+    return "a second" if width == 1 else f"in {_step(width)}"
 
 
 def _step(width: int) -> str:

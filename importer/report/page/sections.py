@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from importer.model import State
+from importer.report.afterwards import same_place
 from importer.report.labels import label_of
-from importer.report.model import CHECK, Facts, ReasonSummary, SourceSummary, Summary
+from importer.report.model import CHECK, Facts, ReasonSummary, SourceSummary, Step, Summary
 from importer.report.page.charts import Part, bar
 from importer.report.page.figures import Doubt
 from importer.report.page.markup import Column, Html, count, details, join, lines, own, paragraph, section, table, text
@@ -59,7 +60,7 @@ def books(summary: Summary) -> Html:
         "books",
         "What became of every row",
         bar("books-bar", "Rows by state", parts) if there else paragraph("No row was read."),
-        table("Rows by state", columns, rows, foot),
+        table("Rows by state", columns, rows, foot) if there else "",
         verdict,
     )
 
@@ -87,7 +88,7 @@ def doubts(summary: Summary, found: Sequence[Doubt]) -> Html:
         f"{count(len(rest))} more rows in doubt", table("Further rows in doubt", columns, rest) if rest else ""
     )
     more = paragraph(f"… and {count(total - len(rows))} more, in the in-doubt file.") if total > len(rows) else ""
-    run = text(summary.run)
+    run = f"{text(summary.run)}{text(same_place(summary.account, summary.endpoint))}"
     return section(
         "in-doubt",
         f"{count(total)} {'row' if total == 1 else 'rows'} in doubt: your decision",
@@ -121,6 +122,17 @@ def reasons(summary: Summary) -> Html:
     more = paragraph(f"… and {count(rest)} more reasons, in summary.json.") if rest else ""
     caption = "Errors and warnings, most frequent first; a row may have several"
     return section("reasons", "Reasons", table(caption, columns, rows), more)
+
+
+def what_next(steps: Sequence[Step]) -> Html:
+    """The commands that settle what was not delivered; the doubts have theirs where they stand."""
+    parts = [
+        paragraph(f"{text(step.words[:1].upper() + step.words[1:])}:", "label")
+        + "".join(f'<pre class="copy" tabindex="0">{text(command, _MAPPING)}</pre>' for command in step.commands)
+        for step in steps
+        if not step.told_with_rows
+    ]
+    return section("next", "What to do next", *parts) if parts else Html("")
 
 
 def _reason(one: ReasonSummary) -> tuple[str, ...]:
@@ -193,7 +205,10 @@ def _next_steps(summary: Summary) -> Iterator[str]:
         yield f'<a href="#in-doubt">{count(rows[State.IN_DOUBT.value])} in doubt</a>: they need your decision.'
     if rows[State.PENDING.value] and summary.run != CHECK:
         left = count(rows[State.PENDING.value])
-        yield f"{left} still to be sent: <code>importer resume {text(summary.run)}</code> goes on."
+        place = text(same_place(summary.account, summary.endpoint))
+        yield f"{left} still to be sent: <code>importer resume {text(summary.run)}{place}</code> goes on."
+    if (known := rows[State.DUPLICATE.value]) and not rows[State.SENT.value]:
+        yield f"{count(known)} had been delivered before, and are not sent twice."
     undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
     if undelivered:
         verb = "cannot be" if summary.run == CHECK else "were not"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,9 +85,16 @@ def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "; API unreachable since 12:03, next try in 8 s, 3 refused" in told
 
 
-def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome]) -> None:
+def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("email\na@example.com\n")
     outcome = run("--quiet")
-    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (1, "", "")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")
+
+
+def test_quiet_says_in_one_line_which_rows_were_not_delivered_and_where_to_look(run: Callable[..., Outcome]) -> None:
+    outcome = run("--quiet", "--out", "here")
+    assert outcome.exit_code == 1
+    assert re.fullmatch(r"warning: run \S+: of 3 rows 1 invalid; see here\n", outcome.stderr)
 
 
 def test_quiet_still_says_what_is_wrong(run: Callable[..., Outcome]) -> None:

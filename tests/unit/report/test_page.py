@@ -126,8 +126,8 @@ def written(out: Path, *rows: Row, **changes: Any) -> str:
 
 def test_the_page_says_what_to_do(tmp_path: Path) -> None:
     page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash"}), Row(b"b", State.PENDING))
-    assert f"importer resolve {RUN.id} --assume-sent</pre>" in page
-    assert f"<code>importer resume {RUN.id}</code> goes on" in page
+    assert f"importer resolve {RUN.id} --endpoint https://api.example.com/v2 --assume-sent</pre>" in page
+    assert f"<code>importer resume {RUN.id} --endpoint https://api.example.com/v2</code> goes on" in page
     assert "the importer was killed while this row was in flight" in page
 
 

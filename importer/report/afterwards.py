@@ -1,0 +1,53 @@
+"""What to do when a run is over, as commands to paste.
+
+This module owns those commands, and the options by which they find the run again. Why a row was not delivered, and how
+it is mended, the reasons say; when a run that stopped goes on, delivery says.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from importer.model import State
+from importer.report.model import Facts, Step, Summary
+from importer.send.endpoint import DEFAULT
+
+SANDBOX = "sandbox"
+"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
+
+
+def same_place(account: str, endpoint: str) -> str:
+    """The options of any command that is to find what was remembered of this account at this endpoint."""
+    base = endpoint.removesuffix("/events")
+    words = " --sandbox" if base == SANDBOX else "" if base == DEFAULT else f" --endpoint {shlex.quote(base)}"
+    return words if account == "default" else f"{words} --account {shlex.quote(account)}"
+
+
+def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:
+    """What is left to do about rows that were not delivered; ``rejects`` are the files to be mended."""
+    rows, place = summary.rows, same_place(facts.account, facts.endpoint)
+    undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
+    if undelivered and rejects:
+        files = " ".join(shlex.quote(str(path)) for path in rejects)
+        transform = f" --transform {shlex.quote(facts.transform)}" if facts.transform else ""
+        yield Step(
+            f"mend the {_rows(undelivered)} not delivered, in the rejects; nothing else is sent then",
+            (f"importer run {files} -m {shlex.quote(facts.mapping_name)}{transform}{place}",),
+        )
+    if again := rows[State.REFUSED.value] + rows[State.FAILED.value]:
+        yield Step(
+            f"if the fault was not in the rows: send the {_rows(again)} refused or failed as before",
+            (f"importer retry {facts.run}{place}",),
+        )
+    if doubtful := rows[State.IN_DOUBT.value]:
+        yield Step(
+            f"look in Sender for the {_rows(doubtful)} in doubt, then say: arrived, or not",
+            tuple(f"importer resolve {facts.run}{place} {word}" for word in ("--assume-sent", "--resend")),
+            told_with_rows=True,
+        )
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else f"{count:,} rows"
