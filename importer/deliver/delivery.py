@@ -17,10 +17,10 @@ from importer.deliver.guard import Guard
 from importer.deliver.journal import Journal
 from importer.deliver.line import Line
 from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
-from importer.deliver.settle import GOES_ON, outcome_of, refusals_hint, unauthorized, unreachable
+from importer.deliver.settle import GOES_ON, OUTSIDE, outcome_of, refusals_hint, unauthorized, unreachable
 from importer.deliver.tally import Tally
 from importer.errors import counted
-from importer.model import Answer, Claim, Fate, Outcome, State
+from importer.model import Answer, Claim, Fate, HaltKind, Outcome, State
 from importer.send.breaker import Gate
 from importer.send.lanes import Lanes
 
@@ -81,9 +81,10 @@ class Delivery:
         now, wall = self._line.clock.monotonic(), self._line.clock.time()
         pace = self._line.pacer.pace(now, wall)
         if trouble := self._line.breaker.status(now, wall):
-            pace = replace(pace, waiting_for=trouble, wait_until=wall + self._line.breaker.wait(now))
+            until = wall + self._line.breaker.wait(now)
+            pace = replace(pace, waiting_for=trouble, wait_until=until, halt=HaltKind.OUTAGE)
         elif self._options.schedule.between and (pause := self._options.schedule.wait(wall)):
-            pace = replace(pace, waiting_for="outside the hours given with --between", wait_until=wall + pause)
+            pace = replace(pace, waiting_for=OUTSIDE, wait_until=wall + pause, halt=HaltKind.HOURS)
         return self._tally.progress(self._in_flight, pace)
 
     async def run(self, watch: Watch | None = None) -> Ended:

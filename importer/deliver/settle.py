@@ -39,6 +39,8 @@ def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions
     )
 
 
+OUTSIDE = "outside the hours given with --between"
+
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
 """What to do about an end that is nobody's mistake."""
 

@@ -18,6 +18,7 @@ from importer.deliver.settle import unauthorized
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer, Fate, Outlook, Run, RunState
 from importer.pipeline.connect import Way, open_line
+from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt
 from importer.pipeline.job import Desk, Destination, Forecast, Order
 from importer.send import loop
@@ -67,6 +68,7 @@ async def _send(errand: _Errand, destination: Destination, way: Way) -> Ended:
             return unauthorized(answer)
         if not errand.desk.confirm(_forecast(errand, outlook, answer, way, destination)):
             return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again")
+        Halts(errand.ledger, errand.run, errand.desk.watch).begin()
         errand.ledger.set_state(errand.run, RunState.DELIVERING)
         first = errand.order.first
         options = replace(errand.order.delivery, most=first) if first else errand.order.delivery
@@ -83,11 +85,13 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
     lanes = Lanes(blocked=blocked)
     journal = Journal(errand.ledger, errand.run, lanes)
     delivery = Delivery(journal, lanes, line, options, pending=pending)
+    halts = Halts(errand.ledger, errand.run, errand.desk.watch)
     try:
         with errand.stop.watching(delivery):
-            ended = await delivery.run(errand.desk.watch)
+            ended = await delivery.run(halts.watch)
     finally:
         journal.close()
+    halts.end()
     if not ended.reason and errand.ledger.has_pending(errand.run):
         return Ended(
             "rows wait behind rows in doubt, as --strict-order asks",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Format, RowBatch, Run, RunSource
+from importer.model import Counts, Format, Halt, RowBatch, Run, RunSource
 from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
@@ -42,6 +42,7 @@ class _Story:
     sources: Callable[[], Sequence[RunSource]]
     counts: Callable[[], Counts] | None
     """The books to compare with; None: the sources' rows are all there is."""
+    halts: Sequence[Halt] = ()
     explain: Callable[[Summary], Summary] = _as_it_is
     """Adds what only a check knows."""
 
@@ -59,6 +60,7 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
         batches=ledger.batches(run, originals=options.rejects and undelivered),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),
+        halts=ledger.halts(run),
     )
     return _write(story, options)
 
@@ -118,7 +120,7 @@ def _write(story: _Story, options: ReportOptions) -> Written:
     with Outputs(options.out, again=_again(story.facts)) as outputs:
         report = REPORTS[options.format](outputs.create(name))
         rejects = Rejects(outputs)
-        figures = Figures()
+        figures = Figures(story.halts)
         for explained in _explained(story.batches):
             report.add(report_table(explained, story.facts.run))
             tally.add(explained.batch)

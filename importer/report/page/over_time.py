@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from importer.report.model import CHECK, Summary
-from importer.report.page.buckets import Pause, Series
+from importer.report.page.buckets import Series
 from importer.report.page.charts import Chart, chart, legend
 from importer.report.page.figures import Figures
 from importer.report.page.latencies import EDGES, AnswerTimes
@@ -27,11 +27,11 @@ from importer.report.page.markup import (
     table,
     text,
 )
+from importer.report.page.pauses import MARKED, Still, kinds, longest, stills, told
 from importer.report.page.values import Worth
 
 PAUSE = 90.0
 """Seconds without an answer that count as a pause: more than the window of a limit per minute."""
-_PAUSES = 50
 _KINDS = ("sent", "in_doubt", "refused", "pending")
 _ANSWERS = ("delivered", "in doubt", "refused or failed", "to be sent again")
 _EVENTS = ("delivered", "in doubt", "not delivered", "still to be sent")
@@ -51,15 +51,14 @@ def delivery(summary: Summary, figures: Figures) -> Html:
     most = max(map(sum, series.counts))
     end = series.begin + series.width * len(series.counts)
     top = f"{60 * most / series.width:,.0f} a minute" if series.width >= 60 else f"{most:,} {_each(series.width)}"
+    still = stills(figures.halts, series.pauses, (series.begin, end))
     drawn = replace(
         _chart("delivery-chart", "Answers over time", series, _ANSWERS),
-        description=f"{_span(series.begin, end)}; at most {top}; {len(series.pauses)} pauses",
+        description=f"{_span(series.begin, end)}; at most {top}; {len(still)} pauses",
         top=top,
-        shaded=[_fractions(pause, series) for pause in series.pauses],
+        shaded=[_shade(one, series) for one in longest(still, MARKED)],
     )
-    colours = _legend(series, _ANSWERS)
-    if series.pauses:
-        colours.append(("gap", "nothing came"))
+    colours = _legend(series, _ANSWERS) + kinds(still)
     rate = summary.events_per_second
     fast = f" On average {rate * 60:,.0f} a minute." if rate else ""
     return section(
@@ -68,7 +67,7 @@ def delivery(summary: Summary, figures: Figures) -> Html:
         paragraph(f"{_answers(series)} {_span(series.begin, end)} (UTC).{fast}"),
         chart(drawn),
         legend(colours),
-        _pauses(series.pauses),
+        told(still),
         details(f"As a table, by {_step(series.width)}", _as_table(series, _ANSWERS)),
     )
 
@@ -76,24 +75,6 @@ def delivery(summary: Summary, figures: Figures) -> Html:
 def _answers(series: Series) -> str:
     total = sum(map(sum, series.counts))
     return f"{count(total)} rows got their last answer," if total != 1 else "One row got its last answer,"
-
-
-def _pauses(pauses: Sequence[Pause]) -> Html:
-    if not pauses:
-        return Html("")
-    rows = [
-        (moment(one.begin), moment(one.end), duration(one.end - one.begin))
-        for one in sorted(pauses, key=lambda one: one.begin - one.end)[:_PAUSES]
-    ]
-    total = duration(sum(one.end - one.begin for one in pauses))
-    more = f" The longest {_PAUSES} are shown." if len(pauses) > _PAUSES else ""
-    columns = (Column("From (UTC)"), Column("To"), Column("Length", number=True))
-    words = f"{count(len(pauses))} {'pause' if len(pauses) == 1 else 'pauses'}, {total} in all"
-    why = (
-        "A pause is longer than a limit per minute makes one wait: the API was away, its quota was used up by others,"
-        " or the run was stopped and resumed."
-    )
-    return Html(paragraph(f"{words}.{more} {why}") + table("Pauses, longest first", columns, rows))
 
 
 def answer_times(times: AnswerTimes | None) -> Html:
@@ -267,9 +248,10 @@ def _step(width: int) -> str:
     return unit if width == size else f"{width // size} {unit}s"
 
 
-def _fractions(pause: Pause, series: Series) -> tuple[float, float]:
+def _shade(one: Still, series: Series) -> tuple[float, float, str, str]:
     length = series.width * len(series.counts)
-    return (max(0.0, (pause.begin - series.begin) / length), min(1.0, (pause.end - series.begin) / length))
+    begin, end = max(0.0, (one.begin - series.begin) / length), min(1.0, (one.end - series.begin) / length)
+    return begin, end, one.kind, f"{one.why}, {duration(one.end - one.begin)} from {moment(one.begin)}"
 
 
 def _thinned(words: Sequence[str], most: int) -> list[str]:
