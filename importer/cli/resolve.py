@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.options import ledger_options
 from importer.errors import UsageError, counted
 from importer.model import State
 
 
 @click.command("resolve")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
 @click.option("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
 @click.option("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
 @click.option("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")

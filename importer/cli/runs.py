@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.options import Where, ledger_options
 from importer.errors import counted
 from importer.model import State
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("runs")
-@click.argument("run_id", required=False, metavar="[RUN]")
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @ledger_options
 def command(run_id: str | None, **given: Any) -> None:
     """List the runs of this account, newest first; with RUN, one run with its books and its rows in doubt.
