@@ -142,7 +142,6 @@ class Watcher:
 
     def _file(self, own: str) -> ExitCode:
         """Deliver one file, tell of it, and call the hook."""
-        _heed_sigterm()
         try:
             outcome = self._settle(own, self._deliver(own))
         except ImporterError as error:
@@ -177,7 +176,10 @@ class Watcher:
         if sign_of(path) != sign:
             return Settled(Place.PROCESSING, ExitCode.INCOMPLETE, "it was written to while it was read; later")
         order = replace(order, out=self._inbox.report(own, Place.PROCESSING))
-        result = program.run(order, destination, self._voice.desk)
+        try:
+            result = program.run(order, destination, self._voice.desk)
+        finally:
+            _heed_sigterm()  # asyncio took it over, and gave it back to the system: the next wait would be its victim
         self._stopped = bool(result.ended.reason) or result.ended.interrupted
         self._interrupted = result.ended.interrupted
         settled = Settled.of(result)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +147,21 @@ def test_a_file_that_no_pattern_fits_stays_where_it_is(night: Night) -> None:
     assert outcome.exit_code == 0, outcome.stderr
     assert "other.csv is none of the files to be delivered; it is left where it is" in outcome.stderr
     assert night.lies() == {"done/o-1.csv"}
+
+
+def test_a_service_that_is_told_to_end_after_a_file_ends_in_peace(night: Night) -> None:
+    night.drop("a.csv", "a@example.com")
+    place = ("--endpoint", night.sandbox.url, "--ledger", str(night.home / "ledger.db"))
+    command = (sys.executable, "-m", "importer", "watch", night.drops, "-m", night.home / "m.yaml", "--yes", "--settle")
+    with subprocess.Popen(
+        (*command, "0.05s", *place), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout
+        assert "done        a.csv  1 row: 1 sent" in service.stdout.readline()
+        service.send_signal(signal.SIGTERM)
+        _, told = service.communicate(timeout=60)
+    assert service.returncode == 0
+    assert told.endswith("interrupted; what was begun goes on with the next `importer watch`\n")
 
 
 def test_a_live_watch_needs_yes(tmp_path: Path) -> None:
