@@ -74,6 +74,12 @@ def test_the_limit_is_reached_every_minute_and_not_told_each_time() -> None:
     assert Rhythm(0.0, verbose=True).turned(waiting("limit reached")) == "limit reached"
 
 
+def test_a_day_of_429s_tells_of_them_in_the_lines_that_are_due_and_no_others() -> None:
+    rhythm, refused = Rhythm(0.0), waiting("the API said 429, too many requests", until=9e9)
+    assert [rhythm.turned(progress) for _ in range(500) for progress in (refused, SENDING)] == [None] * 1000
+    assert "; the API said 429, too many requests, " in progress_line(refused)
+
+
 def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1000.0)
     assert progress_line(SENDING) == (
