@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from babel.numbers import get_currency_precision
+
 from importer.report.model import CHECK, Summary
 from importer.report.page.buckets import Series
 from importer.report.page.charts import Chart, chart, legend
@@ -123,7 +125,7 @@ def values(summary: Summary, figures: Figures) -> Html:
     if not kinds:
         return Html("")
     ranked = sorted(kinds.items(), key=lambda one: (-(one[1].delivered + one[1].other), one[0]))
-    rows = [_worth(own(name), own(currency), worth) for (name, currency), worth in ranked[:_VALUES]]
+    rows = [_worth(name, currency, worth) for (name, currency), worth in ranked[:_VALUES]]
     rest = len(ranked) - len(rows)
     more = f"{count(rest)} more types and currencies are not shown." if rest else ""
     beyond = figures.values.rest
@@ -142,23 +144,25 @@ def values(summary: Summary, figures: Figures) -> Html:
 
 def _worth(name: str, currency: str, worth: Worth) -> tuple[str, ...]:
     return (
-        name or "(no type)",
-        currency,
+        own(name) or "(no type)",
+        own(currency),
         count(worth.delivered),
-        _amount(worth.delivered_sum) if worth.delivered else "",
+        _amount(worth.delivered_sum, currency) if worth.delivered else "",
         count(worth.other),
-        _amount(worth.other_sum) if worth.other else "",
+        _amount(worth.other_sum, currency) if worth.other else "",
     )
 
 
-def _amount(value: Decimal) -> str:
+def _amount(value: Decimal, currency: str) -> str:
+    """All its digits, and at least as many behind the point as the currency's money has."""
     exponent = value.adjusted()
     if exponent > 20 or (value and exponent < -10):
         return f"{value:.6e}"
     plain = f"{value:,f}"
-    whole, dot, fraction = plain.partition(".")
+    whole, _, fraction = plain.partition(".")
     fraction = fraction.rstrip("0")
-    return f"{whole}{dot}{fraction.ljust(2, '0')}" if fraction else whole
+    fraction = fraction.ljust(max(2 if fraction else 0, get_currency_precision(currency) if currency else 0), "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def days(summary: Summary, figures: Figures) -> Html:
