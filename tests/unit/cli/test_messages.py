@@ -228,6 +228,15 @@ def test_a_row_that_is_not_in_doubt_cannot_be_settled() -> None:
     assert "1 row to count as sent\n1 row settled\n" in outcome.stderr
 
 
+def test_runs_are_listed_by_the_files_that_they_delivered(here: Path) -> None:
+    (here / "p.csv").write_text(CSV.replace("a@", "c@"))
+    run("o.csv", "-m", "m.yaml")
+    run(str(here / "p.csv"), "o.csv", "-m", "m.yaml")
+    newest, oldest = importer("runs", "--sandbox").stdout.splitlines()
+    assert newest.endswith("4 read  2 sent, 2 duplicate  p.csv and 1 more")
+    assert oldest.endswith("2 read  2 sent  o.csv")
+
+
 def test_rows_in_doubt_are_settled_by_the_very_commands_that_are_shown() -> None:
     """They name the rehearsal, and a ledger that is not the usual one."""
     run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1", "--ledger", "my.db")
