@@ -27,7 +27,7 @@ def same_place(account: str, endpoint: str) -> str:
 
 def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:
     """What is left to do about rows that were not delivered; ``rejects`` are the files to be mended."""
-    rows, place = summary.rows, same_place(facts.account, facts.endpoint)
+    rows, place = summary.rows, facts.place
     undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
     if undelivered and rejects:
         files = " ".join(shlex.quote(str(path)) for path in rejects)

@@ -27,6 +27,8 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
+    place: str | None = None
+    """The options by which a command finds the run again; None: those of its account and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Facts:
     """As it was read; shown on the page only."""
     transform: str = ""
     """``file.py:function``, where the run had one."""
+    place: str = ""
+    """The options by which a command finds the run again."""
 
     @classmethod
     def of_run(cls, run: Run) -> Facts:

@@ -8,13 +8,13 @@ This module owns the order of work. What is said of a row is ``explain``'s, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
 from importer.model import Counts, Format, Halt, RowBatch, Run, RunSource
-from importer.report.afterwards import steps
+from importer.report.afterwards import same_place, steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
 from importer.report.model import CHECK, Facts, ReportOptions, Step, Summary, Written, WrittenFile
@@ -54,9 +54,10 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     and `LedgerError` where the ledger cannot be read.
     """
     books = ledger.counts(run)
+    place = same_place(run.account, run.endpoint) if options.place is None else options.place
     undelivered = any(books[state] for kind in STATES.values() for state in kind)
     story = _Story(
-        facts=Facts.of_run(run),
+        facts=replace(Facts.of_run(run), place=place),
         batches=ledger.batches(run, originals=options.rejects and undelivered),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),

@@ -55,7 +55,7 @@ def render_page(facts: Facts, summary: Summary, figures: Figures, steps: Sequenc
     """The page as UTF-8; well below 1 MB, however long the run."""
     parts = (
         ("books", "Rows", sections.books(summary)),
-        ("in-doubt", "In doubt", sections.doubts(summary, figures.doubts)),
+        ("in-doubt", "In doubt", sections.doubts(summary, figures.doubts, facts.place)),
         ("reasons", "Reasons", sections.reasons(summary)),
         ("next", "What next", sections.what_next(steps)),
         ("delivery", "Delivery", over_time.delivery(summary, figures)),
@@ -71,7 +71,7 @@ def render_page(facts: Facts, summary: Summary, figures: Figures, steps: Sequenc
         style=_STYLE,
         title=text(sections.heading(summary)),
         state=text(summary.state),
-        lead=join((_lead(summary), sections.next_steps(summary))),
+        lead=join((_lead(summary), sections.next_steps(summary, facts.place))),
         facts=_facts(summary),
         links="".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, part in parts if part),
         parts=join(part for *_, part in parts if part),

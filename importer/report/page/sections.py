@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from importer.model import State
-from importer.report.afterwards import same_place
 from importer.report.labels import label_of
 from importer.report.model import CHECK, Facts, ReasonSummary, SourceSummary, Step, Summary
 from importer.report.page.charts import Part, bar
@@ -76,7 +75,7 @@ def _ticked(words: str) -> str:
     return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
 
 
-def doubts(summary: Summary, found: Sequence[Doubt]) -> Html:
+def doubts(summary: Summary, found: Sequence[Doubt], place: str) -> Html:
     """The rows in doubt, and what to do about them; empty if there are none."""
     total = summary.rows[State.IN_DOUBT.value]
     if not total:
@@ -88,7 +87,7 @@ def doubts(summary: Summary, found: Sequence[Doubt]) -> Html:
         f"{count(len(rest))} more rows in doubt", table("Further rows in doubt", columns, rest) if rest else ""
     )
     more = paragraph(f"… and {count(total - len(rows))} more, in the in-doubt file.") if total > len(rows) else ""
-    run = f"{text(summary.run)}{text(same_place(summary.account, summary.endpoint))}"
+    run = f"{text(summary.run)}{text(place)}"
     return section(
         "in-doubt",
         f"{count(total)} {'row' if total == 1 else 'rows'} in doubt: your decision",
@@ -194,19 +193,18 @@ def heading(summary: Summary) -> str:
     return "Check" if summary.run == CHECK else f"Run {summary.run}"
 
 
-def next_steps(summary: Summary) -> Html:
+def next_steps(summary: Summary, place: str) -> Html:
     """What to do now, if anything."""
-    return join(paragraph(words, "lead") for words in _next_steps(summary))
+    return join(paragraph(words, "lead") for words in _next_steps(summary, place))
 
 
-def _next_steps(summary: Summary) -> Iterator[str]:
+def _next_steps(summary: Summary, place: str) -> Iterator[str]:
     rows = summary.rows
     if rows[State.IN_DOUBT.value]:
         yield f'<a href="#in-doubt">{count(rows[State.IN_DOUBT.value])} in doubt</a>: they need your decision.'
     if rows[State.PENDING.value] and summary.run != CHECK:
         left = count(rows[State.PENDING.value])
-        place = text(same_place(summary.account, summary.endpoint))
-        yield f"{left} still to be sent: <code>importer resume {text(summary.run)}{place}</code> goes on."
+        yield f"{left} still to be sent: <code>importer resume {text(summary.run + place)}</code> goes on."
     if (known := rows[State.DUPLICATE.value]) and not rows[State.SENT.value]:
         yield f"{count(known)} had been delivered before, and are not sent twice."
     undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))

@@ -56,6 +56,16 @@ def test_the_page_has_the_same_commands(tmp_path: Path) -> None:
     assert page.count(" --sandbox --account eu") == 5
 
 
+def test_another_ledger_than_the_usual_one_is_named_in_every_command(tmp_path: Path) -> None:
+    rows = [*ROWS, Row(b"e", State.PENDING)]
+    options = ReportOptions(tmp_path, place=" --sandbox --ledger my.db")
+    shown = render_summary(write(ledger(batch(csv_source("email"), rows)), REHEARSAL, options))
+    assert shown.count(" --sandbox --ledger my.db") == 4
+    page = (tmp_path / "report.html").read_text()
+    assert page.count(" --sandbox --ledger my.db") == 5
+    assert "--account" not in shown.partition("\nnext\n")[2] + page
+
+
 def test_a_run_that_delivered_everything_leaves_nothing_to_do(tmp_path: Path) -> None:
     written = write(ledger(batch(csv_source("email"), ROWS[:1])), RUN, ReportOptions(tmp_path))
     assert written.steps == ()
