@@ -15,11 +15,10 @@ from importer.deliver.line import Line
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer
 from importer.pipeline.job import Destination
-from importer.report.afterwards import SANDBOX
 from importer.sandbox import process as sandbox_process
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
-from importer.send.endpoint import Endpoint
+from importer.send.endpoint import SANDBOX, Endpoint
 from importer.send.pacing import Pacer, PacerOptions
 from importer.send.quota import SharedQuota
 from importer.send.token import Token, exposure, read_token

@@ -13,9 +13,8 @@ import platformdirs
 
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.model import Counts, Format, Outlook, Run
-from importer.report.afterwards import SANDBOX, same_place
 from importer.sandbox.options import SandboxOptions
-from importer.send.endpoint import DEFAULT
+from importer.send.endpoint import DEFAULT, SANDBOX, same_place
 
 
 @dataclass(frozen=True, slots=True)

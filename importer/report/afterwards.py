@@ -1,6 +1,6 @@
 """What to do when a run is over, as commands to paste.
 
-This module owns those commands, and the options by which they find the run again. Why a row was not delivered, and how
+This module owns those commands. Why a row was not delivered, and how
 it is mended, the reasons say; when a run that stopped goes on, delivery says.
 """
 
@@ -12,17 +12,6 @@ from pathlib import Path
 
 from importer.model import State
 from importer.report.model import Facts, Step, Summary
-from importer.send.endpoint import DEFAULT
-
-SANDBOX = "sandbox"
-"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
-
-
-def same_place(account: str, endpoint: str) -> str:
-    """The options of any command that is to find what was remembered of this account at this endpoint."""
-    base = endpoint.removesuffix("/events")
-    words = " --sandbox" if base == SANDBOX else "" if base == DEFAULT else f" --endpoint {shlex.quote(base)}"
-    return words if account == "default" else f"{words} --account {shlex.quote(account)}"
 
 
 def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:

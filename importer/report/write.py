@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
 from importer.model import Counts, Format, Halt, RowBatch, Run, RunSource
-from importer.report.afterwards import same_place, steps
+from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
 from importer.report.model import CHECK, Facts, ReportOptions, Step, Summary, Written, WrittenFile
@@ -25,6 +25,7 @@ from importer.report.summary import Books, summarise, summary_bytes
 from importer.report.table import report_table
 from importer.report.tally import Tally
 from importer.report.writers import REPORTS
+from importer.send.endpoint import same_place
 
 _PAGE = "report.html"
 

@@ -7,7 +7,7 @@ import pytest
 
 from importer.model import RunState, State
 from importer.report import ReportOptions, render_summary, write
-from importer.report.afterwards import same_place
+from importer.send.endpoint import same_place
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:mend"})
