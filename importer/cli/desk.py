@@ -14,7 +14,8 @@ import click
 
 from importer.cli.rhythm import Rhythm
 from importer.cli.wording import on_screen
-from importer.errors import UsageError, counted
+from importer.errors import ExitCode, UsageError, counted
+from importer.model import State
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -102,8 +103,11 @@ class TerminalDesk:
         if not self._manner.quiet:
             click.echo(err=True)
             click.echo(render_summary(result.written), err=True, nl=False)
+        elif result.exit_code is ExitCode.INCOMPLETE:
+            click.echo(on_screen(_trouble(result)), err=True)
         if result.ended.reason:
-            click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
+            above = "" if self._manner.quiet else "\n"
+            click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
             if result.ended.hint:
                 click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
 
@@ -185,6 +189,17 @@ def _details(progress: Progress) -> str:
     if pace.limit is not None:
         words.append(f"limit {pace.limit}/min, {pace.remaining} left")
     return ", ".join(words) or "sending"
+
+
+def _trouble(result: Result) -> str:
+    """One line for those who want to hear of trouble alone."""
+    counts = result.written.counts
+    states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
+    found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
+    what = found or "a source was not read to its end, or the books do not balance"
+    return (
+        f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {result.written.paths[0].parent}"
+    )
 
 
 def _forecast_line(forecast: Forecast) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli import completing
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("init")
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=completing.files)
 @click.option(
     "-o",
     "--output",

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from importer.errors import UsageError
+
 if TYPE_CHECKING:
     from importer.pipeline.job import Destination
+    from importer.sandbox import Faults
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,13 +46,13 @@ class Where:
     def destination(self) -> Destination:
         """The destination, with the ledger's place settled."""
         from importer.pipeline.job import Destination, default_ledger
-        from importer.sandbox import SandboxOptions, parse_faults
+        from importer.sandbox import SandboxOptions
 
         sandbox = None
         if self.sandbox:
             sandbox = SandboxOptions(
                 limit=self.limit,
-                faults=parse_faults(self.fault),
+                faults=_faults(self.fault),
                 seed=self.seed,
                 events=None if self.events is None else str(self.events),
             )
@@ -64,6 +67,15 @@ class Where:
             outage_limit=self.outage_limit,
             processes=self.processes,
         )
+
+
+def _faults(text: str) -> Faults:
+    from importer.sandbox import parse_faults
+
+    try:
+        return parse_faults(text)
+    except UsageError as error:
+        raise UsageError(error.message.replace("--fault", "--sandbox-fault"), hint=error.hint or "") from None
 
 
 class Duration(click.ParamType[float]):

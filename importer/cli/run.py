@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.manner import Manner, speaking_options
 from importer.cli.options import Where, delivery_options, ledger_options, sending_options
 
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("-m", "--mapping", required=True, metavar="MAPPING", help="The mapping, a YAML file or a preset's name.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.files)
+@click.option(
+    "-m",
+    "--mapping",
+    required=True,
+    metavar="MAPPING",
+    help="The mapping, a YAML file or a preset's name.",
+    shell_complete=completing.mappings,
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

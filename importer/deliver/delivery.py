@@ -172,7 +172,7 @@ class Delivery:
         try:
             if watch and not self._failure:
                 watch(self.progress())
-        except OSError as failure:
+        except (OSError, LedgerError) as failure:
             if not self._ended:
                 self._fail(failure)
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from importer.clock import Clock
 from importer.deliver.options import Ended
 from importer.deliver.schedule import Schedule
-from importer.deliver.settle import GOES_ON, unreachable
-from importer.model import Answer, Pace
+from importer.deliver.settle import GOES_ON, OUTSIDE, unreachable
+from importer.model import Answer, HaltKind, Pace
 from importer.send.breaker import Breaker
 from importer.send.pacing import Pacer
 
@@ -38,9 +38,10 @@ class Line:
         now, wall = self.clock.monotonic(), self.clock.time()
         pace = self.pacer.pace(now, wall)
         if trouble := self.breaker.status(now, wall):
-            return replace(pace, waiting_for=trouble, wait_until=wall + self.breaker.wait(now))
+            until = wall + self.breaker.wait(now)
+            return replace(pace, waiting_for=trouble, wait_until=until, halt=HaltKind.OUTAGE)
         if schedule.between and (pause := schedule.wait(wall)):
-            return replace(pace, waiting_for="outside the hours given with --between", wait_until=wall + pause)
+            return replace(pace, waiting_for=OUTSIDE, wait_until=wall + pause, halt=HaltKind.HOURS)
         return pace
 
     def over(self, schedule: Schedule) -> Ended | None:

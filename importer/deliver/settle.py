@@ -45,6 +45,8 @@ def rest(outcome: Outcome) -> float:
     return 2.0**outcome.attempts
 
 
+OUTSIDE = "outside the hours given with --between"
+
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
 """What to do about an end that is nobody's mistake."""
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from importer.model import (
     Claim,
     Counts,
+    Halt,
     Outcome,
     Outlook,
     Prepared,
@@ -80,6 +81,9 @@ class Books(Protocol):
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
 
+    def halts(self, run: Run) -> list[Halt]:
+        """The times in which the run sent nothing, in their order."""
+
     def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
 
@@ -140,6 +144,9 @@ class Ledger(Shelf, Store, Books, Protocol):
 
     def outlook(self, run: Run) -> Outlook:
         """What delivery is about to do."""
+
+    def note_halt(self, run: Run, halt: Halt) -> None:
+        """Remember a time in which the run sent nothing."""
 
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""

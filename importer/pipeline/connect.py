@@ -18,14 +18,11 @@ from importer.pipeline.job import Destination
 from importer.sandbox import process as sandbox_process
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
-from importer.send.endpoint import Endpoint
+from importer.send.endpoint import SANDBOX, Endpoint
 from importer.send.pacing import Pacer, PacerOptions
 from importer.send.quota import SharedQuota
 from importer.send.token import Token, exposure, read_token
 from importer.send.workers import Workers
-
-SANDBOX = "sandbox"
-"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
 
 
 @dataclass(frozen=True, slots=True)

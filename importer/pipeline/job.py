@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import platformdirs
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.model import Counts, Format, Outlook, Run
 from importer.sandbox.options import SandboxOptions
-from importer.send.endpoint import DEFAULT
+from importer.send.endpoint import DEFAULT, SANDBOX, same_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,14 @@ class Destination:
 
     def addressed(self, hint: str) -> str:
         """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""
-        words = " --sandbox" if self.sandbox else ""
-        if not self.sandbox and self.endpoint != DEFAULT:
-            words = f" --endpoint {self.endpoint}"
-        if self.account != "default":
-            words += f" --account {self.account}"
-        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", rf"`\1{words}`", hint)
+        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.place}`", hint)
+
+    @property
+    def place(self) -> str:
+        """The options by which a command finds what is remembered here."""
+        words = same_place(self.account, SANDBOX if self.sandbox else self.endpoint)
+        usual = self.ledger == default_ledger(self.environment)
+        return words if usual else f"{words} --ledger {shlex.quote(str(self.ledger))}"
 
 
 def default_ledger(environment: Mapping[str, str]) -> Path:

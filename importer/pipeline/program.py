@@ -129,7 +129,7 @@ def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Desti
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out=out, format=order.report_format))
+    written = report.write(ledger, told, ReportOptions(out, order.report_format, place=destination.place))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not order.keep_bodies:

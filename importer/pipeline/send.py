@@ -18,6 +18,7 @@ from importer.deliver.settle import enough, unauthorized
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer, Fate, Outlook, Run, RunState
 from importer.pipeline.connect import Way, open_line
+from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.job import Desk, Destination, Forecast, Order
 from importer.send import loop
@@ -69,6 +70,7 @@ async def _send(errand: _Errand, destination: Destination, way: Way) -> Ended:
             agreed = errand.desk.confirm(_forecast(errand, outlook, answer, way, destination))
         if not agreed:
             return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again", declined=True)
+        Halts(errand.ledger, errand.run, errand.desk.watch).begin()
         errand.ledger.set_state(errand.run, RunState.DELIVERING)
         return await _deliver_in_parts(errand, line, outlook.events)
 
@@ -96,11 +98,13 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
     lanes = Lanes(blocked=blocked)
     journal = Journal(errand.ledger, errand.run, lanes)
     delivery = Delivery(journal, lanes, line, options, pending=pending)
+    halts = Halts(errand.ledger, errand.run, errand.desk.watch)
     try:
         with errand.stop.watching(delivery):
-            ended = await delivery.run(errand.desk.watch)
+            ended = await delivery.run(halts.watch)
     finally:
         journal.close()
+    halts.end()
     if not ended.reason and errand.ledger.has_pending(errand.run):
         return Ended(
             "rows wait behind rows in doubt, as --strict-order asks",
