@@ -40,6 +40,8 @@ class Trial:
     rows: int
     valid: int
     """Rows that would be sent, or are part of what would be."""
+    filtered: int
+    """Rows that ``where`` leaves out."""
     bodies: tuple[bytes, ...]
     """The first events that would be sent."""
     findings: tuple[tuple[Finding, int], ...]
@@ -132,6 +134,8 @@ def _adapted(wanted: Wanted, answers: Mapping[str, str], inferred: Inferred) -> 
 
 def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | None:
     for finding, _ in trial.findings:
+        if finding.code == "subscriber.missing":
+            continue  # whom an event is about was decided; another address may be the shop's own
         advice = advise(mapping, finding, trial.context)
         if advice is not None and advice.line not in refused:
             return advice
@@ -142,6 +146,7 @@ def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | 
 class _Tally:
     rows: int = 0
     valid: int = 0
+    filtered: int = 0
     bodies: list[bytes] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     values: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
@@ -162,13 +167,14 @@ def _try(wanted: Wanted, text: str) -> Trial:
             for events in source.chunks:
                 _count(seen, events)
     columns = [column.name for column in sampled.sample.columns]
+    asked = seen.rows - seen.filtered
     findings = [
-        (Finding(code, field, tuple(seen.values[code, field]), is_common=count * 2 >= seen.rows), count)
+        (Finding(code, field, tuple(seen.values[code, field]), is_common=count * 2 >= asked), count)
         for (code, field), count in seen.counts.most_common()
     ]
     unmapped = tuple(name for name in columns if name not in mapping.columns())
     context = Context(phones=tuple(sorted(seen.phones)[:_MOST_VALUES]), unmapped=unmapped)
-    return Trial(seen.rows, seen.valid, tuple(seen.bodies), tuple(findings), context)
+    return Trial(seen.rows, seen.valid, seen.filtered, tuple(seen.bodies), tuple(findings), context)
 
 
 def _first(reader: Reader, mapping: MappingModel, shaper: Shaper) -> Iterator[Events]:
@@ -186,6 +192,7 @@ def _count(seen: _Tally, events: Events) -> None:
     seen.rows += prepared.count
     states = Counter(prepared.states.to_pylist())
     seen.valid += states[State.PENDING] + states[State.GROUPED]
+    seen.filtered += states[State.FILTERED]
     bodies = prepared.bodies.drop_null()
     seen.bodies += bodies.slice(0, max(0, _SHOWN - len(seen.bodies))).to_pylist()
     for reason in prepared.reasons.to_pylist():

@@ -4,8 +4,9 @@
     names.py    what columns are called       groups.py  whether rows are line items
     numbers.py  how numbers are written       people.py  who the event is about
     times.py    how times are written         extras.py  what else it tells
-    decide.py   decisions and answers         draft.py   decision after decision
-    text.py     the mapping's text            adapt.py   a recognised platform's preset, adapted
+    rows.py     which rows are no events      decide.py  decisions and answers
+    draft.py    decision after decision       text.py    the mapping's text
+    adapt.py    a recognised platform's preset, adapted
 
 It compares names and looks at cells; it reads no file and shapes no event. Whether the mapping it writes does well is
 found out by ``pipeline.draft``, which runs it.
