@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
-from importer.mapping.advice import Advice, Context, Finding, advise
+from importer.mapping.advice import Advice, Context, Finding, advise, alike
 from importer.mapping.infer import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.mapping.load import loads
 from importer.mapping.model import Mapping as MappingModel
@@ -28,7 +28,7 @@ from importer.shape import Shaper
 from importer.validate import validate
 
 _SHOWN = 3
-_ROUNDS = 5
+_ROUNDS = 12
 _MOST_VALUES = 200
 Ask = Callable[[Decision], str]
 
@@ -120,16 +120,24 @@ def _adapted(wanted: Wanted, answers: Mapping[str, str], inferred: Inferred) -> 
         if advice is None:
             break
         refused.add(advice.line)
-        changed = {**changes, advice.target: Change(advice.pick, advice.why)}
-        inferred = _infer(wanted, answers, changed)
-        try:
-            loads(inferred.text, wanted.name)
-        except MappingError:  # advice that the preset's other words forbid
-            continue
-        trial = _try(wanted, inferred.text)
-        if trial.better_than(best.trial):
-            changes, best = changed, Drafted(inferred, trial)
+        one = {advice.target: Change(advice.pick, advice.why)}
+        several = one | {other.target: Change(other.pick, other.why) for other in alike(mapping, advice)}
+        for changed in (changes | several, changes | one) if len(several) > 1 else (changes | one,):
+            tried = _tried(wanted, answers, changed)
+            if tried is not None and tried.trial.better_than(best.trial):
+                changes, best = changed, tried
+                break
     return best
+
+
+def _tried(wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Change]) -> Drafted | None:
+    """The mapping with these changes; None where the preset's other words forbid them."""
+    inferred = _infer(wanted, answers, changes)
+    try:
+        loads(inferred.text, wanted.name)
+    except MappingError:
+        return None
+    return Drafted(inferred, _try(wanted, inferred.text))
 
 
 def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | None:

@@ -6,8 +6,8 @@ presets are YAML.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from importer.mapping.columns import check_columns
@@ -15,8 +15,9 @@ from importer.mapping.infer.decide import NONE, Deciding, Option
 from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
 from importer.mapping.infer.roles import CURRENCIES, Looked, Roles
 from importer.mapping.infer.sample import Sample
-from importer.mapping.infer.times import decide_date_order
+from importer.mapping.infer.times import Times, decide_date_order, decide_zone
 from importer.mapping.model import Mapping as MappingModel
+from importer.mapping.model import Pick
 from importer.mapping.recognise import load_preset, recognise
 from importer.mapping.rules import ORDERS
 
@@ -53,7 +54,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
     if preset.mapping.about:
         adapted.notes["version"] = [preset.mapping.about]
     _add_needs(adapted, sample, preset.mapping.needs)
-    _add_date_orders(adapted, sample, preset.mapping)
+    _add_times(adapted, sample, preset.mapping)
     lacks = check_columns(preset.mapping, [column.name for column in sample.columns])
     if lacks:
         if preset.mapping.missing_columns == "refuse":
@@ -81,24 +82,54 @@ def _add_needs(adapted: Adapted, sample: Sample, needs: Mapping[str, str]) -> No
         adapted.notes[word] = [adapted.deciding.note(word)]
 
 
-def _add_date_orders(adapted: Adapted, sample: Sample, mapping: MappingModel) -> None:
-    """Where the preset expects ISO 8601, and Excel has written day, month and year in another order."""
-    by_name = {one.name: one.times for one in Roles(sample, hinted=True).columns}
+def _add_times(adapted: Adapted, sample: Sample, mapping: MappingModel) -> None:
+    """How the file writes day and month, where that is not what the preset expects; and the zone of its times."""
+    columns = Roles(sample, hinted=True).columns
     for target, pick in mapping.picks():
-        times = by_name.get(pick.column or "")
-        if times is None or times.format not in ORDERS or pick.format is not None:
+        if pick.as_ not in ("date", "datetime") and (target != "order_by" or pick.as_ is not None):
             continue
-        if target != "order_by" and pick.as_ not in ("date", "datetime"):
+        times = _written(pick, columns)
+        if times is None:
             continue
-        form = decide_date_order(adapted.deciding, times) if times.other else times.format
-        said = pick.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"format": form}
-        word, _, name = target.partition(".")
-        if name:
-            adapted.words.setdefault(word, {})[name] = said
-        else:
-            adapted.words[word] = said
-        why = adapted.deciding.note("date order") if times.other else f"the dates are written as {form}, not ISO 8601"
-        adapted.notes.setdefault(target, []).append(why)
+        new, whys = _order(adapted, times, pick)
+        if pick.timezone is None and not times.zoned and not times.dates and pick.as_ != "date":
+            zone = decide_zone(adapted.deciding)
+            new |= {"timezone": zone} if zone != NONE else {}
+            whys.append(adapted.deciding.note("time zone"))
+        if new:
+            _put(adapted, target, pick.model_dump(mode="json", by_alias=True, exclude_defaults=True) | new)
+        adapted.notes.setdefault(target if new else "extends", []).extend(
+            why for why in whys if new or why not in adapted.notes["extends"]
+        )
+
+
+def _written(pick: Pick, columns: Sequence[Looked]) -> Times | None:
+    """How the first of a pick's columns that holds times writes them."""
+    names = pick.own_columns()
+    found = [one.times for name in names for one in columns if one.name == name and one.times is not None]
+    clocks = any(one.clocks == 1 for one in columns if one.name in names)
+    return replace(found[0], dates=found[0].dates and not clocks) if found else None
+
+
+def _order(adapted: Adapted, times: Times, pick: Pick) -> tuple[dict[str, Any], list[str]]:
+    """The `format` to say, and why; empty where the preset's own reads the file."""
+    said = [pick.format] if isinstance(pick.format, str) else list(pick.format or ())
+    if times.format not in ORDERS or times.format in said or times.other in said:
+        # A preset's own order is taken where the cells allow both.
+        return {}, []
+    form = decide_date_order(adapted.deciding, times) if times.other else times.format
+    others = [one for one in said if one not in ORDERS]
+    instead = "the preset's order" if said else "ISO 8601"
+    why = adapted.deciding.note("date order") if times.other else f"the dates are written as {form}, not {instead}"
+    return {"format": [*others, form] if others else form}, [why]
+
+
+def _put(adapted: Adapted, target: str, pick: dict[str, Any]) -> None:
+    word, _, name = target.partition(".")
+    if name:
+        adapted.words.setdefault(word, {})[name] = pick
+    else:
+        adapted.words[word] = pick
 
 
 def _currencies(columns: list[Looked], why: str) -> list[Option]:

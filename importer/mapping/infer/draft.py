@@ -19,7 +19,7 @@ from importer.mapping.infer.people import decide_subscriber
 from importer.mapping.infer.roles import Looked, Roles
 from importer.mapping.infer.rows import decide_rows
 from importer.mapping.infer.sample import Sample
-from importer.mapping.infer.times import decide_date_order
+from importer.mapping.infer.times import decide_date_order, decide_zone
 
 
 @dataclass
@@ -151,12 +151,7 @@ def _decide_zone(draft: Draft, name: str, zone: str | None, pick: dict[str, Any]
     if "utc" in name.lower():
         pick["timezone"] = "UTC"
         return
-    options = [
-        Option(NONE, 0.6, "the times have no zone and are sent as they are; `timezone: Europe/Vilnius` adds one")
-    ]
-    question = "The times have no zone: one such as Europe/Vilnius, or none"
-    chosen = draft.deciding.choose("time zone", question, options, takes_any=True)
-    if chosen != NONE:
+    if (chosen := decide_zone(draft.deciding)) != NONE:
         pick["timezone"] = chosen
 
 

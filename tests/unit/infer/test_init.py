@@ -183,7 +183,8 @@ Discount Code,Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineite
 
 def test_a_presets_dates_are_adapted_to_what_excel_made_of_them(tmp_path: Path) -> None:
     outcome, mapping, text = written(tmp_path, EXCEL.format(day=13))
-    assert "# the dates are written as mdy, not ISO 8601\norder_by: {column: Created at" in text
+    assert "# the dates are written as mdy, not ISO 8601\n# unsure: the times have no zone" in text
+    assert "\norder_by: {column: Created at, as: datetime, format: mdy}\n" in text
     assert says(mapping.properties["ordered_at"])["format"] == "mdy"
     assert json.loads(outcome.stdout)["properties"]["ordered_at"] == "2017-10-13T10:56:00"
 
