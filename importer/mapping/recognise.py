@@ -43,10 +43,12 @@ def load_preset(name: str) -> Preset:
 def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
     """The presets that a file with these columns fits, the best first, each with a confidence up to 1.
 
+    White space around a name does not count, as it does not where columns are read.
+
     For nested formats ``columns`` are dotted paths; the outermost names alone do too, and make less sure. Empty where
     no preset fits.
     """
-    there = frozenset(columns)
+    there = frozenset(column.strip() for column in columns)
     found = [(name, _confidence(load_preset(name).mapping, there)) for name in presets()]
     return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
 

@@ -55,7 +55,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
         adapted.notes["version"] = [preset.mapping.about]
     _add_needs(adapted, sample, preset.mapping.needs)
     _add_times(adapted, sample, preset.mapping)
-    lacks = check_columns(preset.mapping, [column.name for column in sample.columns])
+    lacks = check_columns(preset.mapping, [column.name.strip() for column in sample.columns])
     if lacks:
         if preset.mapping.missing_columns == "refuse":
             adapted.words["missing_columns"] = "warn"

@@ -68,3 +68,12 @@ def test_a_row_without_an_address_gets_none_that_the_preset_does_not_name(tmp_pa
     assert mapping.subscriber.email.column == "From Email Address"
     assert mapping.subscriber.phone is None
     assert "1 x subscriber.missing (subscriber)" in outcome.stderr
+
+
+def test_white_space_around_the_columns_names_does_not_hide_the_platform(tmp_path: Path) -> None:
+    text = paypal("2026-09-28 CEST ada@example.com")
+    head, _, rows = text.partition("\n")
+    outcome, _, written = drafted(tmp_path, head.replace(",", ", ") + "\n" + rows)
+    assert "\nextends: paypal-activity\n" in written
+    assert "lacks columns that the preset knows, which stay blank: Balance Impact," in written.replace("\n# ", " ")
+    assert json.loads(outcome.stdout)["properties"]["paid_at"] == "2026-09-28T10:00:00+02:00"
