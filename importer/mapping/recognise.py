@@ -65,8 +65,8 @@ def _confidence(mapping: Mapping, there: frozenset[str]) -> float:
 
 
 def _evidence(name: str, there: frozenset[str]) -> float:
-    """1 for a column that is there, a half for a path of which only the outer part is known, else 0."""
-    if name in there:
+    """1 for a column or an object that is there, a half for a path of which only the outer part is known, else 0."""
+    if name in there or any(other.startswith(f"{name}.") for other in there):
         return 1.0
     parts = name.split(".")
     outer = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))

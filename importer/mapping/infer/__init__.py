@@ -26,9 +26,23 @@ from importer.mapping.infer.extras import decide_properties
 from importer.mapping.infer.roles import CURRENCIES, Roles
 from importer.mapping.infer.sample import Column, Sample
 from importer.mapping.infer.text import comment, lay_out
+from importer.mapping.infer.times import DECISIVE
 from importer.mapping.recognise import load_preset
 
-__all__ = ["CURRENCIES", "NONE", "SURE", "Change", "Column", "Decision", "Inferred", "Option", "Sample", "infer"]
+__all__ = [
+    "CURRENCIES",
+    "DECISIVE",
+    "NONE",
+    "SURE",
+    "Change",
+    "Column",
+    "Decision",
+    "Inferred",
+    "Option",
+    "Sample",
+    "infer",
+    "open_dates",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,11 @@ class Inferred:
     decisions: tuple[Decision, ...]
     preset: str = ""
     """The preset that it extends; empty if none was recognised."""
+
+
+def open_dates(sample: Sample) -> tuple[str, ...]:
+    """The columns whose dates may have the day or the month first, as far as these rows tell."""
+    return tuple(one.name for one in Roles(sample, hinted=True).columns if one.times is not None and one.times.other)
 
 
 def infer(

@@ -53,7 +53,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
     ]
     if preset.mapping.about:
         adapted.notes["version"] = [preset.mapping.about]
-    _add_needs(adapted, sample, preset.mapping.needs)
+    _add_needs(adapted, sample, preset.mapping)
     _add_times(adapted, sample, preset.mapping)
     lacks = check_columns(preset.mapping, [column.name.strip() for column in sample.columns])
     if lacks:
@@ -69,13 +69,13 @@ def _why(name: str, sample: Sample) -> str:
     return f"the header has the columns of {name} ({len(marks)} of which identify it, among {len(sample.columns)})"
 
 
-def _add_needs(adapted: Adapted, sample: Sample, needs: Mapping[str, str]) -> None:
+def _add_needs(adapted: Adapted, sample: Sample, preset: MappingModel) -> None:
     """Words that the export does not tell."""
-    for word, why in needs.items():
+    for word, why in preset.needs.items():
         if word == "value_currency":
             options = [*_currencies(Roles(sample).columns, why), Option(_GUESSED, 0.2, f"a mere guess: {why}")]
             code = adapted.deciding.choose(word, "The currency of the values, such as EUR", options, takes_any=True)
-            adapted.words[word] = {"const": code.upper()}
+            adapted.words[word] = _currency(code.upper(), preset.value, sample)
         else:
             columns = [Option(one.name, 0.1, f"a mere guess: {why}") for one in sample.columns[:3]]
             adapted.words[word] = adapted.deciding.choose(word, f"The column for `{word}`", columns)
@@ -132,8 +132,20 @@ def _put(adapted: Adapted, target: str, pick: dict[str, Any]) -> None:
         adapted.words[word] = pick
 
 
+def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
+    """The code; only beside a value, where some rows have none."""
+    column = sample.column(value.column or "") if value is not None and value.aggregate is None else None
+    if column is None or column.is_full:
+        return {"const": code}
+    return {"template": f"{{{column.name}}} {code}", "extract": f"{code}$"}
+
+
 def _currencies(columns: list[Looked], why: str) -> list[Option]:
     """What signs before amounts say of the currency."""
     signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
     found = [CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN]
-    return [Option(code, 0.6, f"amounts have its sign; {why}") for code in found if code in CURRENCIES]
+    return [
+        Option(code, 0.6 if code in ("USD", "JPY") else 0.85, f"amounts have its sign; {why}")
+        for code in found
+        if code in CURRENCIES
+    ]

@@ -19,6 +19,8 @@ class Column:
     cells: tuple[str, ...]
     nested: bool = False
     """Whether objects or lists were found in it."""
+    later: tuple[str, ...] = ()
+    """Cells of later rows that tell the day from the month, where these do not."""
 
     @cached_property
     def counts(self) -> Counter[str]:

@@ -33,6 +33,9 @@ _EPOCHS = {"s": 10, "ms": 13, "us": 16}
 _RANGE = (1990, 2100)
 CLOCK_ONLY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp]\.?[Mm]\.?)?")
 
+DECISIVE = r"^(?:1[3-9]|2[0-9]|3[01])[./-][0-9]|^[0-9]{1,2}[./-](?:1[3-9]|2[0-9]|3[01])[./-][0-9]"
+"""A date that tells which of its first two numbers is the day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Times:

@@ -77,3 +77,23 @@ def test_white_space_around_the_columns_names_does_not_hide_the_platform(tmp_pat
     assert "\nextends: paypal-activity\n" in written
     assert "lacks columns that the preset knows, which stay blank: Balance Impact," in written.replace("\n# ", " ")
     assert json.loads(outcome.stdout)["properties"]["paid_at"] == "2026-09-28T10:00:00+02:00"
+
+
+def test_events_without_revenue_get_no_currency(tmp_path: Path) -> None:
+    event = {"event_type": "a", "event_time": "2025-07-01 16:34:54.837", "$insert_id": "1", "uuid": "1",
+             "user_id": "ada@example.com", "user_properties": {},
+             "event_properties": {}, "amplitude_id": 1}  # fmt: skip
+    source = tmp_path / "export.jsonl"
+    source.write_text("".join(json.dumps(event | {"revenue": one}) + "\n" for one in (12.5, None)), encoding="utf-8")
+    outcome = importer("init", str(source), "-o", str(tmp_path / "m.yaml"), "--yes")
+    events = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [event.get("value_currency") for event in events] == ["EUR", None]
+
+
+def test_json_lines_of_a_platform_are_recognised_for_sure(tmp_path: Path) -> None:
+    event = {"event_name": "Placed Order", "event_properties": {"$value": 100}, "statistic_id": "S", "uuid": "u1",
+             "datetime": "2021-11-23 11:21:01+00:00", "person": {"$email": "ada@example.com"}}  # fmt: skip
+    source = tmp_path / "export.jsonl"
+    source.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    outcome = importer("init", str(source), "-o", str(tmp_path / "m.yaml"), "--yes")
+    assert outcome.stderr.index("preset: klaviyo-events (") < outcome.stderr.index("\n\n")

@@ -100,6 +100,24 @@ def test_an_ambiguous_date_is_decided_and_marked(tmp_path: Path) -> None:
     assert "could be mdy" in text
 
 
+def test_dates_of_the_first_weeks_are_told_by_those_that_come_later(tmp_path: Path) -> None:
+    """A long file begins with one week's rows, whose days are all below 13."""
+    rows = [f"ada@example.com,12/{day}/2010 8:26,1" for day in (1, 2) for _ in range(2_600)]
+    outcome, mapping, text = written(
+        tmp_path, "\n".join(["Email,InvoiceDate,Total", *rows, "x@example.com,1/31/2011,1"])
+    )
+    assert says(mapping.properties["occurred_at"])["format"] == "mdy"
+    assert "day and month cannot be told apart" not in text
+    assert json.loads(outcome.stdout.splitlines()[0])["properties"]["occurred_at"] == "2010-12-01T08:26:00"
+
+
+def test_dates_of_one_drop_are_told_by_those_of_the_next(tmp_path: Path) -> None:
+    for name, day in (("a.csv", "3/4/2026"), ("b.csv", "3/14/2026")):
+        (tmp_path / name).write_text(f"Email,Date\nada@example.com,{day}\n")
+    importer("init", str(tmp_path / "*.csv"), "-o", str(tmp_path / "m.yaml"), "--yes")
+    assert says(load(str(tmp_path / "m.yaml")).mapping.properties["occurred_at"])["format"] == "mdy"
+
+
 def test_line_items_become_one_event(tmp_path: Path) -> None:
     rows = "".join(f"{n // 3},item {n},{n % 4 + 1},1.50,p{n // 3}@example.com,2026-11-01\n" for n in range(12))
     outcome, mapping, _ = written(tmp_path, f"InvoiceNo,Description,Quantity,UnitPrice,Email,InvoiceDate\n{rows}")
