@@ -127,8 +127,16 @@ def _cells(each: Input, names: list[str], reader: Reader, options: SourceOptions
                 whole = False
                 break
     columns = tuple(Column(name, tuple(cells), name in found.nested) for name, cells in found.cells.items())
-    blanks = options.delimiter or ""
-    return Sample(each.name, columns, found.rows, whole, has_header=options.header is not False, delimiter=blanks)
+    header = reader.source.columns or ()
+    return Sample(
+        each.name,
+        columns,
+        found.rows,
+        whole,
+        has_header=options.header is not False,
+        doubled=tuple(dict.fromkeys(name for name in header if name.strip() and header.count(name) > 1)),
+        delimiter=options.delimiter or "",
+    )
 
 
 def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:

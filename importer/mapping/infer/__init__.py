@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from importer.mapping.infer.adapt import adapt
-from importer.mapping.infer.decide import NONE, SURE, Decision, Option
+from importer.mapping.infer.decide import NONE, SURE, Deciding, Decision, Option
 from importer.mapping.infer.draft import decide
 from importer.mapping.infer.extras import decide_properties
 from importer.mapping.infer.roles import CURRENCIES, Roles
@@ -84,6 +84,7 @@ def infer(
     ]
     recognised = adapt(sample, answers)
     if recognised is not None:
+        head[3:3] = _doubled(sample, recognised.deciding)
         base = load_preset(recognised.preset).mapping.subscriber
         _change(
             recognised.words,
@@ -94,9 +95,19 @@ def infer(
         text = lay_out(recognised.words, recognised.notes, {})
         return Inferred("\n".join(head) + text, tuple(recognised.deciding.made.values()), recognised.preset)
     draft = decide(sample, answers)
+    head[3:3] = _doubled(sample, draft.deciding)
     left = decide_properties(draft, Roles(sample))
     _change(draft.words, draft.notes, changes, {})
     return Inferred("\n".join(head) + lay_out(draft.words, draft.notes, left), tuple(draft.deciding.made.values()))
+
+
+def _doubled(sample: Sample, deciding: Deciding) -> list[str]:
+    """What is said of names that no mapping can use."""
+    if not sample.doubled:
+        return []
+    why = f"the header has {', '.join(sample.doubled)} more than once, so none of them is used; rename one of each"
+    deciding.choose("doubled columns", "Columns of one name", [Option("left out", 0.5, why)])
+    return [*comment(deciding.note("doubled columns"))]
 
 
 def _change(

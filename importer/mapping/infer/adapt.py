@@ -22,6 +22,7 @@ from importer.mapping.recognise import load_preset, recognise
 from importer.mapping.rules import ORDERS
 
 _GUESSED = "EUR"
+_GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")
 
 
 @dataclass
@@ -55,13 +56,28 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
         adapted.notes["version"] = [preset.mapping.about]
     _add_needs(adapted, sample, preset.mapping)
     _add_times(adapted, sample, preset.mapping)
-    lacks = check_columns(preset.mapping, [column.name.strip() for column in sample.columns])
-    if lacks:
-        if preset.mapping.missing_columns == "refuse":
-            adapted.words["missing_columns"] = "warn"
-        names = ", ".join(one.name for one in lacks)
-        adapted.notes["extends"].append(f"the file lacks columns that the preset knows, which stay blank: {names}")
+    _tell_lacks(adapted, sample, preset.mapping)
     return adapted
+
+
+def _tell_lacks(adapted: Adapted, sample: Sample, preset: MappingModel) -> None:
+    """What the file does without; a look is asked for if it is whom an event is about, its value, key or time."""
+    lacks = check_columns(preset, [column.name.strip() for column in sample.columns])
+    if not lacks:
+        return
+    if preset.missing_columns == "refuse":
+        adapted.words["missing_columns"] = "warn"
+    names = ", ".join(one.name for one in lacks)
+    adapted.notes["extends"].append(f"the file lacks columns that the preset knows, which stay blank: {names}")
+    grave = []
+    for one in lacks:
+        if targets := [target for target in one.targets if target in _GRAVE]:
+            meant = f" (is it {one.nearest}?)" if one.nearest else ""
+            grave.append(f"{one.name} for {' and '.join(targets)}{meant}")
+    if grave:
+        why = f"the file lacks {'; '.join(grave)}: a line of the mapping can say where it is"
+        adapted.deciding.choose("columns", "Columns that the file lacks", [Option("stay blank", 0.5, why)])
+        adapted.notes["extends"].append(adapted.deciding.note("columns"))
 
 
 def _why(name: str, sample: Sample) -> str:

@@ -54,6 +54,8 @@ class Sample:
     whole: bool
     """Whether these are all its rows."""
     has_header: bool = True
+    doubled: tuple[str, ...] = ()
+    """Names that stand in the header more than once, so that a mapping cannot say which is meant."""
     delimiter: str = ""
     """What the mapping must say of the delimiter; empty where it is recognised."""
 

@@ -97,3 +97,12 @@ def test_json_lines_of_a_platform_are_recognised_for_sure(tmp_path: Path) -> Non
     source.write_text(json.dumps(event) + "\n", encoding="utf-8")
     outcome = importer("init", str(source), "-o", str(tmp_path / "m.yaml"), "--yes")
     assert outcome.stderr.index("preset: klaviyo-events (") < outcome.stderr.index("\n\n")
+
+
+def test_a_renamed_column_is_asked_for_with_the_nearest_name(tmp_path: Path) -> None:
+    head = SHOPIFY.replace(";", ",").replace(",Email,", ",E-mail,").replace(",Total,", ",Sum,")
+    row = "#1,ada@example.com,paid,EUR,5,0,0,5,0,0,2026-01-31 08:15:00 +0200,1,Mug,5"
+    outcome, _, text = drafted(tmp_path, f"{head}\n{row}\n")
+    asked = "columns: stay blank (50%), the file lacks Email for subscriber.email (is it E-mail?); Total for value"
+    assert asked in outcome.stderr
+    assert "# unsure: the file lacks Email for subscriber.email" in text

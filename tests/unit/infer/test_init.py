@@ -138,6 +138,14 @@ def test_date_time_and_zone_in_three_columns_are_one_time(tmp_path: Path) -> Non
     assert "2026-10-31T18:20:31+01:00" in outcome.stdout
 
 
+def test_a_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
+    outcome, mapping, text = written(tmp_path, "Email,Total,Total\nada@example.com,1,2.50\n")
+    assert mapping.value is None
+    said = "the header has Total more than once, so none of them is used; rename one of each"
+    assert f"doubled columns: left out (50%), {said}" in outcome.stderr
+    assert f"# unsure: {said} (50%)" in text
+
+
 def test_a_file_without_a_header_is_found_out(tmp_path: Path) -> None:
     outcome, mapping, _ = written(tmp_path, " 00004 19970101  29.33\n 00005 19970118  29.73\n", "sales.txt")
     assert (mapping.source.header, mapping.source.delimiter) == (False, "whitespace")
