@@ -27,6 +27,9 @@ ROWS = 5_000
 _LAST_ROW = 5_000_000
 """Rows looked at for dates that tell the day from the month."""
 _MOST_LATER = 100
+_TITLE = 2
+"""Names that a line may hold which is no header but a title, or a word and its value."""
+_MOST_TITLES = 12
 _OBJECTS = 1_000
 """Objects of JSON whose keys are looked at."""
 _MOST_COLUMNS = 1_000
@@ -73,13 +76,14 @@ def _sample(each: Input) -> Sample:
     with open_source(each, options) as reader:
         kind, columns = reader.source.dialect.format, reader.source.columns
     if kind == "csv":
-        options = _without_header(columns or ())
+        skipped = _title_lines(each, columns or ())
+        options = SourceOptions(skip_lines=skipped) if skipped else _without_header(columns or ())
     elif kind == "jsonl":
         columns = tuple(_paths(each))
     else:
         columns = tuple(_members(each)) or columns
     with open_source(each, options) as reader:
-        if options.header is False:
+        if options != SourceOptions():
             columns = reader.source.columns
         names = _usable(columns or (), reader)
         if not names:
@@ -135,6 +139,7 @@ def _cells(each: Input, names: list[str], reader: Reader, options: SourceOptions
         whole,
         has_header=options.header is not False,
         doubled=tuple(dict.fromkeys(name for name in header if name.strip() and header.count(name) > 1)),
+        skip_lines=options.skip_lines,
         delimiter=options.delimiter or "",
     )
 
@@ -144,7 +149,9 @@ def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
     names = open_dates(sample)
     if not names or (sample.whole and len(inputs) == 1):
         return sample
-    options = SourceOptions() if sample.has_header else SourceOptions(header=False, delimiter=sample.delimiter or None)
+    options = SourceOptions(skip_lines=sample.skip_lines)
+    if not sample.has_header:
+        options = SourceOptions(header=False, delimiter=sample.delimiter or None)
     later: dict[str, tuple[str, ...]] = {}
     rows = 0
     for each in inputs:
@@ -177,6 +184,19 @@ def _without_header(header: tuple[str, ...]) -> SourceOptions:
     if named and sum(_DATA.fullmatch(name) is not None for name in named) > len(named) / 2:
         return SourceOptions(header=False)
     return SourceOptions()
+
+
+def _title_lines(each: Input, header: tuple[str, ...]) -> int:
+    """How many lines stand before the header, where the first is no header: a title, a date, a blank line."""
+    if sum(bool(name.strip()) for name in header) > _TITLE:
+        return 0
+    for count in range(1, _MOST_TITLES + 1):
+        with suppress(SourceError), open_source(each, SourceOptions(skip_lines=count)) as reader:
+            names = reader.source.columns or ()
+            sound = all(name.strip() and not _DATA.fullmatch(name) for name in names) and len(set(names)) == len(names)
+            if len(names) > _TITLE and sound and (len(names) > len(header) or "" in map(str.strip, header)):
+                return count
+    return 0
 
 
 def _paths(each: Input) -> Iterator[str]:

@@ -52,6 +52,8 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
         deciding.note("preset"),
         f"`importer presets {name}` shows what it says; what stands below takes the place of its words",
     ]
+    if sample.skip_lines:
+        adapted.words["source"] = {"skip_lines": sample.skip_lines}
     if preset.mapping.about:
         adapted.notes["version"] = [preset.mapping.about]
     _add_needs(adapted, sample, preset.mapping)

@@ -51,8 +51,11 @@ def decide(sample: Sample, answers: Mapping[str, str]) -> Draft:
     source: dict[str, Any] = {"header": False} if not sample.has_header else {}
     source |= {"delimiter": sample.delimiter} if sample.delimiter else {}
     if source:
-        draft.words["source"] = source
         draft.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
+    if sample.skip_lines:
+        source["skip_lines"] = sample.skip_lines
+    if source:
+        draft.words["source"] = source
     _decide_key(draft, roles)
     _decide_time(draft, roles)
     decide_subscriber(draft, roles)

@@ -56,6 +56,8 @@ class Sample:
     has_header: bool = True
     doubled: tuple[str, ...] = ()
     """Names that stand in the header more than once, so that a mapping cannot say which is meant."""
+    skip_lines: int = 0
+    """Lines before the header: a report's title, the day it was made."""
     delimiter: str = ""
     """What the mapping must say of the delimiter; empty where it is recognised."""
 

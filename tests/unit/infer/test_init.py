@@ -146,6 +146,16 @@ def test_a_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
     assert f"# unsure: {said} (50%)" in text
 
 
+@pytest.mark.parametrize(
+    "titles", ["Sales report\nFrom,2026-01-01\n\n", "Sales report,,,\n,,,\n", '"Orders, ""all"""\n']
+)
+def test_a_reports_title_is_skipped(titles: str, tmp_path: Path) -> None:
+    rows = "Order,Email,Total,Currency\n1,ada@example.com,12.50,EUR\n2,bo@example.com,3.50,EUR\n"
+    outcome, mapping, _ = written(tmp_path, titles + rows)
+    assert 0 < mapping.source.skip_lines <= titles.count("\n")
+    assert [json.loads(line)["value"] for line in outcome.stdout.splitlines()] == [12.5, 3.5]
+
+
 def test_a_file_without_a_header_is_found_out(tmp_path: Path) -> None:
     outcome, mapping, _ = written(tmp_path, " 00004 19970101  29.33\n 00005 19970118  29.73\n", "sales.txt")
     assert (mapping.source.header, mapping.source.delimiter) == (False, "whitespace")
