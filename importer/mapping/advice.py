@@ -70,6 +70,25 @@ class Advice:
         return f"{word}: {flow({**others, name: self.pick})}"
 
 
+def phone_for_want_of_email(mapping: MappingModel) -> Advice | None:
+    """The phone only where there is no e-mail: many a phone in an export cannot be used, and its row is refused."""
+    email, phone = mapping.subscriber.email, mapping.subscriber.phone
+    if email is None or phone is None or phone.extract is not None or phone.const is not None:
+        return None
+    first = [*_alternatives(email), *_alternatives(phone)]
+    if any(set(one) != {"column"} for one in first):
+        return None
+    pick = {"first_of": [one["column"] for one in first], "extract": "^[^@]+$"}
+    country = _written(phone).get("country")
+    why = "some phones cannot be used; only rows without an e-mail need one"
+    return Advice(why, "subscriber.phone", pick | ({"country": country} if country is not None else {}))
+
+
+def _alternatives(pick: Pick) -> list[dict[str, Any]]:
+    several = pick.first_of if pick.first_of is not None else (pick,)
+    return [{word: one for word, one in _written(each).items() if word != "country"} for each in several]
+
+
 def alike(mapping: MappingModel, advice: Advice) -> Iterator[Advice]:
     """The same for the other amounts: a file writes all of them in one way, whichever the rows at hand have."""
     style = {word: advice.pick[word] for word in ("decimal", "thousands") if word in advice.pick}

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
-from importer.mapping.advice import Advice, Context, Finding, advise, alike
+from importer.mapping.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
 from importer.mapping.infer import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.mapping.load import loads
 from importer.mapping.model import Mapping as MappingModel
@@ -127,7 +127,20 @@ def _adapted(wanted: Wanted, answers: Mapping[str, str], inferred: Inferred) -> 
             if tried is not None and tried.trial.better_than(best.trial):
                 changes, best = changed, tried
                 break
-    return best
+    return _without_bad_phones(wanted, answers, changes, best)
+
+
+def _without_bad_phones(
+    wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Change], best: Drafted
+) -> Drafted:
+    """Phones that no advice has mended refuse no row that has an e-mail."""
+    if not any(finding.code.startswith("phone.") for finding, _ in best.trial.findings):
+        return best
+    advice = phone_for_want_of_email(loads(best.inferred.text, wanted.name).mapping)
+    if advice is None:
+        return best
+    tried = _tried(wanted, answers, {**changes, advice.target: Change(advice.pick, advice.why)})
+    return tried if tried is not None and tried.trial.better_than(best.trial) else best
 
 
 def _tried(wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Change]) -> Drafted | None:

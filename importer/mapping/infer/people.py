@@ -70,7 +70,7 @@ def _email(draft: Draft, roles: Roles, name: str) -> Any:
 def _phone(draft: Draft, roles: Roles, name: str) -> Any:
     draft.used.add(name)
     looked = next((one for one in roles.columns if one.name == name), None)
-    if looked is None or not any(re.match(r"'?(?!00)[0-9(]", cell) for cell in looked.cells):
+    if looked is None or not any(re.match(r"'?(?!00)[0-9(](?!.*E\+)", cell) for cell in looked.cells):
         return name
     options = [*_countries(roles, looked), Option(NONE, 0.3, "some numbers have no country code, and none is known")]
     question = "The country of phones without a country code, such as US"

@@ -156,6 +156,17 @@ def test_a_reports_title_is_skipped(titles: str, tmp_path: Path) -> None:
     assert [json.loads(line)["value"] for line in outcome.stdout.splitlines()] == [12.5, 3.5]
 
 
+def test_a_phone_that_cannot_be_used_does_not_cost_a_row_that_has_an_address(tmp_path: Path) -> None:
+    rows = "1,ada@example.com,9.23E+11\n2,bo@example.com,+37061234567\n3,,+37061234568\n4,,9.23E+11\n"
+    outcome, mapping, text = written(tmp_path, f"Order,Email,Phone\n{rows}")
+    assert says(mapping.subscriber.phone) == {
+        "first_of": [{"column": "Email"}, {"column": "Phone"}],
+        "extract": "^[^@]+$",
+    }
+    assert "some phones cannot be used; only rows without an e-mail need one" in text.replace("\n  # ", " ")
+    assert "of the first 4 rows, 3 can be sent\n  1 x phone.rounded (subscriber.phone)" in outcome.stderr
+
+
 def test_a_file_without_a_header_is_found_out(tmp_path: Path) -> None:
     outcome, mapping, _ = written(tmp_path, " 00004 19970101  29.33\n 00005 19970118  29.73\n", "sales.txt")
     assert (mapping.source.header, mapping.source.delimiter) == (False, "whitespace")
