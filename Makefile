@@ -29,7 +29,7 @@ demo: .venv ## import samples/purchases.csv into a sandbox on this machine
 	@echo "The sample's flawed rows are expected: rejects.csv holds each with its reason."
 
 test: .venv ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 torture: .venv ## kill 200 imports and run 200 through random faults; minutes
 	$(BIN)/python -m tests.torture --kills 200 --faults 200

@@ -26,7 +26,7 @@ from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.job import Destination, Forecast, Order, default_ledger
-from importer.report import Summary, Written
+from importer.report import Summary
 from importer.sandbox import SandboxOptions
 from importer.without_pandas import want_pandas
 
@@ -35,6 +35,7 @@ want_pandas()
 Path_: TypeAlias = "str | os.PathLike[str]"
 Sources: TypeAlias = "Path_ | Sequence[Path_] | pd.DataFrame"
 Confirm: TypeAlias = "bool | Callable[[Forecast], bool]"
+_FRAME = "DataFrame"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ def check(
 ) -> Result:
     """Everything but sending, as `importer check`.
 
-    ``sources`` are paths, globs, directories, or a DataFrame; ``mapping`` is a YAML file's path. Raises `MappingError`,
-    `UsageError` or `TransformError` where nothing can be checked; a row's trouble is in the result.
+    ``sources`` are paths, globs, directories, or a DataFrame; ``mapping`` is a YAML file's path, or a preset's name.
+    Raises `MappingError`, `UsageError` or `TransformError` where nothing can be checked; a row's trouble is in the
+    result.
     """
     desk = _Desk()
     with _named(sources) as names, tempfile.TemporaryDirectory() as scratch:
@@ -85,13 +87,8 @@ def check(
         rows = pq.read_table(Path(scratch) / "report.parquet").to_pandas()
         if out is not None:
             written = checking.check(replace(order, out=Path(out), report_format="csv"), _Desk())
-    return Result(
-        rows,
-        written.summary,
-        checking.exit_code(written),
-        tuple(desk.said),
-        written.paths if out is not None else (),
-    )
+    paths = written.paths if out is not None else ()
+    return _renamed(Result(rows, written.summary, checking.exit_code(written), tuple(desk.said), paths), sources, names)
 
 
 def run(
@@ -124,12 +121,17 @@ def run(
     with open_ledger(place) as ledger:
         table = BytesIO()
         report.stream(ledger, done.run, table, "parquet")
-    return _result(table, done.written, done.exit_code, desk)
-
-
-def _result(table: BytesIO, written: Written, code: ExitCode, desk: _Desk) -> Result:
     rows = pq.read_table(pa.BufferReader(table.getvalue())).to_pandas()
-    return Result(rows, written.summary, code, tuple(desk.said), written.paths)
+    found = Result(rows, done.written.summary, done.exit_code, tuple(desk.said), done.written.paths)
+    return _renamed(found, sources, names)
+
+
+def _renamed(result: Result, sources: Sources, names: tuple[str, ...]) -> Result:
+    """A DataFrame is called so, not like the scratch file that it lay in."""
+    if not isinstance(sources, pd.DataFrame):
+        return result
+    said = tuple(message.replace(names[0], _FRAME) for message in result.messages)
+    return replace(result, report=result.report.replace({"source": {names[0]: _FRAME}}), messages=said)
 
 
 @dataclass(slots=True)
@@ -176,7 +178,7 @@ def _named(sources: Sources) -> Iterator[tuple[str, ...]]:
         yield (os.fspath(sources),)
     elif isinstance(sources, pd.DataFrame):
         with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "DataFrame.parquet"
+            path = Path(scratch) / f"{_FRAME}.parquet"
             pq.write_table(_table(sources), path)
             yield (str(path),)
     else:
@@ -185,6 +187,12 @@ def _named(sources: Sources) -> Iterator[tuple[str, ...]]:
 
 def _table(frame: pd.DataFrame) -> pa.Table:
     """A DataFrame's columns, exactly; a column of mixed types as the text of its values."""
+    twice = sorted({str(name) for name in frame.columns[frame.columns.map(str).duplicated()]})
+    if twice:
+        raise UsageError(
+            f"the DataFrame has more than one column of the name {', '.join(twice)}",
+            hint="rename or drop one: df = df.loc[:, ~df.columns.duplicated()]",
+        )
     columns = {}
     for name in frame.columns:
         try:

@@ -8,12 +8,20 @@ from typing import Any
 
 import click
 
+from importer.cli import completing
 from importer.errors import ExitCode
 
 
 @click.command("check")
-@click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-@click.option("-m", "--mapping", required=True, metavar="MAPPING", help="The mapping, a YAML file or a preset's name.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=completing.files)
+@click.option(
+    "-m",
+    "--mapping",
+    required=True,
+    metavar="MAPPING",
+    help="The mapping, a YAML file or a preset's name.",
+    shell_complete=completing.mappings,
+)
 @click.option(
     "--preview",
     type=click.IntRange(min=1),

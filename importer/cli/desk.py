@@ -14,7 +14,8 @@ import click
 
 from importer.cli.rhythm import Rhythm
 from importer.cli.wording import on_screen
-from importer.errors import UsageError, counted
+from importer.errors import ExitCode, UsageError, counted
+from importer.model import State
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -67,14 +68,14 @@ class TerminalDesk:
         asks = not (self._yes or forecast.rehearsal)
         if asks or not self._manner.quiet:
             click.echo((_forecast_line if self._manner.brief else _forecast_text)(forecast), err=True)
-        return not asks or click.confirm("Send these events now?", default=False, err=True)
+        return not asks or _agreed("Send these events now?")
 
     def confirm_more(self, sent: int) -> bool:
         """After ``--first``: look at them in Sender, then decide."""
         self._close_bar()
         if self._yes and not sys.stdin.isatty():
             return False
-        return click.confirm(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?", default=False, err=True)
+        return _agreed(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?")
 
     def watch(self, progress: Progress) -> None:
         """Show how delivery stands."""
@@ -102,8 +103,11 @@ class TerminalDesk:
         if not self._manner.quiet:
             click.echo(err=True)
             click.echo(render_summary(result.written), err=True, nl=False)
+        elif result.exit_code is ExitCode.INCOMPLETE:
+            click.echo(on_screen(_trouble(result)), err=True)
         if result.ended.reason:
-            click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
+            above = "" if self._manner.quiet else "\n"
+            click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
             if result.ended.hint:
                 click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
 
@@ -126,6 +130,15 @@ class TerminalDesk:
         if self._rows and _moves() and not self._manner.quiet:
             click.echo(err=True)
         self._rows = 0
+
+
+def _agreed(question: str) -> bool:
+    """The user's word; Ctrl-C, and the end of the input, say no, so that the report is written all the same."""
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def duration(seconds: float) -> str:
@@ -176,6 +189,17 @@ def _details(progress: Progress) -> str:
     if pace.limit is not None:
         words.append(f"limit {pace.limit}/min, {pace.remaining} left")
     return ", ".join(words) or "sending"
+
+
+def _trouble(result: Result) -> str:
+    """One line for those who want to hear of trouble alone."""
+    counts = result.written.counts
+    states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
+    found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
+    what = found or "a source was not read to its end, or the books do not balance"
+    return (
+        f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {result.written.paths[0].parent}"
+    )
 
 
 def _forecast_line(forecast: Forecast) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import Any
 
 import click
 
 from importer.cli.options import ledger_options, sending_options
 from importer.errors import ExitCode
+
+_MARGIN = 16
 
 
 @click.command("doctor")
@@ -29,7 +34,22 @@ def command(**given: Any) -> int:  # fmt: skip
     failed = False
     for finding in examine(where(given).destination()):
         failed = failed or finding.verdict is Verdict.FAIL
-        click.echo(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}")
+        click.echo(_fitted(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}", 0))
         if finding.advice:
-            click.echo(f"{'':<16}do: {finding.advice}")
+            click.echo(_fitted(f"do: {finding.advice}", _MARGIN))
     return int(ExitCode.INCOMPLETE if failed else ExitCode.DELIVERED)
+
+
+def _fitted(line: str, margin: int) -> str:
+    """On a terminal broken between words, below where it began; in a pipe one line each."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    return textwrap.fill(
+        line,
+        width,
+        initial_indent=" " * margin,
+        subsequent_indent=" " * _MARGIN,
+        break_long_words=False,
+        break_on_hyphens=False,
+        fix_sentence_endings=False,
+        replace_whitespace=False,
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli import completing
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("init")
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=completing.files)
 @click.option(
     "-o",
     "--output",
@@ -108,6 +109,7 @@ def _told(drafted: Drafted, path: Path, check: str) -> str:
 def _tried(trial: Trial) -> list[str]:
     """How the first rows fare."""
     lines = [f"of the first {trial.rows:,} rows, {trial.valid:,} can be sent" if trial.rows else "the file has no rows"]
+    lines += [f"  {trial.filtered:,} x left out by the mapping's where"] if trial.filtered else []
     lines += [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in trial.findings[:5]]
     if trial.bodies:
         lines += ["", f"the first {'event' if len(trial.bodies) == 1 else f'{len(trial.bodies)} events'}:"]

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from importer.errors import UsageError
+
 if TYPE_CHECKING:
     from importer.pipeline.job import Destination
+    from importer.sandbox import Faults
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,17 +41,18 @@ class Where:
     events: Path | None = None
     reserve: int = 0
     outage_limit: float | None = None
+    processes: int = 1
 
     def destination(self) -> Destination:
         """The destination, with the ledger's place settled."""
         from importer.pipeline.job import Destination, default_ledger
-        from importer.sandbox import SandboxOptions, parse_faults
+        from importer.sandbox import SandboxOptions
 
         sandbox = None
         if self.sandbox:
             sandbox = SandboxOptions(
                 limit=self.limit,
-                faults=parse_faults(self.fault),
+                faults=_faults(self.fault),
                 seed=self.seed,
                 events=None if self.events is None else str(self.events),
             )
@@ -61,7 +65,17 @@ class Where:
             sandbox=sandbox,
             reserve=self.reserve,
             outage_limit=self.outage_limit,
+            processes=self.processes,
         )
+
+
+def _faults(text: str) -> Faults:
+    from importer.sandbox import parse_faults
+
+    try:
+        return parse_faults(text)
+    except UsageError as error:
+        raise UsageError(error.message.replace("--fault", "--sandbox-fault"), hint=error.hint or "") from None
 
 
 class Duration(click.ParamType[float]):
@@ -108,6 +122,8 @@ def sending_options(command: Command) -> Command:
                          help="Requests a minute to leave to the account's other programs."),
             click.option("--outage-limit", type=Duration(), metavar="TIME",
                          help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
+            click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+                         help="Post from so many processes; for a limit of thousands of events a second."),
             click.option("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
                          help="With --sandbox: its requests per minute. [default: no limit]"),
             click.option("--sandbox-fault", "fault", default="", metavar="SPEC",

@@ -6,13 +6,14 @@ import textwrap
 
 import click
 
+from importer.cli import completing
 from importer.errors import ExitCode
 
 _WIDTH = 100
 
 
 @click.command("presets")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.presets)
 def command(name: str | None) -> int:
     """List the presets, with what each makes of a row; or print the one called NAME, to read or to start from.
 

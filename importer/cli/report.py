@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.options import ledger_options
 from importer.errors import UsageError
 
@@ -18,7 +19,7 @@ _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "pa
 
 
 @click.command("report")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
 @click.option(
     "-o",
     "--output",
@@ -50,7 +51,8 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import refuse_pruned, settled
 
-    with open_ledger(plain_destination(given)) as ledger:
+    destination = plain_destination(given)
+    with open_ledger(destination) as ledger:
         run = settled(ledger, ledger.run(run_id))
         refuse_pruned(run)
         if opened and output is None:
@@ -65,7 +67,7 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(out=output, format=form))
+            written = report.write(ledger, run, report.ReportOptions(output, form, place=destination.place))
             click.echo(report.render_summary(written), err=True, nl=False)
             if opened:
                 _open(next(path for path in written.paths if path.suffix == ".html"))

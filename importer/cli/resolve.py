@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.options import ledger_options
 from importer.errors import UsageError, counted
 
 
 @click.command("resolve")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
 @click.option("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
 @click.option("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
 @click.option("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
@@ -34,7 +35,8 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
 
     if assume_sent and resend:
         raise UsageError("--assume-sent and --resend exclude each other", hint="give one of them")
-    with open_ledger(plain_destination(given)) as ledger:
+    destination = plain_destination(given)
+    with open_ledger(destination) as ledger:
         run = ledger.run(run_id)
         with locked(ledger, run):
             doubtful = ledger.doubtful(run)
@@ -45,14 +47,16 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
                 click.echo(f"no row of run {run.id} is in doubt", err=True)
                 return
             if not (assume_sent or resend):
-                click.echo(f"\n{counted(len(chosen), 'row')} in doubt; settle with --assume-sent or --resend", err=True)
+                command = f"importer resolve {run.id}{destination.place}"
+                choice = f"if they are in Sender:\n  {command} --assume-sent\nif not:\n  {command} --resend"
+                click.echo(f"\n{counted(len(chosen), 'row')} in doubt; {choice}", err=True)
                 return
             what = "to count as sent" if assume_sent else "to go back into the queue, and perhaps to arrive twice"
             click.echo(f"\n{counted(len(chosen), 'row')} {what}", err=True)
             if not yes and not click.confirm("Go on?", default=False, err=True):
                 return
             count = ledger.resolve(run, State.SENT if assume_sent else State.PENDING, [one[0] for one in chosen])
-            then = "" if assume_sent else f"; `importer resume {run.id}` sends them"
+            then = "" if assume_sent else f"; `importer resume {run.id}{destination.place}` sends them"
             click.echo(f"{counted(count, 'row')} settled{then}", err=True)
 
 

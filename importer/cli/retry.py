@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.manner import Manner, speaking_options
 from importer.cli.options import delivery_options, ledger_options, sending_options
 
 
 @click.command("retry")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

@@ -16,8 +16,8 @@ VERBOSE = 5.0
 """Seconds between two lines: at the beginning, at the most, and under --verbose."""
 SHARE = 0.25
 """The pause grows with the time that has passed: so much of it."""
-_ORDINARY = "limit reached"
-"""What delivery waits for every minute."""
+_ORDINARY = ("limit reached", "the API said 429")
+"""What delivery waits for every minute, or whenever others use the quota; the lines that are due say so."""
 
 
 class Rhythm:

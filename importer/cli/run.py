@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.manner import Manner, speaking_options
 from importer.cli.options import Where, delivery_options, ledger_options, sending_options
 
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("-m", "--mapping", required=True, metavar="MAPPING", help="The mapping, a YAML file or a preset's name.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.files)
+@click.option(
+    "-m",
+    "--mapping",
+    required=True,
+    metavar="MAPPING",
+    help="The mapping, a YAML file or a preset's name.",
+    shell_complete=completing.mappings,
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -81,13 +89,20 @@ def where(given: dict[str, Any]) -> Where:
     return Where(**{field.name: given[field.name] for field in fields(Where)})
 
 
+def _said(name: str) -> bool:
+    """Whether the user gave the option, wherever: a run that goes on keeps what it was begun with otherwise."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
 def delivery(given: dict[str, Any]) -> DeliveryOptions:
     """The options about delivery, out of all that a command was given."""
     from importer.cli.timing import schedule
     from importer.deliver import DeliveryOptions
 
     return DeliveryOptions(
-        resend_doubtful=given["on_doubt"] == "resend",
+        resend_doubtful=given["on_doubt"] == "resend" if _said("on_doubt") else None,
         strict_order=given["strict_order"],
         max_refused=given["max_refused"],
         most=given["max_events"],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.options import Where, ledger_options
 from importer.errors import counted
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("runs")
-@click.argument("run_id", required=False, metavar="[RUN]")
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @ledger_options
 def command(run_id: str | None, **given: Any) -> None:
     """List the runs of this account, newest first; with RUN, one run with its books and its rows in doubt.
@@ -43,12 +45,19 @@ def command(run_id: str | None, **given: Any) -> None:
         for run in runs:
             counts = ledger.counts(run)
             parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-            click.echo(f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {run.mapping_name}")
+            click.echo(
+                f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {_sources(ledger, run)}"
+            )
 
 
 def plain_destination(given: dict[str, Any]) -> Destination:
     """The destination of a command that sends nothing."""
     return Where(**given).destination()
+
+
+def _sources(ledger: SqliteLedger, run: Run) -> str:
+    names = [PurePath(one.source.name).name for one in ledger.sources(run)]
+    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else "".join(names)
 
 
 def _show(ledger: SqliteLedger, run: Run) -> None:

@@ -26,6 +26,7 @@ from importer.errors import UsageError
 ARGUMENTS = "importer.cli.arguments"
 """Where the context keeps what was typed behind the command's name."""
 _SETTLED = "importer.cli.settled"
+_FROM_FILE = "importer.cli.from_file"
 _FILES = ("importer.toml", "pyproject.toml")
 _EACH_TIME = frozenset({"yes", "again", "assume-sent", "resend", "row"})
 """What may reach customers, and so is said on the command line, each time."""
@@ -72,7 +73,7 @@ def _settle(ctx: click.Context, param: click.Parameter, value: object) -> None:
         return
     typed = _typed(ctx)
     if typed.get("env_file"):
-        _read_variables(Path(typed["env_file"]))
+        ctx.meta[_FROM_FILE] = _read_variables(Path(typed["env_file"]))
     found = _find(typed.get("config") or os.environ.get(variable("config")), typed.get("mapping"))
     ctx.meta[_SETTLED] = found
     if found is not None:
@@ -85,7 +86,8 @@ def _typed(ctx: click.Context) -> Mapping[str, Any]:
     return options
 
 
-def _read_variables(path: Path) -> None:
+def _read_variables(path: Path) -> dict[str, Path]:
+    """Set what the environment does not have; returns which variables those are, and the file."""
     from dotenv import dotenv_values
 
     from importer.send.token import exposure
@@ -98,9 +100,9 @@ def _read_variables(path: Path) -> None:
         raise UsageError(f"--env-file {path}: {reason}", hint="name a file of lines NAME=value") from None
     if warning := exposure(path):
         click.echo(f"warning: {warning}", err=True)
-    for name, value in values.items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+    new = {name: value for name, value in values.items() if value is not None and name not in os.environ}
+    os.environ.update(new)
+    return dict.fromkeys(new, path)
 
 
 def _find(named: str | None, mapping: str | None) -> _Found | None:
@@ -236,14 +238,19 @@ def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
         value, source = option.consume_value(ctx, typed)
         origin = {
             ParameterSource.COMMANDLINE: "command line",
-            ParameterSource.ENVIRONMENT: f"variable {option.envvar}",
+            ParameterSource.ENVIRONMENT: _variable_of(ctx, str(option.envvar)),
             ParameterSource.DEFAULT_MAP: str(found.path) if found else "",
         }.get(source, "default")
         shown = "-" if not isinstance(value, (bool, int, float, str, Path, tuple, list)) else str(value)
         yield name, "[hidden]" if name == "token" else shown or "-", origin
     if "token-file" in _options(ctx.command):
         there = VARIABLE in os.environ
-        yield "token", "[hidden]" if there else "-", f"variable {VARIABLE}" if there else f"{VARIABLE} is not set"
+        yield "token", "[hidden]" if there else "-", _variable_of(ctx, VARIABLE) if there else f"{VARIABLE} is not set"
+
+
+def _variable_of(ctx: click.Context, name: str) -> str:
+    path = ctx.meta.get(_FROM_FILE, {}).get(name)
+    return f"variable {name} in {path}" if path else f"variable {name}"
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli import completing
 from importer.cli.manner import Manner, speaking_options
 from importer.cli.options import Duration, ledger_options, sending_options, unattended_options
 from importer.errors import UsageError
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-m", "--mapping", metavar="MAPPING", help="The mapping of all files, a YAML file or a preset's name.")
+@click.option(
+    "-m",
+    "--mapping",
+    metavar="MAPPING",
+    help="The mapping of all files, a YAML file or a preset's name.",
+    shell_complete=completing.mappings,
+)
 @click.option(
     "--drops",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -11,15 +11,14 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import replace
 
 from importer.deliver.guard import Guard
 from importer.deliver.journal import Journal
 from importer.deliver.line import Line
 from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
-from importer.deliver.settle import GOES_ON, outcome_of, refusals_hint, unauthorized, unreachable
+from importer.deliver.settle import enough, outcome_of, refusals_hint, rest, unauthorized
 from importer.deliver.tally import Tally
-from importer.errors import counted
+from importer.errors import LedgerError
 from importer.model import Answer, Claim, Fate, Outcome, State
 from importer.send.breaker import Gate
 from importer.send.lanes import Lanes
@@ -29,9 +28,6 @@ LOOK = 0.5
 
 GATHER = 0.02
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
-
-RESEND_AFTER = 2.0
-"""Seconds before a row in doubt is sent again under ``--on-doubt resend``; doubled with each attempt."""
 
 
 class Delivery:
@@ -78,30 +74,26 @@ class Delivery:
 
     def progress(self) -> Progress:
         """How it stands."""
-        now, wall = self._line.clock.monotonic(), self._line.clock.time()
-        pace = self._line.pacer.pace(now, wall)
-        if trouble := self._line.breaker.status(now, wall):
-            pace = replace(pace, waiting_for=trouble, wait_until=wall + self._line.breaker.wait(now))
-        elif self._options.schedule.between and (pause := self._options.schedule.wait(wall)):
-            pace = replace(pace, waiting_for="outside the hours given with --between", wait_until=wall + pause)
-        return self._tally.progress(self._in_flight, pace)
+        return self._tally.progress(self._in_flight, self._line.pace(self._options.schedule))
 
     async def run(self, watch: Watch | None = None) -> Ended:
-        """Deliver. Raises `LedgerError` where the ledger fails; what was acknowledged before is durable then."""
+        """Deliver. Raises `LedgerError` if the ledger fails; answers under way are waited for, and kept if it can."""
         journal = self._start(self._keep_journal())
         try:
             await self._dispatch(watch)
             self._over = True
             self._due.set()
             self._hungry.set()
-            await journal  # it must not be cancelled: claims under way would be neither sent nor given back
+            await asyncio.wait({journal})  # not to be cancelled: claims under way would be neither sent nor given back
         finally:
             await self._dismiss()
         self._give_slot_back()
         self._journal.give_back_unsent(self._line.clock.time())
-        await self._journal.turn(0)
-        if watch:
-            watch(self.progress())
+        with contextlib.suppress(LedgerError) if self._failure else contextlib.nullcontext():
+            await self._journal.turn(0)
+        self._show(watch)
+        if self._failure:
+            raise self._failure
         return self._ended or Ended("")
 
     def _take(self) -> Claim | None:
@@ -167,24 +159,36 @@ class Delivery:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()):
-            self._failure = self._failure or failure
+            self._fail(failure)
         self._stir.set()
+
+    def _fail(self, failure: BaseException) -> None:
+        """Stop because of what should not have happened; `run` raises it in the end."""
+        self._failure = self._failure or failure
+        self.stop(Ended("failed"))
+
+    def _show(self, watch: Watch | None) -> None:
+        """Progress; whoever cannot be told any more (a closed terminal, a broken pipe) ends the run, too."""
+        try:
+            if watch and not self._failure:
+                watch(self.progress())
+        except (OSError, LedgerError) as failure:
+            if not self._ended:
+                self._fail(failure)
 
     async def _dispatch(self, watch: Watch | None) -> None:
         """Wake idle workers whenever one may send, until it is over."""
         self._due.set()
         shown = float("-inf")
         while not self._finished():
-            if self._failure:
-                raise self._failure
             self._stir.clear()
             self._rouse()
             self._probe_if_due()
             self._heed_limits()
             now = self._line.clock.monotonic()
-            if watch and now - shown >= LOOK / 2:
+            if now - shown >= LOOK / 2:
                 shown = now
-                watch(self.progress())
+                self._show(watch)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._wait or LOOK, LOOK)):
                     await self._stir.wait()
@@ -206,8 +210,10 @@ class Delivery:
 
     async def _work(self, claim: Claim | None) -> None:
         while claim:
-            answer = await self._line.client.post(claim.body)
-            self._in_flight -= 1
+            try:
+                answer = await self._line.client.post(claim.body)
+            finally:
+                self._in_flight -= 1
             self._settle(claim, answer)
             claim = self._take()
             if claim is None:
@@ -223,22 +229,17 @@ class Delivery:
             self._start(self._probe())
 
     async def _probe(self) -> None:
-        answer = await self._line.client.probe()
-        now = self._line.clock.monotonic()
-        self._line.pacer.observe(answer, now)
-        self._line.breaker.probed(answer, now)
+        answer = await self._line.probe()
         if answer.fate is Fate.UNAUTHORIZED:
             self.stop(unauthorized(answer))
 
     def _heed_limits(self) -> None:
         if self._ended:
             return
-        if self._options.schedule.over(self._line.clock.time()):
-            self.stop(Ended("the time given with --until or --for is over", hint=GOES_ON))
-        elif self._line.breaker.expired(self._line.clock.monotonic()):
-            self.stop(unreachable(self._line.breaker.last_words))
+        if over := self._line.over(self._options.schedule):
+            self.stop(over)
         elif self._options.most is not None and self._tally.settled >= self._options.most:
-            self.stop(Ended(f"{counted(self._options.most, 'event')} sent, as asked for", limited=True))
+            self.stop(enough(self._options.most))
 
     async def _keep_journal(self) -> None:
         """Commit and claim whenever there is a reason to, gathering company for what can wait."""
@@ -256,7 +257,7 @@ class Delivery:
                         await self._hungry.wait()
 
     async def _dismiss(self) -> None:
-        """End all tasks; none has a request under way, unless something failed."""
+        """End all tasks; none has a request under way."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -293,7 +294,7 @@ class Delivery:
         self._start(self._rest(outcome))
 
     async def _rest(self, outcome: Outcome) -> None:
-        await self._line.clock.sleep(RESEND_AFTER * 2.0 ** (outcome.attempts - 1))
+        await self._line.clock.sleep(rest(outcome))
         self._resting -= 1
         self._lanes.give_back(outcome.id)
         self._due.set()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from importer.clock import Clock
-from importer.model import Answer
+from importer.deliver.options import Ended
+from importer.deliver.schedule import Schedule
+from importer.deliver.settle import GOES_ON, OUTSIDE, unreachable
+from importer.model import Answer, HaltKind, Pace
 from importer.send.breaker import Breaker
 from importer.send.pacing import Pacer
 
@@ -29,3 +32,30 @@ class Line:
     pacer: Pacer
     breaker: Breaker
     clock: Clock
+
+    def pace(self, schedule: Schedule) -> Pace:
+        """How fast it goes, or what it waits for."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        pace = self.pacer.pace(now, wall)
+        if trouble := self.breaker.status(now, wall):
+            until = wall + self.breaker.wait(now)
+            return replace(pace, waiting_for=trouble, wait_until=until, halt=HaltKind.OUTAGE)
+        if schedule.between and (pause := schedule.wait(wall)):
+            return replace(pace, waiting_for=OUTSIDE, wait_until=wall + pause, halt=HaltKind.HOURS)
+        return pace
+
+    def over(self, schedule: Schedule) -> Ended | None:
+        """Why nothing more is to be sent, if time says so."""
+        if schedule.over(self.clock.time()):
+            return Ended("the time given with --until or --for is over", hint=GOES_ON)
+        if self.breaker.expired(self.clock.monotonic()):
+            return unreachable(self.breaker.last_words)
+        return None
+
+    async def probe(self) -> Answer:
+        """Ask whether the API is back, and learn from what it says."""
+        answer = await self.client.probe()
+        now = self.clock.monotonic()
+        self.pacer.observe(answer, now)
+        self.breaker.probed(answer, now)
+        return answer

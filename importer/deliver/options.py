@@ -16,8 +16,8 @@ FIRST_REFUSALS = 5
 class DeliveryOptions:
     """How the user wants it."""
 
-    resend_doubtful: bool = False
-    """``--on-doubt resend``: at least once, for whoever prefers that."""
+    resend_doubtful: bool | None = None
+    """``--on-doubt resend``: at least once, for whoever prefers that. None: as the run was begun, or else not."""
     strict_order: bool = False
     """A lane with a row in doubt waits for the user."""
     max_attempts: int = 5
@@ -56,5 +56,7 @@ class Ended:
     unauthorized: bool = False
     limited: bool = False
     """It stopped because ``most`` was reached."""
+    declined: bool = False
+    """Nothing was sent, as the user said no."""
     interrupted: bool = False
     """Somebody asked the whole process to stop."""

@@ -7,6 +7,7 @@ answer means is ``send.fate``'s.
 from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, Ended
+from importer.errors import counted
 from importer.model import Answer, Claim, Fate, Outcome, State
 from importer.send.fate import reason_code
 
@@ -39,6 +40,13 @@ def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions
     )
 
 
+def rest(outcome: Outcome) -> float:
+    """Seconds before a row in doubt is sent again under ``--on-doubt resend``; doubled with each attempt."""
+    return 2.0**outcome.attempts
+
+
+OUTSIDE = "outside the hours given with --between"
+
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
 """What to do about an end that is nobody's mistake."""
 
@@ -49,6 +57,11 @@ def refusals_hint(words: str) -> str:
         f"the API says: {words.rstrip('.')}. If Sender or --endpoint is at fault, set it right, and `importer retry` "
         "sends the refused rows again; otherwise mend the mapping and run it anew"
     )
+
+
+def enough(most: int) -> Ended:
+    """The end of a run that was to send so many events."""
+    return Ended(f"{counted(most, 'event')} sent, as asked for", limited=True)
 
 
 def unreachable(words: str) -> Ended:

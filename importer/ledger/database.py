@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from importer.errors import DiskFullError, LedgerError
-from importer.ledger.schema import TABLES, VERSION
+from importer.ledger.schema import ADDED, TABLES, VERSION
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -68,6 +68,9 @@ class Database:
                 f"{self.path} was written by another version of importer (ledger version {version}, not {VERSION})",
                 hint="use the importer that wrote it, or start a new ledger with --ledger FILE",
             )
+        if not execute("SELECT 1 FROM sqlite_schema WHERE name = 'halt'").fetchone():
+            with self.transaction() as connection:
+                connection.execute(ADDED)
 
     def _create_tables(self) -> int:
         with self.transaction() as connection:

@@ -2,12 +2,17 @@
 
 This module owns the durable order of things: a row is CLAIMED, committed, before its request leaves, and its outcome
 is committed before the row counts as done. Scheduling is ``send.lanes``'; the meaning of answers is ``send.fate``'s.
+
+Many rows go through one step of SQLite, in and out: at each step Python's lock changes hands between the journal's
+thread and the event loop, which costs both more than the step itself.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from importer.ledger.database import Database
@@ -23,6 +28,9 @@ _SCAN = 10_000
 
 Position = tuple[Any, int]
 """A place in the order of delivery: (place, row id)."""
+
+_AT_ONCE = 64
+"""Outcomes in one statement."""
 
 _ORDERED = (
     "SELECT p.place, p.id, p.lane FROM place p CROSS JOIN row r ON r.id = p.id"
@@ -77,13 +85,12 @@ class Queue:
         found: list[tuple[Any, int, int]] = []
         while len(found) < count:
             size = count if lane is None else max(count, _SCAN)
-            row_ids = [
-                row_id
-                for (row_id,) in self._db.connection.execute(
-                    "SELECT id FROM row WHERE id BETWEEN ? AND ? AND state = ? ORDER BY id LIMIT ?",
-                    (begin, last, _PENDING, size),
-                )
-            ]
+            (text,) = self._db.connection.execute(
+                "SELECT json_group_array(id) FROM"
+                " (SELECT id FROM row WHERE id BETWEEN ? AND ? AND state = ? ORDER BY id LIMIT ?)",
+                (begin, last, _PENDING, size),
+            ).fetchone()
+            row_ids = sorted(json.loads(text))
             rows = zip(row_ids, self._packed.lanes(row_ids), strict=True)
             found += [(None, row_id, own) for row_id, own in rows if lane is None or own == lane]
             if len(row_ids) < size:
@@ -94,23 +101,21 @@ class Queue:
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """See `Ledger.commit`. A row that is no longer pending (another run took it over) is not claimed."""
         with self._db.transaction() as connection:
-            connection.executemany(
-                "UPDATE row SET state = ?, attempts = ?, http_status = ?, at = ?, latency_ms = ?, code = ?,"
-                " message = ? WHERE id = ?",
-                map(_outcome, outcomes),
-            )
+            for at in range(0, len(outcomes), _AT_ONCE):
+                some = outcomes[at : at + _AT_ONCE]
+                connection.execute(_update(len(some)), list(chain.from_iterable(map(_outcome, some))))
             return self._claim(claims)
 
     def _claim(self, claims: Sequence[int]) -> list[Claim]:
         if not claims:
             return []
-        attempts: dict[int, int] = dict(
-            self._db.connection.execute(
-                "UPDATE row SET state = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?"
-                " RETURNING id, attempts",
-                (CLAIMED, json.dumps(claims), _PENDING),
-            ).fetchall()
-        )
+        execute, wanted = self._db.connection.execute, json.dumps(claims)
+        pending = "id IN (SELECT value FROM json_each(?)) AND state = ?"
+        (text,) = execute(
+            f"SELECT json_group_array(json_array(id, attempts)) FROM row WHERE {pending}", (wanted, _PENDING)
+        ).fetchone()
+        attempts: dict[int, int] = dict(json.loads(text))
+        execute(f"UPDATE row SET state = ? WHERE {pending}", (CLAIMED, wanted, _PENDING))
         mine = [row_id for row_id in claims if row_id in attempts]
         bodies = self._packed.bodies(mine)
         return [Claim(row_id, bodies[row_id], attempts[row_id]) for row_id in mine]
@@ -122,6 +127,24 @@ class Queue:
                 "SELECT id FROM row WHERE id BETWEEN ? AND ? AND state = ? ORDER BY id", (*ids(run.no), _IN_DOUBT)
             ).fetchall()
             return set(self._packed.lanes([row_id for (row_id,) in found]))
+
+
+@functools.lru_cache(_AT_ONCE)
+def _update(count: int) -> str:
+    """The statement that writes so many outcomes.
+
+    A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before:
+    its code stays, for `settling.take_back`.
+    """
+    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    back = f"new.column1 = {_PENDING}"
+    return (
+        "UPDATE row SET state = new.column1, attempts = new.column2, http_status = new.column3, at = new.column4,"
+        " latency_ms = new.column5,"
+        f" code = CASE WHEN {back} THEN COALESCE(new.column6, code) ELSE new.column6 END,"
+        f" message = CASE WHEN {back} AND new.column6 IS NULL AND code IS NOT NULL THEN message ELSE new.column7 END"
+        f" FROM (VALUES {values}) AS new WHERE row.id = new.column8"
+    )
 
 
 def _outcome(outcome: Outcome) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from importer.model import (
     Claim,
     Counts,
+    Halt,
     Outcome,
     Outlook,
     Prepared,
@@ -80,6 +81,9 @@ class Books(Protocol):
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
 
+    def halts(self, run: Run) -> list[Halt]:
+        """The times in which the run sent nothing, in their order."""
+
     def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
 
@@ -141,6 +145,9 @@ class Ledger(Shelf, Store, Books, Protocol):
     def outlook(self, run: Run) -> Outlook:
         """What delivery is about to do."""
 
+    def note_halt(self, run: Run, halt: Halt) -> None:
+        """Remember a time in which the run sent nothing."""
+
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""
 
@@ -163,6 +170,15 @@ class Ledger(Shelf, Store, Books, Protocol):
 
         Returns how many, and how many others are not put back as another run has delivered them, or will.
         """
+
+    def release(self, run: Run) -> int:
+        """Put what is in doubt back into the queue, as ``--on-doubt resend`` asks; returns how many rows.
+
+        It is still known that they may have been accepted, until they are answered for good.
+        """
+
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
+        """Undo `release` and `retry` for the rows that still wait; with ``doubts``, of those that may have arrived."""
 
     def drop_bodies(self, run: Run) -> None:
         """Forget the bodies of rows that are done with, and originals that no rejects file will need."""

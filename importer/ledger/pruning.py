@@ -36,7 +36,8 @@ def prune(database: Database, run: Run) -> None:
     with database.transaction() as connection:
         for table in ("body", "chunk"):
             connection.execute(f"DELETE FROM {table} WHERE first_id BETWEEN ? AND ?", bounds)
-        connection.execute("DELETE FROM place WHERE run = ?", (run.no,))
+        for table in ("place", "halt"):
+            connection.execute(f"DELETE FROM {table} WHERE run = ?", (run.no,))
         connection.execute(
             "UPDATE row SET key = NULL, attempts = 0, http_status = NULL, at = NULL, latency_ms = NULL, code = NULL,"
             " message = NULL WHERE id BETWEEN ? AND ?",

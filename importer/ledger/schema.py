@@ -114,6 +114,17 @@ packed in ``chunk`` and ``body`` (`ledger.packing`). ``member`` names, for rows 
 the id of that row. ``place`` is the order of delivery of runs with ``order_by``.
 ``delivered_key`` names every row that was planned to carry a key; whether it did is its row's state."""
 
+ADDED = """
+CREATE TABLE IF NOT EXISTS halt (
+    run INTEGER NOT NULL,
+    begun REAL NOT NULL,
+    kind TEXT NOT NULL,
+    ended REAL NOT NULL,
+    PRIMARY KEY (run, begun, kind)
+) WITHOUT ROWID
+"""
+"""What version 1 did not have from the start, and can do without: made in any ledger that lacks it."""
+
 
 def ids(run_no: int) -> tuple[int, int]:
     """The first and last id that a run's rows can have."""

@@ -52,6 +52,33 @@ def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | No
     return len(chosen)
 
 
+def release(database: Database, run: Run) -> int:
+    """Put what is in doubt back into the queue, for as long as ``--on-doubt resend`` holds; returns how many rows."""
+    with database.transaction() as connection:
+        count = connection.execute(
+            "UPDATE row SET state = ? WHERE id BETWEEN ? AND ? AND state = ?",
+            (_PENDING, *ids(run.no), CODES[State.IN_DOUBT]),
+        ).rowcount
+        if count:
+            _reopen(connection, run)
+    return count
+
+
+def take_back(database: Database, run: Run, *, doubts: bool) -> int:
+    """Undo `release` and `retry` for the rows that still wait: they stand again as their codes say; returns how many.
+
+    With ``doubts``, only what may have been accepted.
+    """
+    was = {"api.refused": State.REFUSED, "failed.attempts": State.FAILED}
+    cases = " ".join(f"WHEN '{code}' THEN {CODES[state]}" for code, state in was.items())
+    only = "code LIKE 'doubt.%'" if doubts else "code IS NOT NULL"
+    with database.transaction() as connection:
+        return connection.execute(
+            f"UPDATE row SET state = CASE code {cases} ELSE ? END WHERE id BETWEEN ? AND ? AND state = ? AND {only}",
+            (CODES[State.IN_DOUBT], *ids(run.no), _PENDING),
+        ).rowcount
+
+
 def doubtful(database: Database, packed: Packed, run: Run) -> list[tuple[int, str, int, int, str, str]]:
     """The rows in doubt: (ledger id, source name, row, line, subscriber, code), in source order."""
     with database.explained():

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from importer.ledger import delivery, memory, outlook, planning, pruning, reporting, settling
+from importer.ledger import delivery, halts, memory, outlook, planning, pruning, reporting, settling
 from importer.ledger.database import Database
 from importer.ledger.packing import Packed
 from importer.ledger.planning import Planner
@@ -19,6 +19,7 @@ from importer.ledger.runs import Register, RunLock
 from importer.model import (
     Claim,
     Counts,
+    Halt,
     Outcome,
     Outlook,
     Prepared,
@@ -136,6 +137,10 @@ class SqliteLedger:
         """Make outcomes durable, then the intent to send the rows ``claims``; returns their bodies."""
         return self._queue.commit(outcomes, claims)
 
+    def note_halt(self, run: Run, halt: Halt) -> None:
+        """Remember a time in which the run sent nothing."""
+        halts.note(self._db, run, halt)
+
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""
         return bool(self.queue(run, after=None, count=1))
@@ -157,6 +162,14 @@ class SqliteLedger:
     def retry(self, run: Run) -> tuple[int, int]:
         """Put refused and failed rows back; returns how many, and how many were delivered elsewhere meanwhile."""
         return settling.retry(self._db, run)
+
+    def release(self, run: Run) -> int:
+        """Put what is in doubt back into the queue; returns how many rows."""
+        return settling.release(self._db, run)
+
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
+        """Undo `release` and `retry` for the rows that still wait; returns how many."""
+        return settling.take_back(self._db, run, doubts=doubts)
 
     def drop_bodies(self, run: Run) -> None:
         """Forget the bodies of delivered rows."""
@@ -183,6 +196,10 @@ class SqliteLedger:
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
         return planning.sources(self._db, run)
+
+    def halts(self, run: Run) -> list[Halt]:
+        """The times in which the run sent nothing, in their order."""
+        return halts.halts(self._db, run)
 
     def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""

@@ -7,7 +7,7 @@ one way; where they leave a choice, it says so. Finding the rows is the stages';
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,35 @@ class Advice:
         if word == "subscriber":
             others = mapping.subscriber.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return f"{word}: {flow({**others, name: self.pick})}"
+
+
+def phone_for_want_of_email(mapping: MappingModel) -> Advice | None:
+    """The phone only where there is no e-mail: many a phone in an export cannot be used, and its row is refused."""
+    email, phone = mapping.subscriber.email, mapping.subscriber.phone
+    if email is None or phone is None or phone.extract is not None or phone.const is not None:
+        return None
+    first = [*_alternatives(email), *_alternatives(phone)]
+    if any(set(one) != {"column"} for one in first):
+        return None
+    pick = {"first_of": [one["column"] for one in first], "extract": "^[^@]+$"}
+    country = _written(phone).get("country")
+    why = "some phones cannot be used; only rows without an e-mail need one"
+    return Advice(why, "subscriber.phone", pick | ({"country": country} if country is not None else {}))
+
+
+def _alternatives(pick: Pick) -> list[dict[str, Any]]:
+    several = pick.first_of if pick.first_of is not None else (pick,)
+    return [{word: one for word, one in _written(each).items() if word != "country"} for each in several]
+
+
+def alike(mapping: MappingModel, advice: Advice) -> Iterator[Advice]:
+    """The same for the other amounts: a file writes all of them in one way, whichever the rows at hand have."""
+    style = {word: advice.pick[word] for word in ("decimal", "thousands") if word in advice.pick}
+    for target, pick in mapping.picks() if style else ():
+        is_amount = target == "value" or pick.as_ == "number"
+        if target != advice.target and is_amount and pick.const is None and pick.product_of is None:
+            said = {word: one for word, one in _written(pick).items() if word not in ("decimal", "thousands")}
+            yield Advice(f"as for {advice.target}, {advice.why}", target, said | style)
 
 
 _Words = tuple[str, dict[str, Any]]

@@ -16,7 +16,7 @@ from importer.mapping.mistakes import Given, Mistake, Place, collect, read, refu
 from importer.mapping.words import shorten
 
 PICKS = ("column", "first_of", "const", "template", "product_of")
-TESTS = ("in", "not_in", "equals", "not_equals", "matches", "empty", "above", "below")
+TESTS = ("in", "not_in", "equals", "not_equals", "matches", "not_matches", "empty", "above", "below")
 
 _TIMES = ("date", "datetime")
 _NUMBERS = ("integer", "number")

@@ -68,6 +68,8 @@ class Condition(Model):
     """The cell is not this; a blank cell passes."""
     matches: Pattern | None = None
     """A regular expression (RE2) found anywhere in the cell."""
+    not_matches: Pattern | None = None
+    """A regular expression (RE2) found nowhere in the cell; a blank cell passes."""
     empty: Flag | None = None
     """true: the cell is empty or blank; false: it is not."""
     above: _Number | None = None

@@ -43,10 +43,12 @@ def load_preset(name: str) -> Preset:
 def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
     """The presets that a file with these columns fits, the best first, each with a confidence up to 1.
 
+    White space around a name does not count, as it does not where columns are read.
+
     For nested formats ``columns`` are dotted paths; the outermost names alone do too, and make less sure. Empty where
     no preset fits.
     """
-    there = frozenset(columns)
+    there = frozenset(column.strip() for column in columns)
     found = [(name, _confidence(load_preset(name).mapping, there)) for name in presets()]
     return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
 
@@ -63,8 +65,8 @@ def _confidence(mapping: Mapping, there: frozenset[str]) -> float:
 
 
 def _evidence(name: str, there: frozenset[str]) -> float:
-    """1 for a column that is there, a half for a path of which only the outer part is known, else 0."""
-    if name in there:
+    """1 for a column or an object that is there, a half for a path of which only the outer part is known, else 0."""
+    if name in there or any(other.startswith(f"{name}.") for other in there):
         return 1.0
     parts = name.split(".")
     outer = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))

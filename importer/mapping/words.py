@@ -65,6 +65,7 @@ _WANTED = {
     "Condition.equals": _SCALAR,
     "Condition.not_equals": _SCALAR,
     "Condition.matches": _PATTERN,
+    "Condition.not_matches": _PATTERN,
     "Condition.empty": _FLAG,
     "Condition.above": "a number",
     "Condition.below": "a number",
@@ -219,7 +220,7 @@ def _hint_for_value(word: str, value: Any, shape: str, choices: tuple[str, ...])
         return "leave the quotes out"
     if isinstance(value, str) and value.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return "YAML 1.2 reads it as text; write true or false"
-    if word in {"column", "extract", "matches"} and isinstance(value, bool | float):
+    if word in {"column", "extract", "matches", "not_matches"} and isinstance(value, bool | float):
         return "put it in quotes if that is its name" if word == "column" else "put it in quotes"
     return None
 

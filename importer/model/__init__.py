@@ -11,7 +11,7 @@ row starts (for Parquet it equals the row); *position* is the 0-based place with
 from __future__ import annotations
 
 from importer.model.arrays import ArrowArray, ArrowTable, Bools, Format, Int64s
-from importer.model.delivery import Answer, Claim, Outcome, Pace
+from importer.model.delivery import Answer, Claim, Halt, Outcome, Pace
 from importer.model.events import (
     Events,
     GroupTest,
@@ -26,7 +26,7 @@ from importer.model.events import (
 )
 from importer.model.runs import Counts, Outlook, RowBatch, Run, RunSource
 from importer.model.sources import Chunk, Dialect, Source, Spoiled
-from importer.model.states import Fate, RunState, State
+from importer.model.states import Fate, HaltKind, RunState, State
 
 __all__ = [
     "Answer",
@@ -41,6 +41,8 @@ __all__ = [
     "Fate",
     "Format",
     "GroupTest",
+    "Halt",
+    "HaltKind",
     "Int64s",
     "Kind",
     "Membership",

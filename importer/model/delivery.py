@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from importer.model.states import Fate, State
+from importer.model.states import Fate, HaltKind, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,14 @@ class Pace:
     """What delivery waits for, in the user's words; empty while it sends."""
     wait_until: float | None
     """Wall-clock seconds since the epoch."""
+    halt: HaltKind | None = None
+    """What kind of wait it is; None while it sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A time in which a run sent nothing; seconds since the epoch."""
+
+    kind: HaltKind
+    begun: float
+    ended: float

@@ -40,6 +40,19 @@ class Fate(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
+class HaltKind(StrEnum):
+    """Why nothing is sent for a while."""
+
+    LIMIT = "limit"
+    """The quota is used up."""
+    OUTAGE = "outage"
+    """The API is away."""
+    HOURS = "hours"
+    """It is none of the hours given with ``--between``."""
+    STOPPED = "stopped"
+    """The run was stopped, and went on later."""
+
+
 class RunState(StrEnum):
     """How far a run has come."""
 

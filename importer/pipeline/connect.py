@@ -17,13 +17,11 @@ from importer.model import Answer
 from importer.pipeline.job import Destination
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
-from importer.send.endpoint import Endpoint
+from importer.send.endpoint import SANDBOX, Endpoint
 from importer.send.pacing import Pacer, PacerOptions
 from importer.send.quota import SharedQuota
 from importer.send.token import Token, exposure, read_token
-
-SANDBOX = "sandbox"
-"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
+from importer.send.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,9 @@ async def open_line(
     """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
     clock = SystemClock()
     breaker = Breaker(BreakerOptions(outage_limit=destination.outage_limit))
-    async with Client(way.endpoint, way.token, clock=clock) as client:
+    many = destination.processes
+    poster = Workers(way.endpoint, way.token, many) if many > 1 else Client(way.endpoint, way.token, clock=clock)
+    async with poster as client:
         with _quota(way, destination) as quota:
             if quota is not None and quota.trouble:
                 say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")

@@ -169,7 +169,7 @@ def _runs(destination: Destination) -> Iterator[Finding]:
             "runs",
             Verdict.WARN,
             f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
-            f"importer resume {unfinished[0].id}",
+            f"importer resume {unfinished[0].id}{destination.place}",
         )
     doubtful = [run_id for run_id, count in counts.items() if count]
     if doubtful:
@@ -177,7 +177,7 @@ def _runs(destination: Destination) -> Iterator[Finding]:
             "in doubt",
             Verdict.WARN,
             f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
-            f"importer resolve {doubtful[0]} lists them",
+            f"importer resolve {doubtful[0]}{destination.place} lists them",
         )
 
 

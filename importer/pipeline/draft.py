@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
-from importer.mapping.advice import Advice, Context, Finding, advise
+from importer.mapping.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
 from importer.mapping.infer import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.mapping.load import loads
 from importer.mapping.model import Mapping as MappingModel
@@ -28,7 +28,7 @@ from importer.shape import Shaper
 from importer.validate import validate
 
 _SHOWN = 3
-_ROUNDS = 5
+_ROUNDS = 12
 _MOST_VALUES = 200
 Ask = Callable[[Decision], str]
 
@@ -40,6 +40,8 @@ class Trial:
     rows: int
     valid: int
     """Rows that would be sent, or are part of what would be."""
+    filtered: int
+    """Rows that ``where`` leaves out."""
     bodies: tuple[bytes, ...]
     """The first events that would be sent."""
     findings: tuple[tuple[Finding, int], ...]
@@ -118,20 +120,43 @@ def _adapted(wanted: Wanted, answers: Mapping[str, str], inferred: Inferred) -> 
         if advice is None:
             break
         refused.add(advice.line)
-        changed = {**changes, advice.target: Change(advice.pick, advice.why)}
-        inferred = _infer(wanted, answers, changed)
-        try:
-            loads(inferred.text, wanted.name)
-        except MappingError:  # advice that the preset's other words forbid
-            continue
-        trial = _try(wanted, inferred.text)
-        if trial.better_than(best.trial):
-            changes, best = changed, Drafted(inferred, trial)
-    return best
+        one = {advice.target: Change(advice.pick, advice.why)}
+        several = one | {other.target: Change(other.pick, other.why) for other in alike(mapping, advice)}
+        for changed in (changes | several, changes | one) if len(several) > 1 else (changes | one,):
+            tried = _tried(wanted, answers, changed)
+            if tried is not None and tried.trial.better_than(best.trial):
+                changes, best = changed, tried
+                break
+    return _without_bad_phones(wanted, answers, changes, best)
+
+
+def _without_bad_phones(
+    wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Change], best: Drafted
+) -> Drafted:
+    """Phones that no advice has mended refuse no row that has an e-mail."""
+    if not any(finding.code.startswith("phone.") for finding, _ in best.trial.findings):
+        return best
+    advice = phone_for_want_of_email(loads(best.inferred.text, wanted.name).mapping)
+    if advice is None:
+        return best
+    tried = _tried(wanted, answers, {**changes, advice.target: Change(advice.pick, advice.why)})
+    return tried if tried is not None and tried.trial.better_than(best.trial) else best
+
+
+def _tried(wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Change]) -> Drafted | None:
+    """The mapping with these changes; None where the preset's other words forbid them."""
+    inferred = _infer(wanted, answers, changes)
+    try:
+        loads(inferred.text, wanted.name)
+    except MappingError:
+        return None
+    return Drafted(inferred, _try(wanted, inferred.text))
 
 
 def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | None:
     for finding, _ in trial.findings:
+        if finding.code == "subscriber.missing":
+            continue  # whom an event is about was decided; another address may be the shop's own
         advice = advise(mapping, finding, trial.context)
         if advice is not None and advice.line not in refused:
             return advice
@@ -142,6 +167,7 @@ def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | 
 class _Tally:
     rows: int = 0
     valid: int = 0
+    filtered: int = 0
     bodies: list[bytes] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     values: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
@@ -162,13 +188,14 @@ def _try(wanted: Wanted, text: str) -> Trial:
             for events in source.chunks:
                 _count(seen, events)
     columns = [column.name for column in sampled.sample.columns]
+    asked = seen.rows - seen.filtered
     findings = [
-        (Finding(code, field, tuple(seen.values[code, field]), is_common=count * 2 >= seen.rows), count)
+        (Finding(code, field, tuple(seen.values[code, field]), is_common=count * 2 >= asked), count)
         for (code, field), count in seen.counts.most_common()
     ]
     unmapped = tuple(name for name in columns if name not in mapping.columns())
     context = Context(phones=tuple(sorted(seen.phones)[:_MOST_VALUES]), unmapped=unmapped)
-    return Trial(seen.rows, seen.valid, tuple(seen.bodies), tuple(findings), context)
+    return Trial(seen.rows, seen.valid, seen.filtered, tuple(seen.bodies), tuple(findings), context)
 
 
 def _first(reader: Reader, mapping: MappingModel, shaper: Shaper) -> Iterator[Events]:
@@ -186,6 +213,7 @@ def _count(seen: _Tally, events: Events) -> None:
     seen.rows += prepared.count
     states = Counter(prepared.states.to_pylist())
     seen.valid += states[State.PENDING] + states[State.GROUPED]
+    seen.filtered += states[State.FILTERED]
     bodies = prepared.bodies.drop_null()
     seen.bodies += bodies.slice(0, max(0, _SHOWN - len(seen.bodies))).to_pylist()
     for reason in prepared.reasons.to_pylist():

@@ -58,7 +58,8 @@ def find_unfinished(ledger: SqliteLedger, order: Order, loaded: LoadedMapping) -
         if run.state is RunState.PLANNING:
             _forget(ledger, run)
         elif (
-            (not order.again or run.options.get("again"))  # --again twice would be sent thrice
+            order.again
+            == bool(run.options.get("again"))  # neither thrice, nor twice where the user thought better of it
             and files
             and run.state in _UNFINISHED
             and run.options.get("files") == files

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run sends.
+"""Ctrl-C, SIGTERM and a closed terminal while a run sends.
 
 This module owns the promise that the first one stops cleanly: nothing more leaves, the answers under way are waited
 for, the reports are written. A second one ends the process at once, which is safe: what was claimed and has no outcome
@@ -12,14 +12,28 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from importer.deliver import Ended
 from importer.deliver.delivery import Delivery
 from importer.errors import ExitCode
 from importer.pipeline.job import Desk
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def answerable() -> Iterator[None]:
+    """While the user is asked something, Ctrl-C ends the question at once: asyncio would leave it waiting for Enter."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 class Interrupt:
@@ -40,7 +54,9 @@ class Interrupt:
         self._delivery = delivery
         self._loop = loop = asyncio.get_running_loop()
         here = threading.current_thread() is threading.main_thread()
-        for each in _SIGNALS if here else ():
+        nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heeded = [each for each in _SIGNALS if here and not (nohup and each is signal.SIGHUP)]
+        for each in heeded:
             loop.add_signal_handler(each, self._signalled)
         if self._seen:
             self._stop()
@@ -48,7 +64,7 @@ class Interrupt:
             yield
         finally:
             self._delivery = None
-            for each in _SIGNALS if here else ():
+            for each in heeded:
                 loop.remove_signal_handler(each)
 
     def from_outside(self) -> None:
@@ -61,8 +77,9 @@ class Interrupt:
         if self._seen:
             os._exit(ExitCode.ABORTED)
         self._seen = True
-        self._desk.say("stopping: waiting for the answers under way (press Ctrl-C again to leave at once)")
         self._stop()
+        with suppress(OSError):  # the terminal may be gone
+            self._desk.say("stopping: waiting for the answers under way (press Ctrl-C again to leave at once)")
 
     def _stop(self) -> None:
         if self._delivery is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import platformdirs
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.model import Counts, Format, Outlook, Run
 from importer.sandbox.options import SandboxOptions
-from importer.send.endpoint import DEFAULT
+from importer.send.endpoint import DEFAULT, SANDBOX, same_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,19 @@ class Destination:
     """Rehearse: start a sandbox for this run; endpoint and token are its own."""
     reserve: int = 0
     outage_limit: float | None = None
+    processes: int = 1
+    """How many post side by side; everything else is one process's."""
 
     def addressed(self, hint: str) -> str:
         """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""
-        words = " --sandbox" if self.sandbox else ""
-        if not self.sandbox and self.endpoint != DEFAULT:
-            words = f" --endpoint {self.endpoint}"
-        if self.account != "default":
-            words += f" --account {self.account}"
-        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", rf"`\1{words}`", hint)
+        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.place}`", hint)
+
+    @property
+    def place(self) -> str:
+        """The options by which a command finds what is remembered here."""
+        words = same_place(self.account, SANDBOX if self.sandbox else self.endpoint)
+        usual = self.ledger == default_ledger(self.environment)
+        return words if usual else f"{words} --ledger {shlex.quote(str(self.ledger))}"
 
 
 def default_ledger(environment: Mapping[str, str]) -> Path:
@@ -77,7 +82,7 @@ class Order:
             "out": None if self.out is None else str(self.out),
             "report_format": self.report_format,
             "keep_bodies": self.keep_bodies,
-            "resend_doubtful": self.delivery.resend_doubtful,
+            "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
         }
 
@@ -85,9 +90,10 @@ class Order:
         """This order, with what the run was begun with where the command line says nothing."""
         kept = run.options
         out = self.out or (Path(kept["out"]) if kept["out"] else None)
+        asked = self.delivery.resend_doubtful
         delivery = replace(
             self.delivery,
-            resend_doubtful=self.delivery.resend_doubtful or kept["resend_doubtful"],
+            resend_doubtful=kept["resend_doubtful"] if asked is None else asked,
             strict_order=self.delivery.strict_order or kept["strict_order"],
         )
         return replace(

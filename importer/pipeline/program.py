@@ -111,13 +111,17 @@ def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Desti
     out = order.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found out before anything is sent
     ended = Ended("")
-    if order.delivery.resend_doubtful and (again := ledger.resolve(current, State.PENDING)):
+    if not order.delivery.resend_doubtful:
+        ledger.take_back(current, doubts=True)
+    elif again := ledger.release(current):
         desk.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.counts(current)[State.PENDING]:
         with open_way(destination, out / "sandbox-events.jsonl") as way:
             if way.page:
                 desk.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, order, destination, way, desk)
+        if ended.declined:
+            ledger.take_back(current)
     left = ledger.counts(current)[State.PENDING]
     # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
     ended = replace(ended, hint=destination.addressed(ended.hint))
@@ -125,7 +129,7 @@ def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Desti
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out=out, format=order.report_format))
+    written = report.write(ledger, told, ReportOptions(out, order.report_format, place=destination.place))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not order.keep_bodies:

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.errors import SourceError, UsageError
-from importer.mapping.infer import Column, Sample
+from importer.mapping.infer import DECISIVE, Column, Sample, open_dates
 from importer.mapping.model import SourceOptions
 from importer.model import ArrowTable
 from importer.read import Input, Limits, Reader, expand, open_source
 
 ROWS = 5_000
 """Rows looked at."""
+_LAST_ROW = 5_000_000
+"""Rows looked at for dates that tell the day from the month."""
+_MOST_LATER = 100
+_TITLE = 2
+"""Names that a line may hold which is no header but a title, or a word and its value."""
+_MOST_TITLES = 12
 _OBJECTS = 1_000
 """Objects of JSON whose keys are looked at."""
 _MOST_COLUMNS = 1_000
@@ -51,9 +57,9 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
         hint = "save it to a file first: … > export.csv"
         raise UsageError("standard input cannot be looked at twice, as `importer init` has to", hint=hint)
     broken = None
-    for each in (inputs := expand([argument])):
+    for at, each in enumerate(inputs := expand([argument])):
         try:
-            found = _sample(each)
+            found = _with_later_dates(_sample(each), inputs[at:])
         except SourceError as error:
             broken = broken or error
             continue
@@ -70,13 +76,14 @@ def _sample(each: Input) -> Sample:
     with open_source(each, options) as reader:
         kind, columns = reader.source.dialect.format, reader.source.columns
     if kind == "csv":
-        options = _without_header(columns or ())
+        skipped = _title_lines(each, columns or ())
+        options = SourceOptions(skip_lines=skipped) if skipped else _without_header(columns or ())
     elif kind == "jsonl":
         columns = tuple(_paths(each))
     else:
         columns = tuple(_members(each)) or columns
     with open_source(each, options) as reader:
-        if options.header is False:
+        if options != SourceOptions():
             columns = reader.source.columns
         names = _usable(columns or (), reader)
         if not names:
@@ -124,8 +131,43 @@ def _cells(each: Input, names: list[str], reader: Reader, options: SourceOptions
                 whole = False
                 break
     columns = tuple(Column(name, tuple(cells), name in found.nested) for name, cells in found.cells.items())
-    blanks = options.delimiter or ""
-    return Sample(each.name, columns, found.rows, whole, has_header=options.header is not False, delimiter=blanks)
+    header = reader.source.columns or ()
+    return Sample(
+        each.name,
+        columns,
+        found.rows,
+        whole,
+        has_header=options.header is not False,
+        doubled=tuple(dict.fromkeys(name for name in header if name.strip() and header.count(name) > 1)),
+        skip_lines=options.skip_lines,
+        delimiter=options.delimiter or "",
+    )
+
+
+def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
+    """Reads on for dates, where the first rows leave open which number is the day: often they are of one week."""
+    names = open_dates(sample)
+    if not names or (sample.whole and len(inputs) == 1):
+        return sample
+    options = SourceOptions(skip_lines=sample.skip_lines)
+    if not sample.has_header:
+        options = SourceOptions(header=False, delimiter=sample.delimiter or None)
+    later: dict[str, tuple[str, ...]] = {}
+    rows = 0
+    for each in inputs:
+        with suppress(SourceError), open_source(each, options) as reader:
+            there = [name for name in names if reader.available(name)]
+            with closing(_generator(reader, there)) as chunks:
+                for chunk in chunks:
+                    for name in set(there).intersection(chunk.table.column_names) - later.keys():
+                        cells = pc.utf8_trim_whitespace(pc.unique(chunk.table.column(name)).drop_null())
+                        if decisive := cells.filter(pc.match_substring_regex(cells, DECISIVE)).to_pylist():
+                            later[name] = tuple(decisive[:_MOST_LATER])
+                    rows += chunk.count
+                    if len(later) == len(names) or rows > _LAST_ROW:
+                        break
+    columns = tuple(replace(one, later=later.get(one.name, ())) for one in sample.columns)
+    return replace(sample, columns=columns)
 
 
 def _generator(reader: Reader, names: list[str], *, originals: bool = False) -> Any:
@@ -142,6 +184,19 @@ def _without_header(header: tuple[str, ...]) -> SourceOptions:
     if named and sum(_DATA.fullmatch(name) is not None for name in named) > len(named) / 2:
         return SourceOptions(header=False)
     return SourceOptions()
+
+
+def _title_lines(each: Input, header: tuple[str, ...]) -> int:
+    """How many lines stand before the header, where the first is no header: a title, a date, a blank line."""
+    if sum(bool(name.strip()) for name in header) > _TITLE:
+        return 0
+    for count in range(1, _MOST_TITLES + 1):
+        with suppress(SourceError), open_source(each, SourceOptions(skip_lines=count)) as reader:
+            names = reader.source.columns or ()
+            sound = all(name.strip() and not _DATA.fullmatch(name) for name in names) and len(set(names)) == len(names)
+            if len(names) > _TITLE and sound and (len(names) > len(header) or "" in map(str.strip, header)):
+                return count
+    return 0
 
 
 def _paths(each: Input) -> Iterator[str]:

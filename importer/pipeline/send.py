@@ -14,11 +14,12 @@ from importer.deliver import DeliveryOptions, Ended
 from importer.deliver.delivery import Delivery
 from importer.deliver.journal import Journal
 from importer.deliver.line import Line
-from importer.deliver.settle import unauthorized
+from importer.deliver.settle import enough, unauthorized
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer, Fate, Outlook, Run, RunState
 from importer.pipeline.connect import Way, open_line
-from importer.pipeline.interrupt import Interrupt
+from importer.pipeline.halts import Halts
+from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.job import Desk, Destination, Forecast, Order
 from importer.send import loop
 from importer.send.lanes import Lanes
@@ -65,17 +66,31 @@ async def _send(errand: _Errand, destination: Destination, way: Way) -> Ended:
     async with open_line(way, destination, errand.desk.say) as (line, answer):
         if answer.fate is Fate.UNAUTHORIZED:
             return unauthorized(answer)
-        if not errand.desk.confirm(_forecast(errand, outlook, answer, way, destination)):
-            return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again")
+        with answerable():
+            agreed = errand.desk.confirm(_forecast(errand, outlook, answer, way, destination))
+        if not agreed:
+            return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again", declined=True)
+        Halts(errand.ledger, errand.run, errand.desk.watch).begin()
         errand.ledger.set_state(errand.run, RunState.DELIVERING)
-        first = errand.order.first
-        options = replace(errand.order.delivery, most=first) if first else errand.order.delivery
-        ended = await _deliver(errand, line, options, outlook.events)
-        if ended.limited and first:
-            if not errand.desk.confirm_more(first):
-                return Ended("sent what --first asked for", hint=f"`importer resume {errand.run.id}` sends the rest")
-            ended = await _deliver(errand, line, errand.order.delivery, outlook.events - first)
+        return await _deliver_in_parts(errand, line, outlook.events)
+
+
+async def _deliver_in_parts(errand: _Errand, line: Line, pending: int) -> Ended:
+    """All that the run may send; with ``--first``, the first events, and after another question the rest."""
+    options, first = errand.order.delivery, errand.order.first
+    if first is None or (options.most is not None and options.most <= first):
+        return await _deliver(errand, line, options, pending)
+    ended = await _deliver(errand, line, replace(options, most=first), pending)
+    if not ended.limited:
         return ended
+    with answerable():
+        agreed = errand.desk.confirm_more(first)
+    if not agreed:
+        return Ended("sent what --first asked for", hint=f"`importer resume {errand.run.id}` sends the rest")
+    if options.most is None:
+        return await _deliver(errand, line, options, pending - first)
+    ended = await _deliver(errand, line, replace(options, most=options.most - first), pending - first)
+    return enough(options.most) if ended.limited else ended
 
 
 async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pending: int) -> Ended:
@@ -83,11 +98,13 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
     lanes = Lanes(blocked=blocked)
     journal = Journal(errand.ledger, errand.run, lanes)
     delivery = Delivery(journal, lanes, line, options, pending=pending)
+    halts = Halts(errand.ledger, errand.run, errand.desk.watch)
     try:
         with errand.stop.watching(delivery):
-            ended = await delivery.run(errand.desk.watch)
+            ended = await delivery.run(halts.watch)
     finally:
         journal.close()
+    halts.end()
     if not ended.reason and errand.ledger.has_pending(errand.run):
         return Ended(
             "rows wait behind rows in doubt, as --strict-order asks",

@@ -27,6 +27,8 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
+    place: str | None = None
+    """The options by which a command finds the run again; None: those of its account and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Facts:
     stop_reason: str = ""
     mapping_text: str = ""
     """As it was read; shown on the page only."""
+    transform: str = ""
+    """``file.py:function``, where the run had one."""
+    place: str = ""
+    """The options by which a command finds the run again."""
 
     @classmethod
     def of_run(cls, run: Run) -> Facts:
@@ -59,6 +65,7 @@ class Facts:
             finished_at=run.finished_at,
             stop_reason=run.stop_reason,
             mapping_text=run.mapping_text,
+            transform=run.options.get("transform", ""),
         )
 
 
@@ -152,6 +159,17 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """Something left to do when a run is over."""
+
+    words: str
+    commands: tuple[str, ...]
+    """To paste; of several, one is to be chosen."""
+    told_with_rows: bool = False
+    """The page says it where it lists the rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What `write` leaves behind."""
 
@@ -161,3 +179,5 @@ class Written:
     balanced: bool
     """Whether every row read is in exactly one state and has exactly one line in the report."""
     summary: Summary
+    steps: tuple[Step, ...] = ()
+    """What is left to do; none of a check."""

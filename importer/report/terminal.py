@@ -6,12 +6,12 @@ Printing is the command line's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from importer.model import State
 from importer.report.labels import label_of
 from importer.report.layout import duration, wrapped
-from importer.report.model import CHECK, ReasonSummary, SourceSummary, Summary, Written
+from importer.report.model import CHECK, ReasonSummary, SourceSummary, Step, Summary, Written
 from importer.report.terminal_check import advice, foreseen
 from importer.report.wording import shown
 
@@ -27,7 +27,17 @@ def render_summary(written: Written) -> str:
         blocks += foreseen(summary.check)
     if written.paths:
         blocks.append(_files(written))
+    if written.steps:
+        blocks.append("\n".join(_steps(written.steps)))
     return "\n\n".join(blocks) + "\n"
+
+
+def _steps(steps: Iterable[Step]) -> Iterator[str]:
+    """Commands stand alone and unbroken, to be copied."""
+    yield "next"
+    for step in steps:
+        yield wrapped(step.words, "  ")
+        yield from (f"    {shown(command)}" for command in step.commands)
 
 
 def _title(summary: Summary) -> str:

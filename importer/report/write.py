@@ -8,21 +8,23 @@ This module owns the order of work. What is said of a row is ``explain``'s, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Format, RowBatch, Run, RunSource
+from importer.model import Counts, Format, Halt, RowBatch, Run, RunSource
+from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
-from importer.report.model import CHECK, Facts, ReportOptions, Summary, Written, WrittenFile
+from importer.report.model import CHECK, Facts, ReportOptions, Step, Summary, Written, WrittenFile
 from importer.report.previous import SUMMARY, Previous
 from importer.report.rejects import STATES, Rejects
 from importer.report.summary import Books, summarise, summary_bytes
 from importer.report.table import report_table
 from importer.report.tally import Tally
 from importer.report.writers import REPORTS
+from importer.send.endpoint import same_place
 
 _PAGE = "report.html"
 
@@ -40,6 +42,7 @@ class _Story:
     sources: Callable[[], Sequence[RunSource]]
     counts: Callable[[], Counts] | None
     """The books to compare with; None: the sources' rows are all there is."""
+    halts: Sequence[Halt] = ()
     explain: Callable[[Summary], Summary] = _as_it_is
     """Adds what only a check knows."""
 
@@ -51,12 +54,14 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     and `LedgerError` where the ledger cannot be read.
     """
     books = ledger.counts(run)
+    place = same_place(run.account, run.endpoint) if options.place is None else options.place
     undelivered = any(books[state] for kind in STATES.values() for state in kind)
     story = _Story(
-        facts=Facts.of_run(run),
+        facts=replace(Facts.of_run(run), place=place),
         batches=ledger.batches(run, originals=options.rejects and undelivered),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),
+        halts=ledger.halts(run),
     )
     return _write(story, options)
 
@@ -118,7 +123,7 @@ def _write(story: _Story, options: ReportOptions) -> Written:
     with Outputs(options.out, again=_again(story.facts)) as outputs:
         report = REPORTS[options.format](outputs.create(name))
         rejects = Rejects(outputs)
-        figures = Figures()
+        figures = Figures(story.halts)
         for explained in _explained(story.batches):
             report.add(report_table(explained, story.facts.run))
             tally.add(explained.batch)
@@ -131,13 +136,20 @@ def _write(story: _Story, options: ReportOptions) -> Written:
         files = [(name, WrittenFile(name, "report", rows)), *rejects.close(), page]
         books = _books(story, tally, rejects.without_originals)
         summary = story.explain(summarise(story.facts, books, tuple(file for _, file in files)))
-        outputs.create(_PAGE).write(render_page(story.facts, summary, figures))
+        rest = _steps(story, summary, options.out)
+        outputs.create(_PAGE).write(render_page(story.facts, summary, figures, rest))
         outputs.create(SUMMARY).write(summary_bytes(summary))
         names = [(placeholder, file.name) for placeholder, file in files] + [(SUMMARY, SUMMARY)]
         with outputs.explained():
             Previous.of(options.out).give_way(file.name for _, file in files)
         paths = outputs.commit(names)
-    return Written(paths, books.counts, books.balanced, summary)
+    return Written(paths, books.counts, books.balanced, summary, rest)
+
+
+def _steps(story: _Story, summary: Summary, out: Path) -> tuple[Step, ...]:
+    if story.facts.run == CHECK:
+        return ()
+    return tuple(steps(story.facts, summary, [out / one.name for one in summary.files if one.holds == "rejects"]))
 
 
 def _books(story: _Story, tally: Tally, without_originals: int) -> Books:

@@ -8,18 +8,17 @@ being stopped still gets its answers.
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from importer.child import start as start_child
 from importer.errors import UsageError
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.server import Sandbox
@@ -30,8 +29,6 @@ _READY_WITHIN = 30.0
 """Seconds."""
 _GONE_WITHIN = 5.0
 """Seconds."""
-_ROOT = Path(__file__).parents[2]
-"""Where the package lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,7 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
         UsageError: it could not start; the words are the sandbox's own.
 
     """
-    child = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-        [sys.executable, "-P", "-m", "importer.sandbox", FROM_STDIN],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=_environment(),
-        start_new_session=True,
-    )
+    child = start_child("importer.sandbox", FROM_STDIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
     assert child.stdout is not None
     try:
@@ -83,14 +74,6 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
         yield Running(url=report.url, token=report.token, port=report.port, pid=child.pid, page=report.page)
     finally:
         _end(child)
-
-
-def _environment() -> dict[str, str]:
-    """Ours, so changed that the child finds the package also where it is not installed (a checkout)."""
-    environment = dict(os.environ)
-    if _ROOT.name not in {"site-packages", "dist-packages"}:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
-    return environment
 
 
 def _hear(stdout: IO[bytes]) -> _Report:

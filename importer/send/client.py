@@ -1,8 +1,9 @@
 """One request to the API and how it ended; no network or protocol trouble ever raises.
 
 Owns the connection pool, the timeouts, the bound on what is read, and the question that everything hangs on: could
-the request have reached the server? It is answered by the body itself (`_Body`), which notes the moment when it is
-handed to the connection. What an answer means is ``fate``'s, when to send is ``pacing``'s.
+the request have reached the server? It is answered by the body itself (`prepared.Body`), which notes the moment when
+it is handed to the connection. How requests are put together is ``prepared``'s, what an answer means ``fate``'s, when
+to send ``pacing``'s.
 
 The token goes to the endpoint alone: redirects are not followed, cookies and proxies from the environment are off, and
 whatever the server says back is searched for it before anyone else sees it.
@@ -10,6 +11,7 @@ whatever the server says back is searched for it before anyone else sees it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from dataclasses import dataclass, replace
@@ -24,15 +26,14 @@ from importer.clock import Clock, SystemClock
 from importer.model import Answer, Fate
 from importer.send.endpoint import Endpoint
 from importer.send.fate import classify, classify_probe, shorten, unanswered
+from importer.send.overtime import Overtime
+from importer.send.prepared import PreparedRequest
 from importer.send.token import Token
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
-
-_BUFFERED = 32 * 1024
-"""Bytes of body below which aiohttp hands headers and body to the connection in one piece, without waiting."""
+_NOT_OPEN = "use the client as `async with Client(...) as client`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Client:
         self._events = URL(endpoint.events_url)
         self._subscribers = URL(endpoint.subscribers_url)
         self._session: aiohttp.ClientSession | None = None
+        self._idle: list[PreparedRequest] = []
+        """As many as were ever in flight at once, less those that are."""
+        self._overtime = Overtime(self._options.total_timeout)
 
     def __repr__(self) -> str:
         return f"<Client of {self._endpoint.url}, {'open' if self._session else 'closed'}>"
@@ -93,7 +97,7 @@ class Client:
             },
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=options.total_timeout, connect=options.connect_timeout, sock_read=options.answer_timeout
+                total=None, connect=options.connect_timeout, sock_read=options.answer_timeout
             ),
             trust_env=False,
         )
@@ -103,6 +107,8 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session, self._session = self._session, None
+        self._idle.clear()
+        self._overtime.close()
         if session is not None:
             await session.close()
 
@@ -112,15 +118,25 @@ class Client:
         Whoever cancels it while it runs must take the row for in doubt. `Answer.latency` counts from the call, a new
         connection's making included. Raises `RuntimeError` outside ``async with``.
         """
-        session = self._open_session()
-        payload = _Body(body)
+        if self._session is None:
+            raise RuntimeError(_NOT_OPEN)
+        request = self._idle.pop() if self._idle else PreparedRequest(self._session, self._events)
         began = self._clock.monotonic()
+        task = self._overtime.begin()
         try:
-            response = await session.post(self._events, data=payload, allow_redirects=False)
+            response = await request.post(body)
             content, complete = await self._read(response)
+        except asyncio.CancelledError:
+            if not self._overtime.end(task):
+                raise
+            return self._unanswered(_OvertimeError(), written=request.body.written, began=began)
         # Whatever it is, the row's fate hangs on one thing only: whether the request may have been written.
         except Exception as error:  # noqa: BLE001  # nothing may escape: a row without a fate would be lost
-            return self._unanswered(error, written=payload.written, began=began)
+            return self._unanswered(error, written=request.body.written, began=began)
+        finally:
+            self._overtime.end(task)
+        if complete:
+            self._idle.append(request)
         answer = classify(
             response.status,
             response.headers,
@@ -133,11 +149,13 @@ class Client:
 
     async def probe(self) -> Answer:
         """Ask the harmless ``GET /v2/subscribers``; see `fate.classify_probe` for what its fates mean here."""
-        session = self._open_session()
+        if self._session is None:
+            raise RuntimeError(_NOT_OPEN)
         began = self._clock.monotonic()
         try:
-            response = await session.get(self._subscribers, allow_redirects=False)
-            content, _ = await self._read(response)
+            async with asyncio.timeout(self._options.total_timeout):
+                response = await self._session.get(self._subscribers, allow_redirects=False)
+                content, _ = await self._read(response)
         except Exception as error:  # noqa: BLE001  # as in post()
             return self._unanswered(error, written=False, began=began)
         return self._redacted(
@@ -150,23 +168,17 @@ class Client:
             )
         )
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("use the client as `async with Client(...) as client`")
-        return self._session
-
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """The body up to the bound, and whether that is all of it."""
         bound = self._options.max_answer
-        content = bytearray()
+        content = b""
         complete = False
         try:
             stream = response.content
-            while len(content) <= bound:
+            content = await stream.read(bound + 1)  # all of it, nearly always
+            while not stream.at_eof() and len(content) <= bound:
                 content += await stream.read(bound + 1 - len(content))
-                if stream.at_eof():
-                    complete = len(content) <= bound
-                    break
+            complete = len(content) <= bound
         except (aiohttp.ClientError, OSError):
             pass  # the status has come, the body is cut short: fate judges by what there is
         finally:
@@ -174,7 +186,7 @@ class Client:
                 response.release()
             else:
                 response.close()
-        return bytes(content), complete
+        return content, complete
 
     def _unanswered(self, error: Exception, *, written: bool, began: float) -> Answer:
         message = self._token.redact(shorten(_explain(error, self._endpoint.host, self._options)))
@@ -183,30 +195,6 @@ class Client:
     def _redacted(self, answer: Answer) -> Answer:
         message = self._token.redact(answer.message)
         return answer if message == answer.message else replace(answer, message=message)
-
-
-class _Body(aiohttp.BytesPayload):
-    """A request's body that knows whether it may have left."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content, content_type="application/json")
-        self._content = content
-        self.written = False
-
-    async def write_with_length(
-        self,
-        writer: AbstractStreamWriter,
-        content_length: int | None,  # noqa: ARG002  # aiohttp's signature; ours is always the whole body
-    ) -> None:
-        """Called by aiohttp once per attempt, with the headers still unsent: both leave in the same piece."""
-        self.written = True
-        try:
-            await writer.write(self._content)
-        except aiohttp.ClientConnectionResetError:
-            # The connection was already closing, so nothing was handed to it; a body so large that the writer waits
-            # half-way may be partly gone.
-            self.written = len(self._content) > _BUFFERED
-            raise
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -234,6 +222,10 @@ class _Connector(aiohttp.TCPConnector):
         raise _UnaskedError
 
 
+class _OvertimeError(TimeoutError):
+    """An answer came in too slowly, however many bytes of it."""
+
+
 class _UnaskedError(aiohttp.ClientConnectionError):
     """Connection after connection, the server has spoken unasked."""
 
@@ -246,6 +238,7 @@ def _explain(error: Exception, host: str, options: ClientOptions) -> str:
         (aiohttp.ClientConnectorSSLError, f"no TLS connection to {host}: {{why}}"),
         (aiohttp.ClientConnectorError, f"no connection to {host}: {{why}}"),
         (aiohttp.ConnectionTimeoutError, f"no connection to {host} within {options.connect_timeout:g} s"),
+        (_OvertimeError, f"no whole answer within {options.total_timeout:g} s"),
         (TimeoutError, f"no answer within {options.answer_timeout:g} s"),
         (_UnaskedError, f"{host} answers what was not asked, on connection after connection"),
         (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),

@@ -6,6 +6,7 @@ Owns the parsing and the refusal of anything that could leak the token; speaking
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,6 +14,8 @@ from importer.errors import UsageError
 
 DEFAULT = "https://api.sender.net/v2"
 """The real API (the endpoint's page)."""
+SANDBOX = "sandbox"
+"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,13 @@ class Endpoint:
     def scope(self, account: str) -> str:
         """What names this account at this endpoint, in the ledger and among importers that share its quota."""
         return f"{account}@{self.url}"
+
+
+def same_place(account: str, endpoint: str) -> str:
+    """The options of any command that is to find what was remembered of this account at this endpoint."""
+    base = endpoint.removesuffix("/events")
+    words = " --sandbox" if base == SANDBOX else "" if base == DEFAULT else f" --endpoint {shlex.quote(base)}"
+    return words if account == "default" else f"{words} --account {shlex.quote(account)}"
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:

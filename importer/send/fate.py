@@ -13,7 +13,8 @@ answer                                  fate            why
 ``success: false``
 200, 201, ``success: false``            refused         the body speaks of this very event
 200, 201, anything else                 in doubt        HTML, cut short, over-long, not an object, ``success``
-                                                        neither true nor false, or ``errors`` beside a missing one
+                                                        neither true nor false or both, or ``errors`` (``error``)
+                                                        beside a missing one
 other 2xx                               in doubt        undocumented: 202 promises, 204 says nothing
 1xx as a final answer                   in doubt        101 leaves HTTP; the others are no answers
 3xx                                     in doubt        never followed, the token goes nowhere else; a 303 is sent
@@ -29,8 +30,10 @@ other 4xx                               refused         the request itself is at
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -110,6 +113,7 @@ def reason_code(answer: Answer) -> str:
     return "doubt.server_error" if answer.status >= 500 else "doubt.unreadable"
 
 
+@lru_cache(maxsize=16)  # most answers of a run are the same few
 def _judge(status: int, body: bytes, *, complete: bool) -> tuple[Fate, str]:
     if status in (200, 201):
         return _judge_success(status, body, complete=complete)
@@ -131,12 +135,28 @@ def _judge_success(status: int, body: bytes, *, complete: bool) -> tuple[Fate, s
     answer = _decode(body)
     if not isinstance(answer, dict):
         return Fate.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body)}"
-    success = answer.get("success", None if answer.get("errors") else True)
+    success = answer.get("success", None if answer.get("errors") or answer.get("error") else True)
+    if body.count(b'"success"') > 1 and _contradicts_itself(body):
+        success = None
     if success is True:
         return Fate.SENT, ""
     if success is False:
         return Fate.REFUSED, _said(answer) or f"HTTP {status}, success: false"
     return Fate.IN_DOUBT, f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body)}"
+
+
+def _contradicts_itself(body: bytes) -> bool:
+    """Whether ``success`` stands there more than once, with different values: JSON leaves open which one counts."""
+    outermost: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> None:
+        outermost[:] = pairs  # the outermost object is the last to be complete
+
+    try:
+        json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        return True
+    return len({repr(value) for name, value in outermost if name == "success"}) > 1
 
 
 def words(status: int, body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Which event loop delivery runs on: uvloop where it is installed (the extra ``fast``), else asyncio's own.
+"""Which event loop delivery runs on: uvloop where there is one (it has no Windows), else asyncio's own.
 
 Owns this one choice, for plain HTTP and TLS alike: `make bench` measures both, and docs/speed.md says what it found.
 """
@@ -6,7 +6,6 @@ Owns this one choice, for plain HTTP and TLS alike: `make bench` measures both, 
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -22,8 +21,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """None means asyncio's own."""
     try:
-        uvloop = importlib.import_module("uvloop")
+        import uvloop
     except ImportError:
         return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
+    return uvloop.new_event_loop

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from importer.model import Answer, Fate, Pace
+from importer.model import Answer, Fate, HaltKind, Pace
 from importer.send.budget import CATCH_UP, INSTANT, POLL, Budget
 from importer.send.concurrency import Concurrency
 
@@ -188,4 +188,5 @@ class Pacer:
             remaining=max(budget.remaining, 0) if budget.limit is not None else None,
             waiting_for=words,
             wait_until=None if until is None else wall + until - now,
+            halt=None if until is None else HaltKind.LIMIT,
         )

@@ -2,8 +2,8 @@
 
 Owns a small SQLite file, in the user's state directory, with one `Budget` per scope (an account at an endpoint) and
 the requests that each importer has under way. Slots are taken and news is told in short transactions, some twenty a
-second at the most whatever the rate; the file holds no secrets and nothing that matters after a minute, so it is never
-synced.
+second whatever the rate, some fifty while several share; the file holds no secrets and nothing that matters after a
+minute, so it is never synced.
 
 A crashed importer's slots end with their window, its requests under way are forgotten after one; a file that cannot be
 used (a full or read-only disk) makes this importer pace for itself, and never stops it.
@@ -27,6 +27,8 @@ from importer.send.budget import INSTANT, POLL, WINDOW, Budget
 
 BATCH = POLL
 """Seconds: slots are taken less than this ahead, and news waits no longer to be told. A wait of `POLL` is no slot."""
+COMPANY = 1.0
+"""Seconds since another importer's last word for which slots are taken less far ahead, to leave it its share."""
 PATIENCE = 0.25
 """Seconds to wait for another importer's transaction."""
 TIMES = ("began", "seen", "reset_lo", "reset_hi", "previous_hi", "newest", "last_sent", "blocked_until", "blocked_at")
@@ -63,6 +65,8 @@ class SharedQuota:
         self._news: list[tuple[Answer, float]] = []
         self._returned = 0
         self._others_in_flight = 0
+        self._others = 0
+        """Importers that asked or told something just now."""
         self._told_at = float("-inf")
         self._ask_at = float("-inf")
         self._connection: sqlite3.Connection | None = None
@@ -107,6 +111,9 @@ class SharedQuota:
             wait = self._take(now, in_flight)
         if self._slots:
             return self.ask(now, in_flight)
+        if self._others:
+            # As soon as the next slot may be taken, but not on the dot: in step, the same one would always be late.
+            wait = max(wait - self._ahead(), 0.0) + self._ahead() * (0.1 + 0.4 * self._jitter())
         self._ask_at = now + min(wait, BATCH)
         return wait
 
@@ -132,12 +139,16 @@ class SharedQuota:
         everyones = in_flight + self._others_in_flight
         while True:
             wait = self.budget.wait(now, everyones + len(self._slots), self._reserve)
-            if wait >= BATCH or (wait > INSTANT and self.budget.alone):
+            if wait >= self._ahead() or (wait > INSTANT and self.budget.alone):
                 return wait
             self.budget.take(now, wait)
             self._slots.append(now + max(wait, 0.0))
             if self.budget.limit is None or self.budget.alone:
                 return POLL
+
+    def _ahead(self) -> float:
+        """Seconds ahead of which slots are taken: whoever takes many at once leaves none to the others."""
+        return BATCH / (1 + self._others)
 
     @contextmanager
     def _turn(self, now: float, in_flight: int) -> Iterator[None]:
@@ -174,11 +185,11 @@ class SharedQuota:
     def _load(self, now: float, offset: float) -> None:
         assert self._connection is not None
         wall = now + offset
-        (others,) = self._connection.execute(
-            "SELECT coalesce(sum(in_flight), 0) FROM member WHERE scope = ? AND id <> ? AND seen_at BETWEEN ? AND ?",
-            (self._scope, self._member, wall - WINDOW, wall + WINDOW),
+        self._others_in_flight, self._others = self._connection.execute(
+            "SELECT coalesce(sum(in_flight), 0), coalesce(sum(abs(seen_at - ?) < ?), 0)"
+            " FROM member WHERE scope = ? AND id <> ? AND seen_at BETWEEN ? AND ?",
+            (wall, COMPANY, self._scope, self._member, wall - WINDOW, wall + WINDOW),
         ).fetchone()
-        self._others_in_flight = int(others)
         row = self._connection.execute(
             "SELECT written_at, budget FROM quota WHERE scope = ?", (self._scope,)
         ).fetchone()
@@ -202,7 +213,7 @@ class SharedQuota:
 
     def _alone(self, error: Exception) -> None:
         self.trouble = f"the account's quota is not shared with other importers: {error}"
-        self._others_in_flight = 0
+        self._others_in_flight = self._others = 0
         self._disconnect()
 
     def _disconnect(self) -> None:

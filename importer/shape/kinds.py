@@ -50,7 +50,15 @@ def converter(pick: Pick, kind: Kind) -> Converter:
 
 
 def booleans(texts: ArrowArray) -> Converted:
-    """true/false, yes/no, y/n, t/f, 1/0, on/off in any case → ``true`` or ``false``."""
+    """true/false, yes/no, y/n, t/f, 1/0, on/off in any case → ``true`` or ``false``.
+
+    So are what tables of floats (``1.0``) and spreadsheets (an apostrophe before it) have made of them.
+    """
     tokens = _TOKENS.take(pc.index_in(pc.ascii_lower(texts), value_set=_KEYS))
-    wrong = Leftovers.of(texts, pc.is_valid(tokens), lambda _: Fault.NOT_A_BOOLEAN)
-    return Converted(tokens, faults_of(wrong))
+    odd = Leftovers.of(texts, pc.is_valid(tokens), _odd_boolean)
+    values = odd.scattered(tokens, lambda found: None if isinstance(found, Fault) else found)
+    return Converted(values, faults_of(odd))
+
+
+def _odd_boolean(text: str) -> str | Fault:
+    return _WORDS.get(text.removeprefix("'").removesuffix(".0").lower(), Fault.NOT_A_BOOLEAN)

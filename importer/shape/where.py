@@ -4,9 +4,10 @@ In a grouped mapping a condition is asked of the group unless it says ``rows: ea
 has to say to that, and ``group`` decides.
 
 A blank cell is absent, and absent is like an empty text: it equals ``""`` only, is in no list without ``""``, matches
-nothing, and is neither above nor below anything; ``not_equals`` and ``not_in`` are the exact contrary of ``equals`` and
-``in``. Texts are compared exactly after trimming. A numeric scalar is also equal to every other way of writing its
-number (``equals: 5`` takes ``5.00``), and ``true`` and ``false`` to themselves in any case.
+nothing, and is neither above nor below anything; ``not_equals``, ``not_in`` and ``not_matches`` are the exact contrary
+of ``equals``, ``in`` and ``matches``. Texts are compared exactly after trimming. A numeric scalar is also equal to
+every other way of writing its number (``equals: 5`` takes ``5.00``), and ``true`` and ``false`` to themselves in any
+case. ``above`` and ``below`` read numbers with either decimal sign, where the cell leaves no doubt.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from importer.shape.numbers import NumberForm, NumberReader
 from importer.shape.picks import Cells, spelled
 
 _NUMBERS = NumberReader(NumberForm())
+_WITH_POINT = NumberReader(NumberForm(".", implied=","))
+_WITH_COMMA = NumberReader(NumberForm(",", implied="."))
+_ONE_GROUP = "^[^.,]*,[0-9]{3}[^0-9]*$"
+"""``1,250`` may be a thousand and more, or one and a quarter."""
 
 
 def keeper(conditions: tuple[Condition, ...]) -> Keeper:
@@ -90,11 +95,23 @@ class _Test:
             return pc.is_null(texts) if condition.empty else pc.is_valid(texts)
         if condition.matches is not None:
             return pc.match_substring_regex(texts, condition.matches)
-        numbers = _NUMBERS(texts).values.cast(pa.float64())
+        if condition.not_matches is not None:
+            return pc.fill_null(pc.invert(pc.match_substring_regex(texts, condition.not_matches)), fill_value=True)
+        numbers = _sizes(texts)
         if condition.above is not None:
             return pc.greater(numbers, condition.above)
         assert condition.below is not None, "a condition has one test"
         return pc.less(numbers, condition.below)
+
+
+def _sizes(texts: ArrowArray) -> ArrowArray:
+    """Cells as numbers; null where a cell is none, or may be two."""
+    found = _WITH_POINT(texts).values
+    if found.null_count > texts.null_count:
+        doubtful = pc.match_substring_regex(texts, _ONE_GROUP)
+        rest = pc.if_else(pc.or_(pc.is_valid(found), doubtful), pa.scalar(None, pa.string()), texts)
+        found = pc.coalesce(found, _WITH_COMMA(rest).values)
+    return found.cast(pa.float64())
 
 
 class _Members:

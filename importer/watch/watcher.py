@@ -25,7 +25,7 @@ from importer.watch.columns import Columns, columns_of
 from importer.watch.drops import Drop
 from importer.watch.hook import run_hook
 from importer.watch.inbox import Inbox, original, sign_of
-from importer.watch.outcome import Outcome, Place, WatchOptions
+from importer.watch.outcome import Outcome, Place, WatchOptions, in_all
 from importer.watch.settled import Settled, settled_before
 
 EVERYTHING = "*"
@@ -53,6 +53,8 @@ class Watcher:
         self._columns = Columns(self._inbox.memory)
         self._told: set[str] = set()
         """Names that were said to be nobody's."""
+        self._outcomes: list[Outcome] = []
+        """Of the round's files."""
         self._stopped = False
         """Something stopped the round: no other file would fare better."""
         self._interrupted = False
@@ -71,6 +73,8 @@ class Watcher:
             for name in growing:
                 if self._drop(name):
                     self._voice.desk.say(f"{name} is not complete yet; it is left for the next time")
+            if len(self._outcomes) > 1:
+                self._voice.desk.say(f"in all {in_all(self._outcomes)}")
         return max(worst, default=ExitCode.DELIVERED)
 
     def forever(self) -> ExitCode:
@@ -87,6 +91,7 @@ class Watcher:
                 left = self._inbox.processing()
                 if complete or (left and self._voice.now() >= again):
                     list(self._round(complete, left=self._voice.now() >= again))
+                    self._outcomes.clear()
                     again = self._voice.now() + self._options.retry
                 if not self._interrupted:
                     self._voice.wait(self._options.settle)
@@ -121,7 +126,7 @@ class Watcher:
                 except FileNotFoundError:
                     continue  # whoever dropped it took it away again
                 yield self._file(own)
-            elif name not in self._told:
+            elif name not in self._told and not self._is_mapping(name):
                 self._told.add(name)
                 self._voice.desk.say(f"{name} is none of the files to be delivered; it is left where it is")
 
@@ -131,9 +136,12 @@ class Watcher:
                 return drop
         return None
 
+    def _is_mapping(self, name: str) -> bool:
+        path = self._options.directory / name
+        return any(Path(drop.mapping).absolute() == path.absolute() for drop in self._options.drops)
+
     def _file(self, own: str) -> ExitCode:
         """Deliver one file, tell of it, and call the hook."""
-        _heed_sigterm()
         try:
             outcome = self._settle(own, self._deliver(own))
         except ImporterError as error:
@@ -141,6 +149,7 @@ class Watcher:
             self._voice.desk.say(str(error))
             outcome = self._outcome(own, Settled(Place.PROCESSING, error.exit_code, error.message))
         self._voice.show(outcome)
+        self._outcomes.append(outcome)
         if self._options.on_finish and outcome.place is not Place.PROCESSING:
             summary = self._inbox.report(own, outcome.place) / "summary.json"
             if trouble := run_hook(self._options.on_finish, outcome, summary):
@@ -167,7 +176,10 @@ class Watcher:
         if sign_of(path) != sign:
             return Settled(Place.PROCESSING, ExitCode.INCOMPLETE, "it was written to while it was read; later")
         order = replace(order, out=self._inbox.report(own, Place.PROCESSING))
-        result = program.run(order, destination, self._voice.desk)
+        try:
+            result = program.run(order, destination, self._voice.desk)
+        finally:
+            _heed_sigterm()  # asyncio took it over, and gave it back to the system: the next wait would be its victim
         self._stopped = bool(result.ended.reason) or result.ended.interrupted
         self._interrupted = result.ended.interrupted
         settled = Settled.of(result)

@@ -28,8 +28,10 @@ class Measured:
     output: str
 
 
-def measure(command: Sequence[str], home: Path, environment: Mapping[str, str] | None = None) -> Measured:
-    """Run it to its end; raises CalledProcessError unless it exits with 0."""
+def measure(
+    command: Sequence[str], home: Path, environment: Mapping[str, str] | None = None, *, ends: int = 0
+) -> Measured:
+    """Run it to its end; raises CalledProcessError unless it exits with ``ends``."""
     out, log = home / "stdout", home / "stderr"
     began = time.perf_counter()
     with out.open("wb") as stdout, log.open("wb") as stderr:
@@ -41,7 +43,7 @@ def measure(command: Sequence[str], home: Path, environment: Mapping[str, str] |
         _, status, usage = os.wait4(process.pid, 0)
         killer.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode != ends:
         sys.stderr.write(log.read_text(encoding="utf-8", errors="replace")[-2000:])
         raise subprocess.CalledProcessError(process.returncode, command)
     seconds, cpu = time.perf_counter() - began, usage.ru_utime + usage.ru_stime

@@ -66,3 +66,13 @@ def test_the_exit_codes_that_the_readme_shows_are_the_programs() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.partition("## Exit codes")[2].partition("##")[0]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == [code.value for code in ExitCode]
+
+
+def test_the_readme_shows_a_picture_of_a_report_that_is_there_small_and_said_in_words() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown, words), *others = re.findall(r'<img src="([^"]+)"[^>]*alt="([^"]+)"', page)
+    picture = (ROOT / shown).read_bytes()
+    assert not others
+    assert picture[:4] + picture[8:12] == b"RIFFWEBP"
+    assert len(picture) < 200_000
+    assert len(words) > 80

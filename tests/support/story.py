@@ -7,7 +7,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Dialect, Reason, RowBatch, Run, RunSource, RunState, Source, State
+from importer.model import Counts, Dialect, Halt, Reason, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(
     {
@@ -85,6 +85,7 @@ class FakeLedger:
     missing: int = 0
     """Rows that were read but are told of nowhere."""
     errors: dict[str, str] = field(default_factory=dict)
+    halted: Sequence[Halt] = ()
 
     def counts(self, run: Run) -> Counts:
         states = [State(state) for one in self.told for state in one.table.column("state").to_pylist()]
@@ -98,6 +99,9 @@ class FakeLedger:
             RunSource(no, source, "", count, self.errors.get(source.name, ""))
             for no, (source, count) in enumerate(rows.items(), 1)
         ]
+
+    def halts(self, run: Run) -> list[Halt]:
+        return list(self.halted)
 
     def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
         yield from (one if originals else replace(one, originals=None) for one in self.told)

@@ -61,6 +61,7 @@ class Case:
     weather: Weather
     resend: bool
     strict: bool
+    processes: int = 1
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -71,7 +72,9 @@ class Case:
     def options(self) -> tuple[str, ...]:
         """Options for whichever command delivers."""
         doubt = ("--on-doubt", "resend") if self.resend else ()
-        return ("--yes", "--out", "out", "--max-refused", "0", *doubt, *(("--strict-order",) if self.strict else ()))
+        strict = ("--strict-order",) if self.strict else ()
+        many = ("--processes", str(self.processes)) if self.processes > 1 else ()
+        return ("--yes", "--out", "out", "--max-refused", "0", *doubt, *strict, *many)
 
     def expected(self, *, stopped: bool) -> Expected:
         """What its audit allows."""
@@ -112,7 +115,8 @@ def draw_case(home: Path, rng: random.Random, *, kills: bool) -> Case:
     mode = rng.random()
     if resend := mode < 0.15:  # each row sent again waits for some seconds, and its subscriber's others with it
         shape = replace(shape, rows=min(shape.rows, 150))
-    return Case(make(home, shape, rng), weather, resend=resend, strict=0.15 <= mode < 0.3)
+    processes = 2 if mode > 0.85 else 1
+    return Case(make(home, shape, rng), weather, resend=resend, strict=0.15 <= mode < 0.3, processes=processes)
 
 
 def draw_faults(rng: random.Random, *, kills: bool, limited: bool) -> str:

@@ -15,7 +15,9 @@ from tests.torture.scenario import Case, Tally, draw_case, end_well, no_run_to_r
 from tests.torture.world import BrokenPromiseError, Importer, Weather, World
 
 LIVES = 5.0
-"""Seconds after which an importer is killed in any case."""
+"""Seconds after which an importer that sends is killed in any case …"""
+STARTS = 45.0
+"""… and one that does not come so far, as on a machine with much else to do."""
 
 
 def storm(home: Path, rng: random.Random, kills: int = 6) -> Tally:
@@ -27,7 +29,7 @@ def storm(home: Path, rng: random.Random, kills: int = 6) -> Tally:
         command = case.run
         for _ in range(kills):
             importer = world.launch(*command)
-            if importer.kill_when(moment(rng, importer), patience=LIVES):
+            if importer.kill_when(_in_any_case(moment(rng, importer), importer), patience=STARTS):
                 tally.kills += 1
                 tally.doubts.append(doubt(world, case))
                 tally.moments[world.state() or "no run yet"] += 1
@@ -68,6 +70,12 @@ def moment(rng: random.Random, importer: Importer) -> Callable[[], bool]:
     if kind == "commits":
         return _later(_changes(world.ledger.with_name("ledger.db-wal"), rng.randrange(1, 60)), delay)
     return _later(lambda: "is about to send" in importer.stderr and any(world.out.glob(".importer-*")), delay)
+
+
+def _in_any_case(due: Callable[[], bool], importer: Importer) -> Callable[[], bool]:
+    """At that moment, or when the importer has had its time; how fast the machine starts a process does not count."""
+    enough = _later(lambda: "is about to send" in importer.stderr, LIVES)
+    return lambda: due() or enough()
 
 
 def _later(due: Callable[[], bool], delay: float) -> Callable[[], bool]:

@@ -19,7 +19,8 @@ from tests.torture.material import Material, Shape, make, write_mapping
 from tests.torture.world import TOKENS, Importer, Weather, World
 
 STOPPED = Expected(stopped=True)
-SLOW = Weather(latency=0.1)
+SLOW = Weather(latency=0.8)
+"""So slow that much is left to do when a signal comes, however late this process gets its turn."""
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def listed_as_in_doubt(world: World, seen: Audit) -> int:
     return world.importer("resolve", seen.run).expect(0).stdout.count("doubt.crash\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_cleanly_with_a_report_and_nothing_in_doubt(
     world: World, material: Material, number: signal.Signals
 ) -> None:
@@ -96,9 +97,10 @@ def test_an_expired_token_stops_the_run_and_a_new_one_goes_on(world: World, mate
 
 
 def test_the_same_command_beside_itself_sends_nothing(world: World, material: Material) -> None:
-    world.change(Weather(latency=0.5))  # so slow that the first is still at it when the second has started
     importer = under_way(world, *command(material))
+    importer.signal(signal.SIGSTOP)  # it is still at it when the second has started, however long that takes
     beside = world.importer(*command(material, "--out", "out-beside"))
+    importer.signal(signal.SIGCONT)
     assert "is being delivered by another process" in beside.expect(2).stderr
     importer.wait().expect(1)
     audit(world, material, Expected(settled=True))

@@ -4,8 +4,9 @@
     names.py    what columns are called       groups.py  whether rows are line items
     numbers.py  how numbers are written       people.py  who the event is about
     times.py    how times are written         extras.py  what else it tells
-    decide.py   decisions and answers         draft.py   decision after decision
-    text.py     the mapping's text            adapt.py   a recognised platform's preset, adapted
+    rows.py     which rows are no events      decide.py  decisions and answers
+    draft.py    decision after decision       text.py    the mapping's text
+    adapt.py    a recognised platform's preset, adapted
 
 It compares names and looks at cells; it reads no file and shapes no event. Whether the mapping it writes does well is
 found out by ``pipeline.draft``, which runs it.
@@ -19,15 +20,29 @@ from types import MappingProxyType
 from typing import Any
 
 from importer.mapping.infer.adapt import adapt
-from importer.mapping.infer.decide import NONE, SURE, Decision, Option
+from importer.mapping.infer.decide import NONE, SURE, Deciding, Decision, Option
 from importer.mapping.infer.draft import decide
 from importer.mapping.infer.extras import decide_properties
 from importer.mapping.infer.roles import CURRENCIES, Roles
 from importer.mapping.infer.sample import Column, Sample
 from importer.mapping.infer.text import comment, lay_out
+from importer.mapping.infer.times import DECISIVE
 from importer.mapping.recognise import load_preset
 
-__all__ = ["CURRENCIES", "NONE", "SURE", "Change", "Column", "Decision", "Inferred", "Option", "Sample", "infer"]
+__all__ = [
+    "CURRENCIES",
+    "DECISIVE",
+    "NONE",
+    "SURE",
+    "Change",
+    "Column",
+    "Decision",
+    "Inferred",
+    "Option",
+    "Sample",
+    "infer",
+    "open_dates",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,11 @@ class Inferred:
     """The preset that it extends; empty if none was recognised."""
 
 
+def open_dates(sample: Sample) -> tuple[str, ...]:
+    """The columns whose dates may have the day or the month first, as far as these rows tell."""
+    return tuple(one.name for one in Roles(sample, hinted=True).columns if one.times is not None and one.times.other)
+
+
 def infer(
     sample: Sample, answers: Mapping[str, str], *, command: str, changes: Mapping[str, Change] = MappingProxyType({})
 ) -> Inferred:
@@ -64,6 +84,7 @@ def infer(
     ]
     recognised = adapt(sample, answers)
     if recognised is not None:
+        head[3:3] = _doubled(sample, recognised.deciding)
         base = load_preset(recognised.preset).mapping.subscriber
         _change(
             recognised.words,
@@ -74,9 +95,19 @@ def infer(
         text = lay_out(recognised.words, recognised.notes, {})
         return Inferred("\n".join(head) + text, tuple(recognised.deciding.made.values()), recognised.preset)
     draft = decide(sample, answers)
+    head[3:3] = _doubled(sample, draft.deciding)
     left = decide_properties(draft, Roles(sample))
     _change(draft.words, draft.notes, changes, {})
     return Inferred("\n".join(head) + lay_out(draft.words, draft.notes, left), tuple(draft.deciding.made.values()))
+
+
+def _doubled(sample: Sample, deciding: Deciding) -> list[str]:
+    """What is said of names that no mapping can use."""
+    if not sample.doubled:
+        return []
+    why = f"the header has {', '.join(sample.doubled)} more than once, so none of them is used; rename one of each"
+    deciding.choose("doubled columns", "Columns of one name", [Option("left out", 0.5, why)])
+    return [*comment(deciding.note("doubled columns"))]
 
 
 def _change(

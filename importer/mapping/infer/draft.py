@@ -17,9 +17,9 @@ from importer.mapping.infer.groups import varies
 from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
 from importer.mapping.infer.people import decide_subscriber
 from importer.mapping.infer.roles import Looked, Roles
+from importer.mapping.infer.rows import decide_rows
 from importer.mapping.infer.sample import Sample
-from importer.mapping.infer.times import decide_date_order
-from importer.mapping.write import scalar
+from importer.mapping.infer.times import decide_date_order, decide_zone
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Draft:
     """Columns that are mapped, or that an event does not need."""
     group: Looked | None = None
     """The column by which rows become one event."""
+    amounts: dict[str, Looked] = field(default_factory=dict)
+    """The columns that make the value, by ``value``, or by ``quantity`` and ``price``."""
 
     def note(self, word: str, *decisions: str) -> None:
         """Put what was decided above a word."""
@@ -49,14 +51,18 @@ def decide(sample: Sample, answers: Mapping[str, str]) -> Draft:
     source: dict[str, Any] = {"header": False} if not sample.has_header else {}
     source |= {"delimiter": sample.delimiter} if sample.delimiter else {}
     if source:
-        draft.words["source"] = source
         draft.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
+    if sample.skip_lines:
+        source["skip_lines"] = sample.skip_lines
+    if source:
+        draft.words["source"] = source
     _decide_key(draft, roles)
     _decide_time(draft, roles)
     decide_subscriber(draft, roles)
     _decide_type(draft, roles)
     _decide_value(draft, roles)
     _decide_currency(draft, roles)
+    decide_rows(draft, roles, draft.amounts)
     return draft
 
 
@@ -112,9 +118,18 @@ def _decide_time(draft: Draft, roles: Roles) -> None:
     draft.note("properties.occurred_at", "time", "date order", "time zone")
     if looked.times.share < 1:
         draft.notes["properties.occurred_at"].append("some of its cells are no times: their rows would be refused")
-    if looked.column.is_full and looked.times.share == 1 and clock is None and not _ascends(looked):
+    if _is_sortable(looked, clock, roles):
         draft.words["order_by"] = {name: word for name, word in pick.items() if word != "datetime"}
         draft.notes["order_by"] = ["events are delivered oldest first, whatever the order of the file"]
+
+
+def _is_sortable(looked: Looked, clock: str | None, roles: Roles) -> bool:
+    """Whether every row has a time, and the rows are not known to be in its order."""
+    if looked.times is None or not looked.column.is_full or looked.times.share < 1:
+        return False
+    if clock is None:
+        return not _ascends(looked)
+    return all(one.column.is_full and one.clocks == 1 for one in roles.columns if one.name == clock)
 
 
 def _companions(date: Looked, roles: Roles) -> tuple[str | None, str | None]:
@@ -139,12 +154,7 @@ def _decide_zone(draft: Draft, name: str, zone: str | None, pick: dict[str, Any]
     if "utc" in name.lower():
         pick["timezone"] = "UTC"
         return
-    options = [
-        Option(NONE, 0.6, "the times have no zone and are sent as they are; `timezone: Europe/Vilnius` adds one")
-    ]
-    question = "The times have no zone: one such as Europe/Vilnius, or none"
-    chosen = draft.deciding.choose("time zone", question, options, takes_any=True)
-    if chosen != NONE:
+    if (chosen := decide_zone(draft.deciding)) != NONE:
         pick["timezone"] = chosen
 
 
@@ -156,7 +166,7 @@ def _ascends(looked: Looked) -> bool:
 
 
 def _decide_type(draft: Draft, roles: Roles) -> None:
-    money = any(one.score >= 0.75 for one in roles.values())
+    money = any(one.score >= 0.75 and 2 * one.looked.column.filled > draft.sample.rows for one in roles.values())
     likely = "purchase" if money or draft.group is not None else "imported"
     options = [Option(likely, 0.6, "a guess; the type must exist in Sender, and is the same for all rows")]
     for one in roles.named("type"):
@@ -193,14 +203,10 @@ def _decide_value(draft: Draft, roles: Roles) -> None:
         draft.words["value"] = _value(draft, by_name[name])
         draft.used.add(name)
     draft.note("value", "value", "decimal sign", "minor units")
-    below = next((one for one in (product or (by_name.get(name),)) if _is_below(one)), None)
-    if "value" in draft.words and below is not None:
-        test = f"{{column: {scalar(below.name)}, above: 0}}"
-        draft.notes["value"].append(f"some rows are below zero, such as refunds; `where: [{test}]` leaves them out")
-
-
-def _is_below(one: Looked | None) -> bool:
-    return one is not None and one.numbers is not None and one.numbers.negative
+    if product is not None and "×" in name:
+        draft.amounts.update(quantity=product[0], price=product[1])
+    elif name in by_name:
+        draft.amounts["value"] = by_name[name]
 
 
 def _product(draft: Draft, roles: Roles) -> tuple[Looked, Looked] | None:
@@ -244,8 +250,8 @@ def _number(looked: Looked) -> dict[str, Any]:
 def _may_be_cents(draft: Draft, looked: Looked) -> bool:
     if any(word in looked.name.lower() for word in ("cents", "minor")):
         return True
-    small = [one.looked for one in Roles(draft.sample).currencies()[:1]]
-    return all("." not in cell for cell in looked.cells) and any(all(c.islower() for c in one.cells) for one in small)
+    codes = [cell for one in Roles(draft.sample).currencies()[:1] for cell in one.looked.cells]
+    return bool(codes) and all(map(str.islower, codes)) and all("." not in cell for cell in looked.cells)
 
 
 def _decide_currency(draft: Draft, roles: Roles) -> None:

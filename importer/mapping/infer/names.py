@@ -67,7 +67,7 @@ _WORDS: dict[str, tuple[tuple[float, str], ...]] = {
     "item": ((1.0, (r".*\b(?:product|item|article|artikel|description|sku|stock ?code|produkt|produit|producto|"
                    r"prodotto|beschreibung|bezeichnung|artikelbezeichnung|preke)(?: (?:name|id|title|code|sku))?")),),
     "type": ((1.0, "event|event ?(?:name|type)|metric(?: name)?|activity type|ereignis|action"),),
-    "status": ((1.0, r"(?:.* )?(?:status|statut|estado|stato|zustand|busena)"),),
+    "status": ((1.0, r"(?:.* )?(?:\w*status|statut|estado|stato|zustand|busena)"),),
     "country": ((1.0, "(?:.* )?(?:country(?: code)?|land|landercode|pays|pais|paese|kraj|salis)"),),
     "personal": ((1.0, (r".*\b(?:first|last|full|bill to|ship to|sur|vor|nach)? ?(?:name|vorname|nachname|nom|prenom|"
                        r"nombre|apellidos?|cognome|naam|vardas|pavarde)|.*\b(?:address|street|strasse|adresse|adres|"
@@ -77,8 +77,9 @@ _WORDS: dict[str, tuple[tuple[float, str], ...]] = {
 }  # fmt: skip
 
 _NOT: dict[str, str] = {
-    "email": r"\b(?:marketing|consent|status|accepts?|opt|subject|count|sent|opens?|clicks?|verified|domain|to|"
-             r"valid)\b",
+    "email": r"\b(?:marketing|consent|status|accepts?|opt|subject|count|sent|opens?|clicks?|verified|domain|valid|"
+             r"to|empfanger|recipient|receiver|payee|destinataire|destinatario|ontvanger|odbiorcy|gavejo|merchant|"
+             r"seller|vendor|store|shop|owner|staff|employee|agent|support|business)\b",
     "phone": r"\b(?:marketing|consent|accepts?|type|verified|country|model|os)\b",
     "value": r"\b(?:tax|discounts?|refund(?:ed)?|shipping|fees?|quantity|qty|id|items?|orders?$|count|weight|points|"
              r"outstanding|exchange|rate|balance|tip|commission|handling|date|currency|number|lineitem)\b",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 
 from importer.mapping.infer.decide import NONE, Option
+from importer.mapping.infer.names import fit
 from importer.mapping.infer.roles import Candidate, Looked, Roles
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _email(draft: Draft, roles: Roles, name: str) -> Any:
     by_name = {one.looked.name: one.looked for one in roles.emails() if one.looked.emails >= 0.5}
     if name not in by_name:
         return name
+    # Only what is called an address of theirs stands in for it: another one may be the shop's own.
+    by_name = {other: one for other, one in by_name.items() if other == name or fit(other, "email")}
     chosen, left = [name], {at for at, cell in enumerate(by_name[name].column.cells) if not cell}
     for other, looked in by_name.items():
         filled = {at for at in left if looked.column.cells[at]}
@@ -67,7 +70,7 @@ def _email(draft: Draft, roles: Roles, name: str) -> Any:
 def _phone(draft: Draft, roles: Roles, name: str) -> Any:
     draft.used.add(name)
     looked = next((one for one in roles.columns if one.name == name), None)
-    if looked is None or not any(re.match(r"'?(?!00)[0-9(]", cell) for cell in looked.cells):
+    if looked is None or not any(re.match(r"'?(?!00)[0-9(](?!.*E\+)", cell) for cell in looked.cells):
         return name
     options = [*_countries(roles, looked), Option(NONE, 0.3, "some numbers have no country code, and none is known")]
     question = "The country of phones without a country code, such as US"

@@ -78,7 +78,8 @@ class Looked:
     def times(self) -> Times | None:
         """Read as times."""
         hinted = fit(self.name, "time") > 0 or not self.has_name
-        return times.look(self.cells, hinted=hinted) if self.cells else None
+        more = (cell for cell in list(self.column.counts)[_MOST_DISTINCT:] if re.match(times.DECISIVE, cell))
+        return times.look([*self.cells, *more, *self.column.later], hinted=hinted) if self.cells else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Column:
     cells: tuple[str, ...]
     nested: bool = False
     """Whether objects or lists were found in it."""
+    later: tuple[str, ...] = ()
+    """Cells of later rows that tell the day from the month, where these do not."""
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -52,6 +54,10 @@ class Sample:
     whole: bool
     """Whether these are all its rows."""
     has_header: bool = True
+    doubled: tuple[str, ...] = ()
+    """Names that stand in the header more than once, so that a mapping cannot say which is meant."""
+    skip_lines: int = 0
+    """Lines before the header: a report's title, the day it was made."""
     delimiter: str = ""
     """What the mapping must say of the delimiter; empty where it is recognised."""
 

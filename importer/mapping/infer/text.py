@@ -14,8 +14,8 @@ from importer.mapping.write import flow, printable, scalar
 _WIDTH = 100
 _MOST_LEFT = 60
 """Columns named in a comment."""
-ORDER = ("version", "extends", "source", "group_by", "order_by", "key", "subscriber", "type", "value", "value_currency",
-         "properties", "missing_columns")  # fmt: skip
+ORDER = ("version", "extends", "source", "where", "group_by", "order_by", "key", "subscriber", "type", "value",
+         "value_currency", "properties", "missing_columns")  # fmt: skip
 _NESTED = ("subscriber", "properties")
 
 
@@ -42,6 +42,8 @@ def lay_out(words: Mapping[str, Any], notes: Mapping[str, Iterable[str]], left: 
                 for note in notes.get(f"{word}.{name}", ()):
                     lines += comment(note, "  ")
                 lines.append(f"  {scalar(name)}: {flow(pick)}")
+        elif word == "where":
+            lines += [f"{word}:", *(f"  - {flow(test)}" for test in value or ())]
         elif word in words:
             lines.append(f"{word}: {flow(value)}")
     lines += _left(left, beside="properties" in words)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from importer.mapping.infer.decide import Deciding, Option
+from importer.mapping.infer.decide import NONE, Deciding, Option
 
 _CLOCK = (
     r"(?:T|,?[ \u00a0\u202f]+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:[ \u00a0\u202f]?[AaPp]\.?[Mm]\.?)?"
@@ -32,6 +32,9 @@ _SPELLED = tuple(
 _EPOCHS = {"s": 10, "ms": 13, "us": 16}
 _RANGE = (1990, 2100)
 CLOCK_ONLY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp]\.?[Mm]\.?)?")
+
+DECISIVE = r"^(?:1[3-9]|2[0-9]|3[01])[./-][0-9]|^[0-9]{1,2}[./-](?:1[3-9]|2[0-9]|3[01])[./-][0-9]"
+"""A date that tells which of its first two numbers is the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +162,10 @@ def decide_date_order(deciding: Deciding, times: Times) -> str:
     words = {"dmy": f"{cannot} day first", "mdy": f"{cannot} month first"}
     options = [Option(times.format, likely, words[times.format]), Option(times.other, 1 - likely, words[times.other])]
     return deciding.choose("date order", "Day first (dmy) or month first (mdy)", options)
+
+
+def decide_zone(deciding: Deciding) -> str:
+    """The zone of times that have none; a zone of the IANA database, or `NONE`."""
+    why = "the times have no zone and are sent as they are; `timezone: Europe/Vilnius` adds one"
+    question = "The times have no zone: one such as Europe/Vilnius, or none"
+    return deciding.choose("time zone", question, [Option(NONE, 0.6, why)], takes_any=True)

@@ -44,8 +44,8 @@ class Chart:
     """Below the columns, from left to right."""
     top: str
     """What the highest column comes to."""
-    shaded: Sequence[tuple[float, float]] = ()
-    """Times without anything, as fractions of the width."""
+    shaded: Sequence[tuple[float, float, str, str]] = ()
+    """Times without anything: from and to as fractions of the width, their class, and what they are."""
     centred: bool = False
     """The scale has a word for each column."""
 
@@ -78,8 +78,9 @@ def chart(drawn: Chart) -> Html:
     most = max((sum(column) for column in drawn.columns), default=0) or 1
     step = _WIDTH / max(len(drawn.columns), 1)
     shapes = [
-        f'<rect class="gap" x="{begin * _WIDTH:.2f}" y="0" width="{(end - begin) * _WIDTH:.2f}" height="{_HEIGHT}"/>'
-        for begin, end in drawn.shaded
+        f'<rect class="{kind}" x="{begin * _WIDTH:.2f}" y="0" width="{max((end - begin) * _WIDTH, 1):.2f}"'
+        f' height="{_HEIGHT}"><title>{label}</title></rect>'
+        for begin, end, kind, label in drawn.shaded
     ]
     shapes += [f'<line class="grid" x1="0" x2="{_WIDTH}" y1="{y}" y2="{y}"/>' for y in (0.5, 50, 99.5)]
     for number, (column, label) in enumerate(zip(drawn.columns, drawn.labels, strict=True)):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files as package_files
 
-from importer.report.model import CHECK, Facts, Summary
+from importer.report.model import CHECK, Facts, Step, Summary
 from importer.report.page import over_time, sections
 from importer.report.page.figures import Figures
 from importer.report.page.markup import Html, count, duration, join, own, text
@@ -50,12 +51,13 @@ _FRAME = """\
 """
 
 
-def render_page(facts: Facts, summary: Summary, figures: Figures) -> bytes:
+def render_page(facts: Facts, summary: Summary, figures: Figures, steps: Sequence[Step] = ()) -> bytes:
     """The page as UTF-8; well below 1 MB, however long the run."""
     parts = (
         ("books", "Rows", sections.books(summary)),
-        ("in-doubt", "In doubt", sections.doubts(summary, figures.doubts)),
+        ("in-doubt", "In doubt", sections.doubts(summary, figures.doubts, facts.place)),
         ("reasons", "Reasons", sections.reasons(summary)),
+        ("next", "What next", sections.what_next(steps)),
         ("delivery", "Delivery", over_time.delivery(summary, figures)),
         ("answer-times", "Answer times", over_time.answer_times(figures.latencies.result())),
         ("values", "Value", over_time.values(summary, figures)),
@@ -69,7 +71,7 @@ def render_page(facts: Facts, summary: Summary, figures: Figures) -> bytes:
         style=_STYLE,
         title=text(sections.heading(summary)),
         state=text(summary.state),
-        lead=join((_lead(summary), sections.next_steps(summary))),
+        lead=join((_lead(summary), sections.next_steps(summary, facts.place))),
         facts=_facts(summary),
         links="".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, part in parts if part),
         parts=join(part for *_, part in parts if part),

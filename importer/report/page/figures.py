@@ -5,13 +5,14 @@ This module owns which rows count where. Its memory does not grow with the rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, RowBatch, State
+from importer.model import ArrowArray, Halt, RowBatch, State
 from importer.report.explain import Explained, column
 from importer.report.page.buckets import DAYS, MONDAY, SECONDS, Buckets
 from importer.report.page.latencies import Latencies
@@ -51,7 +52,9 @@ class Doubt:
 class Figures:
     """Adds up a run's rows for its page."""
 
-    def __init__(self) -> None:
+    def __init__(self, halts: Sequence[Halt] = ()) -> None:
+        self.halts = halts
+        """Why nothing was sent, as far as somebody noted it."""
         self.delivery = Buckets(SECONDS, 4)
         """Answers, by the time of each row's last one."""
         self.occurred = Buckets(DAYS, 4, MONDAY)

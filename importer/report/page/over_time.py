@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from babel.numbers import get_currency_precision
+
 from importer.report.model import CHECK, Summary
-from importer.report.page.buckets import Pause, Series
+from importer.report.page.buckets import Series
 from importer.report.page.charts import Chart, chart, legend
 from importer.report.page.figures import Figures
 from importer.report.page.latencies import EDGES, AnswerTimes
@@ -27,11 +29,11 @@ from importer.report.page.markup import (
     table,
     text,
 )
+from importer.report.page.pauses import MARKED, Still, kinds, longest, stills, told
 from importer.report.page.values import Worth
 
 PAUSE = 90.0
 """Seconds without an answer that count as a pause: more than the window of a limit per minute."""
-_PAUSES = 50
 _KINDS = ("sent", "in_doubt", "refused", "pending")
 _ANSWERS = ("delivered", "in doubt", "refused or failed", "to be sent again")
 _EVENTS = ("delivered", "in doubt", "not delivered", "still to be sent")
@@ -46,20 +48,19 @@ def delivery(summary: Summary, figures: Figures) -> Html:
     """Answers over the time of the run, with the times in which none came."""
     series = figures.delivery.series(PAUSE)
     if series is None:
-        words = "A check sends nothing." if summary.run == CHECK else "Nothing was sent yet."
+        words = "A check sends nothing." if summary.run == CHECK else "Nothing was sent."
         return section("delivery", "Delivery", paragraph(words))
     most = max(map(sum, series.counts))
     end = series.begin + series.width * len(series.counts)
-    top = f"{60 * most / series.width:,.0f} a minute" if series.width >= 60 else f"{most:,} in {_step(series.width)}"
+    top = f"{60 * most / series.width:,.0f} a minute" if series.width >= 60 else f"{most:,} {_each(series.width)}"
+    still = stills(figures.halts, series.pauses, (series.begin, end))
     drawn = replace(
         _chart("delivery-chart", "Answers over time", series, _ANSWERS),
-        description=f"{_span(series.begin, end)}; at most {top}; {len(series.pauses)} pauses",
+        description=f"{_span(series.begin, end)}; at most {top}; {len(still)} pauses",
         top=top,
-        shaded=[_fractions(pause, series) for pause in series.pauses],
+        shaded=[_shade(one, series) for one in longest(still, MARKED)],
     )
-    colours = _legend(series, _ANSWERS)
-    if series.pauses:
-        colours.append(("gap", "nothing came"))
+    colours = _legend(series, _ANSWERS) + kinds(still)
     rate = summary.events_per_second
     fast = f" On average {rate * 60:,.0f} a minute." if rate else ""
     return section(
@@ -68,7 +69,7 @@ def delivery(summary: Summary, figures: Figures) -> Html:
         paragraph(f"{_answers(series)} {_span(series.begin, end)} (UTC).{fast}"),
         chart(drawn),
         legend(colours),
-        _pauses(series.pauses),
+        told(still),
         details(f"As a table, by {_step(series.width)}", _as_table(series, _ANSWERS)),
     )
 
@@ -76,24 +77,6 @@ def delivery(summary: Summary, figures: Figures) -> Html:
 def _answers(series: Series) -> str:
     total = sum(map(sum, series.counts))
     return f"{count(total)} rows got their last answer," if total != 1 else "One row got its last answer,"
-
-
-def _pauses(pauses: Sequence[Pause]) -> Html:
-    if not pauses:
-        return Html("")
-    rows = [
-        (moment(one.begin), moment(one.end), duration(one.end - one.begin))
-        for one in sorted(pauses, key=lambda one: one.begin - one.end)[:_PAUSES]
-    ]
-    total = duration(sum(one.end - one.begin for one in pauses))
-    more = f" The longest {_PAUSES} are shown." if len(pauses) > _PAUSES else ""
-    columns = (Column("From (UTC)"), Column("To"), Column("Length", number=True))
-    words = f"{count(len(pauses))} {'pause' if len(pauses) == 1 else 'pauses'}, {total} in all"
-    why = (
-        "A pause is longer than a limit per minute makes one wait: the API was away, its quota was used up by others,"
-        " or the run was stopped and resumed."
-    )
-    return Html(paragraph(f"{words}.{more} {why}") + table("Pauses, longest first", columns, rows))
 
 
 def answer_times(times: AnswerTimes | None) -> Html:
@@ -142,7 +125,7 @@ def values(summary: Summary, figures: Figures) -> Html:
     if not kinds:
         return Html("")
     ranked = sorted(kinds.items(), key=lambda one: (-(one[1].delivered + one[1].other), one[0]))
-    rows = [_worth(own(name), own(currency), worth) for (name, currency), worth in ranked[:_VALUES]]
+    rows = [_worth(name, currency, worth) for (name, currency), worth in ranked[:_VALUES]]
     rest = len(ranked) - len(rows)
     more = f"{count(rest)} more types and currencies are not shown." if rest else ""
     beyond = figures.values.rest
@@ -161,23 +144,25 @@ def values(summary: Summary, figures: Figures) -> Html:
 
 def _worth(name: str, currency: str, worth: Worth) -> tuple[str, ...]:
     return (
-        name or "(no type)",
-        currency,
+        own(name) or "(no type)",
+        own(currency),
         count(worth.delivered),
-        _amount(worth.delivered_sum) if worth.delivered else "",
+        _amount(worth.delivered_sum, currency) if worth.delivered else "",
         count(worth.other),
-        _amount(worth.other_sum) if worth.other else "",
+        _amount(worth.other_sum, currency) if worth.other else "",
     )
 
 
-def _amount(value: Decimal) -> str:
+def _amount(value: Decimal, currency: str) -> str:
+    """All its digits, and at least as many behind the point as the currency's money has."""
     exponent = value.adjusted()
     if exponent > 20 or (value and exponent < -10):
         return f"{value:.6e}"
     plain = f"{value:,f}"
-    whole, dot, fraction = plain.partition(".")
+    whole, _, fraction = plain.partition(".")
     fraction = fraction.rstrip("0")
-    return f"{whole}{dot}{fraction.ljust(2, '0')}" if fraction else whole
+    fraction = fraction.ljust(max(2 if fraction else 0, get_currency_precision(currency) if currency else 0), "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def days(summary: Summary, figures: Figures) -> Html:
@@ -254,6 +239,10 @@ def _span(begin: float, end: float) -> str:
     return f"from {moment(begin)} to {moment(end)}"
 
 
+def _each(width: int) -> str:
+    return "a second" if width == 1 else f"in {_step(width)}"
+
+
 def _step(width: int) -> str:
     size, unit = next((size, unit) for size, unit in _UNITS if width % size == 0)
     if width == 7 * 86_400:
@@ -263,9 +252,10 @@ def _step(width: int) -> str:
     return unit if width == size else f"{width // size} {unit}s"
 
 
-def _fractions(pause: Pause, series: Series) -> tuple[float, float]:
+def _shade(one: Still, series: Series) -> tuple[float, float, str, str]:
     length = series.width * len(series.counts)
-    return (max(0.0, (pause.begin - series.begin) / length), min(1.0, (pause.end - series.begin) / length))
+    begin, end = max(0.0, (one.begin - series.begin) / length), min(1.0, (one.end - series.begin) / length)
+    return begin, end, one.kind, f"{one.why}, {duration(one.end - one.begin)} from {moment(one.begin)}"
 
 
 def _thinned(words: Sequence[str], most: int) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from importer.model import State
 from importer.report.labels import label_of
-from importer.report.model import CHECK, Facts, ReasonSummary, SourceSummary, Summary
+from importer.report.model import CHECK, Facts, ReasonSummary, SourceSummary, Step, Summary
 from importer.report.page.charts import Part, bar
 from importer.report.page.figures import Doubt
 from importer.report.page.markup import Column, Html, count, details, join, lines, own, paragraph, section, table, text
@@ -59,7 +59,7 @@ def books(summary: Summary) -> Html:
         "books",
         "What became of every row",
         bar("books-bar", "Rows by state", parts) if there else paragraph("No row was read."),
-        table("Rows by state", columns, rows, foot),
+        table("Rows by state", columns, rows, foot) if there else "",
         verdict,
     )
 
@@ -75,7 +75,7 @@ def _ticked(words: str) -> str:
     return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
 
 
-def doubts(summary: Summary, found: Sequence[Doubt]) -> Html:
+def doubts(summary: Summary, found: Sequence[Doubt], place: str) -> Html:
     """The rows in doubt, and what to do about them; empty if there are none."""
     total = summary.rows[State.IN_DOUBT.value]
     if not total:
@@ -87,7 +87,7 @@ def doubts(summary: Summary, found: Sequence[Doubt]) -> Html:
         f"{count(len(rest))} more rows in doubt", table("Further rows in doubt", columns, rest) if rest else ""
     )
     more = paragraph(f"… and {count(total - len(rows))} more, in the in-doubt file.") if total > len(rows) else ""
-    run = text(summary.run)
+    run = f"{text(summary.run)}{text(place)}"
     return section(
         "in-doubt",
         f"{count(total)} {'row' if total == 1 else 'rows'} in doubt: your decision",
@@ -121,6 +121,17 @@ def reasons(summary: Summary) -> Html:
     more = paragraph(f"… and {count(rest)} more reasons, in summary.json.") if rest else ""
     caption = "Errors and warnings, most frequent first; a row may have several"
     return section("reasons", "Reasons", table(caption, columns, rows), more)
+
+
+def what_next(steps: Sequence[Step]) -> Html:
+    """The commands that settle what was not delivered; the doubts have theirs where they stand."""
+    parts = [
+        paragraph(f"{text(step.words[:1].upper() + step.words[1:])}:", "label")
+        + "".join(f'<pre class="copy" tabindex="0">{text(command, _MAPPING)}</pre>' for command in step.commands)
+        for step in steps
+        if not step.told_with_rows
+    ]
+    return section("next", "What to do next", *parts) if parts else Html("")
 
 
 def _reason(one: ReasonSummary) -> tuple[str, ...]:
@@ -182,18 +193,20 @@ def heading(summary: Summary) -> str:
     return "Check" if summary.run == CHECK else f"Run {summary.run}"
 
 
-def next_steps(summary: Summary) -> Html:
+def next_steps(summary: Summary, place: str) -> Html:
     """What to do now, if anything."""
-    return join(paragraph(words, "lead") for words in _next_steps(summary))
+    return join(paragraph(words, "lead") for words in _next_steps(summary, place))
 
 
-def _next_steps(summary: Summary) -> Iterator[str]:
+def _next_steps(summary: Summary, place: str) -> Iterator[str]:
     rows = summary.rows
     if rows[State.IN_DOUBT.value]:
         yield f'<a href="#in-doubt">{count(rows[State.IN_DOUBT.value])} in doubt</a>: they need your decision.'
     if rows[State.PENDING.value] and summary.run != CHECK:
         left = count(rows[State.PENDING.value])
-        yield f"{left} still to be sent: <code>importer resume {text(summary.run)}</code> goes on."
+        yield f"{left} still to be sent: <code>importer resume {text(summary.run + place)}</code> goes on."
+    if (known := rows[State.DUPLICATE.value]) and not rows[State.SENT.value]:
+        yield f"{count(known)} had been delivered before, and are not sent twice."
     undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
     if undelivered:
         verb = "cannot be" if summary.run == CHECK else "were not"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.cli.doctor import _fitted
 from importer.model import Answer, Fate
 from importer.pipeline import doctor
 from importer.pipeline.doctor import Finding, Verdict
@@ -132,3 +133,13 @@ def test_a_probe_tells_the_servers_time() -> None:
 def test_a_full_disk_is_told_of(free: int, verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
     assert doctor._space(tmp_path / "not" / "there" / "ledger.db").verdict is verdict
+
+
+def test_on_a_terminal_advice_breaks_between_words_and_in_a_pipe_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "do: make one in Sender under Settings, API access tokens; then set SENDER_API_TOKEN, or put it into a file"
+    assert _fitted(line, 16) == " " * 16 + line
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    first, second = _fitted(line, 16).splitlines()
+    assert first == " " * 16 + "do: make one in Sender under Settings, API access tokens; then"
+    assert second == " " * 16 + "set SENDER_API_TOKEN, or put it into a file"

@@ -228,6 +228,37 @@ def test_a_row_that_is_not_in_doubt_cannot_be_settled() -> None:
     assert "1 row to count as sent\n1 row settled\n" in outcome.stderr
 
 
+def test_runs_are_listed_by_the_files_that_they_delivered(here: Path) -> None:
+    (here / "p.csv").write_text(CSV.replace("a@", "c@"))
+    run("o.csv", "-m", "m.yaml")
+    run(str(here / "p.csv"), "o.csv", "-m", "m.yaml")
+    newest, oldest = importer("runs", "--sandbox").stdout.splitlines()
+    assert newest.endswith("4 read  2 sent, 2 duplicate  p.csv and 1 more")
+    assert oldest.endswith("2 read  2 sent  o.csv")
+
+
+def test_rows_in_doubt_are_settled_by_the_very_commands_that_are_shown() -> None:
+    """They name the rehearsal, and a ledger that is not the usual one."""
+    run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1", "--ledger", "my.db")
+    run_id = importer("runs", "--sandbox", "--ledger", "my.db").stdout.split()[0]
+    listed = importer("resolve", run_id, "--sandbox", "--ledger", "my.db")
+    place = "--sandbox --ledger my.db"
+    assert listed.stderr.splitlines()[1:] == [
+        "2 rows in doubt; if they are in Sender:",
+        f"  importer resolve {run_id} {place} --assume-sent",
+        "if not:",
+        f"  importer resolve {run_id} {place} --resend",
+    ]
+    resent = importer(*listed.stderr.splitlines()[-1].split()[1:], "--yes")
+    assert resent.stderr.endswith(f"2 rows settled; `importer resume {run_id} {place}` sends them\n")
+
+
+def test_a_fault_that_is_none_is_told_by_the_option_that_was_typed() -> None:
+    told = run("o.csv", "-m", "m.yaml", "--sandbox-fault", "refuse=1").stderr
+    assert told.startswith('error: --sandbox-fault: "refuse" is not a fault\n')
+    assert importer("sandbox", "--fault", "refuse=1").stderr.startswith('error: --fault: "refuse" is not a fault\n')
+
+
 def test_control_characters_of_files_and_servers_never_reach_the_terminal() -> None:
     assert safe("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
 

@@ -99,8 +99,8 @@ def test_the_token_is_never_shown(home: Path) -> None:
     env.chmod(0o600)
     outcome = importer("run", "--show-config", "--env-file", "my.env")
     told = shown(outcome)
-    assert told["token"] == ("[hidden]", "variable SENDER_API_TOKEN")
-    assert told["reserve"] == ("9", "variable IMPORTER_RESERVE")
+    assert told["token"] == ("[hidden]", "variable SENDER_API_TOKEN in my.env")
+    assert told["reserve"] == ("9", "variable IMPORTER_RESERVE in my.env")
     assert TOKEN not in outcome.stdout + outcome.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,12 @@ def test_the_limit_is_reached_every_minute_and_not_told_each_time() -> None:
     assert Rhythm(0.0, verbose=True).turned(waiting("limit reached")) == "limit reached"
 
 
+def test_a_day_of_429s_tells_of_them_in_the_lines_that_are_due_and_no_others() -> None:
+    rhythm, refused = Rhythm(0.0), waiting("the API said 429, too many requests", until=9e9)
+    assert [rhythm.turned(progress) for _ in range(500) for progress in (refused, SENDING)] == [None] * 1000
+    assert "; the API said 429, too many requests, " in progress_line(refused)
+
+
 def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1000.0)
     assert progress_line(SENDING) == (
@@ -84,9 +91,16 @@ def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "; API unreachable since 12:03, next try in 8 s, 3 refused" in told
 
 
-def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome]) -> None:
+def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("email\na@example.com\n")
     outcome = run("--quiet")
-    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (1, "", "")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")
+
+
+def test_quiet_says_in_one_line_which_rows_were_not_delivered_and_where_to_look(run: Callable[..., Outcome]) -> None:
+    outcome = run("--quiet", "--out", "here")
+    assert outcome.exit_code == 1
+    assert re.fullmatch(r"warning: run \S+: of 3 rows 1 invalid; see here\n", outcome.stderr)
 
 
 def test_quiet_still_says_what_is_wrong(run: Callable[..., Outcome]) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from importer.deliver import DeliveryOptions, Ended, Schedule
+from importer.deliver import DeliveryOptions, Ended, Progress, Schedule
 from importer.deliver.delivery import Delivery
 from importer.deliver.journal import Journal
 from importer.deliver.line import Line
-from importer.errors import DiskFullError
+from importer.deliver.options import Watch
+from importer.errors import DiskFullError, LedgerError
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Answer, Claim, Fate, Outcome, Run, State
 from importer.send.breaker import Breaker, BreakerOptions
@@ -76,6 +77,7 @@ class Setting:
         api: Api,
         options: DeliveryOptions | None = None,
         meanwhile: Callable[[Delivery], None] | None = None,
+        watch: Watch | None = None,
     ) -> Ended:
         options = options or DeliveryOptions()
         lanes = Lanes(blocked=self.ledger.doubtful_lanes(run) if options.strict_order else ())
@@ -85,7 +87,7 @@ class Setting:
         if meanwhile:
             meanwhile(delivery)
         try:
-            return await delivery.run()
+            return await delivery.run(watch)
         finally:
             journal.close()
 
@@ -369,6 +371,46 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(setting: Setting) -> 
     assert await setting.deliver(run, again) == Ended("")
     assert not set(again.accepted) & set(api.accepted)
     assert set(again.accepted) | set(api.accepted) | unsure == set(range(1, 301))
+
+
+@virtual_time
+@pytest.mark.parametrize("failure", [DiskFullError("no room left"), LedgerError("locked for too long")])
+async def test_a_ledger_that_fails_for_a_moment_leaves_nothing_in_doubt(setting: Setting, failure: LedgerError) -> None:
+    """The run stops all the same, but the answers under way are waited for, and what they said is kept."""
+    run = planned(setting.ledger, chunk(people(300)))
+    commit = setting.ledger.commit
+    calls = 0
+
+    def failing(outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            raise failure
+        return commit(outcomes, claims)
+
+    setting.ledger.commit = failing  # type: ignore[method-assign]  # as while another importer seals a large plan
+    api = Api(lambda row, attempt: SENT)
+    with pytest.raises(LedgerError, match=failure.message):
+        await setting.deliver(run, api)
+    assert setting.ledger.recover(run) == 0
+    assert setting.states(run) == {"sent": len(api.asked), "pending": 300 - len(api.asked)}
+
+
+@virtual_time
+async def test_a_closed_terminal_stops_the_run_as_ctrl_c_does(setting: Setting) -> None:
+    """Nobody can be told of the progress any more: nothing is in doubt, nothing stays claimed."""
+    run = planned(setting.ledger, chunk(people(300)))
+    api = Api(lambda row, attempt: SENT)
+
+    def told(progress: Progress) -> None:
+        if progress.sent:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await setting.deliver(run, api, watch=told)
+    assert 0 < len(api.asked) < 300
+    assert setting.ledger.recover(run) == 0
+    assert setting.states(run) == {"sent": len(api.asked), "pending": 300 - len(api.asked)}
 
 
 @virtual_time

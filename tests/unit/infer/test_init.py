@@ -100,6 +100,24 @@ def test_an_ambiguous_date_is_decided_and_marked(tmp_path: Path) -> None:
     assert "could be mdy" in text
 
 
+def test_dates_of_the_first_weeks_are_told_by_those_that_come_later(tmp_path: Path) -> None:
+    """A long file begins with one week's rows, whose days are all below 13."""
+    rows = [f"ada@example.com,12/{day}/2010 8:26,1" for day in (1, 2) for _ in range(2_600)]
+    outcome, mapping, text = written(
+        tmp_path, "\n".join(["Email,InvoiceDate,Total", *rows, "x@example.com,1/31/2011,1"])
+    )
+    assert says(mapping.properties["occurred_at"])["format"] == "mdy"
+    assert "day and month cannot be told apart" not in text
+    assert json.loads(outcome.stdout.splitlines()[0])["properties"]["occurred_at"] == "2010-12-01T08:26:00"
+
+
+def test_dates_of_one_drop_are_told_by_those_of_the_next(tmp_path: Path) -> None:
+    for name, day in (("a.csv", "3/4/2026"), ("b.csv", "3/14/2026")):
+        (tmp_path / name).write_text(f"Email,Date\nada@example.com,{day}\n")
+    importer("init", str(tmp_path / "*.csv"), "-o", str(tmp_path / "m.yaml"), "--yes")
+    assert says(load(str(tmp_path / "m.yaml")).mapping.properties["occurred_at"])["format"] == "mdy"
+
+
 def test_line_items_become_one_event(tmp_path: Path) -> None:
     rows = "".join(f"{n // 3},item {n},{n % 4 + 1},1.50,p{n // 3}@example.com,2026-11-01\n" for n in range(12))
     outcome, mapping, _ = written(tmp_path, f"InvoiceNo,Description,Quantity,UnitPrice,Email,InvoiceDate\n{rows}")
@@ -118,6 +136,35 @@ def test_date_time_and_zone_in_three_columns_are_one_time(tmp_path: Path) -> Non
         "template": "{Datum} {Uhrzeit}", "as": "datetime", "format": "dmy", "timezone": {"column": "Zeitzone"},
     }  # fmt: skip
     assert "2026-10-31T18:20:31+01:00" in outcome.stdout
+
+
+def test_a_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
+    outcome, mapping, text = written(tmp_path, "Email,Total,Total\nada@example.com,1,2.50\n")
+    assert mapping.value is None
+    said = "the header has Total more than once, so none of them is used; rename one of each"
+    assert f"doubled columns: left out (50%), {said}" in outcome.stderr
+    assert f"# unsure: {said} (50%)" in text
+
+
+@pytest.mark.parametrize(
+    "titles", ["Sales report\nFrom,2026-01-01\n\n", "Sales report,,,\n,,,\n", '"Orders, ""all"""\n']
+)
+def test_a_reports_title_is_skipped(titles: str, tmp_path: Path) -> None:
+    rows = "Order,Email,Total,Currency\n1,ada@example.com,12.50,EUR\n2,bo@example.com,3.50,EUR\n"
+    outcome, mapping, _ = written(tmp_path, titles + rows)
+    assert 0 < mapping.source.skip_lines <= titles.count("\n")
+    assert [json.loads(line)["value"] for line in outcome.stdout.splitlines()] == [12.5, 3.5]
+
+
+def test_a_phone_that_cannot_be_used_does_not_cost_a_row_that_has_an_address(tmp_path: Path) -> None:
+    rows = "1,ada@example.com,9.23E+11\n2,bo@example.com,+37061234567\n3,,+37061234568\n4,,9.23E+11\n"
+    outcome, mapping, text = written(tmp_path, f"Order,Email,Phone\n{rows}")
+    assert says(mapping.subscriber.phone) == {
+        "first_of": [{"column": "Email"}, {"column": "Phone"}],
+        "extract": "^[^@]+$",
+    }
+    assert "some phones cannot be used; only rows without an e-mail need one" in text.replace("\n  # ", " ")
+    assert "of the first 4 rows, 3 can be sent\n  1 x phone.rounded (subscriber.phone)" in outcome.stderr
 
 
 def test_a_file_without_a_header_is_found_out(tmp_path: Path) -> None:
@@ -183,7 +230,8 @@ Discount Code,Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineite
 
 def test_a_presets_dates_are_adapted_to_what_excel_made_of_them(tmp_path: Path) -> None:
     outcome, mapping, text = written(tmp_path, EXCEL.format(day=13))
-    assert "# the dates are written as mdy, not ISO 8601\norder_by: {column: Created at" in text
+    assert "# the dates are written as mdy, not ISO 8601\n# unsure: the times have no zone" in text
+    assert "\norder_by: {column: Created at, as: datetime, format: mdy}\n" in text
     assert says(mapping.properties["ordered_at"])["format"] == "mdy"
     assert json.loads(outcome.stdout)["properties"]["ordered_at"] == "2017-10-13T10:56:00"
 

@@ -94,6 +94,14 @@ def test_values_are_added_exactly() -> None:
     assert str(values.by_kind["", ""].delivered_sum) == "123456789012345678.123456789012"
 
 
+def test_amounts_have_at_least_the_digits_of_their_money(tmp_path: Path) -> None:
+    values = (("1749", "EUR"), ("1749", "JPY"), ("1749", ""), ("1749.5", "EUR"), ("1749.5", ""), ("1749.1234", "EUR"))
+    rows = [Row(b"x", told={"type": f"t{n}", "value": v, "currency": c}) for n, (v, c) in enumerate(values)]
+    told = written(tmp_path, *rows)
+    shown = re.findall(r'<th scope="row"><bdi>t\d</bdi></th>.*?<div>(1,749[.0-9]*)</div>', told)
+    assert shown == ["1,749.00", "1,749", "1,749", "1,749.50", "1,749.50", "1,749.1234"]
+
+
 def test_types_without_end_are_added_up_as_others() -> None:
     values = added(*((f"type {number}", "1", "EUR", True) for number in range(1_500)))
     assert (len(values.by_kind), values.rest.delivered, values.rest.delivered_sum) == (1_000, 500, Decimal(500))
@@ -126,8 +134,8 @@ def written(out: Path, *rows: Row, **changes: Any) -> str:
 
 def test_the_page_says_what_to_do(tmp_path: Path) -> None:
     page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash"}), Row(b"b", State.PENDING))
-    assert f"importer resolve {RUN.id} --assume-sent</pre>" in page
-    assert f"<code>importer resume {RUN.id}</code> goes on" in page
+    assert f"importer resolve {RUN.id} --endpoint https://api.example.com/v2 --assume-sent</pre>" in page
+    assert f"<code>importer resume {RUN.id} --endpoint https://api.example.com/v2</code> goes on" in page
     assert "the importer was killed while this row was in flight" in page
 
 

@@ -144,6 +144,12 @@ written to
     rejects.csv    3 rows
     report.html
     summary.json
+
+next
+  mend the 3 rows not delivered, in the rejects; nothing else is sent then
+    importer run OUT/rejects.csv -m orders.yaml --endpoint https://api.example.com/v2
+  if the fault was not in the rows: send the row refused or failed as before
+    importer retry 20261123-180355-k7 --endpoint https://api.example.com/v2
 """
     )
 

@@ -29,7 +29,7 @@ def post(sandbox: Running, token: str | None = None) -> int:
         {"Authorization": f"Bearer {token or sandbox.token}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
             status: int = answer.status
             return status
     except urllib.error.HTTPError as refused:

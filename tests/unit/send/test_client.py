@@ -37,21 +37,44 @@ async def test_an_event_is_posted_as_the_page_says() -> None:
     assert first.fate is second.fate is Fate.SENT
     assert (first.status, first.limit) == (200, 60)
     assert server.connections == 1
-    assert server.requests[0] == server.requests[1]
-    head, body = server.requests[0].split(b"\r\n\r\n")
-    assert body == BODY
-    lines = head.decode().split("\r\n")
-    assert lines[0] == "POST /v2/events HTTP/1.1"
-    names = {line.split(": ")[0]: line.split(": ")[1] for line in lines[1:]}
-    assert names.pop("User-Agent").startswith("importer/")
-    assert names == {
-        "Host": f"127.0.0.1:{server.port}",
-        "Authorization": f"Bearer {SECRET}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(BODY)),
-    }
+    for request in server.requests:
+        head, body = request.split(b"\r\n\r\n")
+        assert body == BODY
+        lines = head.decode().split("\r\n")
+        assert lines[0] == "POST /v2/events HTTP/1.1"
+        headers = [tuple(line.split(": ")) for line in lines[1:] if not line.startswith("User-Agent: importer/")]
+        assert sorted(headers) == [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("Authorization", f"Bearer {SECRET}"),
+            ("Content-Length", str(len(BODY))),
+            ("Content-Type", "application/json"),
+            ("Host", f"127.0.0.1:{server.port}"),
+        ]
+
+
+@virtual_time
+async def test_each_event_has_its_own_body_and_answer() -> None:
+    """However many go at once over requests that were put together before, and whatever was refused in between."""
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        while request := await connection.request():
+            body = request.split(b"\r\n\r\n")[1]
+            if body.endswith(b"7"):
+                await connection.send(answer("422 Unprocessable", b'{"message": "no to ' + body + b'"}'))
+            else:
+                server.requests.append(body)
+                await connection.send(answer())
+
+    bodies = [b"event " + str(number).encode() * (number % 5 + 1) for number in range(100)]
+    async with raw_server(script) as server, client(server) as api:
+        answers = [
+            each for at in range(0, 100, 9) for each in await asyncio.gather(*map(api.post, bodies[at : at + 9]))
+        ]
+    for body, each in zip(bodies, answers, strict=True):
+        assert each.message == (f"no to {body.decode()}" if body.endswith(b"7") else "")
+    assert sorted(server.requests) == sorted(body for body in bodies if not body.endswith(b"7"))
+    assert server.connections == 9
 
 
 @virtual_time

@@ -99,8 +99,32 @@ async def test_an_answer_that_trickles_in_for_ever_is_in_doubt() -> None:
             await asyncio.sleep(10)
 
     late = await posted(script)
-    assert late.fate is Fate.IN_DOUBT
+    assert (late.fate, late.message) == (Fate.IN_DOUBT, "no whole answer within 180 s")
     assert late.latency == pytest.approx(180, abs=1.1)
+
+
+@virtual_time
+async def test_headers_that_trickle_in_for_ever_hold_up_nobody_else() -> None:
+    """Each request has its own time, though one timer serves them all; the client goes on after that."""
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        while request := await connection.request():
+            if request.endswith(b"slow"):
+                await connection.send(b"HTTP/1.1 200 OK\r\n")
+                for number in range(100):
+                    await connection.send(b"X-%d: y\r\n" % number)
+                    await asyncio.sleep(10)
+            await connection.send(answer())
+
+    async def later(seconds: float, body: bytes) -> Answer:
+        await asyncio.sleep(seconds)
+        return await api.post(body)
+
+    async with raw_server(script) as server, client(server) as api:
+        waits = [(0.0, b"slow"), (50.0, b"slow"), (100.0, b"quick"), (170.0, b"slow"), (400.0, b"quick")]
+        answers = await asyncio.gather(*(later(*each) for each in waits))
+    assert [each.fate for each in answers] == [Fate.SENT if body == b"quick" else Fate.IN_DOUBT for _, body in waits]
+    assert [each.latency for each in answers if each.fate is Fate.IN_DOUBT] == pytest.approx([180.0] * 3, abs=1.1)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def test_success_false_is_a_refusal_in_the_apis_own_words(status: int) -> None:
         b'{"success": 0}',
         b'{"success": "false"}',
         b'{"errors": {"email": ["Required."]}}',
+        b'{"error": "Something went wrong."}',
+        b'{"success": false, "success": true}',
+        b'{"success": true, "message": "x", "success": false}',
         b"[" * 100_000,
         b'{"a":' * 100_000,
     ],
@@ -57,6 +60,18 @@ def test_a_success_that_cannot_be_understood_is_in_doubt(body: bytes) -> None:
     assert answer.fate is Fate.IN_DOUBT
     assert reason_code(answer) == "doubt.unreadable"
     assert answer.message.startswith("HTTP 200, but the answer ")
+
+
+@pytest.mark.parametrize(
+    ("body", "fate"),
+    [
+        (b'{"success": true, "success": true}', Fate.SENT),
+        (b'{"success": true, "data": {"success": false}}', Fate.SENT),
+        (b'{"success": false, "data": [{"success": true}]}', Fate.REFUSED),
+    ],
+)
+def test_only_the_outermost_word_on_success_counts_and_it_may_be_said_twice(body: bytes, fate: Fate) -> None:
+    assert judge(200, body).fate is fate
 
 
 def test_a_success_that_is_cut_short_is_in_doubt_though_what_came_can_be_read() -> None:

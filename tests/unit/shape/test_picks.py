@@ -125,17 +125,17 @@ def test_nested_cells_are_refused_unless_text_is_asked_for() -> None:
     }
 
 
-@pytest.mark.parametrize("word", ["true", "Yes", "Y", "T", "1", "ON"])
+@pytest.mark.parametrize("word", ["true", "Yes", "Y", "T", "1", "ON", "1.0", "'TRUE"])
 def test_words_for_true(word: str) -> None:
     assert cell(word, **{"as": "boolean"}) == "true"
 
 
-@pytest.mark.parametrize("word", ["FALSE", "no", "n", "f", "0", "off"])
+@pytest.mark.parametrize("word", ["FALSE", "no", "n", "f", "0", "off", "0.0", "'no"])
 def test_words_for_false(word: str) -> None:
     assert cell(word, **{"as": "boolean"}) == "false"
 
 
-@pytest.mark.parametrize("word", ["maybe", "2", "yess", "1.0", "-"])
+@pytest.mark.parametrize("word", ["maybe", "2", "yess", "1.5", "-", "'"])
 def test_other_words_are_no_boolean(word: str) -> None:
     assert cell(word, **{"as": "boolean"}) == "property.not_a_boolean"
 

@@ -33,9 +33,11 @@ def kept(cells: list[str | None], *tests: dict[str, Any]) -> list[bool]:
         ({"not_equals": False}, ["true", None], ["False"]),
         ({"matches": "^gi"}, ["gift", " give"], ["a gift", None]),
         ({"matches": "(?i)TEST"}, ["a test"], ["tes"]),
+        ({"not_matches": "^-"}, ["9", "1-2", "", None], ["-9", " -9"]),
         ({"empty": True}, ["", "  ", None], ["x"]),
         ({"empty": False}, ["x"], ["", None]),
         ({"above": 0}, ["0.01", "1e3", "$5"], ["0", "-1", "many", None, "nan"]),
+        ({"above": 5}, ["1,250.00", "1.250,00", "7,5", "$1,250.50"], ["4,99", "-1.250,00", "1,250"]),
         ({"below": 10.5}, ["10.49", "-3"], ["10.5", "11", None]),
     ],
 )
@@ -82,8 +84,8 @@ def holds(cell: str | None, word: str, wanted: Any) -> bool:
             return any(map(is_one, wanted)) == (word == "in")
         case "equals" | "not_equals":
             return is_one(wanted) == (word == "equals")
-        case "matches":
-            return text is not None and re.search(wanted, text) is not None
+        case "matches" | "not_matches":
+            return (text is not None and re.search(wanted, text) is not None) == (word == "matches")
         case "empty":
             return (text is None) == bool(wanted)
         case "above":
@@ -99,7 +101,7 @@ scalars = st.sampled_from(["paid", "void", "5", "true", 5, -5, 0.1, 100, True, F
 tests = st.one_of(
     st.tuples(st.sampled_from(["in", "not_in"]), st.lists(scalars, min_size=1, max_size=3)),
     st.tuples(st.sampled_from(["equals", "not_equals"]), scalars),
-    st.tuples(st.just("matches"), st.sampled_from(["^p", "5", "a|x", "^$"])),
+    st.tuples(st.sampled_from(["matches", "not_matches"]), st.sampled_from(["^p", "5", "a|x", "^$"])),
     st.tuples(st.just("empty"), st.booleans()),
     st.tuples(st.sampled_from(["above", "below"]), st.sampled_from([0.0, 5.0, -1.0, 0.1])),
 )

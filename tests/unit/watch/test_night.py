@@ -53,9 +53,9 @@ def fill(directory: Path) -> None:
     (directory / "notes.txt").write_text("not to be delivered")
 
 
-def watch(directory: Path, sandbox: Running) -> subprocess.Popen[str]:
+def watch(directory: Path, sandbox: Running, *, settle: str) -> subprocess.Popen[str]:
     home = directory.parent
-    options = ("--once", "--yes", "--settle", "0.05s", "--endpoint", sandbox.url, "--ledger", home / "ledger.db")
+    options = ("--once", "--yes", "--settle", settle, "--endpoint", sandbox.url, "--ledger", home / "ledger.db")
     hook = ("--on-finish", f"cat > {home}/hook-$IMPORTER_NAME; env > {home}/hook-environment")
     return subprocess.Popen(
         (sys.executable, "-m", "importer", "watch", directory, "-m", home / "orders.yaml", *options, *hook),
@@ -64,6 +64,17 @@ def watch(directory: Path, sandbox: Running) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
+
+
+def kill_at_work(watcher: subprocess.Popen[str], directory: Path) -> None:
+    """Kill it while it works on a file: it is stopped for every look, so that it cannot be done before the blow."""
+    while watcher.poll() is None:
+        watcher.send_signal(signal.SIGSTOP)
+        if list((directory / "processing").glob("*.csv")):
+            break
+        watcher.send_signal(signal.SIGCONT)
+    watcher.kill()
+    watcher.communicate()
 
 
 def names(directory: Path) -> set[str]:
@@ -85,18 +96,15 @@ def test_every_file_ends_where_it_belongs_and_the_books_of_the_night_balance(tmp
     (tmp_path / "orders.yaml").write_text(MAPPING)
     fill(directory)
 
-    first = watch(directory, sandbox)
+    first = watch(directory, sandbox, settle="0.05s")
     assert first.stdout
     told = [first.stdout.readline() for _ in range(FILES // 2)]
-    while not list((directory / "processing").glob("*.csv")):
-        pass
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    kill_at_work(first, directory)
     assert all("done" in line for line in told)
     assert len(names(directory / "processing")) == 1
 
     (directory / "orders-late.csv.part").rename(directory / "orders-late.csv")
-    second = watch(directory, sandbox)
+    second = watch(directory, sandbox, settle="2s")  # much longer than this test may be kept from writing
     with (directory / "orders-growing.csv").open("ab", buffering=0) as growing:
         while second.poll() is None:
             growing.write(b"email,order\n")

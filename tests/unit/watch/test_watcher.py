@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +57,7 @@ def test_each_file_leaves_a_line_and_the_worst_is_the_exit_code(night: Night) ->
     night.drop("a.csv", "a@example.com")
     outcome = night.watch()
     assert outcome.exit_code == 0, outcome.stderr
-    assert "done        a.csv  1 rows: 1 sent  run " in outcome.stdout
+    assert "done        a.csv  1 row: 1 sent  run " in outcome.stdout
     night.drop("b.csv", "b@example.com", "nobody")
     assert night.watch().exit_code == 1
     night.drop("c.csv", "c@example.com", header="mail")
@@ -108,6 +111,26 @@ def test_a_mapping_with_a_mistake_stops_nothing_for_good(night: Night) -> None:
     assert night.watch().exit_code == 0
 
 
+def test_a_night_of_several_files_ends_with_its_books(night: Night) -> None:
+    night.drop("a.csv", "a@example.com", "nobody")
+    assert "in all" not in night.watch().stderr
+    night.drop("b.csv", "b@example.com", "c@example.com")
+    night.drop("c.csv", "c@example.com", header="mail")
+    night.drop("d.csv", "a@example.com", "nobody")
+    outcome = night.watch()
+    assert outcome.stderr.endswith("in all 3 files: 2 done, 1 failed; 4 rows: 2 sent, 1 invalid, 1 duplicate\n")
+
+
+def test_mappings_that_lie_among_the_drops_are_not_wondered_at(night: Night) -> None:
+    (night.drops / "own.yaml").write_text(MAPPING)
+    (night.drops / "other.yaml").write_text(MAPPING)
+    drops = night.home / "drops.yaml"
+    drops.write_text("version: 1\ndrops: [{pattern: '*.csv', mapping: drops/own.yaml}]\n")
+    words = ("--once", "--yes", "--settle", "0", "--endpoint", night.sandbox.url, "--ledger", str(night.home / "l.db"))
+    outcome = importer("watch", str(night.drops), "--drops", str(drops), *words)
+    assert outcome.stderr == "other.yaml is none of the files to be delivered; it is left where it is\n"
+
+
 def test_a_hook_that_fails_is_told_of_and_changes_nothing(night: Night) -> None:
     night.drop("a.csv", "a@example.com")
     outcome = night.watch("--on-finish", 'test "$IMPORTER_OUTCOME" = done && exit 7')
@@ -124,6 +147,21 @@ def test_a_file_that_no_pattern_fits_stays_where_it_is(night: Night) -> None:
     assert outcome.exit_code == 0, outcome.stderr
     assert "other.csv is none of the files to be delivered; it is left where it is" in outcome.stderr
     assert night.lies() == {"done/o-1.csv"}
+
+
+def test_a_service_that_is_told_to_end_after_a_file_ends_in_peace(night: Night) -> None:
+    night.drop("a.csv", "a@example.com")
+    place = ("--endpoint", night.sandbox.url, "--ledger", str(night.home / "ledger.db"))
+    command = (sys.executable, "-m", "importer", "watch", night.drops, "-m", night.home / "m.yaml", "--yes", "--settle")
+    with subprocess.Popen(
+        (*command, "0.05s", *place), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout
+        assert "done        a.csv  1 row: 1 sent" in service.stdout.readline()
+        service.send_signal(signal.SIGTERM)
+        _, told = service.communicate(timeout=60)
+    assert service.returncode == 0
+    assert told.endswith("interrupted; what was begun goes on with the next `importer watch`\n")
 
 
 def test_a_live_watch_needs_yes(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Starting this package's own modules as processes beside this one.
+
+Owns the interpreter, its flags and its environment; what is said to a child, and when it ends, is its starter's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parents[1]
+"""Where the package lies."""
+
+
+def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
+    """Run ``python -m module`` in a session of its own, so that Ctrl-C in the terminal does not reach it."""
+    return subprocess.Popen(  # noqa: S603  # this interpreter, this package
+        [sys.executable, "-P", "-m", module, *arguments], env=_environment(), start_new_session=True, **popen
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, so changed that the child finds the package also where it is not installed (a checkout)."""
+    environment = dict(os.environ)
+    if _ROOT.name not in {"site-packages", "dist-packages"}:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
+    return environment

@@ -1,0 +1,53 @@
+"""What the shell offers when somebody presses Tab: files, mappings and presets, runs.
+
+This module owns what fits where; how each shell is spoken to is click's. It stays silent about whatever is wrong: the
+command itself will say it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from click.shell_completion import CompletionItem
+
+from importer.errors import ImporterError
+
+if TYPE_CHECKING:
+    import click
+
+
+def files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Whatever the shell itself would offer."""
+    del context, parameter
+    return [CompletionItem(typed, type="file")]
+
+
+def presets(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets by their names."""
+    from importer.mapping.locate import presets as names
+
+    del context, parameter
+    return [CompletionItem(name) for name in names() if name.startswith(typed)]
+
+
+def mappings(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets once some letters fit, else files: a shell cannot be given both."""
+    return (typed and presets(context, parameter, typed)) or files(context, parameter, typed)
+
+
+def runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
+    from importer.cli.runs import plain_destination
+    from importer.pipeline.connect import open_ledger
+
+    del parameter
+    names = ("account", "endpoint", "ledger", "sandbox")
+    try:
+        destination = plain_destination({name: context.params[name] for name in names})
+        if not destination.ledger.exists():
+            return []
+        with open_ledger(destination) as ledger:
+            found = [run for run in ledger.runs() if run.id.startswith(typed)]
+    except ImporterError:
+        return []
+    return [CompletionItem(run.id, help=f"{run.state.value}, {run.mapping_name}") for run in found]

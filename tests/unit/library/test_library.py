@@ -1,0 +1,96 @@
+"""The importer as a library: typed results from paths and DataFrames, also where an event loop is running."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import importer
+from importer.errors import ExitCode, UsageError
+from importer.library import Settings
+from importer.pipeline.job import Destination
+
+MAPPING = """\
+version: 1
+key: order
+subscriber: {email: email}
+type: {const: purchase}
+value: total
+properties: {order: order, gift: {column: gift, as: boolean}, at: {column: at, as: datetime}}
+"""
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    path = tmp_path / "m.yaml"
+    path.write_text(MAPPING)
+    return path
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """What an analyst has at hand: gaps, floats where there were gaps, an index of its own."""
+    return pd.DataFrame(
+        {
+            "order": [1, 2, 3],
+            "email": ["ada@example.com", None, "cy@example.com"],
+            "total": [12.5, 7.0, np.nan],
+            "gift": [1.0, np.nan, 0.0],
+            "at": [pd.Timestamp("2026-01-31 08:15"), pd.NaT, pd.Timestamp("2026-02-01")],
+        },
+        index=[7, 7, 9],
+    )
+
+
+def settings(tmp_path: Path) -> Settings:
+    return Settings(destination=Destination(ledger=tmp_path / "ledger.db", environment={}))
+
+
+def test_a_dataframe_is_checked_and_every_row_is_in_the_report(frame: pd.DataFrame, mapping: Path) -> None:
+    result = importer.check(frame, mapping)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert (result.summary.rows["read"], result.summary.rows["invalid"]) == (3, 1)
+    assert result.report["source"].tolist() == ["DataFrame"] * 3
+    assert result.report["code"].fillna("").tolist() == ["", "subscriber.missing", ""]
+    assert result.files == ()
+
+
+def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(
+    frame: pd.DataFrame, mapping: Path, tmp_path: Path
+) -> None:
+    async def cell() -> importer.Result:
+        return importer.run(frame, mapping, sandbox=True, out=tmp_path / "out", settings=settings(tmp_path))
+
+    result = asyncio.run(cell())
+    assert result.report["state"].tolist() == ["sent", "invalid", "sent"]
+    assert result.summary.balanced
+    assert {path.name for path in result.files} >= {"report.csv", "rejects.parquet", "summary.json"}
+
+
+def test_paths_are_taken_as_text_as_paths_and_in_lists(mapping: Path, tmp_path: Path) -> None:
+    source = tmp_path / "orders.csv"
+    source.write_text("order,email,total,gift,at\n1,ada@example.com,5,yes,2026-01-31\n")
+    for sources in (source, str(source), [source], str(tmp_path / "*.csv")):
+        assert importer.check(sources, mapping).report["source"].tolist() == [str(source)]
+
+
+def test_a_presets_name_is_a_mapping() -> None:
+    frame = pd.DataFrame({"Email": ["ada@example.com"], "Total Spent": ["12.50"]})
+    assert importer.check(frame, "shopify-customers").report["type"].tolist() == ["customer_imported"]
+
+
+def test_a_dataframe_with_a_column_twice_is_refused_with_what_to_do(frame: pd.DataFrame, mapping: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        importer.check(pd.concat([frame, frame[["total"]]], axis=1), mapping)
+    assert str(caught.value) == (
+        "error: the DataFrame has more than one column of the name total\n\n"
+        "hint: rename or drop one: df = df.loc[:, ~df.columns.duplicated()]"
+    )
+
+
+def test_a_live_run_is_refused_unless_it_was_confirmed(frame: pd.DataFrame, mapping: Path, tmp_path: Path) -> None:
+    place = Destination(ledger=tmp_path / "ledger.db", environment={"SENDER_API_TOKEN": "t"})
+    with pytest.raises(UsageError, match="a live run sends real events, and was not confirmed"):
+        importer.run(frame, mapping, settings=Settings(destination=place))

@@ -1,0 +1,78 @@
+"""What to do when a run is over: commands that find the run again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from importer.model import RunState, State
+from importer.report import ReportOptions, render_summary, write
+from importer.send.endpoint import same_place
+from tests.support.story import RUN, Row, batch, csv_source, ledger
+
+REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:mend"})
+ROWS = [
+    Row(b"a"),
+    Row(b"b", State.INVALID, [("email.invalid", "subscriber.email", "b")]),
+    Row(b"c", State.REFUSED, told={"code": "api.refused", "message": "No such type."}),
+    Row(b"d", State.IN_DOUBT, told={"code": "doubt.no_answer"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("account", "endpoint", "options"),
+    [
+        ("default", "https://api.sender.net/v2/events", ""),
+        ("default", "sandbox", " --sandbox"),
+        ("eu", "https://api.sender.net/v2/events", " --account eu"),
+        ("default", "http://127.0.0.1:8025/v2/events", " --endpoint http://127.0.0.1:8025/v2"),
+    ],
+)
+def test_a_command_looks_where_the_run_is_remembered(account: str, endpoint: str, options: str) -> None:
+    assert same_place(account, endpoint) == options
+
+
+def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> None:
+    out = tmp_path / "my out"
+    shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), REHEARSAL, ReportOptions(out)))
+    commands = f"""\
+  mend the 2 rows not delivered, in the rejects; nothing else is sent then
+    importer run '{out}/rejects.csv' -m orders.yaml --transform own.py:mend --sandbox --account 'shop eu'
+  if the fault was not in the rows: send the row refused or failed as before
+    importer retry {RUN.id} --sandbox --account 'shop eu'
+  look in Sender for the row in doubt, then say: arrived, or not
+    importer resolve {RUN.id} --sandbox --account 'shop eu' --assume-sent
+    importer resolve {RUN.id} --sandbox --account 'shop eu' --resend
+"""
+    assert shown.partition("\nnext\n")[2] == commands
+
+
+def test_the_page_has_the_same_commands(tmp_path: Path) -> None:
+    run = replace(REHEARSAL, state=RunState.STOPPED, account="eu")
+    write(ledger(batch(csv_source("email"), [*ROWS, Row(b"e", State.PENDING)])), run, ReportOptions(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    for command in ("run", f"retry {RUN.id}", f"resolve {RUN.id}", f"resume {RUN.id}"):
+        assert f">importer {command}" in page, command
+    assert page.count(" --sandbox --account eu") == 5
+
+
+def test_another_ledger_than_the_usual_one_is_named_in_every_command(tmp_path: Path) -> None:
+    rows = [*ROWS, Row(b"e", State.PENDING)]
+    options = ReportOptions(tmp_path, place=" --sandbox --ledger my.db")
+    shown = render_summary(write(ledger(batch(csv_source("email"), rows)), REHEARSAL, options))
+    assert shown.count(" --sandbox --ledger my.db") == 4
+    page = (tmp_path / "report.html").read_text()
+    assert page.count(" --sandbox --ledger my.db") == 5
+    assert "--account" not in shown.partition("\nnext\n")[2] + page
+
+
+def test_a_run_that_delivered_everything_leaves_nothing_to_do(tmp_path: Path) -> None:
+    written = write(ledger(batch(csv_source("email"), ROWS[:1])), RUN, ReportOptions(tmp_path))
+    assert written.steps == ()
+    assert "What to do next" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_whose_rows_were_all_delivered_before_says_so(tmp_path: Path) -> None:
+    told = {"code": "duplicate.row"}
+    write(ledger(batch(csv_source("email"), [Row(b"a", State.DUPLICATE, told=told)])), RUN, ReportOptions(tmp_path))
+    assert "1 had been delivered before, and are not sent twice." in (tmp_path / "report.html").read_text()
