@@ -112,7 +112,7 @@ class Delivery:
             self._wait = LOOK
             return None
         self._slot = False
-        if len(self._journal.claimed) <= self._low:
+        if len(self._journal.claimed) - 1 <= self._low:
             self._hungry.set()
         self._line.breaker.sending()
         self._in_flight += 1

@@ -21,6 +21,9 @@ from importer.ledger.schema import ADDED, TABLES, VERSION
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+_SQLITE = (3, 35)
+"""RETURNING came with it, and UPDATE … FROM with 3.33."""
+
 BUSY_SECONDS = 60.0
 """How long to wait for another importer's transaction; planning a large file can hold one for some seconds."""
 
@@ -52,6 +55,12 @@ class Database:
 
     def _prepare(self) -> None:
         """Set the connection up; a ledger that is in use already is not locked for it."""
+        if sqlite3.sqlite_version_info < _SQLITE:
+            raise LedgerError(
+                f"this Python brings SQLite {sqlite3.sqlite_version}, and the ledger needs "
+                f"{'.'.join(map(str, _SQLITE))} or newer",
+                hint="run importer with a newer Python, or one that is linked with a newer SQLite",
+            )
         execute = self.connection.execute
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA temp_store = FILE")
@@ -104,12 +113,15 @@ class Database:
         The commit does not wait for the disk. That of the next `transaction` waits for all that was written before it.
         """
         with self.explained():
-            self.connection.execute("PRAGMA synchronous = NORMAL")
+            (journal,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+            if journal == "wal":  # refused on some network file systems, and without it NORMAL is not safe
+                self.connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 with self.transaction() as connection:
                     yield connection
             finally:
-                self.connection.execute("PRAGMA synchronous = FULL")
+                if not self.connection.in_transaction:  # else even the rollback failed, and the first error matters
+                    self.connection.execute("PRAGMA synchronous = FULL")
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[sqlite3.Connection]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import ssl
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -126,6 +127,14 @@ class Client:
         try:
             response = await request.post(body)
             content, complete = await self._read(response)
+            answer = classify(
+                response.status,
+                response.headers,
+                content,
+                complete=complete,
+                latency=self._clock.monotonic() - began,
+                wall=self._clock.time(),
+            )
         except asyncio.CancelledError:
             if not self._overtime.end(task):
                 raise
@@ -137,14 +146,6 @@ class Client:
             self._overtime.end(task)
         if complete:
             self._idle.append(request)
-        answer = classify(
-            response.status,
-            response.headers,
-            content,
-            complete=complete,
-            latency=self._clock.monotonic() - began,
-            wall=self._clock.time(),
-        )
         return answer if answer.fate is Fate.SENT else self._redacted(answer)
 
     async def probe(self) -> Answer:
@@ -201,7 +202,8 @@ class _Connector(aiohttp.TCPConnector):
     """A pool that never hands out a connection on which the server has spoken unasked.
 
     aiohttp would read such bytes (a second answer to the request before, a parting 408) as the answer to the next
-    request: an event would count as accepted that the server has not seen.
+    request: an event would count as accepted that the server has not seen. What the loop has not read yet, the system
+    is asked for, and so a connection that the server has just closed puts no event in doubt.
     """
 
     _ATTEMPTS = 8
@@ -216,10 +218,20 @@ class _Connector(aiohttp.TCPConnector):
         for _ in range(self._ATTEMPTS):
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
+            if protocol is not None and not protocol.should_close and not _readable(protocol.transport):
                 return connection
             connection.close()
         raise _UnaskedError
+
+
+def _readable(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether something, or the end, has come over a connection that nobody has read."""
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _OvertimeError(TimeoutError):

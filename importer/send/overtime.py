@@ -17,6 +17,8 @@ class Overtime:
         self.seconds = seconds
         self._deadlines: dict[asyncio.Task[Any], float] = {}
         """In the order of their beginning, and so of their deadlines."""
+        self._cancelling: dict[asyncio.Task[Any], int] = {}
+        """How often each had been asked to cancel itself when it began, by others."""
         self._over: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -29,18 +31,19 @@ class Overtime:
         assert task is not None
         loop = asyncio.get_running_loop()
         self._deadlines[task] = loop.time() + self.seconds
+        self._cancelling[task] = task.cancelling()
         if self._timer is None:
             self._timer = loop.call_later(self.seconds, self._look)
         return task
 
     def end(self, task: asyncio.Task[Any]) -> bool:
-        """The task's request has ended; whether it was cancelled for being too long under way."""
+        """The task's request has ended; whether it was cancelled for being too long under way, and for nothing else."""
         self._deadlines.pop(task, None)
+        before = self._cancelling.pop(task, 0)
         if task not in self._over:
             return False
         self._over.discard(task)
-        task.uncancel()
-        return True
+        return task.uncancel() <= before
 
     def close(self) -> None:
         """Watch no more."""

@@ -158,7 +158,7 @@ class SharedQuota:
             if self._connection is not None:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._load(now, offset)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.DecodeError, TypeError) as error:  # the latter: a file of other contents
             self._alone(error)
         for answer, when in self._news:
             self.budget.learn(answer, when, in_flight + len(self._slots) + self._others_in_flight, self._jitter)

@@ -4,7 +4,8 @@
 frames that both sides exchange; starting workers and sharing events out is ``workers``'.
 
 It decides nothing: every event it is given has been claimed, and had its slot, before. When its starter is gone,
-however that came, it ends at once, and what it had not sent yet never leaves.
+however that came, it ends at once, and what it had not sent yet never leaves. It ends as well where it cannot say what
+became of an event: then its starter knows that nobody does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import os
 import socket
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -35,7 +36,7 @@ class Setting:
     """The first frame: where to, and with what. Never shown anywhere."""
 
     url: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Outbox:
 
     def _flush(self) -> None:
         items, self._items = self._items, []
-        self._writer.write(frame(items))
+        if not self._writer.is_closing():
+            self._writer.write(frame(items))
 
 
 class _Posting:
@@ -97,7 +99,10 @@ class _Posting:
 
     async def _work(self, number: int, body: bytes) -> None:
         while True:
-            self._outbox.put(number, await self._client.post(body))
+            try:
+                self._outbox.put(number, await self._client.post(body))
+            except Exception:  # noqa: BLE001  # whatever it is, an answer is missing from now on
+                os._exit(1)
             idle: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             number, body = await idle
@@ -105,16 +110,16 @@ class _Posting:
 
 async def _serve(parent: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=parent)
-    setting = await read_frame(reader, Setting)
-    async with Client(Endpoint.parse(setting.url), Token(setting.secret)) as client:
-        writer.write(frame(Ready()))
-        posting = _Posting(client, Outbox(writer))
-        try:
+    try:
+        setting = await read_frame(reader, Setting)
+        async with Client(Endpoint.parse(setting.url), Token(setting.secret)) as client:
+            writer.write(frame(Ready()))
+            posting = _Posting(client, Outbox(writer))
             while True:
                 for number, body in await read_frame(reader, Events):
                     posting.post(number, body)
-        except (asyncio.IncompleteReadError, OSError):
-            os._exit(0)  # whatever is under way ends here: nobody is left to hear its answer
+    except (asyncio.IncompleteReadError, OSError):
+        os._exit(0)  # whatever is under way ends here: nobody is left to hear its answer
 
 
 if __name__ == "__main__":

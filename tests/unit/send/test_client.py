@@ -131,6 +131,26 @@ async def test_a_cancelled_post_raises_and_sends_nothing_again() -> None:
 
 
 @virtual_time
+async def test_who_is_cancelled_in_the_moment_of_its_time_out_is_cancelled() -> None:
+    """It must not go on with the next event."""
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await connection.send(b"X: y\r\n")
+            await asyncio.sleep(10)
+
+    async with raw_server(script) as server, client(server) as api:
+        task = asyncio.create_task(api.post(BODY))
+        await asyncio.sleep(1)
+        (deadline,) = api._overtime._deadlines.values()
+        asyncio.get_running_loop().call_at(deadline, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@virtual_time
 async def test_many_in_flight_share_one_pool_without_a_limit() -> None:
     """As many connections as requests at once, and no more later; asyncio's servers queue 100 that knock at once."""
     async with raw_server(answering(answer())) as server, client(server) as api:

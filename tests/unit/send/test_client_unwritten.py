@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,32 @@ async def test_a_connection_that_closes_before_the_body_is_handed_over_is_not_ac
         raced = await api.post(BODY)
     assert raced.fate is Fate.NOT_ACCEPTED
     assert len(server.requests) == 1
+
+
+async def test_what_came_while_the_program_was_busy_is_not_taken_for_an_answer_either() -> None:
+    """A second answer that lies in the system, where the event loop has not yet read it."""
+    answered, spoken = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        first, _ = listener.accept()
+        with first:
+            first.recv(65536)
+            first.sendall(answer())
+            answered.wait(30)
+            first.sendall(answer())
+            spoken.set()
+            second, _ = listener.accept()
+            with second:
+                second.recv(65536)
+                second.sendall(answer("422 Unprocessable", b'{"message": "refused"}'))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        async with Client(Endpoint.parse(f"http://127.0.0.1:{listener.getsockname()[1]}/v2"), Token(SECRET)) as api:
+            assert (await api.post(BODY)).fate is Fate.SENT
+            answered.set()
+            assert spoken.wait(30)
+            refused = await api.post(BODY)
+        thread.join(30)
+    assert refused.fate is Fate.REFUSED

@@ -12,6 +12,7 @@ from importer.errors import UsageError
 from importer.model import Fate
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
+from importer.send.worker import Setting
 from importer.send.workers import Workers
 from tests.support.raw_server import Connection, RawServer, answer, answering, raw_server
 
@@ -75,10 +76,45 @@ async def test_what_a_worker_had_when_it_died_is_in_doubt_and_another_takes_its_
         os.kill(busy._process.pid, signal.SIGKILL)
         lost = await first
         after = await api.post(BODY)
-        assert set(pids(api)) != set(before)
+        assert api._mending is not None
+        await api._mending
+        assert len(set(pids(api)) - set(before)) == 1
+        assert {each.fate for each in await asyncio.gather(*(api.post(BODY) for _ in range(4)))} == {Fate.SENT}
     assert (lost.fate, lost.message) == (Fate.IN_DOUBT, "the worker process that was sending it ended")
-    assert after.fate is Fate.SENT
-    assert len(server.requests) == 2, "nothing is sent again by itself"
+    assert after.fate is Fate.SENT, "the other one lives"
+    assert len(server.requests) == 6, "nothing is sent again by itself"
+
+
+async def test_where_all_workers_died_no_event_waits_for_ever() -> None:
+    async with raw_server(answering(answer())) as server, two(server) as api:
+        for worker in api._workers:
+            os.kill(worker._process.pid, signal.SIGKILL)
+            await asyncio.wait({worker._listening}, timeout=30)
+        answers = await asyncio.wait_for(asyncio.gather(*(api.post(BODY) for _ in range(5))), 60)
+        assert {each.fate for each in answers} == {Fate.SENT}
+
+
+async def test_a_worker_that_stands_still_is_given_up_and_its_event_in_doubt() -> None:
+    server = raw_server(answering(answer()))
+    async with server as seen, Workers(Endpoint.parse(seen.url), Token(SECRET), 1, still_after=0.2) as api:
+        os.kill(pids(api)[0], signal.SIGSTOP)
+        still = await asyncio.wait_for(api.post(BODY), 30)
+    assert (still.fate, still.message) == (Fate.IN_DOUBT, "the worker process that was sending it stood still")
+    assert not seen.requests
+
+
+async def test_a_worker_whose_answers_make_no_sense_is_gone_with_what_it_has() -> None:
+    """As one of another version would be, if the program were changed beneath a run."""
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        server.requests.append(await connection.request())
+        for worker in api._workers:
+            worker._reader.feed_data(b"\x00\x00\x00\x01\xc1")
+        await asyncio.sleep(3600)
+
+    async with raw_server(script) as server, two(server) as api:
+        lost = await asyncio.wait_for(api.post(BODY), 30)
+    assert (lost.fate, lost.message) == (Fate.IN_DOUBT, "the worker process that was sending it ended")
 
 
 async def test_where_no_worker_starts_the_row_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +124,19 @@ async def test_where_no_worker_starts_the_row_was_not_sent(monkeypatch: pytest.M
     def fail(*arguments: str, **popen: object) -> object:
         return start("importer.no_such_module", **popen)
 
+    def no_memory(*arguments: str, **popen: object) -> object:
+        raise OSError(12, "Cannot allocate memory")
+
     async with raw_server(answering(answer())) as server:
         async with two(server) as api:
             monkeypatch.setattr(child, "start", fail)
             for worker in api._workers:
                 os.kill(worker._process.pid, signal.SIGKILL)
-                await asyncio.wait_for(worker._listening, 30)
+                await asyncio.wait({worker._listening}, timeout=30)
             put_off = await api.post(BODY)
             assert (put_off.fate, put_off.message) == (Fate.NOT_ACCEPTED, "a worker process did not start")
+            monkeypatch.setattr(child, "start", no_memory)
+            assert (await api.post(BODY)).fate is Fate.NOT_ACCEPTED
         with pytest.raises(UsageError, match="a worker process did not start"):
             await two(server).__aenter__()
         assert not server.requests
@@ -107,7 +148,7 @@ async def test_no_process_list_shows_the_token() -> None:
             shown = await asyncio.to_thread(shown_of, pid)
             assert b"importer.send.worker" in shown
             assert SECRET.encode() not in shown
-        assert SECRET not in f"{api!r} {api._workers}"
+        assert SECRET not in f"{api!r} {api._workers} {Setting(server.url, SECRET)}"
 
 
 async def test_workers_end_with_their_starter() -> None:
