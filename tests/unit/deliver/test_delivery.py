@@ -121,6 +121,17 @@ async def test_everything_is_sent_once_and_each_subscriber_in_order(setting: Set
 
 
 @virtual_time
+async def test_where_no_limit_is_told_the_first_requests_do_not_wait_for_one_another(setting: Setting) -> None:
+    """Half a second for 200 events at 10 ms each: the first eight in flight claim as fast as they are answered."""
+    run = planned(setting.ledger, chunk(people(200)))
+    api = Api(lambda row, attempt: SENT)
+    api.latency = 0.01
+    assert await setting.deliver(run, api) == Ended("")
+    times = [moment for moment, _ in api.asked]
+    assert times[-1] - times[0] < 0.5
+
+
+@virtual_time
 async def test_nothing_follows_until_the_first_event_is_accepted(setting: Setting) -> None:
     """The first events go one by one; the fourth is accepted, and then the others follow."""
     run = planned(setting.ledger, chunk(people(100)))

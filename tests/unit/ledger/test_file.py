@@ -95,6 +95,13 @@ def test_a_ledger_of_another_version_is_left_alone(tmp_path: Path) -> None:
     assert error.hint == "use the importer that wrote it, or start a new ledger with --ledger FILE"
 
 
+def test_a_python_with_too_old_a_sqlite_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(LedgerError, match=r"the ledger needs 3\.35 or newer") as problem:
+        open_ledger(tmp_path)
+    assert "newer Python" in str(problem.value)
+
+
 def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
     assert opening(tmp_path).message == f"the ledger {tmp_path} cannot be used: Is a directory"
 
