@@ -122,10 +122,11 @@ class Identities:
             self._spilled = True
         for at in range(0, len(self._hashes), _AT_ONCE):  # as Python's integers they take five times the room
             here = slice(at, at + _AT_ONCE)
-            self._db.connection.executemany(
-                "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
-                zip(self._hashes[here].tolist(), self._lanes[here].tolist(), strict=True),
-            )
+            with self._db.scratch() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
+                    zip(self._hashes[here].tolist(), self._lanes[here].tolist(), strict=True),
+                )
         self._hashes = np.empty(0, dtype=np.int64)
         self._lanes = np.empty(0, dtype=np.int64)
 

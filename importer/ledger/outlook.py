@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 IN_MEMORY = 1_000_000
 """Lanes counted in memory (16 bytes each) before they move to a temporary table."""
 
+_TOGETHER = 250_000
+"""Rows counted by lane at a time, for each time goes through all lanes there are."""
 _TYPES = 20
 
 _ORDINARY = r"^-?[0-9]{1,20}(\.[0-9]{1,12})?$"
@@ -127,12 +129,22 @@ class _LaneTally:
         self._in_memory = in_memory
         self._lanes = np.empty(0, dtype=np.int64)
         self._counts = np.empty(0, dtype=np.int64)
+        self._waiting: list[Int64s] = []
+        self._size = 0
+        """Rows that wait to be counted."""
         self._spilled = False
 
     def add(self, lanes: Int64s) -> None:
         """Count so many rows more."""
-        together = np.concatenate([self._lanes, lanes])
-        weights = np.concatenate([self._counts, np.ones(len(lanes), dtype=np.int64)])
+        self._waiting.append(lanes)
+        self._size += len(lanes)
+        if self._size >= _TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
+        together = np.concatenate([self._lanes, *self._waiting])
+        weights = np.concatenate([self._counts, np.ones(self._size, dtype=np.int64)])
+        self._waiting, self._size = [], 0
         self._lanes, inverse = np.unique(together, return_inverse=True)
         self._counts = np.bincount(inverse, weights=weights, minlength=len(self._lanes)).astype(np.int64)
         if len(self._lanes) > self._in_memory:
@@ -140,6 +152,7 @@ class _LaneTally:
 
     def close(self) -> tuple[int, int, int]:
         """The number of lanes, the longest one, and its length."""
+        self._settle()
         if not self._spilled:
             if not len(self._lanes):
                 return 0, 0, 0
