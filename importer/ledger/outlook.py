@@ -24,9 +24,11 @@ from importer.model import ArrowArray, ArrowTable, Outlook, Run, State
 if TYPE_CHECKING:
     from importer.model import Int64s
 
-IN_MEMORY = 1_000_000
+IN_MEMORY = 500_000
 """Lanes counted in memory (16 bytes each) before they move to a temporary table."""
 
+_AT_ONCE = 50_000
+"""Lanes put on disk at a time: as Python's integers they take several times the room."""
 _TOGETHER = 250_000
 """Rows counted by lane at a time, for each time goes through all lanes there are."""
 _TYPES = 20
@@ -170,8 +172,11 @@ class _LaneTally:
         if not self._spilled:
             connection.execute("CREATE TEMP TABLE lane_tally (lane INTEGER, c INTEGER)")
             self._spilled = True
-        rows = zip(self._lanes.tolist(), self._counts.tolist(), strict=True)
-        connection.executemany("INSERT INTO temp.lane_tally VALUES (?, ?)", rows)
+        for at in range(0, len(self._lanes), _AT_ONCE):
+            here = slice(at, at + _AT_ONCE)
+            rows = zip(self._lanes[here].tolist(), self._counts[here].tolist(), strict=True)
+            with self._db.scratch():
+                connection.executemany("INSERT INTO temp.lane_tally VALUES (?, ?)", rows)
         self._lanes, self._counts = self._lanes[:0], self._counts[:0]
 
 
