@@ -9,19 +9,13 @@ from typing import Any
 import click
 
 from importer.cli import completing
+from importer.cli.options import mapping_option
 from importer.errors import ExitCode
 
 
 @click.command("check")
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=completing.files)
-@click.option(
-    "-m",
-    "--mapping",
-    required=True,
-    metavar="MAPPING",
-    help="The mapping, a YAML file or a preset's name.",
-    shell_complete=completing.mappings,
-)
+@mapping_option
 @click.option(
     "--preview",
     type=click.IntRange(min=1),

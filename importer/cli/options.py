@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from importer.cli import completing
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,6 +93,18 @@ class Duration(click.ParamType[float]):
             return float(number) * _UNITS[unit]
         except ValueError:
             self.fail(f"{value!r} is not a duration such as 90s, 15m, 2h or 1d", param, ctx)
+
+
+def mapping_option(command: Command) -> Command:
+    """Which mapping."""
+    return click.option(
+        "-m",
+        "--mapping",
+        required=True,
+        metavar="MAPPING",
+        help="The mapping, a YAML file or a preset's name.",
+        shell_complete=completing.mappings,
+    )(command)
 
 
 def ledger_options(command: Command) -> Command:

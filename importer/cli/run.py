@@ -11,7 +11,7 @@ import click
 
 from importer.cli import completing
 from importer.cli.manner import Manner, speaking_options
-from importer.cli.options import Where, delivery_options, ledger_options, sending_options
+from importer.cli.options import Where, delivery_options, ledger_options, mapping_option, sending_options
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.files)
-@click.option(
-    "-m",
-    "--mapping",
-    required=True,
-    metavar="MAPPING",
-    help="The mapping, a YAML file or a preset's name.",
-    shell_complete=completing.mappings,
-)
+@mapping_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

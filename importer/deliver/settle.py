@@ -46,6 +46,7 @@ def rest(outcome: Outcome) -> float:
 
 
 OUTSIDE = "outside the hours given with --between"
+"""What a run waits for at other times."""
 
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
 """What to do about an end that is nobody's mistake."""

@@ -12,10 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-
-from tests.browser.conftest import CHROMIUM, DRIVER, FLAGS
+from tests.browser.conftest import chromium
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "report.webp"
@@ -50,13 +47,7 @@ def run_the_sample(out: Path) -> Path:
 
 def take(page: Path, profile: Path) -> bytes:
     """The page as a picture."""
-    assert CHROMIUM, "apt-get install chromium"
-    assert DRIVER, "apt-get install chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    with webdriver.Chrome(options=options, service=Service(DRIVER)) as browser:
+    with chromium(profile) as browser:
         screen = {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.get(page.as_uri())
