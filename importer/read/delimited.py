@@ -234,7 +234,8 @@ def _read_header(name: str, text: TextSample, shape: _Shape, wanted: bool | tupl
         what = "is empty" if not text.data.strip() else "begins with no complete record"
         raise SourceError(name, what, hint="a CSV file needs at least a header line")
     if b"\0" in records[0]:
-        raise SourceError(name, "holds binary data, not text", hint="export it as CSV, JSONL or Parquet")
+        hint = "copy or download it again, or export it as CSV, JSONL or Parquet"
+        raise SourceError(name, "holds binary data, which is neither text nor Parquet", hint=hint)
     if 0 in records.faults:
         code, value = records.faults[0]
         raise SourceError(name, f"line {records.lines[0]}: the header cannot be read ({code}: {value})",

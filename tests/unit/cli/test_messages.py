@@ -153,7 +153,10 @@ def test_what_cannot_be_done_is_refused_with_what_where_and_what_next(arguments:
         (
             "binary.csv",
             "m.yaml",
-            ("error: binary.csv: holds binary data, not text\n\nhint: export it as CSV, JSONL or Parquet\n"),
+            (
+                "error: binary.csv: holds binary data, which is neither text nor Parquet\n\n"
+                "hint: copy or download it again, or export it as CSV, JSONL or Parquet\n"
+            ),
         ),
         (
             "o.csv",
