@@ -146,7 +146,7 @@ class Summary:
     seconds_delivering: float | None
     """From the first answer to the last."""
     events_per_second: float | None
-    """Answers in that time."""
+    """Answers in that time; null if it was under a second, where a rate would be chance."""
     sources: tuple[SourceSummary, ...]
     reasons: tuple[ReasonSummary, ...]
     """Most frequent first."""

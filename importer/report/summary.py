@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -18,6 +19,9 @@ from importer.model import Counts, RunSource, State
 from importer.report.model import Facts, MappingSummary, SourceSummary, Summary, WrittenFile
 from importer.report.tally import Tally
 from importer.report.wording import iso
+
+SHORTEST: Final = 1.0
+"""Seconds; two answers in one millisecond are not a thousand a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,7 @@ def summarise(facts: Facts, books: Books, files: tuple[WrittenFile, ...]) -> Sum
         stop_reason=facts.stop_reason,
         seconds=_between(facts.started_at, facts.finished_at),
         seconds_delivering=delivering,
-        # Between the first answer and the last lie one answer fewer than there are.
-        events_per_second=round((tally.answers - 1) / delivering, 3) if delivering else None,
+        events_per_second=_rate(tally.answers, delivering),
         sources=tuple(SourceSummary(s.source.name, s.rows, s.error) for s in books.sources),
         reasons=tally.reasons(),
         without_originals=books.without_originals,
@@ -65,6 +68,11 @@ def summary_bytes(summary: Summary) -> bytes:
 
 def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(max(0.0, end - start), 3)
+
+
+def _rate(answers: int, seconds: float | None) -> float | None:
+    """Between the first answer and the last lie one answer fewer than there are; a moment has no rate worth saying."""
+    return None if seconds is None or seconds < SHORTEST else round((answers - 1) / seconds, 3)
 
 
 def _without_secrets(endpoint: str) -> str:

@@ -61,6 +61,12 @@ def test_times_are_utc_and_rates_are_of_answers(tmp_path: Path) -> None:
     assert (found["seconds"], found["seconds_delivering"], found["events_per_second"]) == (10.5, 6.0, 1.0)
 
 
+def test_answers_within_a_moment_have_no_rate(tmp_path: Path) -> None:
+    at_once = [Row(b"s", told={"sent_at": STARTED + at / 1000, "attempts": 1}) for at in range(2)]
+    found = summary(tmp_path, ledger(batch(SOURCE, at_once)))
+    assert (found["seconds_delivering"], found["events_per_second"]) == (0.001, None)
+
+
 def test_a_run_that_sent_nothing_has_no_times(tmp_path: Path) -> None:
     found = summary(tmp_path, ledger(batch(SOURCE, ROWS[6:8])), started_at=None, finished_at=None, state=RunState.READY)
     assert [found[name] for name in ("started_at", "finished_at", "seconds", "events_per_second")] == [None] * 4
