@@ -71,7 +71,7 @@ class Packed:
         """The body of each row, by its id; quick where neighbours follow each other."""
         found: dict[int, bytes] = {}
         first, group = 0, list[bytes]()
-        for row_id in row_ids:
+        for row_id in sorted(row_ids):
             if not 0 <= row_id - first < len(group):
                 first = self._start("body", row_id)
                 group = self._bodies(first)

@@ -28,7 +28,7 @@ from importer.model import Answer, Fate
 from importer.send.endpoint import Endpoint
 from importer.send.fate import classify, classify_probe, shorten, unanswered
 from importer.send.overtime import Overtime
-from importer.send.prepared import PreparedRequest
+from importer.send.prepared import EventRequest, PreparedRequest
 from importer.send.token import Token
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Client:
     async def __aenter__(self) -> Self:
         options = self._options
         self._session = aiohttp.ClientSession(
+            request_class=EventRequest,
             connector=_Connector(limit=0, keepalive_timeout=options.keepalive, ssl=options.tls or True),
             headers={
                 "Authorization": self._token.header(),
