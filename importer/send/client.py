@@ -44,10 +44,8 @@ class ClientOptions:
     connect_timeout: float = 15.0
     """For name, connection and TLS together; beyond it the request surely did not leave."""
     answer_timeout: float = 90.0
-    """Without a single byte of an answer. Longer than the minute after which common gateways say 504 themselves, so
-    that a row in doubt has a reason."""
-    total_timeout: float = 180.0
-    """For everything, however slowly the answer trickles in."""
+    """For everything, up to the answer's last byte. Longer than the minute after which common gateways say 504
+    themselves, so that a row in doubt has a reason."""
     keepalive: float = 4.0
     """An idle connection is not used again after this; less than the 5 s after which common servers close theirs, for a
     request that meets a closing connection is in doubt."""
@@ -80,7 +78,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._idle: list[PreparedRequest] = []
         """As many as were ever in flight at once, less those that are."""
-        self._overtime = Overtime(self._options.total_timeout)
+        self._overtime = Overtime(self._options.answer_timeout)
 
     def __repr__(self) -> str:
         return f"<Client of {self._endpoint.url}, {'open' if self._session else 'closed'}>"
@@ -98,9 +96,7 @@ class Client:
                 "User-Agent": f"importer/{__version__}",
             },
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=options.connect_timeout, sock_read=options.answer_timeout
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, connect=options.connect_timeout),
             trust_env=False,
         )
         return self
@@ -139,7 +135,7 @@ class Client:
         except asyncio.CancelledError:
             if not self._overtime.end(task):
                 raise
-            return self._unanswered(_OvertimeError(), written=request.body.written, began=began)
+            return self._unanswered(TimeoutError(), written=request.body.written, began=began)
         # Whatever it is, the row's fate hangs on one thing only: whether the request may have been written.
         except Exception as error:  # noqa: BLE001  # nothing may escape: a row without a fate would be lost
             return self._unanswered(error, written=request.body.written, began=began)
@@ -155,7 +151,7 @@ class Client:
             raise RuntimeError(_NOT_OPEN)
         began = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._options.total_timeout):
+            async with asyncio.timeout(self._options.answer_timeout):
                 response = await self._session.get(self._subscribers, allow_redirects=False)
                 content, _ = await self._read(response)
         except Exception as error:  # noqa: BLE001  # as in post()
@@ -235,10 +231,6 @@ def _readable(transport: asyncio.BaseTransport | None) -> bool:
     return bool(poll.poll(0))
 
 
-class _OvertimeError(TimeoutError):
-    """An answer came in too slowly, however many bytes of it."""
-
-
 class _UnaskedError(aiohttp.ClientConnectionError):
     """Connection after connection, the server has spoken unasked."""
 
@@ -251,8 +243,7 @@ def _explain(error: Exception, host: str, options: ClientOptions) -> str:
         (aiohttp.ClientConnectorSSLError, f"no TLS connection to {host}: {{why}}"),
         (aiohttp.ClientConnectorError, f"no connection to {host}: {{why}}"),
         (aiohttp.ConnectionTimeoutError, f"no connection to {host} within {options.connect_timeout:g} s"),
-        (_OvertimeError, f"no whole answer within {options.total_timeout:g} s"),
-        (TimeoutError, f"no answer within {options.answer_timeout:g} s"),
+        (TimeoutError, f"no whole answer within {options.answer_timeout:g} s"),
         (_UnaskedError, f"{host} answers what was not asked, on connection after connection"),
         (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
         (aiohttp.ClientResponseError, "the answer is not HTTP"),

@@ -3,8 +3,8 @@
 Owns two ways that aiohttp leaves open for that. A client middleware is given the request and the handler that sends
 it, and may call the handler as often as it likes: so headers, URL, timeouts and cookies are worked out once for each
 request in flight, not for each event. And a session takes a ``request_class`` of one's own: ours hands headers and
-body to the connection in one piece, where aiohttp starts a task to stream a body of any kind. Together they save half
-of what a request costs (docs/speed.md). What came back, and whether it will do, is ``client``'s.
+body to the connection in one piece, where aiohttp starts a task to stream a body of any kind. Together they save two
+fifths of what a request costs (docs/speed.md). What came back, and whether it will do, is ``client``'s.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from importer.send.worker import Answers, Outbox, Ready, Setting, frame, read_fr
 
 _READY_WITHIN = 30.0
 """Seconds."""
-_STILL_AFTER = ClientOptions().total_timeout + 30.0
+_STILL_AFTER = ClientOptions().answer_timeout + 30.0
 """Seconds without an answer, after which a worker cannot be at work: its own patience has ended long before."""
 _GONE_WITHIN = 5.0
 """Seconds."""
