@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from importer.ledger.database import Database
@@ -29,8 +29,8 @@ _SCAN = 10_000
 Position = tuple[Any, int]
 """A place in the order of delivery: (place, row id)."""
 
-_AT_ONCE = 64
-"""Outcomes in one statement."""
+_AT_ONCE = 512
+"""Outcomes in one statement, at the most; a power of two."""
 
 _ORDERED = (
     "SELECT p.place, p.id, p.lane FROM place p CROSS JOIN row r ON r.id = p.id"
@@ -103,7 +103,9 @@ class Queue:
         with self._db.transaction() as connection:
             for at in range(0, len(outcomes), _AT_ONCE):
                 some = outcomes[at : at + _AT_ONCE]
-                connection.execute(_update(len(some)), list(chain.from_iterable(map(_outcome, some))))
+                size = 1 << (len(some) - 1).bit_length()
+                values = [*map(_outcome, some), *repeat(_NOTHING, size - len(some))]
+                connection.execute(_update(size), list(chain.from_iterable(values)))
             return self._claim(claims)
 
     def _claim(self, claims: Sequence[int]) -> list[Claim]:
@@ -129,7 +131,11 @@ class Queue:
             return set(self._packed.lanes([row_id for (row_id,) in found]))
 
 
-@functools.lru_cache(_AT_ONCE)
+_NOTHING = (None,) * 8
+"""An outcome of no row: there are statements for powers of two only, for SQLite to keep them prepared."""
+
+
+@functools.lru_cache
 def _update(count: int) -> str:
     """The statement that writes so many outcomes.
 

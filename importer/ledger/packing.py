@@ -26,6 +26,7 @@ _BODY_GROUPS, _LANE_CHUNKS, _FACT_CHUNKS = 64, 8, 2
 """Unpacked pieces kept at hand: some 20 kB, 500 kB and 10 MB each."""
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)  # handing small pieces to threads costs more
+_READ_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
 
 
 def pack(table: ArrowTable) -> bytes:
@@ -38,7 +39,7 @@ def pack(table: ArrowTable) -> bytes:
 
 def unpack(blob: bytes) -> ArrowTable:
     """What `pack` packed."""
-    return pa.ipc.open_stream(blob).read_all()
+    return pa.ipc.open_stream(blob, options=_READ_OPTIONS).read_all()
 
 
 def pack_bodies(bodies: ArrowArray, first: int) -> Iterator[tuple[int, bytes]]:

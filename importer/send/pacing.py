@@ -31,7 +31,7 @@ class PacerOptions:
     """Requests a minute left to the account's other programs; at least one a minute is sent all the same."""
     start_concurrency: int = 8
     most_concurrency: int = 128
-    most_ahead: int = 256
+    most_ahead: int = 1024
     """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
 
 
