@@ -1,14 +1,18 @@
-"""What delivery hands to and fro: claims, answers, outcomes, and how it stands with the quota."""
+"""What delivery hands to and fro: claims, answers, outcomes, and how it stands with the quota.
+
+The three of which each event has one are msgspec's structs, which take a tenth of a dataclass's time to make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from importer.model.states import Fate, HaltKind, State
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """A row whose intent to be sent is durable."""
 
     id: int
@@ -18,8 +22,7 @@ class Claim:
     """Requests made for it so far, in this run and before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """How one request ended."""
 
     fate: Fate
@@ -41,8 +44,7 @@ class Answer:
     """The server's own time, seconds since the epoch; of probes alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a claimed row, to be made durable."""
 
     id: int

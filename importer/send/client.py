@@ -15,11 +15,12 @@ import asyncio
 import os
 import select
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from importer import __version__
@@ -192,7 +193,7 @@ class Client:
 
     def _redacted(self, answer: Answer) -> Answer:
         message = self._token.redact(answer.message)
-        return answer if message == answer.message else replace(answer, message=message)
+        return answer if message == answer.message else msgspec.structs.replace(answer, message=message)
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -15,35 +15,32 @@ class Overtime:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._deadlines: dict[asyncio.Task[Any], float] = {}
-        """In the order of their beginning, and so of their deadlines."""
-        self._cancelling: dict[asyncio.Task[Any], int] = {}
-        """How often each had been asked to cancel itself when it began, by others."""
-        self._over: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: dict[asyncio.Task[Any], tuple[float, int]] = {}
+        """Deadlines, in their order; and how often others had asked the task to cancel itself when it began."""
+        self._over: dict[asyncio.Task[Any], int] = {}
+        """What was cancelled here, with the same count."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Overtime after {self.seconds:g} s, {len(self._deadlines)} under way>"
+        return f"<Overtime after {self.seconds:g} s, {len(self._under_way)} under way>"
 
     def begin(self) -> asyncio.Task[Any]:
         """The current task's request begins; returns the task, for `end`."""
-        task = asyncio.current_task()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
-        loop = asyncio.get_running_loop()
-        self._deadlines[task] = loop.time() + self.seconds
-        self._cancelling[task] = task.cancelling()
+        self._under_way[task] = loop.time() + self.seconds, task.cancelling()
         if self._timer is None:
             self._timer = loop.call_later(self.seconds, self._look)
         return task
 
     def end(self, task: asyncio.Task[Any]) -> bool:
         """The task's request has ended; whether it was cancelled for being too long under way, and for nothing else."""
-        self._deadlines.pop(task, None)
-        before = self._cancelling.pop(task, 0)
-        if task not in self._over:
+        if self._under_way.pop(task, None):
             return False
-        self._over.discard(task)
-        return task.uncancel() <= before
+        before = self._over.pop(task, None)
+        return before is not None and task.uncancel() <= before
 
     def close(self) -> None:
         """Watch no more."""
@@ -54,10 +51,10 @@ class Overtime:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        for task, deadline in list(self._deadlines.items()):
+        for task, (deadline, before) in list(self._under_way.items()):
             if deadline > loop.time():
                 self._timer = loop.call_at(deadline, self._look)
                 return
-            del self._deadlines[task]
-            self._over.add(task)
+            del self._under_way[task]
+            self._over[task] = before
             task.cancel()

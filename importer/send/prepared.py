@@ -9,6 +9,7 @@ fifths of what a request costs (docs/speed.md). What came back, and whether it w
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
@@ -19,6 +20,7 @@ from yarl import URL
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
 
 _BUFFERED = 32 * 1024
@@ -74,6 +76,11 @@ class EventRequest(aiohttp.ClientRequest):
         lines += [f"{name}: {value}" for name, value in self.headers.items() if name != hdrs.CONTENT_LENGTH]
         self._head = "\r\n".join([*lines, f"{hdrs.CONTENT_LENGTH}: "]).encode()
         self._again = body
+
+    @functools.cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What the pool knows the connection by; aiohttp would work it out each time."""
+        return super().connection_key
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Called by aiohttp with a connection of the pool."""

@@ -144,7 +144,7 @@ async def test_who_is_cancelled_in_the_moment_of_its_time_out_is_cancelled() -> 
     async with raw_server(script) as server, client(server) as api:
         task = asyncio.create_task(api.post(BODY))
         await asyncio.sleep(1)
-        (deadline,) = api._overtime._deadlines.values()
+        ((deadline, _),) = api._overtime._under_way.values()
         asyncio.get_running_loop().call_at(deadline, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
