@@ -47,7 +47,7 @@ class ForeseenEvents:
     subscribers: int
     """Distinct by e-mail, else phone, else id."""
     subscribers_exact: bool
-    """False: an estimate, to about one in a thousand."""
+    """False: an estimate, to about two in a thousand."""
     types: tuple[TypeCount, ...]
     """Most frequent first; at most 20."""
     other_types: int
