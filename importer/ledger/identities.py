@@ -11,36 +11,31 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from importer.texts import hashes, joint
+from importer.ledger.spill import Spill
+from importer.texts import hashes
 
 if TYPE_CHECKING:
-    from importer.ledger.database import Database
     from importer.model import ArrowArray, Bools, Int64s
 
 IN_MEMORY = 1_000_000
-"""Identifiers kept in memory (16 bytes each) before they move to a temporary table, so that memory stays flat."""
-
-_AT_ONCE = 50_000
-"""Of those, moved at a time."""
+"""Identifiers kept in memory (16 bytes each) before they move to a temporary file, so that memory stays flat."""
 
 NO_LANE = 0
 """The lane of rows that show no identifier."""
 
 
 class Identities:
-    """Identifier → lane, growing as chunks come in.
+    """Identifier → lane, growing as chunks come in; raises `OSError` where no room is left for it.
 
     Lanes are 64-bit hashes of identifiers: a collision merges two lanes, which costs time but never order.
     """
 
-    def __init__(self, database: Database, *, in_memory: int = IN_MEMORY) -> None:
-        self._db = database
+    def __init__(self, *, in_memory: int = IN_MEMORY) -> None:
         self._in_memory = in_memory
         self._hashes = np.empty(0, dtype=np.int64)
         self._lanes = np.empty(0, dtype=np.int64)
-        self._spilled = False
+        self._spill = Spill()
         self._merged: dict[int, int] = {}
         """Lanes that turned out to be another's."""
 
@@ -63,9 +58,7 @@ class Identities:
 
     def close(self) -> None:
         """Drop what was spilled."""
-        if self._spilled:
-            self._db.connection.execute("DROP TABLE temp.identity")
-            self._spilled = False
+        self._spill.close()
 
     def _resolve(self, lane: int) -> int:
         """The lane that ``lane`` was merged into, at the end of the chain."""
@@ -85,24 +78,15 @@ class Identities:
             at = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
             known = self._hashes[at] == hashes
             labels[known] = self._lanes[at[known]]
-        if self._spilled:
-            self._lookup_spilled(hashes, known, labels)
+        if self._spill:
+            missing = np.flatnonzero(~known)
+            places, lanes = self._spill.find(hashes[missing])
+            known[missing[places]] = True
+            labels[missing[places]] = lanes
         if self._merged and known.any():
             where = np.flatnonzero(known)
             labels[where] = [self._resolve(lane) for lane in labels[where].tolist()]
         return known, labels
-
-    def _lookup_spilled(self, hashes: Int64s, known: Bools, labels: Int64s) -> None:
-        missing = np.flatnonzero(~known)
-        wanted = joint(pa.array(hashes[missing]).cast(pa.string()), ",")[0].as_py()
-        # CROSS: each hash is looked up, in ascending order; SQLite would rather read all that was ever spilled.
-        found = self._db.connection.execute(
-            "SELECT w.key, i.lane FROM json_each(?) w CROSS JOIN temp.identity i ON i.hash = w.value", (f"[{wanted}]",)
-        ).fetchall()
-        if found:
-            places, lanes = np.array(found, dtype=np.int64).T
-            known[missing[places]] = True
-            labels[missing[places]] = lanes
 
     def _remember(self, hashes: Int64s, labels: Int64s, settled: Int64s, known: Bools) -> None:
         moved = np.flatnonzero(known & (settled != labels))
@@ -113,22 +97,9 @@ class Identities:
         self._hashes = np.insert(self._hashes, at, hashes[new])
         self._lanes = np.insert(self._lanes, at, settled[new])
         if len(self._hashes) > self._in_memory:
-            self._spill()
-
-    def _spill(self) -> None:
-        execute = self._db.connection.execute
-        if not self._spilled:
-            execute("CREATE TEMP TABLE identity (hash INTEGER PRIMARY KEY, lane INTEGER NOT NULL)")
-            self._spilled = True
-        for at in range(0, len(self._hashes), _AT_ONCE):  # as Python's integers they take five times the room
-            here = slice(at, at + _AT_ONCE)
-            with self._db.scratch() as connection:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO temp.identity VALUES (?, ?)",
-                    zip(self._hashes[here].tolist(), self._lanes[here].tolist(), strict=True),
-                )
-        self._hashes = np.empty(0, dtype=np.int64)
-        self._lanes = np.empty(0, dtype=np.int64)
+            self._spill.add(self._hashes, self._lanes)
+            self._hashes = np.empty(0, dtype=np.int64)
+            self._lanes = np.empty(0, dtype=np.int64)
 
 
 def _identifiers(identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:

@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,16 +20,15 @@ import pyarrow.compute as pc
 from importer.ledger.database import Database
 from importer.ledger.packing import unpack
 from importer.ledger.schema import CODES, ids
+from importer.ledger.spill import Spill
 from importer.model import ArrowArray, ArrowTable, Outlook, Run, State
 
 if TYPE_CHECKING:
     from importer.model import Int64s
 
 IN_MEMORY = 500_000
-"""Lanes counted in memory (16 bytes each) before they move to a temporary table."""
+"""Lanes counted in memory (16 bytes each) before they move to a temporary file."""
 
-_AT_ONCE = 50_000
-"""Lanes put on disk at a time: as Python's integers they take several times the room."""
 _TOGETHER = 250_000
 """Rows counted by lane at a time, for each time goes through all lanes there are."""
 _TYPES = 20
@@ -40,13 +40,13 @@ _EXACT = Context(prec=1_000)
 
 def outlook(database: Database, run: Run, *, in_memory: int = IN_MEMORY) -> Outlook:
     """See `Ledger.outlook`."""
-    with database.explained():
+    with database.explained(), contextlib.closing(Spill()) as spill:
         sums = _Sums()
-        tally = _LaneTally(database, in_memory)
+        tally = _LaneTally(spill, in_memory)
         for facts, lanes in _pending(database, run):
             sums.add(facts)
             tally.add(lanes)
-        subscribers, lane, most = tally.close()
+        subscribers, lane, most = tally.total()
         return Outlook(
             events=sums.events,
             subscribers=subscribers,
@@ -124,17 +124,18 @@ def _sums_of(currencies: ArrowArray, values: ArrowArray) -> Iterator[tuple[str, 
 
 
 class _LaneTally:
-    """Counts rows by lane; beyond a number of lanes, in a temporary table."""
+    """Counts rows by lane; beyond a number of lanes, in a temporary file."""
 
-    def __init__(self, database: Database, in_memory: int) -> None:
-        self._db = database
+    def __init__(self, spill: Spill, in_memory: int) -> None:
+        self._spill = spill
         self._in_memory = in_memory
         self._lanes = np.empty(0, dtype=np.int64)
         self._counts = np.empty(0, dtype=np.int64)
         self._waiting: list[Int64s] = []
         self._size = 0
         """Rows that wait to be counted."""
-        self._spilled = False
+        self._spilled = 0
+        """Pairs of a lane and a count, in the file."""
 
     def add(self, lanes: Int64s) -> None:
         """Count so many rows more."""
@@ -147,37 +148,37 @@ class _LaneTally:
         together = np.concatenate([self._lanes, *self._waiting])
         weights = np.concatenate([self._counts, np.ones(self._size, dtype=np.int64)])
         self._waiting, self._size = [], 0
-        self._lanes, inverse = np.unique(together, return_inverse=True)
-        self._counts = np.bincount(inverse, weights=weights, minlength=len(self._lanes)).astype(np.int64)
+        self._lanes, self._counts = _summed(together, weights)
         if len(self._lanes) > self._in_memory:
-            self._spill()
+            self._spill.add(self._lanes, self._counts)
+            self._spilled += len(self._lanes)
+            self._lanes, self._counts = self._lanes[:0], self._counts[:0]
 
-    def close(self) -> tuple[int, int, int]:
+    def total(self) -> tuple[int, int, int]:
         """The number of lanes, the longest one, and its length."""
         self._settle()
-        if not self._spilled:
-            if not len(self._lanes):
-                return 0, 0, 0
-            most = int(self._counts.argmax())
-            return len(self._lanes), int(self._lanes[most]), int(self._counts[most])
-        self._spill()
-        found = self._db.connection.execute(
-            "SELECT COUNT(*), lane, MAX(c) FROM (SELECT lane, SUM(c) AS c FROM temp.lane_tally GROUP BY lane)"
-        ).fetchone()
-        self._db.connection.execute("DROP TABLE temp.lane_tally")
-        return int(found[0]), int(found[1]), int(found[2])
+        if not self._spill:
+            return _longest(self._lanes, self._counts)
+        self._spill.add(self._lanes, self._counts)
+        # Lanes are hashes, so that equal ranges of them hold about as many each.
+        parts = 1 + (self._spilled + len(self._lanes)) // self._in_memory
+        found = [_longest(*_summed(*pairs)) for pairs in self._spill.in_ranges(parts)]
+        _, lane, most = max(found, key=lambda one: one[2])
+        return sum(lanes for lanes, _, _ in found), lane, most
 
-    def _spill(self) -> None:
-        connection = self._db.connection
-        if not self._spilled:
-            connection.execute("CREATE TEMP TABLE lane_tally (lane INTEGER, c INTEGER)")
-            self._spilled = True
-        for at in range(0, len(self._lanes), _AT_ONCE):
-            here = slice(at, at + _AT_ONCE)
-            rows = zip(self._lanes[here].tolist(), self._counts[here].tolist(), strict=True)
-            with self._db.scratch():
-                connection.executemany("INSERT INTO temp.lane_tally VALUES (?, ?)", rows)
-        self._lanes, self._counts = self._lanes[:0], self._counts[:0]
+
+def _summed(lanes: Int64s, counts: Int64s) -> tuple[Int64s, Int64s]:
+    """The lanes, ascending, each once, and the sum of its counts."""
+    distinct, inverse = np.unique(lanes, return_inverse=True)
+    return distinct, np.bincount(inverse, weights=counts, minlength=len(distinct)).astype(np.int64)
+
+
+def _longest(lanes: Int64s, counts: Int64s) -> tuple[int, int, int]:
+    """How many lanes there are, the longest of them, and its length."""
+    if not len(lanes):
+        return 0, 0, 0
+    most = int(counts.argmax())
+    return len(lanes), int(lanes[most]), int(counts[most])
 
 
 def _name(database: Database, run: Run, lane: int) -> str:

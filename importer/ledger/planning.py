@@ -45,7 +45,7 @@ class Planner:
     def __init__(self, database: Database, run: Run) -> None:
         self.run = run
         self._db = database
-        self._identities = Identities(database)
+        self._identities = Identities()
         self._next_id = ids(run.no)[0]
         self._placed = False
 

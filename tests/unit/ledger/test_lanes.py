@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.ledger import planning
-from importer.ledger.database import Database
 from importer.ledger.identities import NO_LANE, Identities
 from tests.support.ledgers import chunk, open_ledger, planned
 
@@ -48,17 +48,13 @@ def columns(rows: Sequence[Row]) -> tuple[pa.Array, ...]:
 
 @settings(max_examples=150, deadline=None)
 @given(chunks=st.lists(ROWS, max_size=5), in_memory=st.sampled_from([0, 3, 1000]))
-def test_lanes_are_the_components_of_shared_identifiers(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[Row]], in_memory: int
-) -> None:
+def test_lanes_are_the_components_of_shared_identifiers(chunks: list[list[Row]], in_memory: int) -> None:
     """Also where identifiers overflow to disk, and where a late row ties together what earlier chunks kept apart."""
-    database = Database(tmp_path_factory.getbasetemp() / "lanes.db")
-    identities = Identities(database, in_memory=in_memory)
+    identities = Identities(in_memory=in_memory)
     lanes = [lane for rows in chunks for lane in identities.lanes(columns(rows)).tolist()]
     old, new = identities.renamed()
     renamed = dict(zip(old.tolist(), new.tolist(), strict=True))
     identities.close()
-    database.close()
     assert not set(renamed.values()) & set(renamed), "a lane is renamed to its final name at once"
     assert partition([renamed.get(lane, lane) for lane in lanes]) == components(
         [row for rows in chunks for row in rows]
@@ -86,15 +82,13 @@ def test_a_sealed_run_has_the_final_lanes(
     assert outlook.most_for_one == max(expected.count(one) for one in expected)
 
 
-def test_a_known_lane_keeps_its_name(tmp_path: Path) -> None:
+def test_a_known_lane_keeps_its_name() -> None:
     """A subscriber's new address joins the lane, not the lane the address: nothing has to be written again."""
-    database = Database(tmp_path / "ledger.db")
-    identities = Identities(database)
+    identities = Identities()
     first = identities.lanes(columns([("7", None, None)]))
     second = identities.lanes(columns([("7", f"{n}@example.org", None) for n in range(50)]))
     assert set(second.tolist()) == set(first.tolist())
     assert len(identities.renamed()[0]) == 0
-    database.close()
 
 
 def test_an_id_and_a_phone_that_look_alike_are_two_subscribers(tmp_path: Path) -> None:
@@ -121,8 +115,8 @@ def test_lanes_are_settled_in_a_run_of_several_sources(tmp_path: Path) -> None:
 
 
 def test_a_run_that_spilled_can_be_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Temporary tables are gone with the plan that needed them."""
-    monkeypatch.setattr(planning, "Identities", lambda database: Identities(database, in_memory=1))
+    """What was put aside is gone with the plan that needed them."""
+    monkeypatch.setattr(planning, "Identities", partial(Identities, in_memory=1))
     emails = [f"{n}@example.org" for n in range(5)]
     with open_ledger(tmp_path) as ledger:
         for digest in ("1", "2"):
