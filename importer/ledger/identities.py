@@ -18,7 +18,7 @@ from importer.texts import hashes
 if TYPE_CHECKING:
     from importer.model import ArrowArray, Bools, Int64s
 
-IN_MEMORY = 1_000_000
+IN_MEMORY = 500_000
 """Identifiers kept in memory (16 bytes each) before they move to a temporary file, so that memory stays flat."""
 
 NO_LANE = 0

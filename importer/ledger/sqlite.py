@@ -143,7 +143,7 @@ class SqliteLedger:
 
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""
-        return bool(self.queue(run, after=None, count=1))
+        return reporting.has_pending(self._db, run)
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt."""

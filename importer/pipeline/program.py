@@ -115,14 +115,14 @@ def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Desti
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         desk.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
-    if ledger.counts(current)[State.PENDING]:
+    if ledger.has_pending(current):
         with open_way(destination, out / "sandbox-events.jsonl") as way:
             if way.page:
                 desk.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, order, destination, way, desk)
         if ended.declined:
             ledger.take_back(current)
-    left = ledger.counts(current)[State.PENDING]
+    left = ledger.has_pending(current)
     # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
     ended = replace(ended, hint=destination.addressed(ended.hint))
     ended = ended if left else Ended("", interrupted=ended.interrupted)
