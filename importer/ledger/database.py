@@ -70,6 +70,7 @@ class Database:
         if version == 0:
             # Two processes that turn a new file to WAL at once get "database is locked" without any waiting.
             with FileLock(lock_file(self.path, "new"), mode=0o600):
+                execute("PRAGMA page_size = 8192")  # a plan is written a tenth faster than by pages of 4096
                 execute("PRAGMA journal_mode = WAL")
                 version = self._create_tables()
         if version != VERSION:
