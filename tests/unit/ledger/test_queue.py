@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ def numbers(run: Run, rows: Sequence[tuple[Any, int, int]]) -> list[int]:
 
 def outcome(row_id: int, state: State, **given: Any) -> Outcome:
     usual = Outcome(row_id, state, attempts=1, http_status=200, code="", message="", at=5.0, latency=0.25)
-    return replace(usual, **given)
+    return msgspec.structs.replace(usual, **given)
 
 
 def test_rows_come_in_the_order_they_were_read_over_chunks_and_pages(ledger: SqliteLedger) -> None:
