@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importer.model import ArrowArray, ArrowTable, Int64s
 
 GROUP = 256
-"""Rows whose bodies are packed together: as many as are claimed at once, few enough for rows in any other order."""
+"""Rows whose bodies are packed together: few enough for rows that are claimed in another order."""
 
 _BODY_GROUPS, _LANE_CHUNKS, _FACT_CHUNKS = 64, 8, 2
 """Unpacked pieces kept at hand: some 20 kB, 500 kB and 10 MB each."""

@@ -33,6 +33,7 @@ from importer.send.prepared import EventRequest, PreparedRequest
 from importer.send.token import Token
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 _NOT_OPEN = "use the client as `async with Client(...) as client`"
@@ -205,6 +206,8 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     _ATTEMPTS = 8
+    _TURNS = 4
+    """Of the event loop: in the second one it reads what has come."""
 
     async def connect(
         self,
@@ -220,6 +223,27 @@ class _Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         raise _UnaskedError
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
+    ) -> ResponseHandler:
+        """See `aiohttp.BaseConnector`; lets the loop read the tickets with which servers of TLS 1.3 greet.
+
+        They say nothing of a request. Whatever else a server greets with is kept where `connect` sees it.
+        """
+        protocol = await super()._create_connection(req, traces, timeout)
+        try:
+            for _ in range(self._TURNS):
+                if not req.is_ssl() or not _readable(protocol.transport):
+                    break
+                await asyncio.sleep(0)
+        except BaseException:
+            protocol.close()
+            raise
+        return protocol
 
 
 def _readable(transport: asyncio.BaseTransport | None) -> bool:

@@ -21,6 +21,11 @@ class Overtime:
         self._over: dict[asyncio.Task[Any], int] = {}
         """What was cancelled here, with the same count."""
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._grace = seconds / 30
+        """If the timer comes later than that, the process has stood still (Ctrl-Z, a paused machine): what came in the
+        meantime gets as long to be read."""
+        self._graced = False
 
     def __repr__(self) -> str:
         return f"<Overtime after {self.seconds:g} s, {len(self._under_way)} under way>"
@@ -32,7 +37,7 @@ class Overtime:
         assert task is not None
         self._under_way[task] = loop.time() + self.seconds, task.cancelling()
         if self._timer is None:
-            self._timer = loop.call_later(self.seconds, self._look)
+            self._look_at(loop, loop.time() + self.seconds)
         return task
 
     def end(self, task: asyncio.Task[Any]) -> bool:
@@ -48,12 +53,20 @@ class Overtime:
             self._timer.cancel()
             self._timer = None
 
+    def _look_at(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._due = due
+        self._timer = loop.call_at(due, self._look)
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
+        self._graced = not self._graced and loop.time() > self._due + self._grace
+        if self._graced:
+            self._look_at(loop, loop.time() + self._grace)
+            return
         for task, (deadline, before) in list(self._under_way.items()):
             if deadline > loop.time():
-                self._timer = loop.call_at(deadline, self._look)
+                self._look_at(loop, deadline)
                 return
             del self._under_way[task]
             self._over[task] = before

@@ -31,6 +31,9 @@ class PacerOptions:
     """Requests a minute left to the account's other programs; at least one a minute is sent all the same."""
     start_concurrency: int = 8
     most_concurrency: int = 128
+    """Where no limit is known."""
+    most_in_flight: int = 256
+    """Where one is; each takes a connection, and a process may often have no more than 1,024 files open."""
     most_ahead: int = 1024
     """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
 
@@ -114,7 +117,7 @@ class Pacer:
             return self._climb.size
         # A second at least, for latency may rise faster than it is learnt; pacing, not this, keeps the number low.
         needed = CATCH_UP * budget.limit / 60 * max(self._latency + 2 * self._spread, 1.0)
-        return min(math.ceil(needed) + 1, self._options.most_ahead)
+        return min(math.ceil(needed) + 1, self._options.most_in_flight)
 
     def ask(self, now: float) -> float:
         """Seconds to wait until one request may leave; 0.0: it may leave now, and its slot is taken.

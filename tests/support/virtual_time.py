@@ -67,6 +67,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._jumping.now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as while a process is stopped by Ctrl-Z."""
+        self._jumping.now += seconds
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
@@ -75,6 +79,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping.busy_threads += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncio's
+        """Without the limit that Python 3.12 and later set: the time until threads end is no virtual one."""
+        await super().shutdown_default_executor()
 
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._jumping.busy_threads -= 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def numbers(run: Run, rows: Sequence[tuple[Any, int, int]]) -> list[int]:
 
 def outcome(row_id: int, state: State, **given: Any) -> Outcome:
     usual = Outcome(row_id, state, attempts=1, http_status=200, code="", message="", at=5.0, latency=0.25)
-    return replace(usual, **given)
+    return msgspec.structs.replace(usual, **given)
 
 
 def test_rows_come_in_the_order_they_were_read_over_chunks_and_pages(ledger: SqliteLedger) -> None:

@@ -11,7 +11,7 @@ from importer.send.client import Client
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
 from tests.support.raw_server import ACCEPTED, Connection, RawServer, Script, answer, answering, raw_server
-from tests.support.virtual_time import VirtualClock, virtual_time
+from tests.support.virtual_time import VirtualClock, VirtualTimeLoop, virtual_time
 
 BODY = b'{"subscriber":{"email":"someone@example.com"},"type":"purchase"}'
 
@@ -125,6 +125,28 @@ async def test_an_answer_that_trickles_in_for_ever_is_in_doubt(posted: Post) -> 
     late = await posted(script)
     assert (late.fate, late.message) == (Fate.IN_DOUBT, "no whole answer within 90 s")
     assert late.latency == pytest.approx(90, abs=1.1)
+
+
+@virtual_time
+async def test_an_answer_that_came_while_the_process_stood_still_counts() -> None:
+    """For all that its time was over by then; who has no answer even so is in doubt soon after."""
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        if (await connection.request()).endswith(b"answered"):
+            await asyncio.sleep(1)
+            await connection.send(answer())
+        await asyncio.sleep(3600)
+
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    async with raw_server(script) as server, client(server) as api:
+        posts = [asyncio.create_task(api.post(body)) for body in (b"answered", b"ignored")]
+        await asyncio.sleep(0.5)
+        loop.stand_still(200)
+        answered, ignored = await asyncio.gather(*posts)
+    assert answered.fate is Fate.SENT
+    assert (ignored.fate, ignored.message) == (Fate.IN_DOUBT, "no whole answer within 90 s")
+    assert ignored.latency == pytest.approx(203.5, abs=1.1)
 
 
 @virtual_time

@@ -1,13 +1,16 @@
 """Failures on the way to the server: no request left, so the row is surely not accepted."""
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from importer.model import Fate
@@ -95,6 +98,43 @@ async def test_an_untrusted_certificate_is_not_accepted(certificate: Path) -> No
     assert (refused.fate, refused.message) == (Fate.NOT_ACCEPTED, "the certificate of localhost is not trusted")
     assert accepted.fate is Fate.SENT
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("greeting", [b"", answer(), b"HTTP/1.1 "], ids=["nothing", "an answer", "a piece of one"])
+async def test_a_tls_server_may_greet_with_tickets_alone(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, greeting: bytes
+) -> None:
+    """They come by TLS 1.3 as soon as a connection stands, and say nothing; what else comes spoils the connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    spoken, requests = threading.Event(), list[bytes]()
+    original = aiohttp.TCPConnector._create_connection
+
+    async def create(*args: Any) -> Any:
+        spoken.clear()
+        protocol = await original(*args)
+        assert spoken.wait(30)  # the loop stands still meanwhile: what has come is not yet read
+        return protocol
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the listener is closed, the test over
+            while True:
+                with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    connection.sendall(greeting)
+                    spoken.set()
+                    if request := connection.recv(65536):
+                        requests.append(request)
+                        connection.sendall(answer())
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", create)
+    trusted = ClientOptions(tls=ssl.create_default_context(cafile=str(certificate)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        endpoint = Endpoint.parse(f"https://localhost:{listener.getsockname()[1]}/v2")
+        async with Client(endpoint, Token(SECRET), trusted) as api:
+            first = await api.post(BODY)
+    assert (first.fate, len(requests)) == ((Fate.NOT_ACCEPTED, 0) if greeting else (Fate.SENT, 1))
 
 
 @virtual_time

@@ -252,6 +252,13 @@ def test_the_number_in_flight_follows_from_rate_and_latency() -> None:
     assert 18 <= run(FixedWindow(600), Wire(latency=SLOW)).most_in_flight <= 26
 
 
+def test_a_high_limit_and_a_slow_server_do_not_use_up_the_files_a_process_may_open() -> None:
+    pacer = Pacer()
+    pacer.ask(0.0)
+    pacer.learn(answer(Fate.SENT, 200, limit=60_000, latency=2.0), 2.0)
+    assert pacer.concurrency == 256
+
+
 def test_progress_says_what_it_waits_for() -> None:
     pacer = Pacer()
     assert pacer.pace(0.0, 1000.0).rate is None
