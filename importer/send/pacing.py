@@ -34,7 +34,7 @@ class PacerOptions:
     """Where no limit is known."""
     most_in_flight: int = 256
     """Where one is; each takes a connection, and a process may often have no more than 1,024 files open."""
-    most_ahead: int = 1024
+    most_ahead: int = 256
     """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
 
 

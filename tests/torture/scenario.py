@@ -21,7 +21,7 @@ from tests.torture.world import BrokenPromiseError, Done, Weather, World
 LOSING = ("drop-after-accept", "error-after-accept", "garbage", "truncate", "oversize")
 TURNING_AWAY = ("drop-before", "error", "html", "lie", "redirect")
 ODD = ("early", "close", "stray", "slow")
-MOST_IN_FLIGHT, MOST_AHEAD = 128, 1024
+MOST_IN_FLIGHT, MOST_AHEAD = 128, 256
 """Where there is no limit; the pacer's own bounds."""
 
 
