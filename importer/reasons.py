@@ -126,7 +126,10 @@ _ALL = (
                "look in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("doubt.unreadable", "error", "the answer could not be understood",
                "look in Sender whether the event is there, then `importer resolve`", "[D]"),
-    ReasonCode("failed.attempts", "error", "given up after the last attempt", "`importer retry` sends it again", "[D]"),
+    ReasonCode("failed.attempts", "error", "given up after the last attempt; one of them may have been accepted",
+               "look in Sender whether the event is there; `importer retry` sends it again", "[D]"),
+    ReasonCode("failed.refused", "error", "refused at last, but an attempt before may have been accepted",
+               "look in Sender whether the event is there; `importer retry` sends it again", "[D]"),
 )  # fmt: skip
 
 REASONS = {reason.code: reason for reason in _ALL}

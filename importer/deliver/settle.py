@@ -28,6 +28,9 @@ def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions
     if state is State.IN_DOUBT and options.resend_doubtful:
         state = State.PENDING if attempts < options.max_attempts else State.FAILED
         code = code if state is State.PENDING else "failed.attempts"
+    elif state is State.REFUSED and claim.doubtful:
+        # What the API says now does not tell what it did then: no other run is to send this row by itself.
+        state, code = State.FAILED, "failed.refused"
     return Outcome(
         id=claim.id,
         state=state,

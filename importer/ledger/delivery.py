@@ -23,6 +23,9 @@ from importer.model import Claim, Outcome, Run, RunState, State
 _PENDING = CODES[State.PENDING]
 _IN_DOUBT = CODES[State.IN_DOUBT]
 
+_MAYBE_BEFORE = "code LIKE 'doubt.%' OR code LIKE 'failed.%'"
+"""In SQL, of a row that is to be sent again: whether an earlier request for it may have been accepted."""
+
 _SCAN = 10_000
 """Rows read at a time in search of one lane's."""
 
@@ -114,13 +117,14 @@ class Queue:
         execute, wanted = self._db.connection.execute, json.dumps(claims)
         pending = "id IN (SELECT value FROM json_each(?)) AND state = ?"
         (text,) = execute(
-            f"SELECT json_group_array(json_array(id, attempts)) FROM row WHERE {pending}", (wanted, _PENDING)
+            f"SELECT json_group_array(json_array(id, attempts, {_MAYBE_BEFORE})) FROM row WHERE {pending}",
+            (wanted, _PENDING),
         ).fetchone()
-        attempts: dict[int, int] = dict(json.loads(text))
+        found = {row_id: (attempts, bool(doubtful)) for row_id, attempts, doubtful in json.loads(text)}
         execute(f"UPDATE row SET state = ? WHERE {pending}", (CLAIMED, wanted, _PENDING))
-        mine = [row_id for row_id in claims if row_id in attempts]
+        mine = [row_id for row_id in claims if row_id in found]
         bodies = self._packed.bodies(mine)
-        return [Claim(row_id, bodies[row_id], attempts[row_id]) for row_id in mine]
+        return [Claim(row_id, bodies[row_id], *found[row_id]) for row_id in mine]
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""

@@ -26,8 +26,8 @@ from importer.model import Run, State
 
 _PENDING = CODES[State.PENDING]
 _DUPLICATE = CODES[State.DUPLICATE]
-_MAYBE_ACCEPTED = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CLAIMED})"
-SPOKEN_FOR = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CLAIMED}, {_PENDING})"
+_MAYBE_ACCEPTED = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CODES[State.FAILED]}, {CLAIMED})"
+SPOKEN_FOR = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CODES[State.FAILED]}, {CLAIMED}, {_PENDING})"
 """States of a row, in SQL, beside which no other row with its content or its key is to be sent."""
 _STANDS = (
     "(SELECT COALESCE(l.state, t.state) FROM row t LEFT JOIN member m ON m.id = t.id LEFT JOIN row l ON l.id = m.leader"

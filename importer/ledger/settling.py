@@ -69,7 +69,7 @@ def take_back(database: Database, run: Run, *, doubts: bool) -> int:
 
     With ``doubts``, only what may have been accepted.
     """
-    was = {"api.refused": State.REFUSED, "failed.attempts": State.FAILED}
+    was = {"api.refused": State.REFUSED, "failed.attempts": State.FAILED, "failed.refused": State.FAILED}
     cases = " ".join(f"WHEN '{code}' THEN {CODES[state]}" for code, state in was.items())
     only = "code LIKE 'doubt.%'" if doubts else "code IS NOT NULL"
     with database.transaction() as connection:

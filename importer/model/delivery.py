@@ -20,6 +20,8 @@ class Claim(msgspec.Struct, frozen=True):
     body: bytes
     attempts: int
     """Requests made for it so far, in this run and before."""
+    doubtful: bool = False
+    """One of them may have been accepted."""
 
 
 class Answer(msgspec.Struct, frozen=True):

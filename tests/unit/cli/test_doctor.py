@@ -96,10 +96,11 @@ def test_a_damaged_ledger(tmp_path: Path) -> None:
         path = ledger.path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
         (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'row'").fetchone()
     connection.close()
     with path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
+        file.seek((root - 1) * size)
         file.write(b"\xff" * 512)
     outcome = examined("--sandbox", "--ledger", str(path))
     assert outcome.exit_code == 1

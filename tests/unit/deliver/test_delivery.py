@@ -249,6 +249,23 @@ async def test_on_doubt_resend_gives_up_after_the_last_attempt(setting: Setting)
 
 
 @virtual_time
+async def test_a_row_that_is_refused_after_an_attempt_in_doubt_may_have_been_accepted(setting: Setting) -> None:
+    """So it has failed, by name, and no other run sends it by itself; a refusal after a mere 429 is final."""
+    ends = {(1, 1): LOST, (2, 1): THROTTLED}
+    run = planned(setting.ledger, chunk(people(3), keys=["k", "l", "m"]))
+    api = Api(lambda row, attempt: SENT if row == 3 else ends.get((row, attempt), REFUSED))
+    await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True))
+    table = next(iter(setting.ledger.batches(run))).table
+    assert table.select(["state", "code", "attempts"]).to_pylist() == [
+        {"state": "failed", "code": "failed.refused", "attempts": 2},
+        {"state": "refused", "code": "api.refused", "attempts": 2},
+        {"state": "sent", "code": None, "attempts": 1},
+    ]
+    again = planned(setting.ledger, chunk(people(3), keys=["k", "l", "m"]), digest="2")
+    assert setting.states(again) == {"duplicate": 2, "pending": 1}
+
+
+@virtual_time
 async def test_a_429_is_waited_for_and_the_row_sent_later(setting: Setting) -> None:
     """Never retried at once: nothing leaves for as long as Retry-After says."""
     run = planned(setting.ledger, chunk(people(40)))

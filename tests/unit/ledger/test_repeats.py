@@ -187,10 +187,17 @@ def test_the_key_of_a_row_that_repeats_an_earlier_run_is_not_sent_by_a_later_row
     assert states(ledger, plan_keys(ledger, "k", "k", digest="1")) == ["duplicate", "duplicate"]
 
 
-@pytest.mark.parametrize("fate", [State.REFUSED, State.FAILED])
-def test_a_key_that_was_not_delivered_is_free(ledger: SqliteLedger, fate: State) -> None:
-    deliver(ledger, plan_keys(ledger, "k", digest="1"), fate)
+def test_a_key_that_was_not_delivered_is_free(ledger: SqliteLedger) -> None:
+    deliver(ledger, plan_keys(ledger, "k", digest="1"), State.REFUSED)
     assert states(ledger, plan_keys(ledger, "k", digest="2")) == ["pending"]
+
+
+@pytest.mark.parametrize("digest", ["1", "2"], ids=["the same rows", "the same key"])
+def test_what_failed_may_have_been_accepted_and_is_not_sent_by_another_run(ledger: SqliteLedger, digest: str) -> None:
+    """It was sent again and again for want of a clear answer; whoever wants it sent once more says retry."""
+    first = deliver(ledger, plan_keys(ledger, "k", digest="1"), State.FAILED)
+    assert states(ledger, plan_keys(ledger, "k", digest=digest)) == ["duplicate"]
+    assert ledger.retry(first) == (1, 0)
 
 
 def test_again_counts_a_key_within_the_run_alone(ledger: SqliteLedger) -> None:

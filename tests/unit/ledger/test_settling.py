@@ -160,25 +160,26 @@ def test_originals_are_kept_where_a_row_may_have_to_be_mended(ledger: SqliteLedg
 
 def test_what_was_put_back_and_still_waits_can_be_taken_back(ledger: SqliteLedger) -> None:
     """Neither a 429 nor a claim that never left makes a row less doubtful, or less refused."""
-    run = planned(ledger, chunk(emails(5)))
-    rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=5)]
+    run = planned(ledger, chunk(emails(6)))
+    rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=6)]
     ledger.commit([], rows)
     ends = ((State.IN_DOUBT, "doubt.no_answer"),) * 3 + (
         (State.REFUSED, "api.refused"),
         (State.FAILED, "failed.attempts"),
+        (State.FAILED, "failed.refused"),
     )
     ledger.commit(
         [Outcome(row, s, 1, 500, code, "oh", 1.0, 0.1) for row, (s, code) in zip(rows, ends, strict=True)], []
     )
     before = states(ledger, run)
-    assert (ledger.release(run), ledger.retry(run)) == (3, (2, 0))
+    assert (ledger.release(run), ledger.retry(run)) == (3, (3, 0))
     assert ledger.run(run.id).state is RunState.STOPPED
     ledger.commit([], rows)
     ledger.commit([Outcome(row, State.PENDING, 2, None, "", "", 2.0, None) for row in rows], [])
-    assert states(ledger, run) == ["pending"] * 5
+    assert states(ledger, run) == ["pending"] * 6
     assert ledger.take_back(run, doubts=True) == 3
     assert [code for *_, code in ledger.doubtful(run)] == ["doubt.no_answer"] * 3
-    assert ledger.take_back(run) == 2
+    assert ledger.take_back(run) == 3
     assert states(ledger, run) == before
 
 
