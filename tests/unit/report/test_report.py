@@ -88,7 +88,12 @@ def test_a_line_tells_all_there_is_to_tell() -> None:
             "value_currency; ",
             "LTL is a currency that is no longer in use; the API refused the event: The type does not exist.",
         ),
-        (6, "failed.attempts", None, "given up after the last attempt; one of them may have been accepted: no connection"),
+        (
+            6,
+            "failed.attempts",
+            None,
+            "given up after the last attempt; one of them may have been accepted: no connection",
+        ),
         (7, "doubt.no_answer", None, "the request was written but no answer came"),
     ],
 )
