@@ -17,7 +17,7 @@ from importer.report.model import Facts, Step, Summary
 def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:
     """What is left to do about rows that were not delivered; ``rejects`` are the files to be mended."""
     rows, place = summary.rows, facts.place
-    undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
+    undelivered = rows[State.INVALID.value] + rows[State.REFUSED.value]
     if undelivered and rejects:
         files = " ".join(shlex.quote(str(path)) for path in rejects)
         transform = f" --transform {shlex.quote(facts.transform)}" if facts.transform else ""
@@ -25,9 +25,14 @@ def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[S
             f"mend the {_rows(undelivered)} not delivered, in the rejects; nothing else is sent then",
             (f"importer run {files} -m {shlex.quote(facts.mapping_name)}{transform}{place}",),
         )
-    if again := rows[State.REFUSED.value] + rows[State.FAILED.value]:
+    if refused := rows[State.REFUSED.value]:
         yield Step(
-            f"if the fault was not in the rows: send the {_rows(again)} refused or failed as before",
+            f"if the fault was not in the rows: send the {_rows(refused)} refused as before",
+            (f"importer retry {facts.run}{place}",),
+        )
+    if failed := rows[State.FAILED.value]:
+        yield Step(
+            f"look in Sender for the {_rows(failed)} failed; if not there: send what failed or was refused again",
             (f"importer retry {facts.run}{place}",),
         )
     if doubtful := rows[State.IN_DOUBT.value]:

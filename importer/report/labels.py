@@ -15,7 +15,7 @@ _LABELS = {
     State.GROUPED: ("grouped", "part of another row's event"),
     State.DUPLICATE: ("duplicate", "delivered or claimed before"),
     State.REFUSED: ("refused", "refused by the API for good"),
-    State.FAILED: ("failed", "given up after the last attempt"),
+    State.FAILED: ("failed", "given up; may have been accepted"),
     State.IN_DOUBT: ("in doubt", "may have been accepted; see `importer resolve`"),
     State.PENDING: ("pending", "still to be sent; see `importer resume`"),
 }

@@ -1,9 +1,10 @@
 """Rows that were not delivered, in the form they came in, with the reasons: ``rejects`` and ``in-doubt``.
 
-This module owns which rows go where and how the files are called. A row that is invalid, refused or failed goes to
+This module owns which rows go where and how the files are called. A row that is invalid or refused goes to
 ``rejects``, to be mended and run again, and with it all rows that were to be part of its event: an order that is run
-again without some of its lines would be a wrong one. A row in doubt may have been accepted, so it goes to a file of its
-own that nobody runs again by accident. Pending rows go to neither: `importer resume` delivers them.
+again without some of its lines would be a wrong one. A row that is in doubt or has failed may have been accepted, so it
+goes to a file of its own that nobody runs again by accident. Pending rows go to neither: `importer resume` delivers
+them.
 
 Sources of the same form (format, header, delimiter, quote, encoding) share a file. If the whole run has one form, that
 file is ``rejects.<format>``, and it is written even if no row is in it; otherwise there is one per form that has any,
@@ -31,7 +32,7 @@ from importer.report.reject_jsonl import JsonlRejects
 from importer.report.reject_parquet import ParquetRejects
 from importer.report.rejected import Rejected
 
-STATES = {"rejects": (State.INVALID, State.REFUSED, State.FAILED), "in_doubt": (State.IN_DOUBT,)}
+STATES = {"rejects": (State.INVALID, State.REFUSED), "in_doubt": (State.IN_DOUBT, State.FAILED)}
 """What a file holds, and the states of its rows' events."""
 
 _FILE_NAMES = {"rejects": "rejects", "in_doubt": "in-doubt"}

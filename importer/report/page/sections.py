@@ -207,7 +207,9 @@ def _next_steps(summary: Summary, place: str) -> Iterator[str]:
         yield f"{left} still to be sent: <code>importer resume {text(summary.run + place)}</code> goes on."
     if (known := rows[State.DUPLICATE.value]) and not rows[State.SENT.value]:
         yield f"{count(known)} had been delivered before, and are not sent twice."
-    undelivered = sum(rows[state.value] for state in (State.INVALID, State.REFUSED, State.FAILED))
+    if failed := rows[State.FAILED.value]:
+        yield f'{count(failed)} failed, and may have been accepted: <a href="#reasons">what to do</a>.'
+    undelivered = rows[State.INVALID.value] + rows[State.REFUSED.value]
     if undelivered:
         verb = "cannot be" if summary.run == CHECK else "were not"
         yield f'{count(undelivered)} {verb} delivered: <a href="#reasons">why, and what to do</a>.'

@@ -17,6 +17,7 @@ ROWS = [
     Row(b"c", State.REFUSED, told={"code": "api.refused", "message": "No such type."}),
     Row(b"d", State.IN_DOUBT, told={"code": "doubt.no_answer"}),
 ]
+FAILED = Row(b"f", State.FAILED, told={"code": "failed.attempts", "message": "no answer"})
 
 
 @pytest.mark.parametrize(
@@ -38,13 +39,27 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
     commands = f"""\
   mend the 2 rows not delivered, in the rejects; nothing else is sent then
     importer run '{out}/rejects.csv' -m orders.yaml --transform own.py:mend --sandbox --account 'shop eu'
-  if the fault was not in the rows: send the row refused or failed as before
+  if the fault was not in the rows: send the row refused as before
     importer retry {RUN.id} --sandbox --account 'shop eu'
   look in Sender for the row in doubt, then say: arrived, or not
     importer resolve {RUN.id} --sandbox --account 'shop eu' --assume-sent
     importer resolve {RUN.id} --sandbox --account 'shop eu' --resend
 """
     assert shown.partition("\nnext\n")[2] == commands
+
+
+def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> None:
+    """Nobody is told to mend it and run it again: that could send it twice."""
+    told = ledger(batch(csv_source("email"), [FAILED]))
+    shown = render_summary(write(told, RUN, ReportOptions(tmp_path, place="")))
+    commands = f"""\
+  look in Sender for the row failed; if not there: send what failed or was
+  refused again
+    importer retry {RUN.id}
+"""
+    assert shown.partition("\nnext\n")[2] == commands
+    assert (tmp_path / "in-doubt.csv").read_text().count("failed.attempts") == 1
+    assert "1 failed, and may have been accepted" in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_has_the_same_commands(tmp_path: Path) -> None:

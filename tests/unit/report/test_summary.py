@@ -154,7 +154,7 @@ written to
 next
   mend the 3 rows not delivered, in the rejects; nothing else is sent then
     importer run OUT/rejects.csv -m orders.yaml --endpoint https://api.example.com/v2
-  if the fault was not in the rows: send the row refused or failed as before
+  if the fault was not in the rows: send the row refused as before
     importer retry 20261123-180355-k7 --endpoint https://api.example.com/v2
 """
     )
