@@ -1,6 +1,12 @@
-"""What all tests share: property tests are not timed, for machines are noisy and these rules are not about speed."""
+"""What all tests share: property tests are not timed, for machines are noisy and these rules are not about speed.
 
-from hypothesis import settings
+In CI (``CI`` is set) they try the same examples each time, so that a build can be repeated; elsewhere they go on looking.
+"""
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
+settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
