@@ -1,6 +1,7 @@
 """What all tests share: property tests are not timed, for machines are noisy and these rules are not about speed.
 
-In CI (``CI`` is set) they try the same examples each time, so that a build can be repeated; elsewhere they go on looking.
+In CI (``CI`` is set) they try the same examples each time, so that a build can be repeated; elsewhere they go on
+looking.
 """
 
 import os
