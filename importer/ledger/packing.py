@@ -65,18 +65,21 @@ class Packed:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._bodies = functools.lru_cache(_BODY_GROUPS)(self._read_bodies)
+        self._last: tuple[int, list[bytes]] = 0, []
+        """The group of bodies that was looked into last, and its first row's id."""
         self._lanes = functools.lru_cache(_LANE_CHUNKS)(self._read_lanes)
         self._facts = functools.lru_cache(_FACT_CHUNKS)(self._read_facts)
 
     def bodies(self, row_ids: Sequence[int]) -> dict[int, bytes]:
         """The body of each row, by its id; quick where neighbours follow each other."""
         found: dict[int, bytes] = {}
-        first, group = 0, list[bytes]()
+        first, group = self._last
         for row_id in sorted(row_ids):
             if not 0 <= row_id - first < len(group):
                 first = self._start("body", row_id)
                 group = self._bodies(first)
             found[row_id] = group[row_id - first]
+        self._last = first, group
         return found
 
     def lanes(self, row_ids: Sequence[int]) -> list[int]:
