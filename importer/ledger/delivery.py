@@ -17,14 +17,11 @@ from typing import Any
 
 from importer.ledger.database import Database
 from importer.ledger.packing import Packed
-from importer.ledger.schema import CLAIMED, CODES, ids
+from importer.ledger.schema import CLAIMED, CODES, MAYBE_BEFORE, ids
 from importer.model import Claim, Outcome, Run, RunState, State
 
 _PENDING = CODES[State.PENDING]
 _IN_DOUBT = CODES[State.IN_DOUBT]
-
-_MAYBE_BEFORE = "code LIKE 'doubt.%' OR code LIKE 'failed.%'"
-"""In SQL, of a row that is to be sent again: whether an earlier request for it may have been accepted."""
 
 _SCAN = 10_000
 """Rows read at a time in search of one lane's."""
@@ -117,7 +114,7 @@ class Queue:
         execute, wanted = self._db.connection.execute, json.dumps(claims)
         pending = "id IN (SELECT value FROM json_each(?)) AND state = ?"
         (text,) = execute(
-            f"SELECT json_group_array(json_array(id, attempts, {_MAYBE_BEFORE})) FROM row WHERE {pending}",
+            f"SELECT json_group_array(json_array(id, attempts, {MAYBE_BEFORE.format('row')})) FROM row WHERE {pending}",
             (wanted, _PENDING),
         ).fetchone()
         found = {row_id: (attempts, bool(doubtful)) for row_id, attempts, doubtful in json.loads(text)}

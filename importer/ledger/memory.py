@@ -7,7 +7,9 @@ between importers that plan at the same time.
 
 A row that still waits in an earlier, interrupted run is taken over: it becomes a duplicate there and is pending here,
 so that after a mended mapping or a renamed file no two runs have the same row to send. So is a row that waits there
-with the same key, as after a file that grew. From a run that another process is delivering right now nothing is taken.
+with the same key, as after a file that grew. From a run that another process is delivering right now nothing is taken,
+and from none a row that waits there to be sent *once more*, for an earlier request may have been accepted: whether it
+is sent again is that run's question (``--on-doubt``), and this one would not even ask it.
 
 With ``group_by`` the row that counts is the leader: the first of an event's rows. It is a duplicate if it was sent
 before, be it as an event or as a part of one.
@@ -21,7 +23,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from importer.ledger.database import Database
-from importer.ledger.schema import CLAIMED, CODES, RUN_BITS, ids
+from importer.ledger.schema import CLAIMED, CODES, MAYBE_BEFORE, RUN_BITS, ids
 from importer.model import Run, State
 
 _PENDING = CODES[State.PENDING]
@@ -30,10 +32,12 @@ _MAYBE_ACCEPTED = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CODES[State.
 SPOKEN_FOR = f"({CODES[State.SENT]}, {CODES[State.IN_DOUBT]}, {CODES[State.FAILED]}, {CLAIMED}, {_PENDING})"
 """States of a row, in SQL, beside which no other row with its content or its key is to be sent."""
 _STANDS = (
-    "(SELECT COALESCE(l.state, t.state) FROM row t LEFT JOIN member m ON m.id = t.id LEFT JOIN row l ON l.id = m.leader"
+    f"(SELECT CASE WHEN e.state = {_PENDING} AND {MAYBE_BEFORE.format('e')}"
+    f" THEN {CODES[State.IN_DOUBT]} ELSE e.state END"
+    " FROM row t LEFT JOIN member m ON m.id = t.id JOIN row e ON e.id = COALESCE(m.leader, t.id)"
     " WHERE t.id = row.id {shift})"
 )
-"""How a twin stands: as its event does, which may be another row's."""
+"""How a twin stands: as its event does, which may be another row's; what is to be sent once more, as in doubt."""
 _IN_RUN = "already in run "
 _INTERRUPTED = "('ready', 'delivering', 'stopped', 'superseded')"
 """States of runs that may have lost rows to a later one, in SQL."""
@@ -188,7 +192,8 @@ class Keys:
             " FROM (SELECT k.id, r.id AS run_id, MIN(o.id) FROM temp.keyed k"
             "   JOIN delivered_key d ON d.scope = ? AND d.key = k.key"
             f"   JOIN row o ON o.id = d.id JOIN run r ON r.no = o.id >> {RUN_BITS}"
-            f"   WHERE o.state IN {_MAYBE_ACCEPTED} OR o.state = ? AND r.id IN (SELECT value FROM json_each(?))"
+            f"   WHERE o.state IN {_MAYBE_ACCEPTED}"
+            f"   OR o.state = ? AND ({MAYBE_BEFORE.format('o')} OR r.id IN (SELECT value FROM json_each(?)))"
             "   GROUP BY k.id) AS owner"
             " WHERE row.id = owner.id",
             (_DUPLICATE, scope, _PENDING, json.dumps(sorted(alive))),

@@ -31,6 +31,9 @@ CODES = {
 }
 STATES = {code: state for state, code in CODES.items()}
 
+MAYBE_BEFORE = "({0}.code LIKE 'doubt.%' OR {0}.code LIKE 'failed.%')"
+"""In SQL, of a row that is to be sent again, by its table's name: whether an earlier request may have been accepted."""
+
 TABLES = """
 CREATE TABLE scope (
     no INTEGER PRIMARY KEY,

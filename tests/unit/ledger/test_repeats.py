@@ -200,6 +200,20 @@ def test_what_failed_may_have_been_accepted_and_is_not_sent_by_another_run(ledge
     assert ledger.retry(first) == (1, 0)
 
 
+@pytest.mark.parametrize("code", ["doubt.server_error", "failed.attempts"])
+@pytest.mark.parametrize("digest", ["1", "2"], ids=["the same rows", "the same key"])
+def test_what_waits_to_be_sent_once_more_is_not_taken_over(ledger: SqliteLedger, digest: str, code: str) -> None:
+    """Under --on-doubt resend, or by retry: another run would send it as if for the first time."""
+    first = plan_keys(ledger, "k", "l", digest="1")
+    row_id = ledger.queue(first, after=None, count=1)[0][1]
+    ledger.commit([], [row_id])
+    ledger.commit([Outcome(row_id, State.PENDING, 1, 500, code, "", 1.0, 0.1)], [])
+    ledger.set_state(released(ledger, first), RunState.STOPPED)
+    assert states(ledger, plan_keys(ledger, "k", "l", digest=digest)) == ["duplicate", "pending"]
+    assert states(ledger, first) == ["pending", "duplicate"]
+    assert ledger.run(first.id).state is RunState.STOPPED
+
+
 def test_again_counts_a_key_within_the_run_alone(ledger: SqliteLedger) -> None:
     deliver(ledger, plan_keys(ledger, "k", digest="1"), State.SENT)
     assert states(ledger, plan_keys(ledger, "k", "k", digest="2", again=True)) == ["pending", "duplicate"]

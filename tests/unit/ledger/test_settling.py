@@ -31,7 +31,9 @@ def emails(count: int) -> list[str]:
 def deliver(ledger: SqliteLedger, run: Run, *fates: State) -> Run:
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(fates))]
     ledger.commit([], rows)
-    outcomes = [Outcome(r, s, 1, 500, "doubt.status", "oh", 1.0, 0.1) for r, s in zip(rows, fates, strict=True)]
+    codes = ["api.refused" if fate is State.REFUSED else "doubt.status" for fate in fates]
+    ends = zip(rows, fates, codes, strict=True)
+    outcomes = [Outcome(row, fate, 1, 500, code, "oh", 1.0, 0.1) for row, fate, code in ends]
     ledger.commit(outcomes, [])
     ledger.set_state(run, RunState.STOPPED if ledger.has_pending(run) else RunState.FINISHED)
     return released(ledger, run)
