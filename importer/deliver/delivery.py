@@ -280,7 +280,7 @@ class Delivery:
                 self._lanes.block(claim.id)
             else:
                 self._lanes.done(claim.id)
-        if reason := self._guard.learn(outcome.state):
+        if reason := self._guard.learn(answer.fate):
             self.stop(Ended(reason, hint=refusals_hint(answer.message)))
         self._due.set()
 

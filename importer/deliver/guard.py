@@ -7,11 +7,11 @@ five refusals from the start stop the run, and so does a long streak later. One 
 from __future__ import annotations
 
 from importer.deliver.options import FIRST_REFUSALS
-from importer.model import State
+from importer.model import Fate
 
 
 class Guard:
-    """Watches outcomes; asked before each request leaves."""
+    """Watches answers; asked before each request leaves."""
 
     def __init__(self, *, max_refused: int) -> None:
         self._max_refused = max_refused
@@ -26,12 +26,15 @@ class Guard:
         """Whether another request may leave while so many are under way."""
         return self.proven or in_flight == 0
 
-    def learn(self, state: State) -> str:
-        """Take note of an outcome; returns why the run must stop, or an empty string."""
-        if state is State.SENT:
+    def learn(self, fate: Fate) -> str:
+        """Take note of how a request ended; returns why the run must stop, or an empty string.
+
+        A refusal is one whatever became of the row before: of one that had been in doubt it makes a failed one.
+        """
+        if fate is Fate.SENT:
             self.proven = True
             self._streak = 0
-        elif state is State.REFUSED:
+        elif fate is Fate.REFUSED:
             self._streak += 1
             if not self.proven and self._streak >= FIRST_REFUSALS:
                 return f"the API refused the first {self._streak} events; none was accepted"

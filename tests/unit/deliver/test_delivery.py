@@ -165,6 +165,20 @@ async def test_five_refusals_from_the_start_stop_the_run(setting: Setting) -> No
 
 
 @virtual_time
+async def test_refusals_of_what_had_failed_stop_the_run_as_well(setting: Setting) -> None:
+    """`importer retry`, with an API that takes none of them: the other rows are not tried."""
+    run = planned(setting.ledger, chunk(people(20)))
+    api = Api(lambda row, attempt: LOST if attempt <= 2 else REFUSED)
+    await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True, max_attempts=2))
+    assert setting.states(run) == {"failed": 20}
+    assert setting.ledger.retry(run) == (20, 0)
+    ended = await setting.deliver(run, api)
+    assert ended.reason == "the API refused the first 5 events; none was accepted"
+    assert [sum(table["attempts"].to_pylist()) for table in (b.table for b in setting.ledger.batches(run))] == [45]
+    assert setting.states(run) == {"failed": 5, "pending": 15}
+
+
+@virtual_time
 async def test_a_long_streak_of_refusals_stops_the_run_later(setting: Setting) -> None:
     """``--max-refused``: what was good once may go bad."""
     run = planned(setting.ledger, chunk(people(400)))
