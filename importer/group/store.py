@@ -93,7 +93,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        where = tempfile.tempdir or "a temporary file"  # not known if it was looked for in vain
         raise SpaceError(
-            f"the rows that wait for their groups cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}",
+            f"the rows that wait for their groups cannot be kept in {where}: {error.strerror or error}",
             hint="make room there, or name a directory with room for a copy of the files: TMPDIR=/that/directory",
         ) from error

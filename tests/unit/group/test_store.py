@@ -49,10 +49,23 @@ def test_a_disk_without_room_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) 
     def full() -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr(tempfile, "tempdir", "/small")
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with Store(in_memory=1) as store, pytest.raises(SpaceError) as caught:
         store.put("shelf", table(1))
     assert str(caught.value) == (
-        f"error: the rows that wait for their groups cannot be kept in {tempfile.gettempdir()}: No space left on device"
+        "error: the rows that wait for their groups cannot be kept in /small: No space left on device"
         "\n\nhint: make room there, or name a directory with room for a copy of the files: TMPDIR=/that/directory"
     )
+
+
+def test_where_no_directory_for_temporary_files_can_be_used_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So Python finds where /tmp, /var/tmp and the working directory are full."""
+
+    def none() -> Any:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", none)
+    with Store(in_memory=1) as store, pytest.raises(SpaceError, match="a temporary file: No usable temporary"):
+        store.put("shelf", table(1))
