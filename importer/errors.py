@@ -133,7 +133,7 @@ class LedgerError(ImporterError):
 
 
 class DiskFullError(LedgerError):
-    """The ledger's disk is full; what was acknowledged is safe."""
+    """The disk of the ledger, or of its temporary files, is full; what was acknowledged is safe."""
 
     exit_code = ExitCode.STOPPED
 

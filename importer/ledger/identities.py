@@ -26,7 +26,7 @@ NO_LANE = 0
 
 
 class Identities:
-    """Identifier → lane, growing as chunks come in; raises `OSError` where no room is left for it.
+    """Identifier → lane, growing as chunks come in; raises `DiskFullError` where no room is left for it.
 
     Lanes are 64-bit hashes of identifiers: a collision merges two lanes, which costs time but never order.
     """

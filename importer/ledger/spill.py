@@ -7,6 +7,7 @@ from end to end, at the speed of memory while the system keeps the file there. `
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from importer.errors import DiskFullError
 
 if TYPE_CHECKING:
     from importer.model import Int64s
@@ -32,7 +35,7 @@ class _Block(NamedTuple):
 
 
 class Spill:
-    """Pairs of a key and a value; what can be added is found again until `close`. Raises `OSError`."""
+    """Pairs of a key and a value; what can be added is found again until `close`. Raises `DiskFullError`."""
 
     def __init__(self, *, block: int = BLOCK) -> None:
         self._size = block
@@ -45,15 +48,16 @@ class Spill:
 
     def add(self, keys: Int64s, values: Int64s) -> None:
         """Keep pairs; ``keys`` ascend."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
-        offset = self._file.seek(0, os.SEEK_END)
-        for at in range(0, len(keys), self._size):
-            some = keys[at : at + self._size]
-            self._file.write(some.tobytes() + values[at : at + self._size].tobytes())
-            self._blocks.append(_Block(int(some[0]), int(some[-1]), len(some), offset))
-            offset += 2 * some.nbytes
-        self._file.flush()
+        with _explained():
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+            offset = self._file.seek(0, os.SEEK_END)
+            for at in range(0, len(keys), self._size):
+                some = keys[at : at + self._size]
+                self._file.write(some.tobytes() + values[at : at + self._size].tobytes())
+                self._blocks.append(_Block(int(some[0]), int(some[-1]), len(some), offset))
+                offset += 2 * some.nbytes
+            self._file.flush()
 
     def find(self, wanted: Int64s) -> tuple[Int64s, Int64s]:
         """Which of the keys ``wanted``, ascending, are there: their places in ``wanted``, and their values."""
@@ -85,9 +89,10 @@ class Spill:
 
     def close(self) -> None:
         """Forget all."""
-        if self._file is not None:
-            self._file.close()
-        self._file, self._blocks = None, []
+        file, self._file, self._blocks = self._file, None, []
+        if file is not None:
+            with contextlib.suppress(OSError):  # of what was still to be written, and nobody wants any more
+                file.close()
 
     def _between(self, block: _Block, least: int | None, end: int | None) -> tuple[Int64s, Int64s]:
         """The block's pairs from the key ``least`` on and before ``end``; None: no bound."""
@@ -98,5 +103,19 @@ class Spill:
 
     def _read(self, block: _Block) -> tuple[Int64s, Int64s]:
         assert self._file is not None, "blocks lie in the file"
-        pairs = np.frombuffer(os.pread(self._file.fileno(), 16 * block.pairs, block.offset), np.int64)
+        with _explained():
+            pairs = np.frombuffer(os.pread(self._file.fileno(), 16 * block.pairs, block.offset), np.int64)
         return pairs[: block.pairs], pairs[block.pairs :]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "a temporary file"  # not known if it was looked for in vain
+        raise DiskFullError(
+            f"the subscribers beyond memory's share cannot be kept in {where}: "
+            f"{error.strerror or error}; what was acknowledged before is safe",
+            hint="make room there, or name a directory with room: TMPDIR=/that/directory; then the same command again",
+        ) from error

@@ -60,6 +60,7 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Close the database."""
+        self._end_planning()
         self._db.close()
 
     # Runs
@@ -86,6 +87,7 @@ class SqliteLedger:
 
     def discard(self, run: Run) -> None:
         """Forget a run that was interrupted in planning; any other is kept."""
+        self._end_planning(run)
         self._register.discard(run)
 
     def lock(self, run: Run) -> RunLock:
@@ -207,5 +209,12 @@ class SqliteLedger:
 
     def _planning(self, run: Run) -> Planner:
         if self._planner is None or self._planner.run.no != run.no:
+            self._end_planning()
             self._planner = Planner(self._db, run)
         return self._planner
+
+    def _end_planning(self, run: Run | None = None) -> None:
+        """Drop what the planning, that of ``run`` alone if one is given, has noted for its time."""
+        if self._planner is not None and (run is None or self._planner.run.no == run.no):
+            planner, self._planner = self._planner, None
+            planner.close()
