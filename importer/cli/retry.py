@@ -31,8 +31,9 @@ def command(**given: Any) -> int:  # fmt: skip
     After the event type was created in Sender:
       importer retry 20261123-180355-k7
 
-    It says how many, and asks. Rows that another run has delivered in the meantime are left out. Rows to be mended
-    first are better sent from the rejects file, with `importer run`.
+    It says how many, and asks. What failed may have been accepted: look in Sender before. Rows that another run has
+    delivered in the meantime are left out. Rows to be mended first are better sent from the rejects file, with
+    `importer run`.
     """
     from importer.cli.outcome import finish
     from importer.cli.run import delivery, where

@@ -225,24 +225,38 @@ def repeats(database: Database, run: Run) -> list[str]:
     if any(message.startswith("already in") for _, message, _ in found):
         sentences.append("--again sends once more what was delivered before")
     earlier = sorted({message.split()[3].rstrip(",") for _, message, _ in found if message.startswith(_IN_RUN)})
-    sentences.extend(
-        f"{_rows(doubtful)} of run {other} in doubt: `importer resolve {other}` settles them"
-        for other in earlier
-        if (doubtful := _in_doubt(database, other))
-    )
+    for other in earlier:
+        sentences += _unsettled(database, other)
     for other, same_mapping, count in taken:
         how = "" if same_mapping else ", with this mapping instead of that run's"
         sentences.append(f"{_rows(count)} that waited in the interrupted run {other} will be sent by this run{how}")
     return sentences
 
 
-def _in_doubt(database: Database, run_id: str) -> int:
-    (count,) = database.connection.execute(
-        "SELECT COUNT(*) FROM run JOIN row ON row.id BETWEEN run.no << ? AND (run.no + 1) << ?"
-        " WHERE run.id = ? AND row.state = ?",
-        (RUN_BITS, RUN_BITS, run_id, CODES[State.IN_DOUBT]),
-    ).fetchone()
-    return int(count)
+_UNSETTLED = (
+    (f"row.state = {CODES[State.IN_DOUBT]}", "in doubt: `importer resolve {}` settles them"),
+    (f"row.state = {CODES[State.FAILED]}", "failed, and may have been accepted: `importer retry {}` sends them again"),
+    (
+        f"row.state = {_PENDING} AND {MAYBE_BEFORE.format('row')}",
+        "to be sent once more, by that run alone: `importer resume {}`",
+    ),
+)
+"""In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
+
+
+def _unsettled(database: Database, run_id: str) -> list[str]:
+    """Sentences on what still hangs on the user's word in that run."""
+    sums = ", ".join(f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition, _ in _UNSETTLED)
+    with database.explained():
+        counts = database.connection.execute(
+            f"SELECT {sums} FROM run JOIN row ON row.id BETWEEN run.no << ? AND (run.no + 1) << ? WHERE run.id = ?",
+            (RUN_BITS, RUN_BITS, run_id),
+        ).fetchone()
+    return [
+        f"{_rows(count)} of run {run_id} {words.format(run_id)}"
+        for count, (_, words) in zip(counts, _UNSETTLED, strict=True)
+        if count
+    ]
 
 
 def _taken_over(connection: sqlite3.Connection, run: Run) -> list[tuple[str, bool, int]]:

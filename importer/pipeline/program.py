@@ -78,8 +78,11 @@ def retry(run_id: str, order: Order, destination: Destination, desk: Desk) -> Re
     with open_ledger(destination) as ledger:
         current = find.planned(ledger, run_id)
         with find.locked(ledger, current):
+            failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
             desk.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent once more")
+            if failed and again:
+                desk.say(f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender")
             if repeated:
                 desk.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
             return _finish(ledger, current, order.of_run(current), destination, desk)

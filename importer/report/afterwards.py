@@ -25,12 +25,13 @@ def steps(facts: Facts, summary: Summary, rejects: Sequence[Path]) -> Iterator[S
             f"mend the {_rows(undelivered)} not delivered, in the rejects; nothing else is sent then",
             (f"importer run {files} -m {shlex.quote(facts.mapping_name)}{transform}{place}",),
         )
-    if refused := rows[State.REFUSED.value]:
+    failed = rows[State.FAILED.value]
+    if (refused := rows[State.REFUSED.value]) and not failed:  # the same command sends what failed, too
         yield Step(
             f"if the fault was not in the rows: send the {_rows(refused)} refused as before",
             (f"importer retry {facts.run}{place}",),
         )
-    if failed := rows[State.FAILED.value]:
+    if failed:
         yield Step(
             f"look in Sender for the {_rows(failed)} failed; if not there: send what failed or was refused again",
             (f"importer retry {facts.run}{place}",),

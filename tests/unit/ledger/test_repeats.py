@@ -196,7 +196,11 @@ def test_a_key_that_was_not_delivered_is_free(ledger: SqliteLedger) -> None:
 def test_what_failed_may_have_been_accepted_and_is_not_sent_by_another_run(ledger: SqliteLedger, digest: str) -> None:
     """It was sent again and again for want of a clear answer; whoever wants it sent once more says retry."""
     first = deliver(ledger, plan_keys(ledger, "k", digest="1"), State.FAILED)
-    assert states(ledger, plan_keys(ledger, "k", digest=digest)) == ["duplicate"]
+    second = plan_keys(ledger, "k", digest=digest)
+    assert states(ledger, second) == ["duplicate"]
+    assert ledger.repeats(second)[-1] == (
+        f"1 row of run {first.id} failed, and may have been accepted: `importer retry {first.id}` sends them again"
+    )
     assert ledger.retry(first) == (1, 0)
 
 
@@ -212,6 +216,10 @@ def test_what_waits_to_be_sent_once_more_is_not_taken_over(ledger: SqliteLedger,
     assert states(ledger, plan_keys(ledger, "k", "l", digest=digest)) == ["duplicate", "pending"]
     assert states(ledger, first) == ["pending", "duplicate"]
     assert ledger.run(first.id).state is RunState.STOPPED
+    last = ledger.runs()[0]
+    assert f"1 row of run {first.id} to be sent once more, by that run alone: `importer resume {first.id}`" in (
+        ledger.repeats(last)
+    )
 
 
 def test_again_counts_a_key_within_the_run_alone(ledger: SqliteLedger) -> None:

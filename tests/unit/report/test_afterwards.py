@@ -48,6 +48,13 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
     assert shown.partition("\nnext\n")[2] == commands
 
 
+def test_the_command_that_sends_what_failed_is_not_shown_as_one_for_refused_rows(tmp_path: Path) -> None:
+    """`importer retry` sends both: whoever thinks of the refused ones alone would send the others twice."""
+    shown = render_summary(write(ledger(batch(csv_source("email"), [*ROWS, FAILED])), RUN, ReportOptions(tmp_path)))
+    assert "refused as before" not in shown
+    assert shown.partition("\nnext\n")[2].count("importer retry") == 1
+
+
 def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> None:
     """Nobody is told to mend it and run it again: that could send it twice."""
     told = ledger(batch(csv_source("email"), [FAILED]))
