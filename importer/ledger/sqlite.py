@@ -60,8 +60,10 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Close the database."""
-        self._end_planning()
-        self._db.close()
+        try:
+            self._end_planning()
+        finally:
+            self._db.close()
 
     # Runs
 
@@ -87,8 +89,8 @@ class SqliteLedger:
 
     def discard(self, run: Run) -> None:
         """Forget a run that was interrupted in planning; any other is kept."""
-        self._end_planning(run)
         self._register.discard(run)
+        self._end_planning(run)
 
     def lock(self, run: Run) -> RunLock:
         """The lock of whoever works on the run."""
