@@ -6,15 +6,16 @@ program, nothing of the customers' data is left behind; its owner alone can read
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager
 from typing import IO, Self
 
 import pyarrow as pa
 
 from importer.errors import SpaceError
 from importer.model import ArrowTable
+from importer.temporary import room_for
 
 IN_MEMORY = 32 << 20
 """Bytes that all shelves together hold in memory."""
@@ -47,7 +48,7 @@ class Store:
         self._held_bytes += table.nbytes
         self._sizes[shelf] = self._sizes.get(shelf, 0) + table.nbytes
         if self._held_bytes > self._in_memory:
-            with _explained():
+            with _room():
                 self._spill()
 
     def size(self, shelf: Hashable) -> int:
@@ -62,7 +63,7 @@ class Store:
         self._held_bytes -= sum(table.nbytes for table in held)
         for offset, length in self._segments.pop(shelf, ()):
             assert self._file is not None, "segments lie in the file"
-            with _explained():
+            with _room():
                 self._file.seek(offset)
                 yield pa.ipc.open_stream(self._file.read(length)).read_all()
         yield from held
@@ -88,13 +89,5 @@ class Store:
         self._held_bytes = 0
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = tempfile.tempdir or "a temporary file"  # not known if it was looked for in vain
-        raise SpaceError(
-            f"the rows that wait for their groups cannot be kept in {where}: {error.strerror or error}",
-            hint="make room there, or name a directory with room for a copy of the files: TMPDIR=/that/directory",
-        ) from error
+def _room() -> AbstractContextManager[None]:
+    return room_for("the rows that wait for their groups", SpaceError, size="room for a copy of the files")

@@ -11,12 +11,14 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from importer.errors import DiskFullError
+from importer.temporary import room_for
 
 if TYPE_CHECKING:
     from importer.model import Int64s
@@ -48,7 +50,7 @@ class Spill:
 
     def add(self, keys: Int64s, values: Int64s) -> None:
         """Keep pairs; ``keys`` ascend."""
-        with _explained():
+        with _room():
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
             offset = self._file.seek(0, os.SEEK_END)
@@ -103,19 +105,16 @@ class Spill:
 
     def _read(self, block: _Block) -> tuple[Int64s, Int64s]:
         assert self._file is not None, "blocks lie in the file"
-        with _explained():
+        with _room():
             pairs = np.frombuffer(os.pread(self._file.fileno(), 16 * block.pairs, block.offset), np.int64)
         return pairs[: block.pairs], pairs[block.pairs :]
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = tempfile.tempdir or "a temporary file"  # not known if it was looked for in vain
-        raise DiskFullError(
-            f"the subscribers beyond memory's share cannot be kept in {where}: "
-            f"{error.strerror or error}; what was acknowledged before is safe",
-            hint="make room there, or name a directory with room: TMPDIR=/that/directory; then the same command again",
-        ) from error
+def _room() -> AbstractContextManager[None]:
+    return room_for(
+        "the subscribers beyond memory's share",
+        DiskFullError,
+        size="room",
+        safe="; what was acknowledged before is safe",
+        then="; then the same command again",
+    )

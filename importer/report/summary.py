@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -20,7 +19,7 @@ from importer.report.model import Facts, MappingSummary, SourceSummary, Summary,
 from importer.report.tally import Tally
 from importer.report.wording import iso
 
-SHORTEST: Final = 1.0
+SHORTEST = 1.0
 """Seconds; two answers in one millisecond are not a thousand a second."""
 
 

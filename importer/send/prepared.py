@@ -69,6 +69,8 @@ class EventRequest(aiohttp.ClientRequest):
 
     _head: bytes | None = None
     """All of a request but its body's length and its body, as it goes over the wire."""
+    _again: Body
+    """What is sent then."""
 
     def repeat(self, body: Body) -> None:
         """Send that body from now on, whatever it holds then; aiohttp has sent the request once."""
