@@ -15,7 +15,7 @@ from importer.errors import ImporterError
 
 @contextlib.contextmanager
 def room_for(what: str, kind: type[ImporterError], *, size: str, safe: str = "", then: str = "") -> Iterator[None]:
-    """Raise ``kind`` where the block meets an `OSError`: ``what`` cannot be kept, for want of a directory with ``size``.
+    """Raise ``kind`` where the block meets an `OSError`: ``what`` cannot be kept, for want of ``size`` in a directory.
 
     ``safe``: what is not lost by it; ``then``: what to do once there is room.
     """
