@@ -233,7 +233,7 @@ def _read_header(name: str, text: TextSample, shape: _Shape, wanted: bool | tupl
     if not records or not text.data.strip():
         what = "is empty" if not text.data.strip() else "begins with no complete record"
         raise SourceError(name, what, hint="a CSV file needs at least a header line")
-    if b"\0" in records[0]:
+    if b"\0" in (text.data if 0 in records.faults else records[0]):
         hint = "copy or download it again, or export it as CSV, JSONL or Parquet"
         raise SourceError(name, "holds binary data, which is neither text nor Parquet", hint=hint)
     if 0 in records.faults:

@@ -27,6 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "o.csv").write_text(CSV)
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "binary.csv").write_bytes(b"\x7fELF\x00\x01\x02\x80\n" * 50)
+    (tmp_path / "junk.parquet").write_bytes(b"\xbc1\x81\xdf\n" + b"\x00\x01\x02\x80\n" * 50)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(CSV.encode() * 500)[:-12])
     (tmp_path / "nothing").mkdir()
     return tmp_path
@@ -155,6 +156,14 @@ def test_what_cannot_be_done_is_refused_with_what_where_and_what_next(arguments:
             "m.yaml",
             (
                 "error: binary.csv: holds binary data, which is neither text nor Parquet\n\n"
+                "hint: copy or download it again, or export it as CSV, JSONL or Parquet\n"
+            ),
+        ),
+        (
+            "junk.parquet",
+            "m.yaml",
+            (
+                "error: junk.parquet: holds binary data, which is neither text nor Parquet\n\n"
                 "hint: copy or download it again, or export it as CSV, JSONL or Parquet\n"
             ),
         ),
