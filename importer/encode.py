@@ -16,7 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.json_columns import Member, Piece, always_there, concatenate, following, joined, object_pieces
-from importer.model import ArrowArray, ArrowTable, Chunk, Events, Int64s, Prepared, Problems, Spoiled, State, Verdict
+from importer.model import (
+    ArrowArray,
+    ArrowTable,
+    Chunk,
+    EncodedChunk,
+    Events,
+    Int64s,
+    State,
+    UnreadableRow,
+    ValidationResult,
+    Violations,
+)
 from importer.texts import text_bytes
 
 LONGEST_VALUE = 80
@@ -38,7 +49,7 @@ _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.val
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
 
-def encode(events: Events, verdict: Verdict, *, bodies: bool = True) -> Prepared:
+def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) -> EncodedChunk:
     """Make a chunk ready for the ledger: one entry for each of its ``chunk.count`` rows, in source order.
 
     A valid row is PENDING and has its body, or GROUPED if it is part of another row's event; a row that ``where`` left
@@ -50,16 +61,16 @@ def encode(events: Events, verdict: Verdict, *, bodies: bool = True) -> Prepared
     states = np.full(chunk.count, _INVALID)
     states[at[~events.kept]] = _FILTERED
     states[at[verdict.valid]] = _PENDING
-    leaders = _leaders(events)
-    if leaders is not None:
-        states[(states == _PENDING) & (leaders >= 0)] = _GROUPED
-    return Prepared(
+    group_heads = _leaders(events)
+    if group_heads is not None:
+        states[(states == _PENDING) & (group_heads >= 0)] = _GROUPED
+    return EncodedChunk(
         source=chunk.source,
         first_row=chunk.first_row,
         count=chunk.count,
         lines=_lines(chunk),
         states=_STATES.take(pa.array(states)),
-        leaders=leaders,
+        group_heads=group_heads,
         bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
         subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
         identities=(events.subscriber_id, _lower(events.email), events.phone),
@@ -68,16 +79,16 @@ def encode(events: Events, verdict: Verdict, *, bodies: bool = True) -> Prepared
         currencies=events.value_currency,
         keys=events.key,
         places=events.place,
-        occurred=events.occurred,
+        event_time=events.event_time,
         reasons=_reasons(events, verdict),
-        originals=chunk.originals,
+        raw_rows=chunk.raw_rows,
     )
 
 
 def _in_source_order(events: Events) -> Events:
     """The same with every column spread to ``chunk.count`` rows, null where a row could not be read."""
     chunk = events.chunk
-    if not chunk.spoiled:
+    if not chunk.unreadable:
         return events
     origin = np.full(chunk.count, -1, np.int64)
     origin[chunk.rows - chunk.first_row] = np.arange(len(chunk.rows))
@@ -97,23 +108,23 @@ def _in_source_order(events: Events) -> Events:
         properties=tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties),
         key=spread(events.key),
         place=spread(events.place),
-        occurred=spread(events.occurred),
+        event_time=spread(events.event_time),
     )
 
 
 def _leaders(events: Events) -> Int64s | None:
-    if events.leaders is None:
+    if events.group_heads is None:
         return None
-    leaders = np.full(events.chunk.count, -1, np.int64)
-    leaders[events.chunk.rows - events.chunk.first_row] = events.leaders
-    return leaders
+    group_heads = np.full(events.chunk.count, -1, np.int64)
+    group_heads[events.chunk.rows - events.chunk.first_row] = events.group_heads
+    return group_heads
 
 
 def _lines(chunk: Chunk) -> Int64s:
     lines = np.empty(chunk.count, np.int64)
     lines[chunk.rows - chunk.first_row] = chunk.lines
-    for spoiled in chunk.spoiled:
-        lines[spoiled.row - chunk.first_row] = spoiled.line
+    for unreadable in chunk.unreadable:
+        lines[unreadable.row - chunk.first_row] = unreadable.line
     return lines
 
 
@@ -156,7 +167,7 @@ def _lower(values: ArrowArray) -> ArrowArray:
     return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
 
 
-def _reasons(events: Events, verdict: Verdict) -> ArrowTable:
+def _reasons(events: Events, verdict: ValidationResult) -> ArrowTable:
     """Every reason of every row: by row, then in the order of the targets."""
     chunk = events.chunk
     targets = (*_TARGETS, *(f"properties.{each.name}" for each in events.properties), "properties", "order_by", "key")
@@ -167,7 +178,7 @@ def _reasons(events: Events, verdict: Verdict) -> ArrowTable:
     return table.drop_columns("rank").take(pa.array(order)).combine_chunks()
 
 
-def _table(problems: Problems, rows: Int64s, targets: Sequence[str]) -> ArrowTable:
+def _table(problems: Violations, rows: Int64s, targets: Sequence[str]) -> ArrowTable:
     rank = targets.index(problems.field) if problems.field in targets else len(targets)
     return pa.table(
         {
@@ -183,17 +194,17 @@ def _table(problems: Problems, rows: Int64s, targets: Sequence[str]) -> ArrowTab
 def _of_spoiled(chunk: Chunk) -> ArrowTable:
     """The reasons of the rows that could not be read; their field is what the reader expected, where that matters."""
 
-    def field(spoiled: Spoiled) -> str:
-        return chunk.source.dialect.encoding if spoiled.code == "row.undecodable" else ""
+    def field(unreadable: UnreadableRow) -> str:
+        return chunk.source.dialect.encoding if unreadable.code == "row.undecodable" else ""
 
     # A reader shows undecodable bytes as lone surrogates, which Arrow cannot hold.
-    values = [spoiled.value.encode("utf-8", "backslashreplace").decode() for spoiled in chunk.spoiled]
+    values = [unreadable.value.encode("utf-8", "backslashreplace").decode() for unreadable in chunk.unreadable]
     return pa.table(
         {
-            "row": pa.array([spoiled.row for spoiled in chunk.spoiled], pa.int64()),
-            "rank": pa.array([0] * len(chunk.spoiled), pa.int64()),
-            "code": pa.array([spoiled.code for spoiled in chunk.spoiled], pa.string()),
-            "field": pa.array([field(spoiled) for spoiled in chunk.spoiled], pa.string()),
+            "row": pa.array([unreadable.row for unreadable in chunk.unreadable], pa.int64()),
+            "rank": pa.array([0] * len(chunk.unreadable), pa.int64()),
+            "code": pa.array([unreadable.code for unreadable in chunk.unreadable], pa.string()),
+            "field": pa.array([field(unreadable) for unreadable in chunk.unreadable], pa.string()),
             "value": readable(pa.array(values, pa.string())),
         }
     )

@@ -25,7 +25,7 @@ from importer.errors import ExitCode, UsageError
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.job import Destination, Forecast, Order, default_ledger
+from importer.pipeline.job import Forecast, RunOptions, TargetOptions, default_ledger
 from importer.report import Summary
 from importer.sandbox import SandboxOptions
 from importer.without_pandas import want_pandas
@@ -58,9 +58,9 @@ class Result:
 class Settings:
     """What a run may be told besides its sources; as the options of `importer run`."""
 
-    destination: Destination | None = None
+    destination: TargetOptions | None = None
     """Account, endpoint, token, ledger …; None: as the command line without options."""
-    order: Order = field(default_factory=lambda: Order(sources=(), mapping=""))
+    order: RunOptions = field(default_factory=lambda: RunOptions(sources=(), mapping=""))
     """How to deliver and report; its sources and mapping are those of the call."""
 
 
@@ -75,7 +75,7 @@ def check(
     """
     desk = _Desk()
     with _named(sources) as names, tempfile.TemporaryDirectory() as scratch:
-        order = Order(
+        order = RunOptions(
             sources=names,
             mapping=os.fspath(mapping),
             strict=strict,
@@ -109,7 +109,7 @@ def run(
     Raises `MappingError`, `UsageError`, `LedgerError` or `TransformError` where nothing can be done.
     """
     settings = settings or Settings()
-    place = settings.destination or Destination(ledger=default_ledger(os.environ), environment=os.environ)
+    place = settings.destination or TargetOptions(ledger=default_ledger(os.environ), environment=os.environ)
     if sandbox:
         place = replace(place, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
     desk = _Desk(confirm)

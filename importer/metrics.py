@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server, write
 from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, State
-from importer.pipeline.job import Desk, Forecast
+from importer.pipeline.job import Console, Forecast
 
 EVERY = 5.0
 """Seconds between two writings of the file."""
@@ -71,7 +71,7 @@ class Metrics:
         except OSError as error:
             raise UsageError(f"--metrics-port {port}: {error.strerror}", hint="choose another port") from None
 
-    def desk(self, desk: Desk) -> Metered:
+    def desk(self, desk: Console) -> Metered:
         """The user's desk, listened to."""
         return Metered(desk, self)
 
@@ -157,9 +157,9 @@ class Metrics:
 
 
 class Metered:
-    """A desk that tells the metrics what it tells the user; see `importer.pipeline.job.Desk`."""
+    """A desk that tells the metrics what it tells the user; see `importer.pipeline.job.Console`."""
 
-    def __init__(self, desk: Desk, metrics: Metrics) -> None:
+    def __init__(self, desk: Console, metrics: Metrics) -> None:
         self._desk = desk
         self._metrics = metrics
 

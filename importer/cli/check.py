@@ -76,7 +76,7 @@ def command(**given: Any) -> int:  # fmt: skip
     from importer.cli.desk import TerminalDesk
     from importer.cli.manner import Manner
     from importer.pipeline import check
-    from importer.pipeline.job import Order
+    from importer.pipeline.job import RunOptions
     from importer.report import render_summary, summary_bytes
 
     if not given["sources"]:
@@ -84,7 +84,7 @@ def command(**given: Any) -> int:  # fmt: skip
         told = f"all its tests pass ({passed})" if passed else "it has no tests"
         click.echo(f"{name} is a sound mapping; {told}", err=True)
         return int(ExitCode.DELIVERED)
-    order = Order(
+    order = RunOptions(
         sources=given["sources"],
         mapping=given["mapping"],
         strict=given["strict"],

@@ -31,7 +31,7 @@ _BAR = "{percentage:3.0f}%|{bar:6}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class TerminalDesk:
-    """See `importer.pipeline.job.Desk`."""
+    """See `importer.pipeline.job.Console`."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner

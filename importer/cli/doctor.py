@@ -29,11 +29,11 @@ def command(**given: Any) -> int:  # fmt: skip
     Exit codes: 0 a run would do, 1 it would not.
     """
     from importer.cli.run import where
-    from importer.pipeline.doctor import Verdict, examine
+    from importer.pipeline.doctor import Severity, examine
 
     failed = False
     for finding in examine(where(given).destination()):
-        failed = failed or finding.verdict is Verdict.FAIL
+        failed = failed or finding.verdict is Severity.FAIL
         click.echo(_fitted(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}", 0))
         if finding.advice:
             click.echo(_fitted(f"do: {finding.advice}", _MARGIN))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class JsonDesk:
-    """See `importer.pipeline.job.Desk`. It asks nobody: without --yes only rehearsals go on."""
+    """See `importer.pipeline.job.Console`. It asks nobody: without --yes only rehearsals go on."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner

@@ -9,11 +9,11 @@ from importer.cli.manner import Manner
 from importer.errors import ImporterError
 
 if TYPE_CHECKING:
-    from importer.pipeline.job import Desk
+    from importer.pipeline.job import Console
     from importer.pipeline.program import Result
 
 
-def finish(work: Callable[[Desk], Result], manner: Manner) -> int:
+def finish(work: Callable[[Console], Result], manner: Manner) -> int:
     """Do the work with a user at hand, then say what became of it."""
     desk = manner.desk()
     metrics = None

@@ -60,9 +60,9 @@ def command(**given: Any) -> int:  # fmt: skip
     """
     from importer.cli.outcome import finish
     from importer.pipeline import program
-    from importer.pipeline.job import Order
+    from importer.pipeline.job import RunOptions
 
-    order = Order(
+    order = RunOptions(
         sources=given["sources"],
         mapping=given["mapping"],
         strict=given["strict"],

@@ -15,7 +15,7 @@ from importer.errors import counted
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger
     from importer.model import Run
-    from importer.pipeline.job import Destination
+    from importer.pipeline.job import TargetOptions
 
 
 @click.command("runs")
@@ -50,7 +50,7 @@ def command(run_id: str | None, **given: Any) -> None:
             )
 
 
-def plain_destination(given: dict[str, Any]) -> Destination:
+def plain_destination(given: dict[str, Any]) -> TargetOptions:
     """The destination of a command that sends nothing."""
     return Where(**given).destination()
 

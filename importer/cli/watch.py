@@ -91,7 +91,7 @@ def command(**given: Any) -> int:  # fmt: skip
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.cli.run import delivery, where
-    from importer.pipeline.job import Order
+    from importer.pipeline.job import RunOptions
     from importer.watch import Voice, Watcher, WatchOptions
 
     if not (given["yes"] or given["sandbox"]):
@@ -103,7 +103,7 @@ def command(**given: Any) -> int:  # fmt: skip
     options = WatchOptions(
         directory=directory,
         drops=_drops(directory, given["mapping"], given["drops"]),
-        order=Order(
+        order=RunOptions(
             sources=(),
             mapping="",
             strict=given["strict"],

@@ -19,7 +19,7 @@ from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
 from importer.deliver.settle import enough, outcome_of, refusals_hint, rest, unauthorized
 from importer.deliver.tally import Tally
 from importer.errors import LedgerError
-from importer.model import Answer, Claim, Fate, Outcome, State
+from importer.model import Claim, Outcome, Response, ResponseKind, State
 from importer.send.breaker import Gate
 from importer.send.lanes import Lanes
 
@@ -230,7 +230,7 @@ class Delivery:
 
     async def _probe(self) -> None:
         answer = await self._line.probe()
-        if answer.fate is Fate.UNAUTHORIZED:
+        if answer.fate is ResponseKind.UNAUTHORIZED:
             self.stop(unauthorized(answer))
 
     def _heed_limits(self) -> None:
@@ -263,7 +263,7 @@ class Delivery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _settle(self, claim: Claim, answer: Answer) -> None:
+    def _settle(self, claim: Claim, answer: Response) -> None:
         """Note what the answer makes of the row, and let its lane go on."""
         now = self._line.clock.monotonic()
         self._line.pacer.learn(answer, now)
@@ -284,10 +284,10 @@ class Delivery:
             self.stop(Ended(reason, hint=refusals_hint(answer.message)))
         self._due.set()
 
-    def _try_again(self, outcome: Outcome, answer: Answer) -> None:
-        if answer.fate is Fate.UNAUTHORIZED:
+    def _try_again(self, outcome: Outcome, answer: Response) -> None:
+        if answer.fate is ResponseKind.UNAUTHORIZED:
             self.stop(unauthorized(answer))
-        if answer.fate is not Fate.IN_DOUBT:
+        if answer.fate is not ResponseKind.IN_DOUBT:
             self._lanes.give_back(outcome.id)
             return
         self._resting += 1

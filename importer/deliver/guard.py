@@ -7,7 +7,7 @@ five refusals from the start stop the run, and so does a long streak later. One 
 from __future__ import annotations
 
 from importer.deliver.options import FIRST_REFUSALS
-from importer.model import Fate
+from importer.model import ResponseKind
 
 
 class Guard:
@@ -26,15 +26,15 @@ class Guard:
         """Whether another request may leave while so many are under way."""
         return self.proven or in_flight == 0
 
-    def learn(self, fate: Fate) -> str:
+    def learn(self, fate: ResponseKind) -> str:
         """Take note of how a request ended; returns why the run must stop, or an empty string.
 
         A refusal is one whatever became of the row before: of one that had been in doubt it makes a failed one.
         """
-        if fate is Fate.SENT:
+        if fate is ResponseKind.SENT:
             self.proven = True
             self._streak = 0
-        elif fate is Fate.REFUSED:
+        elif fate is ResponseKind.REFUSED:
             self._streak += 1
             if not self.proven and self._streak >= FIRST_REFUSALS:
                 return f"the API refused the first {self._streak} events; none was accepted"

@@ -9,7 +9,7 @@ from importer.clock import Clock
 from importer.deliver.options import Ended
 from importer.deliver.schedule import Schedule
 from importer.deliver.settle import GOES_ON, OUTSIDE, unreachable
-from importer.model import Answer, HaltKind, Pace
+from importer.model import Pace, PauseKind, Response
 from importer.send.breaker import Breaker
 from importer.send.pacing import Pacer
 
@@ -17,10 +17,10 @@ from importer.send.pacing import Pacer
 class Poster(Protocol):
     """The client."""
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> Response:
         """Send one event; never raises for trouble on the way."""
 
-    async def probe(self) -> Answer:
+    async def probe(self) -> Response:
         """Ask the API something harmless."""
 
 
@@ -39,9 +39,9 @@ class Line:
         pace = self.pacer.pace(now, wall)
         if trouble := self.breaker.status(now, wall):
             until = wall + self.breaker.wait(now)
-            return replace(pace, waiting_for=trouble, wait_until=until, halt=HaltKind.OUTAGE)
+            return replace(pace, waiting_for=trouble, wait_until=until, halt=PauseKind.OUTAGE)
         if schedule.between and (pause := schedule.wait(wall)):
-            return replace(pace, waiting_for=OUTSIDE, wait_until=wall + pause, halt=HaltKind.HOURS)
+            return replace(pace, waiting_for=OUTSIDE, wait_until=wall + pause, halt=PauseKind.HOURS)
         return pace
 
     def over(self, schedule: Schedule) -> Ended | None:
@@ -52,7 +52,7 @@ class Line:
             return unreachable(self.breaker.last_words)
         return None
 
-    async def probe(self) -> Answer:
+    async def probe(self) -> Response:
         """Ask whether the API is back, and learn from what it says."""
         answer = await self.client.probe()
         now = self.clock.monotonic()

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, Ended
 from importer.errors import counted
-from importer.model import Answer, Claim, Fate, Outcome, State
+from importer.model import Claim, Outcome, Response, ResponseKind, State
 from importer.send.fate import reason_code
 
 _STATES = {
-    Fate.SENT: State.SENT,
-    Fate.REFUSED: State.REFUSED,
-    Fate.NOT_ACCEPTED: State.PENDING,
-    Fate.UNAUTHORIZED: State.PENDING,
-    Fate.IN_DOUBT: State.IN_DOUBT,
+    ResponseKind.SENT: State.SENT,
+    ResponseKind.REFUSED: State.REFUSED,
+    ResponseKind.NOT_ACCEPTED: State.PENDING,
+    ResponseKind.UNAUTHORIZED: State.PENDING,
+    ResponseKind.IN_DOUBT: State.IN_DOUBT,
 }
 
 
-def outcome_of(claim: Claim, answer: Answer, at: float, options: DeliveryOptions) -> Outcome:
+def outcome_of(claim: Claim, answer: Response, at: float, options: DeliveryOptions) -> Outcome:
     """The outcome of a claimed row; PENDING means that it is to be tried again."""
     state = _STATES[answer.fate]
     code = reason_code(answer)
@@ -73,7 +73,7 @@ def unreachable(words: str) -> Ended:
     return Ended(f"the API could not be reached for as long as --outage-limit allows ({words})", hint=GOES_ON)
 
 
-def unauthorized(answer: Answer) -> Ended:
+def unauthorized(answer: Response) -> Ended:
     """The end of a run whose token the API does not take."""
     return Ended(
         f"the API answered {answer.status}: the token is missing, wrong, revoked or expired",

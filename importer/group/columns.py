@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from importer.mapping.groups import How
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.model import ArrowArray, Events, Kind, Property
 
 SHOWN = ("subscriber.id", "subscriber.email", "subscriber.phone", "type", "key")
@@ -26,7 +26,7 @@ _ATTRIBUTES = {
     "value_currency": "value_currency",
     "key": "key",
     "order_by": "place",
-    "occurred": "occurred",
+    "event_time": "event_time",
 }
 """Columns that are none of the properties, and where `Events` has them."""
 
@@ -74,7 +74,7 @@ class Column:
         return next(one for one in events.properties if f"properties.{one.name}" == self.target)
 
 
-def columns_of(mapping: Mapping, sample: Events) -> tuple[Column, ...]:
+def columns_of(mapping: ImportMapping, sample: Events) -> tuple[Column, ...]:
     """The columns that the mapping's events have; ``sample`` are any of its events."""
     picks = dict(mapping.picks())
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in sample.properties}
@@ -82,7 +82,7 @@ def columns_of(mapping: Mapping, sample: Events) -> tuple[Column, ...]:
     columns: list[Column] = []
     for target in (*_ATTRIBUTES, *kinds):
         pick = picks.get(target)
-        if pick is None and not (target == "occurred" and sample.occurred is not None):
+        if pick is None and not (target == "event_time" and sample.event_time is not None):
             continue
         if any(one.target == target for one in columns):
             continue
@@ -92,7 +92,7 @@ def columns_of(mapping: Mapping, sample: Events) -> tuple[Column, ...]:
                 how=(pick.aggregate if pick else None) or "first",
                 kind=kinds.get(target, "text"),
                 separator=_SEPARATOR if pick is None or pick.separator is None else pick.separator,
-                is_text=target not in ("order_by", "occurred"),
+                is_text=target not in ("order_by", "event_time"),
             )
         )
     return tuple(columns)

@@ -16,7 +16,7 @@ from importer.group.columns import SHOWN, Column, with_columns
 from importer.group.gather import Header
 from importer.group.layout import NONE
 from importer.group.store import Store
-from importer.model import ArrowArray, ArrowTable, Bools, Chunk, Events, Int64s, Problems, Spoiled
+from importer.model import ArrowArray, ArrowTable, Bools, Chunk, Events, Int64s, UnreadableRow, Violations
 
 
 class Emitter:
@@ -44,7 +44,7 @@ class Emitter:
             return
         self._batch = batch
         self._links = _sorted(self._store.take_all(("links", batch)), "part")
-        self._leaders = _sorted(self._store.take_all(("leaders", batch)), "place")
+        self._leaders = _sorted(self._store.take_all(("group_heads", batch)), "place")
         self._problems = _sorted(self._store.take_all(("problems", batch)), "place")
 
     def _events(self, number: int, header: Header) -> Events:
@@ -52,10 +52,10 @@ class Emitter:
         chunk = self._chunk(number, header, rows)
         places = header.start + chunk.rows - header.first_row
         kept: Bools = np.zeros(0, np.bool_) if rows is None else rows["kept"].to_numpy()
-        leaders = np.full(len(places), NONE)
+        group_heads = np.full(len(places), NONE)
         if rows is not None:
-            leaders, kept = self._linked(rows["part"].to_numpy(), kept)
-        leads = leaders == places
+            group_heads, kept = self._linked(rows["part"].to_numpy(), kept)
+        leads = group_heads == places
         events = Events(
             chunk=chunk,
             **dict.fromkeys(
@@ -66,9 +66,9 @@ class Emitter:
             kept=kept,
             key=None,
             place=None,
-            occurred=None,
+            event_time=None,
             problems=tuple(self._problems_of(places, header)),
-            leaders=np.where(leads, NONE, leaders),
+            group_heads=np.where(leads, NONE, group_heads),
         )
         return with_columns(
             events, self._columns, [self._column(at, rows, places, leads) for at in range(len(self._columns))]
@@ -77,13 +77,13 @@ class Emitter:
     def _linked(self, parts: Int64s, kept: Bools) -> tuple[Int64s, Bools]:
         """Each row's leader, -1 for one that is in no group; and whether the row is kept, as one of its group."""
         inside = parts != NONE
-        leaders = np.full(len(parts), NONE)
+        group_heads = np.full(len(parts), NONE)
         if self._links is not None and inside.any():
             at = np.searchsorted(self._links["part"].to_numpy(), parts[inside])
-            leaders[inside] = self._links["leader"].to_numpy()[at]
+            group_heads[inside] = self._links["leader"].to_numpy()[at]
             kept = kept.copy()
             kept[inside] = self._links["kept"].to_numpy()[at]
-        return leaders, kept
+        return group_heads, kept
 
     def _column(self, at: int, rows: ArrowTable | None, places: Int64s, leads: Bools) -> ArrowArray:
         column = self._columns[at]
@@ -98,7 +98,7 @@ class Emitter:
         events = self._leaders[f"c{at}"].combine_chunks().take(pa.array(found))
         return pc.replace_with_mask(own, pa.array(leads), events)
 
-    def _problems_of(self, places: Int64s, header: Header) -> Iterator[Problems]:
+    def _problems_of(self, places: Int64s, header: Header) -> Iterator[Violations]:
         if self._problems is None:
             return
         all_places = self._problems["place"].to_numpy()
@@ -110,10 +110,10 @@ class Emitter:
                 pc.and_(pc.equal(found["code"], kind["code"]), pc.equal(found["field"], kind["field"]))
             )
             positions = np.searchsorted(places, these["place"].to_numpy())
-            yield Problems(kind["code"], kind["field"], positions, these["value"].combine_chunks())
+            yield Violations(kind["code"], kind["field"], positions, these["value"].combine_chunks())
 
     def _chunk(self, number: int, header: Header, rows: ArrowTable | None) -> Chunk:
-        spoiled = self._store.take_all(("spoiled", number))
+        unreadable = self._store.take_all(("unreadable", number))
         none = np.zeros(0, np.int64)
         return Chunk(
             source=header.source,
@@ -122,15 +122,15 @@ class Emitter:
             table=pa.table({}) if rows is None else rows.select([]),
             rows=none if rows is None else rows["row"].to_numpy(),
             lines=none if rows is None else rows["line"].to_numpy(),
-            spoiled=() if spoiled is None else tuple(_spoiled(spoiled)),
+            unreadable=() if unreadable is None else tuple(_spoiled(unreadable)),
             nested={},
-            originals=self._store.take_all(("originals", number)) if header.has_originals else None,
+            raw_rows=self._store.take_all(("raw_rows", number)) if header.has_originals else None,
         )
 
 
-def _spoiled(table: ArrowTable) -> Iterator[Spoiled]:
+def _spoiled(table: ArrowTable) -> Iterator[UnreadableRow]:
     for one in table.to_pylist():
-        yield Spoiled(one["row"], one["line"], one["code"], one["value"].decode("utf-8", "surrogatepass"))
+        yield UnreadableRow(one["row"], one["line"], one["code"], one["value"].decode("utf-8", "surrogatepass"))
 
 
 def _sorted(table: ArrowTable | None, by: str) -> ArrowTable | None:

@@ -20,7 +20,18 @@ from importer.group.aggregate import Values, aggregate
 from importer.group.columns import SHOWN, Column
 from importer.group.layout import NONE, Layout
 from importer.group.store import Store
-from importer.model import ArrowArray, ArrowTable, Bools, Chunk, Events, GroupTest, Int64s, Membership, Problems, Source
+from importer.model import (
+    ArrowArray,
+    ArrowTable,
+    Bools,
+    Chunk,
+    Events,
+    GroupTest,
+    Int64s,
+    Membership,
+    Source,
+    Violations,
+)
 
 BATCH_ROWS = 1 << 17
 """Rows of chunks that come out together; an entry of `Header.batch` each."""
@@ -87,7 +98,7 @@ class Gatherer:
         self._batch_rows = chunk.count if full else self._batch_rows + chunk.count
         header = Header(
             len(self.starts) - 1, chunk.source, chunk.first_row, chunk.count, self._places, batch,
-            chunk.originals is not None,
+            chunk.raw_rows is not None,
         )  # fmt: skip
         self.headers.append(header)
         self._places += chunk.count
@@ -123,7 +134,7 @@ class Gatherer:
         return pa.table(arrays)
 
     def _put_faults(
-        self, problems: Iterable[Problems], used: Int64s, at: int, rows: tuple[Int64s, Int64s, Int64s, ArrowArray]
+        self, problems: Iterable[Violations], used: Int64s, at: int, rows: tuple[Int64s, Int64s, Int64s, ArrowArray]
     ) -> None:
         """Faults of rows that are part of a group, where they count."""
         positions, own, parts, keys = rows
@@ -161,18 +172,18 @@ class Gatherer:
         shown = {c.target: c.of(events) for c in self._columns if c.target in SHOWN}
         rows = {"row": pa.array(chunk.rows), "line": pa.array(chunk.lines), "kept": pa.array(kept)}
         self._store.put(("rows", number), pa.table({**rows, "part": pa.array(of_part), **shown}))
-        if chunk.originals is not None:
-            self._store.put(("originals", number), chunk.originals)
+        if chunk.raw_rows is not None:
+            self._store.put(("raw_rows", number), chunk.raw_rows)
         self._store.put(
-            ("spoiled", number),
+            ("unreadable", number),
             pa.table(
                 {
-                    "row": pa.array([one.row for one in chunk.spoiled], pa.int64()),
-                    "line": pa.array([one.line for one in chunk.spoiled], pa.int64()),
-                    "code": pa.array([one.code for one in chunk.spoiled], pa.string()),
+                    "row": pa.array([one.row for one in chunk.unreadable], pa.int64()),
+                    "line": pa.array([one.line for one in chunk.unreadable], pa.int64()),
+                    "code": pa.array([one.code for one in chunk.unreadable], pa.string()),
                     # It may hold lone surrogates, which Arrow's strings cannot.
                     "value": pa.array(
-                        [one.value.encode("utf-8", "surrogatepass") for one in chunk.spoiled], pa.binary()
+                        [one.value.encode("utf-8", "surrogatepass") for one in chunk.unreadable], pa.binary()
                     ),
                 }
             ),
@@ -209,7 +220,7 @@ def _codes(keys: ArrowArray, grouped: Bools) -> tuple[Int64s, ArrowArray]:
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
 
-def _rows(problems: Iterable[Problems], count: int) -> Bools:
+def _rows(problems: Iterable[Violations], count: int) -> Bools:
     faulty = np.zeros(count, np.bool_)
     for one in problems:
         faulty[one.positions] = True

@@ -97,17 +97,17 @@ class Settler:
     def _settle(self, parts: ArrowTable, faults: ArrowTable | None) -> None:
         places = parts["place"].to_numpy()
         layout = self._layout(parts, places)
-        leaders = places[layout.first(np.ones(len(places), np.bool_))]
-        group = _Group(self._grounds, layout, leaders, places)
+        group_heads = places[layout.first(np.ones(len(places), np.bool_))]
+        group = _Group(self._grounds, layout, group_heads, places)
         kept = self._kept(parts, layout)
-        values: dict[str, ArrowArray] = {"place": pa.array(leaders)}
+        values: dict[str, ArrowArray] = {"place": pa.array(group_heads)}
         problems: list[ArrowTable] = []
         for at, column in enumerate(self._grounds.columns):
             values[f"c{at}"], found = group.column(at, column, parts, faults)
             problems += found
         problems += group.incomplete()
-        self._shelve("leaders", leaders, pa.table(values))
-        links = {"part": parts["place"], "leader": leaders[layout.codes], "kept": kept[layout.codes]}
+        self._shelve("group_heads", group_heads, pa.table(values))
+        links = {"part": parts["place"], "leader": group_heads[layout.codes], "kept": kept[layout.codes]}
         self._shelve("links", places, pa.table(links))
         for table in problems:
             of_kept = kept[table["group"].to_numpy()]
@@ -143,7 +143,7 @@ class _Group:
 
     grounds: Grounds
     layout: Layout
-    leaders: Int64s
+    group_heads: Int64s
     """Places; shape (groups,)."""
     places: Int64s
     """Of the parts; ascending."""
@@ -160,14 +160,14 @@ class _Group:
         ranks = parts[f"r{at}"].combine_chunks() if f"r{at}" in parts.column_names else None
         made = aggregate(column.again(), self.layout, Values(parts[f"c{at}"].combine_chunks(), faulty, ranks))
         problems: list[ArrowTable] = []
-        spoiled = np.zeros(self.layout.count, np.bool_)
+        unreadable = np.zeros(self.layout.count, np.bool_)
         if mine is not None and mine.num_rows:
             of_part = np.searchsorted(self.places, mine["part"].to_numpy())
             counts = made.used[of_part]
             groups = self.layout.codes[of_part[counts]]
-            spoiled[groups] = True
+            unreadable[groups] = True
             problems = self._faults(column, mine.filter(pa.array(counts)), groups)
-        values, lacking = self._filled(column, made.values, spoiled)
+        values, lacking = self._filled(column, made.values, unreadable)
         return values, problems + lacking
 
     def _faults(self, column: Column, faults: ArrowTable, groups: Int64s) -> list[ArrowTable]:
@@ -177,22 +177,22 @@ class _Group:
         order = np.lexsort((rows, groups))
         _, at = np.unique(groups[order], return_index=True)
         first = order[at]
-        others = first[self.leaders[groups[first]] != rows[first]]
-        told_by = self.leaders[groups[others]]
+        others = first[self.group_heads[groups[first]] != rows[first]]
+        told_by = self.group_heads[groups[others]]
         texts = self.grounds.named(rows[others], told_by)
         told = problem_table(told_by, "group.invalid_row", column.target, texts)
         return [own, told.append_column("group", pa.array(groups[others]))]
 
-    def _filled(self, column: Column, values: ArrowArray, spoiled: Bools) -> tuple[ArrowArray, list[ArrowTable]]:
+    def _filled(self, column: Column, values: ArrowArray, unreadable: Bools) -> tuple[ArrowArray, list[ArrowTable]]:
         """The values with what stands in for absent ones, and what cannot be absent."""
         default = column.of(self.grounds.absent)[0]
         if not values.null_count or column.how == "count":
             return values, []
-        lacking = values.is_null().to_numpy(zero_copy_only=False) & ~spoiled
+        lacking = values.is_null().to_numpy(zero_copy_only=False) & ~unreadable
         groups = np.flatnonzero(lacking)
         problems = [
             problem_table(
-                self.leaders[groups], one.code, one.field, pa.repeat(one.values[0], len(groups))
+                self.group_heads[groups], one.code, one.field, pa.repeat(one.values[0], len(groups))
             ).append_column("group", pa.array(groups))
             for one in self.grounds.absent.problems
             if one.field == column.target
@@ -210,7 +210,7 @@ class _Group:
         groups = np.flatnonzero(self.layout.any(cut))
         of_part = sources[self.layout.first(cut)[groups]]
         names = pa.array(self.grounds.names, pa.string()).take(pa.array(of_part))
-        table = problem_table(self.leaders[groups], "group.incomplete", "", names)
+        table = problem_table(self.group_heads[groups], "group.incomplete", "", names)
         return [table.append_column("group", pa.array(groups))]
 
 

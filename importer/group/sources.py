@@ -19,7 +19,7 @@ from importer.group.emit import Emitter
 from importer.group.gather import Gatherer
 from importer.group.settle import Grounds, Settler
 from importer.group.store import Store
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.model import Events, Int64s, Source
 
 
@@ -47,7 +47,7 @@ class _Read:
     broken: SourceError | None
 
 
-def grouped(sources: Iterable[Shaped], mapping: Mapping, absent: Events) -> Generator[Shaped, None, None]:
+def grouped(sources: Iterable[Shaped], mapping: ImportMapping, absent: Events) -> Generator[Shaped, None, None]:
     """The same sources with one event per group; all are read before the first comes out.
 
     ``absent`` is one row without a cell, shaped as if it stood alone: what a group's columns get where no row of it has

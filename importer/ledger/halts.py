@@ -7,10 +7,10 @@ finds.
 from __future__ import annotations
 
 from importer.ledger.database import Database
-from importer.model import Halt, HaltKind, Run
+from importer.model import Pause, PauseKind, Run
 
 
-def note(database: Database, run: Run, halt: Halt) -> None:
+def note(database: Database, run: Run, halt: Pause) -> None:
     """Remember a halt of a run."""
     with database.transaction() as connection:
         connection.execute(
@@ -19,10 +19,10 @@ def note(database: Database, run: Run, halt: Halt) -> None:
         )
 
 
-def halts(database: Database, run: Run) -> list[Halt]:
+def halts(database: Database, run: Run) -> list[Pause]:
     """A run's halts, in their order."""
     with database.explained():
         found = database.connection.execute(
             "SELECT kind, begun, ended FROM halt WHERE run = ? ORDER BY begun, kind", (run.no,)
         ).fetchall()
-    return [Halt(HaltKind(kind), begun, ended) for kind, begun, ended in found]
+    return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from importer.model import (
     Claim,
     Counts,
-    Halt,
+    EncodedChunk,
     Outcome,
-    Outlook,
-    Prepared,
+    Pause,
+    PendingSummary,
     RowBatch,
     Run,
     RunSource,
@@ -47,7 +47,7 @@ class Shelf(Protocol):
     def add_source(self, run: Run, source: Source) -> int:
         """Register the next source of a run; returns its number for `add_chunk`."""
 
-    def add_chunk(self, run: Run, source_no: int, prepared: Prepared) -> None:
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
         """Store the next chunk of the source that was added last, in one transaction."""
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
@@ -81,10 +81,10 @@ class Books(Protocol):
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
 
-    def halts(self, run: Run) -> list[Halt]:
+    def halts(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
 
-    def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
+    def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
 
 
@@ -142,10 +142,10 @@ class Ledger(Shelf, Store, Books, Protocol):
     def repeats(self, run: Run) -> list[str]:
         """What the user should know of rows that were planned or delivered before, a sentence each."""
 
-    def outlook(self, run: Run) -> Outlook:
+    def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do."""
 
-    def note_halt(self, run: Run, halt: Halt) -> None:
+    def note_halt(self, run: Run, halt: Pause) -> None:
         """Remember a time in which the run sent nothing."""
 
     def has_pending(self, run: Run) -> bool:

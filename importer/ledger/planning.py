@@ -1,6 +1,6 @@
 """Writing a plan: sources, chunks and their rows, and what must hold once all is read.
 
-This module owns the way from `Prepared` chunks to the ledger's tables, lanes and places included. Which rows were
+This module owns the way from `EncodedChunk` chunks to the ledger's tables, lanes and places included. Which rows were
 delivered before is `ledger.memory`'s question, asked when the plan is sealed.
 
 Until then nobody but this process cares for the run. So all that concerns its own rows alone is done in transactions
@@ -25,7 +25,7 @@ from importer.ledger.database import Database
 from importer.ledger.identities import Identities
 from importer.ledger.packing import pack, pack_bodies
 from importer.ledger.schema import CODES, ids
-from importer.model import ArrowTable, Dialect, Prepared, Run, RunSource, RunState, Source, State
+from importer.model import ArrowTable, Dialect, EncodedChunk, Run, RunSource, RunState, Source, State
 from importer.texts import joint, text_bytes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Planner:
             )
             return int(cursor.lastrowid or 0)
 
-    def add_chunk(self, source_no: int, prepared: Prepared) -> None:
+    def add_chunk(self, source_no: int, prepared: EncodedChunk) -> None:
         """See `Ledger.add_chunk`."""
         if not prepared.count:
             return
@@ -80,7 +80,7 @@ class Planner:
             lanes.tobytes(),
             pack(_facts(prepared)),
             pack(prepared.reasons) if prepared.reasons.num_rows else None,
-            None if prepared.originals is None else pack(prepared.originals),
+            None if prepared.raw_rows is None else pack(prepared.raw_rows),
         )
         with self._db.draft() as connection:
             connection.execute("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)", chunk)
@@ -91,11 +91,11 @@ class Planner:
         self._note_places(prepared, first, lanes)
         self._next_id += prepared.count
 
-    def _members(self, prepared: Prepared, first: int) -> Iterator[tuple[int, int]]:
-        if prepared.leaders is None:
+    def _members(self, prepared: EncodedChunk, first: int) -> Iterator[tuple[int, int]]:
+        if prepared.group_heads is None:
             return iter(())
-        at = np.flatnonzero(prepared.leaders >= 0)
-        return zip((at + first).tolist(), (prepared.leaders[at] + ids(self.run.no)[0]).tolist(), strict=True)
+        at = np.flatnonzero(prepared.group_heads >= 0)
+        return zip((at + first).tolist(), (prepared.group_heads[at] + ids(self.run.no)[0]).tolist(), strict=True)
 
     def close_source(self, source_no: int, digest: str, error: str) -> None:
         """See `Ledger.close_source`. Of a source that broke off nothing is sent.
@@ -151,7 +151,7 @@ class Planner:
                 lanes = _renamed(np.frombuffer(blob, dtype=np.int64), old, new)
                 execute("UPDATE chunk SET lanes = ? WHERE first_id = ?", (lanes.tobytes(), first))
 
-    def _note_places(self, prepared: Prepared, first: int, lanes: Int64s) -> None:
+    def _note_places(self, prepared: EncodedChunk, first: int, lanes: Int64s) -> None:
         if prepared.places is None:
             return
         here = np.flatnonzero(pc.is_valid(prepared.bodies).to_numpy(zero_copy_only=False))
@@ -198,7 +198,7 @@ def _source(name: str, path: str | None, dialect: str, columns: str | None) -> S
     return Source(name=name, path=path, dialect=Dialect(**json.loads(dialect)), columns=header)
 
 
-def _facts(prepared: Prepared) -> ArrowTable:
+def _facts(prepared: EncodedChunk) -> ArrowTable:
     """What reports and the outlook say of each row; all that repeats itself is dictionary-encoded."""
     facts = {
         "line": pa.array(prepared.lines),
@@ -207,14 +207,14 @@ def _facts(prepared: Prepared) -> ArrowTable:
         "value": prepared.values,
         "currency": prepared.currencies.dictionary_encode(),
         "leader": pa.nulls(prepared.count, pa.int64()),
-        "occurred": pa.nulls(prepared.count, pa.int64()) if prepared.occurred is None else prepared.occurred,
+        "event_time": pa.nulls(prepared.count, pa.int64()) if prepared.event_time is None else prepared.event_time,
     }
-    if prepared.leaders is not None:
-        facts["leader"] = pa.array(prepared.leaders, mask=prepared.leaders < 0)
+    if prepared.group_heads is not None:
+        facts["leader"] = pa.array(prepared.group_heads, mask=prepared.group_heads < 0)
     return pa.table(facts)
 
 
-def _add_rows(connection: sqlite3.Connection, prepared: Prepared, first: int) -> None:
+def _add_rows(connection: sqlite3.Connection, prepared: EncodedChunk, first: int) -> None:
     """A row's state and key, for all rows in one statement: a third of what a statement for each would take."""
     states = pc.index_in(prepared.states, value_set=_CODE_ORDER)
     keys = pa.nulls(prepared.count, pa.string()) if prepared.keys is None else prepared.keys

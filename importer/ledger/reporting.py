@@ -33,7 +33,7 @@ _OUTCOME = (
 )
 _ORDER = (
     "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
-    "message", "leader", "leader_source", "leader_state", "value", "currency", "occurred",
+    "message", "leader", "leader_source", "leader_state", "value", "currency", "event_time",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def has_pending(database: Database, run: Run) -> bool:
     return bool(found)
 
 
-def batches(database: Database, run: Run, *, originals: bool) -> Iterator[RowBatch]:
+def batches(database: Database, run: Run, *, raw_rows: bool) -> Iterator[RowBatch]:
     """See `Ledger.batches`. Between two chunks no transaction is open, so that a slow reader hinders nobody."""
     known = planning.sources(database, run)
     with database.explained():
@@ -71,7 +71,7 @@ def batches(database: Database, run: Run, *, originals: bool) -> Iterator[RowBat
         ).fetchall()
     for first_id, number in found:
         with database.explained():
-            batch = _batch(database, first_id, _Sources(run, known, number), originals=originals)
+            batch = _batch(database, first_id, _Sources(run, known, number), raw_rows=raw_rows)
         yield batch
 
 
@@ -85,7 +85,7 @@ class _Sources:
         self._own = next(at for at, source in enumerate(known) if source.no == number)
         self.here = known[self._own].source
 
-    def leaders(self, database: Database, places: ArrowArray) -> dict[str, ArrowArray]:
+    def group_heads(self, database: Database, places: ArrowArray) -> dict[str, ArrowArray]:
         """Row number, source and state of the rows at these places of the run; null where there is none."""
         if places.null_count == len(places):
             kinds = {"leader": pa.int64(), "leader_source": pa.string(), "leader_state": pa.string()}
@@ -107,8 +107,8 @@ class _Sources:
         }
 
 
-def _batch(database: Database, first_id: int, sources: _Sources, *, originals: bool) -> RowBatch:
-    wanted = "originals" if originals else "NULL"
+def _batch(database: Database, first_id: int, sources: _Sources, *, raw_rows: bool) -> RowBatch:
+    wanted = "originals" if raw_rows else "NULL"
     first_row, count, packed, reasons, records = database.connection.execute(
         f"SELECT first_row, count, facts, reasons, {wanted} FROM chunk WHERE first_id = ?", (first_id,)
     ).fetchone()
@@ -117,13 +117,13 @@ def _batch(database: Database, first_id: int, sources: _Sources, *, originals: b
     arrays["row"] = pa.array(range(first_row, first_row + count), pa.int64())
     arrays["type"] = facts.column("type").cast(pa.string())
     arrays["currency"] = facts.column("currency").cast(pa.string())
-    arrays |= {name: facts.column(name) for name in ("line", "subscriber", "value", "occurred")}
-    arrays |= sources.leaders(database, facts.column("leader").chunk(0) if count else pa.array([], pa.int64()))
+    arrays |= {name: facts.column(name) for name in ("line", "subscriber", "value", "event_time")}
+    arrays |= sources.group_heads(database, facts.column("leader").chunk(0) if count else pa.array([], pa.int64()))
     return RowBatch(
         source=sources.here,
         table=pa.table({name: arrays[name] for name in _ORDER}),
         reasons=() if reasons is None else _reasons(unpack(reasons)),
-        originals=None if records is None else unpack(records),
+        raw_rows=None if records is None else unpack(records),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from importer.ledger import delivery, halts, memory, outlook, planning, pruning, reporting, settling
+from importer.ledger import delivery, halts, memory, pending_summary, planning, pruning, reporting, settling
 from importer.ledger.database import Database
 from importer.ledger.packing import Packed
 from importer.ledger.planning import Planner
@@ -19,10 +19,10 @@ from importer.ledger.runs import Register, RunLock
 from importer.model import (
     Claim,
     Counts,
-    Halt,
+    EncodedChunk,
     Outcome,
-    Outlook,
-    Prepared,
+    Pause,
+    PendingSummary,
     RowBatch,
     Run,
     RunSource,
@@ -106,7 +106,7 @@ class SqliteLedger:
         """Register the next source of a run."""
         return self._planning(run).add_source(source)
 
-    def add_chunk(self, run: Run, source_no: int, prepared: Prepared) -> None:
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
         """Store a chunk's rows, their events, reasons and originals, in one transaction."""
         self._planning(run).add_chunk(source_no, prepared)
 
@@ -125,9 +125,9 @@ class SqliteLedger:
         """What the user should know of rows that were planned or delivered before, a sentence each."""
         return memory.repeats(self._db, run)
 
-    def outlook(self, run: Run) -> Outlook:
+    def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do."""
-        return outlook.outlook(self._db, run)
+        return pending_summary.pending_summary(self._db, run)
 
     # Delivery
 
@@ -141,7 +141,7 @@ class SqliteLedger:
         """Make outcomes durable, then the intent to send the rows ``claims``; returns their bodies."""
         return self._queue.commit(outcomes, claims)
 
-    def note_halt(self, run: Run, halt: Halt) -> None:
+    def note_halt(self, run: Run, halt: Pause) -> None:
         """Remember a time in which the run sent nothing."""
         halts.note(self._db, run, halt)
 
@@ -201,13 +201,13 @@ class SqliteLedger:
         """The run's sources, in the order they were read."""
         return planning.sources(self._db, run)
 
-    def halts(self, run: Run) -> list[Halt]:
+    def halts(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
         return halts.halts(self._db, run)
 
-    def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
+    def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
-        return reporting.batches(self._db, run, originals=originals)
+        return reporting.batches(self._db, run, raw_rows=raw_rows)
 
     def _planning(self, run: Run) -> Planner:
         if self._planner is None or self._planner.run.no != run.no:

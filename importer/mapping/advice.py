@@ -15,8 +15,7 @@ from importer.mapping.infer import numbers, times
 from importer.mapping.infer.names import fit
 from importer.mapping.infer.people import country_of
 from importer.mapping.infer.roles import CURRENCIES
-from importer.mapping.model import Mapping as MappingModel
-from importer.mapping.model import Pick
+from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.rules import ORDERS
 from importer.mapping.write import flow, scalar
 
@@ -59,7 +58,7 @@ class Advice:
         """The line of the mapping, such as ``value: {column: Total, decimal: ","}``."""
         return f"{scalar(self.target.partition('.')[2] or self.target)}: {flow(self.pick)}"
 
-    def restated(self, mapping: MappingModel) -> str:
+    def restated(self, mapping: ImportMapping) -> str:
         """The line of a mapping that extends ``mapping``: `subscriber` is replaced whole, properties one by one."""
         word, _, name = self.target.partition(".")
         if not name:
@@ -70,7 +69,7 @@ class Advice:
         return f"{word}: {flow({**others, name: self.pick})}"
 
 
-def phone_for_want_of_email(mapping: MappingModel) -> Advice | None:
+def phone_for_want_of_email(mapping: ImportMapping) -> Advice | None:
     """The phone only where there is no e-mail: many a phone in an export cannot be used, and its row is refused."""
     email, phone = mapping.subscriber.email, mapping.subscriber.phone
     if email is None or phone is None or phone.extract is not None or phone.const is not None:
@@ -89,7 +88,7 @@ def _alternatives(pick: Pick) -> list[dict[str, Any]]:
     return [{word: one for word, one in _written(each).items() if word != "country"} for each in several]
 
 
-def alike(mapping: MappingModel, advice: Advice) -> Iterator[Advice]:
+def alike(mapping: ImportMapping, advice: Advice) -> Iterator[Advice]:
     """The same for the other amounts: a file writes all of them in one way, whichever the rows at hand have."""
     style = {word: advice.pick[word] for word in ("decimal", "thousands") if word in advice.pick}
     for target, pick in mapping.picks() if style else ():
@@ -108,7 +107,7 @@ _YES_NO = {"ja": True, "nein": False, "oui": True, "non": False, "si": True, "sÃ
 _NOTHING = re.compile(r"(?i)n/?a|none|null|nil|-+|\?+|#n/a|unknown|free|gratis|guest|kostenlos|tbd|empty|leer|nan")
 
 
-def advise(mapping: MappingModel, finding: Finding, context: Context) -> Advice | None:
+def advise(mapping: ImportMapping, finding: Finding, context: Context) -> Advice | None:
     """The change that would help; None where nothing is sure enough to be written into a mapping."""
     if finding.code == "subscriber.missing":
         return _another_address(mapping, context)
@@ -128,7 +127,7 @@ def advise(mapping: MappingModel, finding: Finding, context: Context) -> Advice 
     return Advice(why, finding.field, _written(pick) | words)
 
 
-def _picks(mapping: MappingModel) -> dict[str, Pick]:
+def _picks(mapping: ImportMapping) -> dict[str, Pick]:
     return dict(mapping.picks())
 
 
@@ -246,7 +245,7 @@ def _nested(pick: Pick, values: Sequence[str], context: Context) -> _Words | Non
     return "its JSON can be sent as text", {"as": "text"}
 
 
-def _another_address(mapping: MappingModel, context: Context) -> Advice | None:
+def _another_address(mapping: ImportMapping, context: Context) -> Advice | None:
     """A column that is named like an address, and that nothing maps."""
     for role in ("email", "phone"):
         pick = getattr(mapping.subscriber, role)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from importer.mapping.model import Mapping, Pick
+from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.words import nearest
 
 
@@ -25,7 +25,7 @@ class MissingColumn:
 
 
 def check_columns(
-    mapping: Mapping, available: Sequence[str], has: Callable[[str], bool] | None = None
+    mapping: ImportMapping, available: Sequence[str], has: Callable[[str], bool] | None = None
 ) -> tuple[MissingColumn, ...]:
     """The columns that ``mapping`` needs and a file with the columns ``available`` lacks, in the mapping's order.
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from importer.mapping.locate import presets
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.mapping.recognise import Preset, load_preset
 
 _PREAMBLE = """\
@@ -79,7 +79,7 @@ def _comment(text: str) -> tuple[str, str]:
     return prose, "".join(f"{line}\n" for line in lines[start:])
 
 
-def _targets(mapping: Mapping) -> str:
+def _targets(mapping: ImportMapping) -> str:
     """A table of what comes from which columns."""
     rows = [("`where`", [test.column for test in mapping.where])] if mapping.where else []
     rows += [("`group_by`", list(mapping.group_by.columns()))] if mapping.group_by else []
@@ -92,14 +92,14 @@ def _targets(mapping: Mapping) -> str:
     return head + "".join(f"| {cells} | {', '.join(targets)} |\n" for cells, targets in merged.items())
 
 
-def _event(mapping: Mapping) -> str:
+def _event(mapping: ImportMapping) -> str:
     """The first event that its examples expect."""
     for event in _expected(mapping):
         return f"An event:\n\n```json\n{json.dumps(event, ensure_ascii=False, separators=(',', ':'))}\n```\n\n"
     return ""
 
 
-def _expected(mapping: Mapping) -> Iterator[object]:
+def _expected(mapping: ImportMapping) -> Iterator[object]:
     for example in mapping.tests:
         for event in example.events or ():
             yield event.model_dump(exclude_unset=True)

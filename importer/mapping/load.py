@@ -7,7 +7,7 @@ files to ``columns``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Mapping_
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from importer.errors import MappingError, MappingProblem
 from importer.mapping import mistakes
 from importer.mapping.extend import Stack, stack
 from importer.mapping.locate import MAX_SIZE, Located, locate
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.mapping.yaml_tree import Spot
 
 __all__ = ["MAX_SIZE", "LoadedMapping", "Place", "load", "loads"]
@@ -38,11 +38,11 @@ class LoadedMapping:
     """As the user gave it: a path, or a preset's name."""
     text: str
     """Comments and all, as the ledger and the report keep it; without what it extends."""
-    mapping: Mapping
+    mapping: ImportMapping
     """With all that it inherits."""
     test_lines: tuple[int, ...] = ()
     """Where each of its `tests` stands."""
-    places: Mapping_[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     """Where each target's pick stands, by the names that reports use: ``value``, ``properties.total`` …"""
 
 
@@ -68,7 +68,7 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
     mapping = None
     if isinstance(whole.data, dict):
         try:
-            mapping = Mapping.model_validate(whole.data, context=mistakes.FROM_FILE, by_alias=True, by_name=False)
+            mapping = ImportMapping.model_validate(whole.data, context=mistakes.FROM_FILE, by_alias=True, by_name=False)
         except ValidationError as error:
             problems += [whole.problem(one) for one in mistakes.read(error) if not whole.may_inherit(one)]
     elif not problems:
@@ -84,7 +84,7 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
     return LoadedMapping(name, text, mapping, lines, _places(whole, mapping))
 
 
-def _places(whole: Stack, mapping: Mapping) -> dict[str, Place]:
+def _places(whole: Stack, mapping: ImportMapping) -> dict[str, Place]:
     found = {}
     for target, _ in mapping.picks():
         word, _, name = target.partition(".")

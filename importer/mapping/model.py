@@ -22,7 +22,7 @@ from importer.mapping.groups import How, without_groups
 from importer.mapping.mistakes import Given, Mistake, Model
 from importer.mapping.pick import AsKind, Column, Flag, Pattern, Pick, Scalar
 
-__all__ = ["AsKind", "Condition", "Mapping", "Model", "Pick", "Scalar", "SourceOptions", "Subscriber"]
+__all__ = ["AsKind", "Condition", "ImportMapping", "Model", "Pick", "Scalar", "SourceOptions", "Subscriber"]
 
 _Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
@@ -146,7 +146,7 @@ class SourceOptions(Model):
             yield Mistake((word,), "`quote` and `delimiter` are the same character", "one of them is something else")
 
 
-class Mapping(Model):
+class ImportMapping(Model):
     """A whole mapping file."""
 
     version: Annotated[Literal[1], BeforeValidator(rules.one)]

@@ -12,7 +12,7 @@ from functools import cache
 
 from importer.mapping.load import loads
 from importer.mapping.locate import preset, presets
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 
 _ENOUGH = 0.75
 """The share of a preset's `recognised_by` that a header must have."""
@@ -25,7 +25,7 @@ class Preset:
     name: str
     text: str
     """The YAML, comments and all."""
-    mapping: Mapping
+    mapping: ImportMapping
     """May lack what it `needs`."""
 
 
@@ -53,7 +53,7 @@ def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
     return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
 
 
-def _confidence(mapping: Mapping, there: frozenset[str]) -> float:
+def _confidence(mapping: ImportMapping, there: frozenset[str]) -> float:
     """Mostly what identifies the platform; then how much of what the mapping reads is there."""
     marks = [(mark,) if isinstance(mark, str) else mark for mark in mapping.recognised_by]
     evidence = [max(_evidence(name, there) for name in mark) for mark in marks]

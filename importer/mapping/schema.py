@@ -15,7 +15,7 @@ from typing import Any
 
 from importer.mapping.clashes import BESIDE_FIRST_OF, PICKS, TESTS
 from importer.mapping.extend import BY_NAME, OWN
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
 """Where the schema lies in the source tree."""
@@ -28,7 +28,7 @@ _COLUMN: Schema = {"type": ["string", "integer"], "pattern": r"\S", "description
 
 def mapping_schema() -> Schema:
     """The schema of a mapping file."""
-    schema: Schema = _tidy(Mapping.model_json_schema(by_alias=True))
+    schema: Schema = _tidy(ImportMapping.model_json_schema(by_alias=True))
     parts = schema["$defs"]
     parts["Condition"]["oneOf"] = _one_of(TESTS)
     parts["Subscriber"]["minProperties"] = 1

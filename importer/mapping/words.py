@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 _MODELS = {
-    "Mapping": ("a mapping", "words such as `version: 1`"),
+    "ImportMapping": ("a mapping", "words such as `version: 1`"),
     "SourceOptions": ("`source`", 'words such as `delimiter: ";"`'),
     "Condition": ("a test of `where`", "words such as {column: Status, equals: paid}"),
     "Subscriber": ("`subscriber`", "words such as `email: Email`"),
@@ -31,12 +31,12 @@ _SCALAR = "a text, a number, true or false"
 _TEXT = "a text"
 _PATTERN = "a regular expression in quotes"
 _WANTED = {
-    "Mapping.version": "1",
-    "Mapping.extends": "a preset's name, or the path of a mapping",
-    "Mapping.about": "a sentence",
-    "Mapping.recognised_by": "a list of columns, such as [Email, Total]",
-    "Mapping.needs": "words and why they are needed, such as {value_currency: the export has none}",
-    "Mapping.tests": "a list of examples, such as [{rows: […], events: […]}]",
+    "ImportMapping.version": "1",
+    "ImportMapping.extends": "a preset's name, or the path of a mapping",
+    "ImportMapping.about": "a sentence",
+    "ImportMapping.recognised_by": "a list of columns, such as [Email, Total]",
+    "ImportMapping.needs": "words and why they are needed, such as {value_currency: the export has none}",
+    "ImportMapping.tests": "a list of examples, such as [{rows: […], events: […]}]",
     "Example.name": _TEXT,
     "Example.rows": "a list of rows, such as [{Email: ada@example.com}], or a text as it stands in a file",
     "Example.events": "a list of events",
@@ -52,8 +52,8 @@ _WANTED = {
     "ExpectedReason.code": "the code of a reason, such as email.invalid",
     "ExpectedReason.row": "the number of a row, from 1",
     "ExpectedReason.field": _TEXT,
-    "Mapping.where": "a list of tests, such as [{column: Status, equals: paid}]",
-    "Mapping.properties": "names and their picks, such as {order_id: Name}",
+    "ImportMapping.where": "a list of tests, such as [{column: Status, equals: paid}]",
+    "ImportMapping.properties": "names and their picks, such as {order_id: Name}",
     "SourceOptions.encoding": "an encoding's name, such as cp1252",
     "SourceOptions.delimiter": "one ASCII character in quotes, `tab` or `whitespace`",
     "SourceOptions.quote": "one ASCII character in quotes",
@@ -101,7 +101,7 @@ _PLACES = {
     "Subscriber": "under `subscriber`",
     "Pick": "inside a pick, such as {column: Total, as: number}",
     "Condition": "in a test of `where`",
-    "Mapping": "at the left margin",
+    "ImportMapping": "at the left margin",
     "Example": "in an example of `tests`",
 }
 

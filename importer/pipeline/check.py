@@ -14,8 +14,8 @@ from importer.errors import ExitCode, SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import RowBatch, RunSource, State
 from importer.pipeline.examples import run_tests
-from importer.pipeline.job import Desk, Order
-from importer.pipeline.supply import Wishes, supplies
+from importer.pipeline.job import Console, RunOptions
+from importer.pipeline.supply import ReadOptions, supplies
 from importer.report import CHECK, Checking, Facts, ReportOptions, Written
 
 
@@ -36,11 +36,11 @@ def check_mapping(name: str) -> tuple[str, int]:
     return load(name).name, passed
 
 
-def preview(order: Order, desk: Desk, count: int, show: Callable[[bytes], None]) -> None:
+def preview(order: RunOptions, desk: Console, count: int, show: Callable[[bytes], None]) -> None:
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = load(order.mapping)
     run_tests(loaded)
-    wishes = Wishes(strict=order.strict, transform=order.transform)
+    wishes = ReadOptions(strict=order.strict, transform=order.transform)
     with closing(supplies(order.sources, loaded.mapping, wishes, desk.say)) as found:
         for supply in found:
             for prepared in supply.chunks:
@@ -51,7 +51,7 @@ def preview(order: Order, desk: Desk, count: int, show: Callable[[bytes], None])
                     return
 
 
-def check(order: Order, desk: Desk, *, rate: int = report.ASSUMED_RATE) -> Written:
+def check(order: RunOptions, desk: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
     """Read, shape and validate everything; with ``order.out``, write the report and the rejects.
 
     ``rate`` is the events a minute by which the time of delivery is foreseen.
@@ -69,8 +69,10 @@ def check(order: Order, desk: Desk, *, rate: int = report.ASSUMED_RATE) -> Writt
     return report.write_check(batches, lambda: books.sources, facts, options, checking.explain)
 
 
-def _batches(order: Order, loaded: LoadedMapping, books: _Books, checking: Checking, desk: Desk) -> Iterator[RowBatch]:
-    wishes = Wishes(strict=order.strict, originals=order.out is not None, transform=order.transform, bodies=False)
+def _batches(
+    order: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, desk: Console
+) -> Iterator[RowBatch]:
+    wishes = ReadOptions(strict=order.strict, raw_rows=order.out is not None, transform=order.transform, bodies=False)
     found = supplies(order.sources, loaded.mapping, wishes, desk.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):

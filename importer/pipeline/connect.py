@@ -13,8 +13,8 @@ from pathlib import Path
 from importer.clock import SystemClock
 from importer.deliver.line import Line
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Answer
-from importer.pipeline.job import Destination
+from importer.model import Response
+from importer.pipeline.job import TargetOptions
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.client import Client
 from importer.send.endpoint import SANDBOX, Endpoint
@@ -25,7 +25,7 @@ from importer.send.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Target:
     """Where to send, and with what."""
 
     endpoint: Endpoint
@@ -36,14 +36,14 @@ class Way:
 
 
 @contextmanager
-def open_ledger(destination: Destination) -> Iterator[SqliteLedger]:
+def open_ledger(destination: TargetOptions) -> Iterator[SqliteLedger]:
     """The ledger, scoped to the destination's account and endpoint."""
     endpoint = SANDBOX if destination.sandbox else Endpoint.parse(destination.endpoint).events_url
     with SqliteLedger(destination.ledger, account=destination.account, endpoint=endpoint) as ledger:
         yield ledger
 
 
-def check(destination: Destination, say: Callable[[str], None]) -> None:
+def check(destination: TargetOptions, say: Callable[[str], None]) -> None:
     """Find out before any file is read whether there is a token; raises `UsageError` if not."""
     if destination.sandbox is not None:
         return
@@ -54,14 +54,14 @@ def check(destination: Destination, say: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def open_way(destination: Destination, events: Path) -> Iterator[Way]:
+def open_way(destination: TargetOptions, events: Path) -> Iterator[Target]:
     """The endpoint and its token; a rehearsal's sandbox lives as long as the context and records into ``events``.
 
     Raises `UsageError` where there is no token or the endpoint cannot be used.
     """
     if destination.sandbox is None:
         endpoint = Endpoint.parse(destination.endpoint)
-        yield Way(endpoint, read_token(destination.environment, destination.token_file), rehearsal=False)
+        yield Target(endpoint, read_token(destination.environment, destination.token_file), rehearsal=False)
         return
     options = destination.sandbox
     if options.events is None:
@@ -70,13 +70,13 @@ def open_way(destination: Destination, events: Path) -> Iterator[Way]:
     from importer.sandbox import process
 
     with process.start(options) as running:
-        yield Way(Endpoint.parse(running.url), Token(running.token), rehearsal=True, page=running.page)
+        yield Target(Endpoint.parse(running.url), Token(running.token), rehearsal=True, page=running.page)
 
 
 @asynccontextmanager
 async def open_line(
-    way: Way, destination: Destination, say: Callable[[str], None]
-) -> AsyncIterator[tuple[Line, Answer]]:
+    way: Target, destination: TargetOptions, say: Callable[[str], None]
+) -> AsyncIterator[tuple[Line, Response]]:
     """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
     clock = SystemClock()
     breaker = Breaker(BreakerOptions(outage_limit=destination.outage_limit))
@@ -93,7 +93,7 @@ async def open_line(
 
 
 @contextmanager
-def _quota(way: Way, destination: Destination) -> Iterator[SharedQuota | None]:
+def _quota(way: Target, destination: TargetOptions) -> Iterator[SharedQuota | None]:
     """The quota that all importers of the account on this machine share; a rehearsal's sandbox has its own."""
     if way.rehearsal:
         yield None

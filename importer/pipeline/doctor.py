@@ -20,9 +20,9 @@ from pathlib import Path
 from importer import __version__
 from importer.errors import ImporterError, counted
 from importer.ledger.upkeep import health
-from importer.model import Answer, Fate, RunState, State
-from importer.pipeline.connect import Way, open_ledger, open_way
-from importer.pipeline.job import Destination
+from importer.model import Response, ResponseKind, RunState, State
+from importer.pipeline.connect import Target, open_ledger, open_way
+from importer.pipeline.job import TargetOptions
 from importer.send.client import Client
 from importer.send.token import VARIABLE, exposure
 
@@ -34,7 +34,7 @@ NO_SPACE = 100 << 20
 _LIBRARIES = ("aiohttp", "pyarrow", "pandas")
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How a finding is to be taken."""
 
     OK = "ok"
@@ -49,13 +49,13 @@ class Finding:
     """One thing looked at."""
 
     name: str
-    verdict: Verdict
+    verdict: Severity
     text: str
     advice: str = ""
     """What to do; empty if all is well."""
 
 
-def examine(destination: Destination) -> Iterator[Finding]:
+def examine(destination: TargetOptions) -> Iterator[Finding]:
     """Look at one thing after the other; raises nothing that the user can cause."""
     yield _versions()
     yield from _api(destination)
@@ -66,10 +66,10 @@ def examine(destination: Destination) -> Iterator[Finding]:
 def _versions() -> Finding:
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     text = f"importer {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {libraries}"
-    return Finding("versions", Verdict.OK, text)
+    return Finding("versions", Severity.OK, text)
 
 
-def _api(destination: Destination) -> Iterator[Finding]:
+def _api(destination: TargetOptions) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             with open_way(destination, Path(scratch) / "events.jsonl") as way:
@@ -78,47 +78,52 @@ def _api(destination: Destination) -> Iterator[Finding]:
                 answer = asyncio.run(_ask(way))
                 yield from _answered(answer, way, (began + time.time()) / 2)
         except ImporterError as error:
-            yield Finding("token", Verdict.FAIL, error.message, error.hint or "")
+            yield Finding("token", Severity.FAIL, error.message, error.hint or "")
 
 
-async def _ask(way: Way) -> Answer:
+async def _ask(way: Target) -> Response:
     async with Client(way.endpoint, way.token) as client:
         return await client.probe()
 
 
-def _token(destination: Destination) -> Finding:
+def _token(destination: TargetOptions) -> Finding:
     if destination.sandbox is not None:
-        return Finding("token", Verdict.OK, "not needed: this is a rehearsal")
+        return Finding("token", Severity.OK, "not needed: this is a rehearsal")
     if destination.token_file is None:
-        return Finding("token", Verdict.OK, f"there, in the variable {VARIABLE}")
+        return Finding("token", Severity.OK, f"there, in the variable {VARIABLE}")
     if warning := exposure(destination.token_file):
         problem, _, advice = warning.partition("; ")
-        return Finding("token", Verdict.WARN, problem, advice)
-    return Finding("token", Verdict.OK, f"there, in {destination.token_file}")
+        return Finding("token", Severity.WARN, problem, advice)
+    return Finding("token", Severity.OK, f"there, in {destination.token_file}")
 
 
-def _answered(answer: Answer, way: Way, now: float) -> Iterator[Finding]:
+def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
     where = way.endpoint.host
-    if answer.fate is Fate.UNAUTHORIZED:
+    if answer.fate is ResponseKind.UNAUTHORIZED:
         yield Finding(
             "API",
-            Verdict.FAIL,
+            Severity.FAIL,
             f"{where} does not accept the token: {answer.message}",
             "make a new one in Sender under Settings, API access tokens; they can expire",
         )
-    elif answer.fate is Fate.SENT:
-        yield Finding("API", Verdict.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
+    elif answer.fate is ResponseKind.SENT:
+        yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
     else:
         yield Finding(
-            "API", Verdict.FAIL, f"{where}: {answer.message}", "check the network, and --endpoint if you gave one"
+            "API",
+            Severity.FAIL,
+            f"{where}: {answer.message}",
+            "check the network, and --endpoint if you gave one",
         )
     if answer.status is None:
         return
     if answer.limit is None:
-        yield Finding("limit", Verdict.OK, "the API did not say; importer begins slowly and learns it")
+        yield Finding("limit", Severity.OK, "the API did not say; importer begins slowly and learns it")
     else:
         yield Finding(
-            "limit", Verdict.OK, f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one"
+            "limit",
+            Severity.OK,
+            f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one",
         )
     if answer.date is not None:
         yield _clock(now - answer.date)
@@ -126,40 +131,40 @@ def _answered(answer: Answer, way: Way, now: float) -> Iterator[Finding]:
 
 def _clock(skew: float) -> Finding:
     if abs(skew) <= SKEW:
-        return Finding("clock", Verdict.OK, "agrees with the API's")
+        return Finding("clock", Severity.OK, "agrees with the API's")
     direction = "ahead of" if skew > 0 else "behind"
     return Finding(
         "clock",
-        Verdict.WARN,
+        Severity.WARN,
         f"this machine is {abs(skew):,.0f} s {direction} the API",
         "set it (timedatectl set-ntp true): --between, --until and the times in reports follow it",
     )
 
 
-def _ledger(destination: Destination) -> Iterator[Finding]:
+def _ledger(destination: TargetOptions) -> Iterator[Finding]:
     path = destination.ledger
     if not path.exists():
-        yield Finding("ledger", Verdict.OK, f"none yet; the first run makes {path}")
+        yield Finding("ledger", Severity.OK, f"none yet; the first run makes {path}")
         return
     try:
         found = health(path)
         if found.trouble:
             yield Finding(
                 "ledger",
-                Verdict.FAIL,
+                Severity.FAIL,
                 f"{path} is damaged: {found.trouble}",
                 "stop all importers, keep a copy, and restore it from a backup; see docs/guarantee.md",
             )
             return
         yield Finding(
-            "ledger", Verdict.OK, f"{path} is sound; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
+            "ledger", Severity.OK, f"{path} is sound; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
         )
         yield from _runs(destination)
     except ImporterError as error:
-        yield Finding("ledger", Verdict.FAIL, error.message, error.hint or "")
+        yield Finding("ledger", Severity.FAIL, error.message, error.hint or "")
 
 
-def _runs(destination: Destination) -> Iterator[Finding]:
+def _runs(destination: TargetOptions) -> Iterator[Finding]:
     with open_ledger(destination) as ledger:
         runs = ledger.runs()
         unfinished = [run for run in runs if run.state in (RunState.READY, RunState.STOPPED)]
@@ -167,7 +172,7 @@ def _runs(destination: Destination) -> Iterator[Finding]:
     if unfinished:
         yield Finding(
             "runs",
-            Verdict.WARN,
+            Severity.WARN,
             f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
             f"importer resume {unfinished[0].id}{destination.place}",
         )
@@ -175,7 +180,7 @@ def _runs(destination: Destination) -> Iterator[Finding]:
     if doubtful:
         yield Finding(
             "in doubt",
-            Verdict.WARN,
+            Severity.WARN,
             f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
             f"importer resolve {doubtful[0]}{destination.place} lists them",
         )
@@ -186,6 +191,6 @@ def _space(ledger: Path) -> Finding:
     free = shutil.disk_usage(directory).free
     text = f"{free / 1e9:,.1f} GB free for the ledger in {directory}"
     if free >= LITTLE_SPACE:
-        return Finding("disk", Verdict.OK, text)
-    verdict = Verdict.WARN if free >= NO_SPACE else Verdict.FAIL
+        return Finding("disk", Severity.OK, text)
+    verdict = Severity.WARN if free >= NO_SPACE else Severity.FAIL
     return Finding("disk", verdict, text, "make room; `importer prune` shrinks the ledger, --ledger puts it elsewhere")

@@ -20,11 +20,11 @@ from importer.group import Shaped, grouped
 from importer.mapping.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
 from importer.mapping.infer import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.mapping.load import loads
-from importer.mapping.model import Mapping as MappingModel
+from importer.mapping.model import ImportMapping
 from importer.model import Events, State
 from importer.pipeline.sampling import ROWS, Sampled
 from importer.read import Limits, Reader, open_source
-from importer.shape import Shaper
+from importer.shape import RowMapper
 from importer.validate import validate
 
 _SHOWN = 3
@@ -153,7 +153,7 @@ def _tried(wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Cha
     return Drafted(inferred, _try(wanted, inferred.text))
 
 
-def _advice(mapping: MappingModel, trial: Trial, refused: set[str]) -> Advice | None:
+def _advice(mapping: ImportMapping, trial: Trial, refused: set[str]) -> Advice | None:
     for finding, _ in trial.findings:
         if finding.code == "subscriber.missing":
             continue  # whom an event is about was decided; another address may be the shop's own
@@ -180,7 +180,7 @@ def _try(wanted: Wanted, text: str) -> Trial:
     sampled = wanted.sampled
     seen = _Tally()
     with open_source(sampled.input, mapping.source, Limits(block=1 << 20, rows=ROWS)) as reader:
-        shaper = Shaper(mapping)
+        shaper = RowMapper(mapping)
         sources: Iterator[Shaped] = iter([Shaped(reader.source, _first(reader, mapping, shaper), partial(str, ""))])
         if mapping.group_by is not None:
             sources = grouped(sources, mapping, shaper.absent())
@@ -198,9 +198,9 @@ def _try(wanted: Wanted, text: str) -> Trial:
     return Trial(seen.rows, seen.valid, seen.filtered, tuple(seen.bodies), tuple(findings), context)
 
 
-def _first(reader: Reader, mapping: MappingModel, shaper: Shaper) -> Iterator[Events]:
+def _first(reader: Reader, mapping: ImportMapping, shaper: RowMapper) -> Iterator[Events]:
     rows = 0
-    with closing(reader.chunks(mapping.columns(), originals=False)) as chunks:  # type: ignore[type-var]  # a generator
+    with closing(reader.chunks(mapping.columns(), raw_rows=False)) as chunks:  # type: ignore[type-var]  # a generator
         for chunk in chunks:
             yield shaper(chunk)
             rows += chunk.count

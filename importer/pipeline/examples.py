@@ -16,9 +16,9 @@ from typing import Any
 from importer.errors import FailedTestsError, MappingProblem
 from importer.mapping.example import Example, ExpectedReason
 from importer.mapping.load import LoadedMapping
-from importer.mapping.model import Mapping, SourceOptions
+from importer.mapping.model import ImportMapping, SourceOptions
 from importer.model import Reason
-from importer.pipeline.supply import Wishes, supplies
+from importer.pipeline.supply import ReadOptions, supplies
 
 _ABSENT = object()
 """Instead of a value that is not there."""
@@ -43,7 +43,7 @@ def run_tests(loaded: LoadedMapping) -> int:
     return len(loaded.mapping.tests)
 
 
-def _differences(example: Example, mapping: Mapping) -> Iterator[str]:
+def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
     """What came otherwise than expected, in words."""
     with tempfile.TemporaryDirectory(prefix="importer-") as folder:
         path, source = _write(example.rows, mapping.source, Path(folder))
@@ -51,7 +51,7 @@ def _differences(example: Example, mapping: Mapping) -> Iterator[str]:
         heard: list[str] = []
         bodies: list[bytes] = []
         reasons: list[Reason] = []
-        for supply in supplies([str(path)], adapted, Wishes(strict=False, originals=False), heard.append):
+        for supply in supplies([str(path)], adapted, ReadOptions(strict=False, raw_rows=False), heard.append):
             if supply.error:
                 yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
             for prepared in supply.chunks:

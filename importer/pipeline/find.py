@@ -15,7 +15,7 @@ from importer.errors import UsageError
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState
-from importer.pipeline.job import Order
+from importer.pipeline.job import RunOptions
 from importer.read import expand
 
 LOOKERS_ON = 2.0
@@ -24,7 +24,7 @@ LOOKERS_ON = 2.0
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
-def fingerprint(order: Order) -> list[list[Any]]:
+def fingerprint(order: RunOptions) -> list[list[Any]]:
     """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin)."""
     files: list[list[Any]] = []
     for each in expand(order.sources):
@@ -38,7 +38,7 @@ def fingerprint(order: Order) -> list[list[Any]]:
     return files
 
 
-def create(ledger: SqliteLedger, order: Order, loaded: LoadedMapping) -> Run:
+def create(ledger: SqliteLedger, order: RunOptions, loaded: LoadedMapping) -> Run:
     """A new run of the order."""
     return ledger.create_run(
         mapping_name=loaded.name,
@@ -48,7 +48,7 @@ def create(ledger: SqliteLedger, order: Order, loaded: LoadedMapping) -> Run:
     )
 
 
-def find_unfinished(ledger: SqliteLedger, order: Order, loaded: LoadedMapping) -> Run | None:
+def find_unfinished(ledger: SqliteLedger, order: RunOptions, loaded: LoadedMapping) -> Run | None:
     """The newest run that the same command began and that has rows left, or None.
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importer.deliver import Progress
 from importer.deliver.options import Watch
 from importer.ledger.interface import Ledger
-from importer.model import Halt, HaltKind, Run
+from importer.model import Pause, PauseKind, Run
 
 LEAST = 5.0
 """Seconds; shorter waits belong to the ordinary course of a limit per minute."""
@@ -26,7 +26,7 @@ class Halts:
         self._run = run
         self._watch = watch
         self._now = now
-        self._kind: HaltKind | None = None
+        self._kind: PauseKind | None = None
         self._since = 0.0
 
     def __repr__(self) -> str:
@@ -35,7 +35,7 @@ class Halts:
     def begin(self) -> None:
         """The run goes on; since it stopped, nothing was sent."""
         if self._run.started_at is not None and self._run.finished_at is not None:
-            self._note(HaltKind.STOPPED, self._run.finished_at, self._now())
+            self._note(PauseKind.STOPPED, self._run.finished_at, self._now())
 
     def watch(self, progress: Progress) -> None:
         """How delivery stands now."""
@@ -50,6 +50,6 @@ class Halts:
             self._note(self._kind, self._since, self._now())
             self._kind = None
 
-    def _note(self, kind: HaltKind, begun: float, ended: float) -> None:
+    def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
         if ended - begun >= LEAST:
-            self._ledger.note_halt(self._run, Halt(kind, begun, ended))
+            self._ledger.note_halt(self._run, Pause(kind, begun, ended))

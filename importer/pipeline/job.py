@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import platformdirs
 
 from importer.deliver.options import DeliveryOptions, Progress
-from importer.model import Counts, Format, Outlook, Run
+from importer.model import Counts, Format, PendingSummary, Run
 from importer.sandbox.options import SandboxOptions
 from importer.send.endpoint import DEFAULT, SANDBOX, same_place
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class TargetOptions:
     """Where events go, and which ledger remembers it."""
 
     ledger: Path
@@ -54,7 +54,7 @@ def default_ledger(environment: Mapping[str, str]) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOptions:
     """What is to be delivered, and how."""
 
     sources: tuple[str, ...]
@@ -86,7 +86,7 @@ class Order:
             "strict_order": self.delivery.strict_order,
         }
 
-    def of_run(self, run: Run) -> Order:
+    def of_run(self, run: Run) -> RunOptions:
         """This order, with what the run was begun with where the command line says nothing."""
         kept = run.options
         out = self.out or (Path(kept["out"]) if kept["out"] else None)
@@ -113,7 +113,7 @@ class Forecast:
     """What a live run is about to do, shown before it asks."""
 
     run: Run
-    outlook: Outlook
+    outlook: PendingSummary
     limit: int | None
     """Requests a minute that the API grants; None where it did not say."""
     seconds: float | None
@@ -125,7 +125,7 @@ class Forecast:
     """The run's books now."""
 
 
-class Desk(Protocol):
+class Console(Protocol):
     """The user, as the program needs one."""
 
     def say(self, text: str) -> None:

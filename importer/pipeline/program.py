@@ -16,9 +16,9 @@ from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.connect import open_ledger, open_way
-from importer.pipeline.job import Desk, Destination, Order
+from importer.pipeline.job import Console, RunOptions, TargetOptions
 from importer.pipeline.send import send
-from importer.pipeline.supply import Wishes, supplies
+from importer.pipeline.supply import ReadOptions, supplies
 from importer.plan import plan
 from importer.report import ReportOptions, Written
 
@@ -45,7 +45,7 @@ class Result:
         return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
 
 
-def run(order: Order, destination: Destination, desk: Desk) -> Result:
+def run(order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
     """Plan the sources, or find the run that the same command began; then confirm, deliver and report.
 
     Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
@@ -63,7 +63,7 @@ def run(order: Order, destination: Destination, desk: Desk) -> Result:
             return _finish(ledger, current, order, destination, desk)
 
 
-def resume(run_id: str | None, order: Order, destination: Destination, desk: Desk) -> Result:
+def resume(run_id: str | None, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
     """Go on with a run that stopped; the newest unfinished one, if none is named."""
     _prepare(destination, desk)
     with open_ledger(destination) as ledger:
@@ -72,7 +72,7 @@ def resume(run_id: str | None, order: Order, destination: Destination, desk: Des
             return _finish(ledger, current, order.of_run(current), destination, desk)
 
 
-def retry(run_id: str, order: Order, destination: Destination, desk: Desk) -> Result:
+def retry(run_id: str, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
     """Send what the API refused, or what failed, once more."""
     _prepare(destination, desk)
     with open_ledger(destination) as ledger:
@@ -88,16 +88,16 @@ def retry(run_id: str, order: Order, destination: Destination, desk: Desk) -> Re
             return _finish(ledger, current, order.of_run(current), destination, desk)
 
 
-def _prepare(destination: Destination, desk: Desk) -> None:
+def _prepare(destination: TargetOptions, desk: Console) -> None:
     """Whatever would stop the run before its first request is found out before hours of reading."""
     connect.check(destination, desk.say)
     if destination.sandbox is None:
         desk.require_answer()
 
 
-def _plan(ledger: SqliteLedger, current: Run, order: Order, loaded: LoadedMapping, desk: Desk) -> Run:
+def _plan(ledger: SqliteLedger, current: Run, order: RunOptions, loaded: LoadedMapping, desk: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    wishes = Wishes(strict=order.strict, originals=True, transform=order.transform)
+    wishes = ReadOptions(strict=order.strict, raw_rows=True, transform=order.transform)
     try:
         plan(ledger, current, supplies(order.sources, loaded.mapping, wishes, desk.say), desk.read)
         current = ledger.seal(current, again=order.again)
@@ -109,7 +109,7 @@ def _plan(ledger: SqliteLedger, current: Run, order: Order, loaded: LoadedMappin
     return current
 
 
-def _finish(ledger: SqliteLedger, current: Run, order: Order, destination: Destination, desk: Desk) -> Result:
+def _finish(ledger: SqliteLedger, current: Run, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
     """Deliver what is pending, then tell what became of every row; the report is written however delivery ends."""
     out = order.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found out before anything is sent

@@ -170,8 +170,8 @@ def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
     return replace(sample, columns=columns)
 
 
-def _generator(reader: Reader, names: list[str], *, originals: bool = False) -> Any:
-    return reader.chunks(names, originals=originals)
+def _generator(reader: Reader, names: list[str], *, raw_rows: bool = False) -> Any:
+    return reader.chunks(names, raw_rows=raw_rows)
 
 
 def _without_header(header: tuple[str, ...]) -> SourceOptions:
@@ -204,9 +204,9 @@ def _paths(each: Input) -> Iterator[str]:
     seen: dict[str, None] = {}
     with open_source(each, SourceOptions(format="jsonl"), _LIMITS) as reader:
         objects = 0
-        with suppress(SourceError), closing(_generator(reader, [], originals=True)) as chunks:
+        with suppress(SourceError), closing(_generator(reader, [], raw_rows=True)) as chunks:
             for chunk in chunks:
-                for record in chunk.originals.column("record").slice(0, _OBJECTS - objects).to_pylist():
+                for record in chunk.raw_rows.column("record").slice(0, _OBJECTS - objects).to_pylist():
                     objects += 1
                     with suppress(ValueError, RecursionError):
                         seen |= dict.fromkeys(_inside(json.loads(record), "", 0))
@@ -226,9 +226,9 @@ def _inside(value: Any, path: str, depth: int) -> Iterator[str]:
 def _members(each: Input) -> Iterator[str]:
     """The dotted paths of a Parquet file's columns."""
     with open_source(each, SourceOptions(), _LIMITS) as reader:
-        with suppress(SourceError), closing(_generator(reader, [], originals=True)) as chunks:
+        with suppress(SourceError), closing(_generator(reader, [], raw_rows=True)) as chunks:
             first = next(iter(chunks), None)
-        schema = first.originals.schema if first is not None and first.originals is not None else ()
+        schema = first.raw_rows.schema if first is not None and first.raw_rows is not None else ()
         for one in schema:
             yield from _fields(one, "", 0)
 

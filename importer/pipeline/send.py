@@ -16,11 +16,11 @@ from importer.deliver.journal import Journal
 from importer.deliver.line import Line
 from importer.deliver.settle import enough, unauthorized
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Answer, Fate, Outlook, Run, RunState
-from importer.pipeline.connect import Way, open_line
+from importer.model import PendingSummary, Response, ResponseKind, Run, RunState
+from importer.pipeline.connect import Target, open_line
 from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
-from importer.pipeline.job import Desk, Destination, Forecast, Order
+from importer.pipeline.job import Console, Forecast, RunOptions, TargetOptions
 from importer.send import loop
 from importer.send.lanes import Lanes
 
@@ -33,12 +33,14 @@ class _Errand:
 
     ledger: SqliteLedger
     run: Run
-    order: Order
-    desk: Desk
+    order: RunOptions
+    desk: Console
     stop: Interrupt
 
 
-def send(ledger: SqliteLedger, run: Run, order: Order, destination: Destination, way: Way, desk: Desk) -> Ended:
+def send(
+    ledger: SqliteLedger, run: Run, order: RunOptions, destination: TargetOptions, way: Target, desk: Console
+) -> Ended:
     """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
     errand = _Errand(ledger, run, order, desk, Interrupt(desk))
     if not _loop_is_running():
@@ -61,10 +63,10 @@ def _loop_is_running() -> bool:
     return True
 
 
-async def _send(errand: _Errand, destination: Destination, way: Way) -> Ended:
-    outlook = errand.ledger.outlook(errand.run)
+async def _send(errand: _Errand, destination: TargetOptions, way: Target) -> Ended:
+    outlook = errand.ledger.pending_summary(errand.run)
     async with open_line(way, destination, errand.desk.say) as (line, answer):
-        if answer.fate is Fate.UNAUTHORIZED:
+        if answer.fate is ResponseKind.UNAUTHORIZED:
             return unauthorized(answer)
         with answerable():
             agreed = errand.desk.confirm(_forecast(errand, outlook, answer, way, destination))
@@ -113,7 +115,9 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
     return ended
 
 
-def _forecast(errand: _Errand, outlook: Outlook, answer: Answer, way: Way, destination: Destination) -> Forecast:
+def _forecast(
+    errand: _Errand, outlook: PendingSummary, answer: Response, way: Target, destination: TargetOptions
+) -> Forecast:
     seconds = None
     if answer.limit:
         seconds = 60 * outlook.events / max(1, answer.limit - destination.reserve)

@@ -19,13 +19,13 @@ from importer.encode import encode
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
 from importer.mapping.columns import MissingColumn, check_columns
-from importer.mapping.model import Mapping
-from importer.model import Bools, Chunk, Events, Prepared, Problems, Source
+from importer.mapping.model import ImportMapping
+from importer.model import Bools, Chunk, EncodedChunk, Events, Source, Violations
 from importer.pipeline.ahead import ahead
 from importer.pipeline.memory import give_back_soon
-from importer.plan import Supply, unreadable
+from importer.plan import PreparedSource, unreadable
 from importer.read import Reader, expand, open_source, text_of
-from importer.shape import Shaper
+from importer.shape import RowMapper
 from importer.validate import validate
 from importer.without_pandas import want_pandas
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ReadOptions:
     """How rows are to be prepared."""
 
     strict: bool = False
-    originals: bool = False
+    raw_rows: bool = False
     """Keep the original records, for rejects."""
     transform: str = ""
     """``file.py:function``, or empty."""
@@ -47,14 +47,14 @@ class Wishes:
 
 
 def supplies(
-    arguments: Sequence[str], mapping: Mapping, wishes: Wishes, say: Callable[[str], None]
-) -> Generator[Supply, None, None]:
+    arguments: Sequence[str], mapping: ImportMapping, wishes: ReadOptions, say: Callable[[str], None]
+) -> Generator[PreparedSource, None, None]:
     """Each source that the arguments name, in order. Raises `UsageError` where they name nothing.
 
     Files that cannot be used come as supplies without chunks, with their error; ``say`` hears of it.
     """
     give_back_soon()
-    shaper = Shaper(mapping)
+    shaper = RowMapper(mapping)
     sources = _shaped(arguments, mapping, shaper, wishes, say)
     if mapping.group_by is not None:
         sources = grouped(sources, mapping, shaper.absent())
@@ -63,11 +63,11 @@ def supplies(
             prepared = _prepared(one.chunks, wishes)
             # Closed before the source is, which may be at work on a chunk on its way.
             with closing(_telling(ahead(prepared) if one.ahead else prepared, say)) as chunks:
-                yield Supply(one.source, chunks, one.digest, one.error)
+                yield PreparedSource(one.source, chunks, one.digest, one.error)
 
 
 def _shaped(
-    arguments: Sequence[str], mapping: Mapping, shaper: Shaper, wishes: Wishes, say: Callable[[str], None]
+    arguments: Sequence[str], mapping: ImportMapping, shaper: RowMapper, wishes: ReadOptions, say: Callable[[str], None]
 ) -> Generator[Shaped, None, None]:
     """Each source with its rows as they are, before groups are made."""
     inputs = expand(arguments)
@@ -95,7 +95,7 @@ def _loaded(spec: str) -> Transform:
 
 
 def _events(
-    reader: Reader, mapping: Mapping, shaper: Shaper, transform: Transform | None, wishes: Wishes
+    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform | None, wishes: ReadOptions
 ) -> Generator[Events, None, None]:
     if transform is not None:
         yield from _transformed(reader, mapping, shaper, transform, wishes)
@@ -105,19 +105,19 @@ def _events(
             yield shaper(chunk)
 
 
-def _chunks(reader: Reader, columns: Sequence[str], wishes: Wishes) -> Generator[Chunk, None, None]:
+def _chunks(reader: Reader, columns: Sequence[str], wishes: ReadOptions) -> Generator[Chunk, None, None]:
     """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
-    chunks = reader.chunks(columns, originals=wishes.originals)
+    chunks = reader.chunks(columns, raw_rows=wishes.raw_rows)
     yield from ahead(chunks) if reader.size else chunks
 
 
-def _prepared(shaped: Iterable[Events], wishes: Wishes) -> Iterator[Prepared]:
+def _prepared(shaped: Iterable[Events], wishes: ReadOptions) -> Iterator[EncodedChunk]:
     for events in shaped:
         yield encode(events, validate(events, strict=wishes.strict), bodies=wishes.bodies)
 
 
 def _transformed(
-    reader: Reader, mapping: Mapping, shaper: Shaper, transform: Transform, wishes: Wishes
+    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform, wishes: ReadOptions
 ) -> Iterator[Events]:
     """Events of the rows that the user's function leaves; the others are filtered."""
     columns = transform.columns(reader.source.columns, mapping.columns())
@@ -135,12 +135,12 @@ def _transformed(
             )
 
 
-def _of_kept(problems: Problems, kept: Bools) -> Problems:
+def _of_kept(problems: Violations, kept: Bools) -> Violations:
     there = kept[problems.positions]
     return replace(problems, positions=problems.positions[there], values=problems.values.filter(pa.array(there)))
 
 
-def _telling(chunks: Iterator[Prepared], say: Callable[[str], None]) -> Generator[Prepared, None, None]:
+def _telling(chunks: Iterator[EncodedChunk], say: Callable[[str], None]) -> Generator[EncodedChunk, None, None]:
     """The same chunks; a source that breaks off is told of when they are at their end."""
     try:
         yield from chunks
@@ -151,7 +151,7 @@ def _telling(chunks: Iterator[Prepared], say: Callable[[str], None]) -> Generato
 
 def _check_columns(
     source: Source,
-    mapping: Mapping,
+    mapping: ImportMapping,
     columns: Sequence[str] | None,
     has: Callable[[str], bool],
     say: Callable[[str], None],

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from importer.errors import SourceError
-from importer.model import ArrowArray, Chunk, Dialect, Source, Spoiled
+from importer.model import ArrowArray, Chunk, Dialect, Source, UnreadableRow
 from importer.read import paths
 from importer.read.arrow import child_type, reach, text_of
 from importer.read.content import Content
@@ -76,7 +76,7 @@ class ParquetReader:
                 return head
         return None
 
-    def chunks(self, columns: Sequence[str], *, originals: bool) -> Iterator[Chunk]:
+    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """See `Reader.chunks`."""
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
         for column, head in located.items():
@@ -84,17 +84,17 @@ class ParquetReader:
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
-        needed = None if originals else list(dict.fromkeys(located.values()))
+        needed = None if raw_rows else list(dict.fromkeys(located.values()))
         try:
             for batch in self._file.iter_batches(self._limits.rows, columns=needed):
-                yield self._chunk(batch, located, originals=originals)
+                yield self._chunk(batch, located, raw_rows=raw_rows)
                 self._rows_read += batch.num_rows
             self._raw.seek(0)
             self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()
         except _UNREADABLE as error:
             raise self._explain(error, after=self._rows_read) from None
 
-    def _chunk(self, batch: Any, located: dict[str, str], *, originals: bool) -> Chunk:
+    def _chunk(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
         nested: dict[str, ArrowArray] = {}
         undecodable: dict[int, str] = {}
@@ -122,11 +122,12 @@ class ParquetReader:
             table=table,
             rows=rows,
             lines=rows,
-            spoiled=tuple(
-                Spoiled(first + at, first + at, "row.undecodable", value) for at, value in sorted(undecodable.items())
+            unreadable=tuple(
+                UnreadableRow(first + at, first + at, "row.undecodable", value)
+                for at, value in sorted(undecodable.items())
             ),
             nested=nested,
-            originals=pa.Table.from_batches([batch]) if originals else None,
+            raw_rows=pa.Table.from_batches([batch]) if raw_rows else None,
         )
 
     def _explain(self, error: Exception, after: int | None = None) -> SourceError:

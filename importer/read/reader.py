@@ -56,7 +56,7 @@ class Reader(Protocol):
     def available(self, column: str) -> bool:
         """Whether the source has this column, by its exact name or as a path; JSONL may have any."""
 
-    def chunks(self, columns: Sequence[str], *, originals: bool) -> Iterator[Chunk]:
+    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """Read the source, once, from its beginning to its end.
 
         ``columns`` are the wanted names; those the source lacks are left out of the tables. Raises `SourceError` when

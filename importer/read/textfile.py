@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, Spoiled
+from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read.content import Content
 from importer.read.reader import Limits
 from importer.read.records import Records
@@ -71,7 +71,7 @@ class TextReader(ABC):
     def _read_block(self) -> bytes:
         return self._content.read(self._limits.block)
 
-    def chunks(self, columns: Sequence[str], *, originals: bool) -> Iterator[Chunk]:
+    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """See `Reader.chunks`."""
         if self._started:
             raise ValueError(f"{self.source.name} was read already; open it anew")
@@ -80,10 +80,10 @@ class TextReader(ABC):
         row = 1
         for block in self._records():
             for records in block.parts(self._limits.rows):
-                yield self._chunk(row, records, convert(records), originals=originals)
+                yield self._chunk(row, records, convert(records), raw_rows=raw_rows)
                 row += len(records)
 
-    def _chunk(self, row: int, records: Records, converted: Converted, *, originals: bool) -> Chunk:
+    def _chunk(self, row: int, records: Records, converted: Converted, *, raw_rows: bool) -> Chunk:
         return Chunk(
             source=self.source,
             first_row=row,
@@ -91,11 +91,12 @@ class TextReader(ABC):
             table=converted.table,
             rows=row + converted.positions,
             lines=records.lines[converted.positions],
-            spoiled=tuple(
-                Spoiled(row + at, int(records.lines[at]), *converted.faults[at]) for at in sorted(converted.faults)
+            unreadable=tuple(
+                UnreadableRow(row + at, int(records.lines[at]), *converted.faults[at])
+                for at in sorted(converted.faults)
             ),
             nested=converted.nested,
-            originals=raw_records(records, transcoded=self.source.dialect.encoding != "utf-8") if originals else None,
+            raw_rows=raw_records(records, transcoded=self.source.dialect.encoding != "utf-8") if raw_rows else None,
         )
 
     def close(self) -> None:

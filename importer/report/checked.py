@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, Prepared, Reason, RowBatch, State
+from importer.model import ArrowArray, EncodedChunk, Reason, RowBatch, State
 
 
 class Checked:
@@ -23,7 +23,7 @@ class Checked:
         self._invalid = np.empty(0, np.int64)
         """The places of rows that cannot be sent, ascending; a leader is always read before its members."""
 
-    def __call__(self, prepared: Prepared) -> RowBatch:
+    def __call__(self, prepared: EncodedChunk) -> RowBatch:
         """The next chunk's rows."""
         count = prepared.count
         if prepared.first_row == 1:
@@ -45,7 +45,7 @@ class Checked:
             **self._leaders(prepared),
             "value": prepared.values,
             "currency": prepared.currencies,
-            "occurred": pa.nulls(count, pa.int64()) if prepared.occurred is None else prepared.occurred,
+            "event_time": pa.nulls(count, pa.int64()) if prepared.event_time is None else prepared.event_time,
         }
         self._rows += count
         lines = zip(*(column.to_pylist() for column in prepared.reasons.columns), strict=True)
@@ -53,22 +53,22 @@ class Checked:
             source=prepared.source,
             table=pa.table(columns),
             reasons=tuple(Reason(*line) for line in lines),
-            originals=prepared.originals,
+            raw_rows=prepared.raw_rows,
         )
 
-    def _leaders(self, prepared: Prepared) -> dict[str, ArrowArray]:
+    def _leaders(self, prepared: EncodedChunk) -> dict[str, ArrowArray]:
         count = prepared.count
-        if prepared.leaders is None:
+        if prepared.group_heads is None:
             texts = pa.nulls(count, pa.string())
             return {"leader": pa.nulls(count, pa.int64()), "leader_source": texts, "leader_state": texts}
         invalid = pc.equal(prepared.states, State.INVALID.value).to_numpy(zero_copy_only=False)
-        self._invalid = np.append(self._invalid, self._rows + np.flatnonzero(invalid & (prepared.leaders < 0)))
-        none = prepared.leaders < 0
-        sources = np.searchsorted(np.array(self._starts), prepared.leaders, side="right") - 1
-        rows = prepared.leaders - np.array(self._starts)[sources] + 1
+        self._invalid = np.append(self._invalid, self._rows + np.flatnonzero(invalid & (prepared.group_heads < 0)))
+        none = prepared.group_heads < 0
+        sources = np.searchsorted(np.array(self._starts), prepared.group_heads, side="right") - 1
+        rows = prepared.group_heads - np.array(self._starts)[sources] + 1
         names = pa.array(self._names, pa.string()).take(pa.array(sources, mask=none))
         here = len(self._starts) - 1
-        states = np.where(np.isin(prepared.leaders, self._invalid), State.INVALID.value, State.PENDING.value)
+        states = np.where(np.isin(prepared.group_heads, self._invalid), State.INVALID.value, State.PENDING.value)
         return {
             "leader": pa.array(rows, mask=none),
             "leader_source": pc.if_else(pa.array(sources == here), pa.scalar(None, pa.string()), names),

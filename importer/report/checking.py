@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.mapping.load import LoadedMapping
 from importer.mapping.locate import presets
-from importer.model import Prepared, Source
+from importer.model import EncodedChunk, Source
 from importer.report.check_model import CheckSummary, MappingAdvice
 from importer.report.columns import Columns
 from importer.report.foresight import Foresight
@@ -33,7 +33,7 @@ class Checking:
         self._foresight = Foresight()
         self._columns = Columns(loaded.mapping)
 
-    def add(self, prepared: Prepared) -> None:
+    def add(self, prepared: EncodedChunk) -> None:
         """Look at a chunk."""
         self._foresight.add(prepared)
 

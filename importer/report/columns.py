@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from importer.mapping.columns import check_columns
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.model import Source
 from importer.report.check_model import LackingColumn, SourceColumns
 
@@ -17,7 +17,7 @@ from importer.report.check_model import LackingColumn, SourceColumns
 class Columns:
     """Collects headers; those of JSON lines are unknown, since every line may have other keys."""
 
-    mapping: Mapping
+    mapping: ImportMapping
     _headers: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     def add(self, source: Source) -> None:

@@ -78,13 +78,13 @@ def _shown(texts: ArrowArray) -> ArrowArray:
 
 
 def _grouped(batch: RowBatch, messages: ArrowArray) -> ArrowArray:
-    leaders = column(batch, "leader")
-    if leaders.null_count == len(leaders):
+    group_heads = column(batch, "leader")
+    if group_heads.null_count == len(group_heads):
         return messages
-    follows = pc.and_(pc.equal(column(batch, "state"), State.GROUPED.value), leaders.is_valid())
+    follows = pc.and_(pc.equal(column(batch, "state"), State.GROUPED.value), group_heads.is_valid())
     sources = _shown(column(batch, "leader_source"))
     elsewhere = pc.coalesce(pc.binary_join_element_wise(sources, ", ", ""), "")
-    text = pc.binary_join_element_wise("part of ", elsewhere, "row ", pc.cast(leaders, pa.string()), "'s event", "")
+    text = pc.binary_join_element_wise("part of ", elsewhere, "row ", pc.cast(group_heads, pa.string()), "'s event", "")
     return pc.if_else(follows, text, messages)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Exact, sums
-from importer.model import ArrowArray, ArrowTable, Prepared, State
+from importer.model import ArrowArray, ArrowTable, EncodedChunk, State
 from importer.report.check_model import CurrencyTotal, ForeseenEvents, TypeCount
 from importer.report.distinct import Distinct
 from importer.report.model import ReasonSummary
@@ -46,7 +46,7 @@ class Foresight:
         self._values: dict[tuple[str, str], dict[str, None]] = {}
         self._phones: dict[str, None] = {}
 
-    def add(self, prepared: Prepared) -> None:
+    def add(self, prepared: EncodedChunk) -> None:
         """Count a chunk's events, and look at what its other rows offend with."""
         self._look(prepared.reasons)
         phones = prepared.identities[2]
@@ -65,8 +65,8 @@ class Foresight:
         self._subscribers.add(pc.coalesce(email, phone, id_) if email.null_count else email)
         self._add_types(chosen(prepared.types))
         self._add_values(chosen(prepared.values), chosen(prepared.currencies))
-        if prepared.occurred is not None:
-            self._add_times(chosen(prepared.occurred))
+        if prepared.event_time is not None:
+            self._add_times(chosen(prepared.event_time))
 
     def events(self, rate: int) -> ForeseenEvents:
         """What was counted; ``rate`` is the events a minute that delivery is assumed to make."""

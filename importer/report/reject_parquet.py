@@ -30,7 +30,7 @@ class ParquetRejects:
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""
-        columns = [rows.originals.column(at) for at in self._positions] + rows.facts.cast(_FACTS).columns
+        columns = [rows.raw_rows.column(at) for at in self._positions] + rows.facts.cast(_FACTS).columns
         self._table.add(pa.Table.from_arrays(columns, schema=self._schema))
 
     def close(self) -> None:

@@ -20,13 +20,13 @@ from importer.roundtrip import APPENDED, harmless_column
 class Rejected:
     """Some rows of one batch, in source order."""
 
-    originals: ArrowTable
+    raw_rows: ArrowTable
     """As in ``Chunk.originals``."""
     facts: ArrowTable
     """The columns of ``roundtrip.APPENDED``, as long as ``originals``; none null."""
 
     @classmethod
-    def of(cls, explained: Explained, originals: ArrowTable, positions: ArrowArray) -> Rejected:
+    def of(cls, explained: Explained, raw_rows: ArrowTable, positions: ArrowArray) -> Rejected:
         """The rows at ``positions`` (0-based) of a batch."""
         batch = explained.batch
         arrays = (
@@ -40,11 +40,11 @@ class Rejected:
         )
         facts = pa.table(dict(zip(APPENDED, arrays, strict=True))).take(positions)
         filled = [pc.fill_null(a, "") if pa.types.is_string(a.type) else a for a in facts.columns]
-        return cls(originals.take(positions), pa.table(filled, names=list(APPENDED)))
+        return cls(raw_rows.take(positions), pa.table(filled, names=list(APPENDED)))
 
     def records(self) -> list[str]:
         """The raw records of a text source; bytes that are not text are lone surrogates."""
-        raw = self.originals.column("record").to_pylist()
+        raw = self.raw_rows.column("record").to_pylist()
         return [record.decode("utf-8", "surrogatepass") for record in raw]
 
     def harmless_facts(self) -> list[tuple[str, ...]]:

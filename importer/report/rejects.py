@@ -80,10 +80,10 @@ class Rejects:
             positions = np.flatnonzero(here.to_numpy(zero_copy_only=False))
             if not len(positions):
                 continue
-            if batch.originals is None:
+            if batch.raw_rows is None:
                 self.without_originals += len(positions)
                 continue
-            self._writer(form, kind).add(Rejected.of(explained, batch.originals, pa.array(positions)))
+            self._writer(form, kind).add(Rejected.of(explained, batch.raw_rows, pa.array(positions)))
             form.rows[kind] = form.rows.get(kind, 0) + len(positions)
 
     def close(self) -> list[tuple[str, WrittenFile]]:
@@ -100,7 +100,7 @@ class Rejects:
         return written
 
     def _form(self, batch: RowBatch) -> _Form:
-        schema = batch.originals.schema if batch.originals is not None and _is_parquet(batch.source) else None
+        schema = batch.raw_rows.schema if batch.raw_rows is not None and _is_parquet(batch.source) else None
         key = _form_key(batch.source, schema)
         if key not in self._forms:
             self._forms[key] = _Form(batch.source, schema)

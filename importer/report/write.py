@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Format, Halt, RowBatch, Run, RunSource
+from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
 from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
@@ -42,7 +42,7 @@ class _Story:
     sources: Callable[[], Sequence[RunSource]]
     counts: Callable[[], Counts] | None
     """The books to compare with; None: the sources' rows are all there is."""
-    halts: Sequence[Halt] = ()
+    halts: Sequence[Pause] = ()
     explain: Callable[[Summary], Summary] = _as_it_is
     """Adds what only a check knows."""
 
@@ -58,7 +58,7 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     undelivered = any(books[state] for kind in STATES.values() for state in kind)
     story = _Story(
         facts=replace(Facts.of_run(run), place=place),
-        batches=ledger.batches(run, originals=options.rejects and undelivered),
+        batches=ledger.batches(run, raw_rows=options.rejects and undelivered),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),
         halts=ledger.halts(run),

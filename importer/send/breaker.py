@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 
 
 class Gate(StrEnum):
@@ -124,7 +124,7 @@ class Breaker:
         """What `sending` or `probing` announced did not leave after all."""
         self._busy = False
 
-    def learn(self, answer: Answer, now: float) -> None:
+    def learn(self, answer: Response, now: float) -> None:
         """How an event ended."""
         failed = _failed(answer)
         if failed:
@@ -140,12 +140,12 @@ class Breaker:
             elif answer.status != 429:
                 self._close(now)
 
-    def probed(self, answer: Answer, now: float) -> None:
-        """How a probe ended. A 401 or 403 on it (`Fate.UNAUTHORIZED`) stops the run; that is delivery's to see."""
+    def probed(self, answer: Response, now: float) -> None:
+        """How a probe ended. A 401 or 403 (`ResponseKind.UNAUTHORIZED`) stops the run; delivery sees to that."""
         self._busy = False
         if self._opened_at is None:
             return
-        if answer.status is not None and answer.status < 500 and answer.fate is not Fate.UNAUTHORIZED:
+        if answer.status is not None and answer.status < 500 and answer.fate is not ResponseKind.UNAUTHORIZED:
             self._half_open_at = now
         else:
             self._last_words = answer.message
@@ -163,7 +163,7 @@ class Breaker:
         then = "trying now" if self._busy or wait < 1 else f"next try in {wait:.0f} s"
         return f"API unreachable since {since}, {then}"
 
-    def _count(self, answer: Answer, *, failed: bool, now: float) -> None:
+    def _count(self, answer: Response, *, failed: bool, now: float) -> None:
         if answer.status == 429:
             return
         self._recent.append(failed)
@@ -175,7 +175,7 @@ class Breaker:
                 self._interval = 0.0  # else it flaps: go on with the longer waits
             self._postpone(answer, now)
 
-    def _postpone(self, answer: Answer, now: float) -> None:
+    def _postpone(self, answer: Response, now: float) -> None:
         options = self._options
         self._interval = min(self._interval * 2 or options.first_interval, options.longest_interval)
         wait = self._interval * (0.8 + 0.4 * self._jitter())
@@ -190,6 +190,6 @@ class Breaker:
         self._recent.clear()
 
 
-def _failed(answer: Answer) -> bool:
+def _failed(answer: Response) -> bool:
     """Whether an answer says nothing of the row; a 429 says that the API is there."""
-    return answer.fate is Fate.IN_DOUBT or (answer.fate is Fate.NOT_ACCEPTED and answer.status is None)
+    return answer.fate is ResponseKind.IN_DOUBT or (answer.fate is ResponseKind.NOT_ACCEPTED and answer.status is None)

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 
 WINDOW = 60.0
 """Seconds: ``X-RateLimit-Limit`` is per minute."""
@@ -146,9 +146,9 @@ class Budget:
         latest = self.reset_hi + self.edge
         return min(latest, max(self.reset_hi, self.seen + WINDOW) + self.edge - 0.9)
 
-    def learn(self, answer: Answer, now: float, in_flight: int, jitter: Callable[[], float]) -> None:
+    def learn(self, answer: Response, now: float, in_flight: int, jitter: Callable[[], float]) -> None:
         """What an answer tells; ``in_flight`` no longer counts its request."""
-        if answer.status is None and answer.fate is Fate.NOT_ACCEPTED:
+        if answer.status is None and answer.fate is ResponseKind.NOT_ACCEPTED:
             self.give_back()
             return
         if answer.limit is not None or answer.remaining is not None:
@@ -185,7 +185,7 @@ class Budget:
         self.others_prior = self.others_rate
         self.others_base = 0
 
-    def _read(self, answer: Answer, now: float, in_flight: int) -> None:
+    def _read(self, answer: Response, now: float, in_flight: int) -> None:
         sent_at = now - answer.latency
         if self.limit is None:
             self._begin(now, own=in_flight + 1)
@@ -226,7 +226,7 @@ class Budget:
         # In a window that has just begun, the reset is almost a minute away.
         return fresh and hi - now < WINDOW / 2
 
-    def _adopt(self, answer: Answer, lo: float, hi: float) -> int:
+    def _adopt(self, answer: Response, lo: float, hi: float) -> int:
         """Take over a window of which this is the first answer to speak; returns the limit."""
         self.provisional = False
         self.reset_lo, self.reset_hi = lo, hi
@@ -240,7 +240,7 @@ class Budget:
         watched = max(now - self.began, 0.0)
         self.others_rate = (theirs + self.others_prior * MEMORY) / (watched + MEMORY)
 
-    def _block(self, answer: Answer, now: float, jitter: Callable[[], float]) -> None:
+    def _block(self, answer: Response, now: float, jitter: Callable[[], float]) -> None:
         """A 429: nothing leaves until the API says so; then one request alone tries."""
         sent_at = now - answer.latency
         fresh = sent_at >= self.blocked_at  # else one of those that were under way when the first 429 came
@@ -259,7 +259,7 @@ class Budget:
         self.blocked_until = max(self.blocked_until, now + wait)
 
 
-def _reset(answer: Answer, sent_at: float, now: float, otherwise: float) -> tuple[float, float]:
+def _reset(answer: Response, sent_at: float, now: float, otherwise: float) -> tuple[float, float]:
     """The earliest and the latest moment of the window's end; ``otherwise``: the moment, if nothing is said."""
     if answer.reset_in is None:
         return otherwise, otherwise

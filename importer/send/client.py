@@ -25,7 +25,7 @@ from yarl import URL
 
 from importer import __version__
 from importer.clock import Clock, SystemClock
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.endpoint import Endpoint
 from importer.send.fate import classify, classify_probe, shorten, unanswered
 from importer.send.overtime import Overtime
@@ -112,10 +112,10 @@ class Client:
         if session is not None:
             await session.close()
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> Response:
         """Send one event; returns how that ended and raises nothing but cancellation.
 
-        Whoever cancels it while it runs must take the row for in doubt. `Answer.latency` counts from the call, a new
+        Whoever cancels it while it runs must take the row for in doubt. `Response.latency` counts from the call, a new
         connection's making included. Raises `RuntimeError` outside ``async with``.
         """
         if self._session is None:
@@ -145,9 +145,9 @@ class Client:
             self._overtime.end(task)
         if complete:
             self._idle.append(request)
-        return answer if answer.fate is Fate.SENT else self._redacted(answer)
+        return answer if answer.fate is ResponseKind.SENT else self._redacted(answer)
 
-    async def probe(self) -> Answer:
+    async def probe(self) -> Response:
         """Ask the harmless ``GET /v2/subscribers``; see `fate.classify_probe` for what its fates mean here."""
         if self._session is None:
             raise RuntimeError(_NOT_OPEN)
@@ -188,11 +188,11 @@ class Client:
                 response.close()
         return content, complete
 
-    def _unanswered(self, error: Exception, *, written: bool, began: float) -> Answer:
+    def _unanswered(self, error: Exception, *, written: bool, began: float) -> Response:
         message = self._token.redact(shorten(_explain(error, self._endpoint.host, self._options)))
         return unanswered(message, written=written, latency=self._clock.monotonic() - began)
 
-    def _redacted(self, answer: Answer) -> Answer:
+    def _redacted(self, answer: Response) -> Response:
         message = self._token.redact(answer.message)
         return answer if message == answer.message else msgspec.structs.replace(answer, message=message)
 

@@ -3,8 +3,8 @@
 Owns the reading of statuses and bodies, answers that lie included. Making requests is ``client``'s, what follows for
 the row is delivery's.
 
-Where the documentation is silent, a row is `Fate.IN_DOUBT` unless the answer proves that no event was made; sending
-twice is worse than asking the user:
+Where the documentation is silent, a row is `ResponseKind.IN_DOUBT` unless the answer proves that no event was made;
+sending twice is worse than asking the user:
 
 ======================================  ==============  =====================================================
 answer                                  fate            why
@@ -38,7 +38,7 @@ from typing import Any
 
 import msgspec
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.headers import read_date, read_limits
 
 LONGEST_MESSAGE = 300
@@ -50,7 +50,7 @@ _TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<[^>]*>", re.DOTALL | re.IG
 
 def classify(
     status: int, headers: Mapping[str, str], body: bytes, *, complete: bool, latency: float, wall: float
-) -> Answer:
+) -> Response:
     """Judge an answer to ``POST /v2/events``.
 
     ``headers`` look names up in any case; ``complete`` is false where the body was cut short or longer than what is
@@ -58,7 +58,7 @@ def classify(
     """
     limits = read_limits(headers, wall)
     fate, message = _judge(status, body, complete=complete)
-    return Answer(
+    return Response(
         fate=fate,
         status=status,
         message=shorten(message),
@@ -70,19 +70,20 @@ def classify(
     )
 
 
-def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, latency: float, wall: float) -> Answer:
+def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, latency: float, wall: float) -> Response:
     """Judge an answer to the harmless ``GET /v2/subscribers``; never in doubt, since nothing hangs on it.
 
-    `Fate.SENT` says that the API answers as documented (its body, which lists people, is not repeated anywhere),
-    `Fate.UNAUTHORIZED` that the token is the problem; anything else is `Fate.NOT_ACCEPTED`, told apart by its status.
+    `ResponseKind.SENT`: the API answers as documented (its body, which lists people, is not repeated anywhere),
+    `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else is `ResponseKind.NOT_ACCEPTED`, told apart by
+    its status.
     """
     limits = read_limits(headers, wall)
     if status == 200 and body.lstrip()[:1] == b"{":
-        fate, message = Fate.SENT, ""
+        fate, message = ResponseKind.SENT, ""
     else:
         message = f"HTTP {status}" if status == 200 else words(status, body)
-        fate = Fate.UNAUTHORIZED if status in (401, 403) else Fate.NOT_ACCEPTED
-    return Answer(
+        fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
+    return Response(
         fate=fate,
         status=status,
         message=shorten(message),
@@ -95,18 +96,21 @@ def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, late
     )
 
 
-def unanswered(message: str, *, written: bool, latency: float) -> Answer:
+def unanswered(message: str, *, written: bool, latency: float) -> Response:
     """The answer where none came: in doubt if the request may have been ``written``, surely not accepted if not."""
-    return Answer(
-        fate=Fate.IN_DOUBT if written else Fate.NOT_ACCEPTED, status=None, message=shorten(message), latency=latency
+    return Response(
+        fate=ResponseKind.IN_DOUBT if written else ResponseKind.NOT_ACCEPTED,
+        status=None,
+        message=shorten(message),
+        latency=latency,
     )
 
 
-def reason_code(answer: Answer) -> str:
+def reason_code(answer: Response) -> str:
     """The code of ``importer.reasons`` for a row that ends with this answer; empty if it was sent or stays pending."""
-    if answer.fate is Fate.REFUSED:
+    if answer.fate is ResponseKind.REFUSED:
         return "api.refused"
-    if answer.fate is not Fate.IN_DOUBT:
+    if answer.fate is not ResponseKind.IN_DOUBT:
         return ""
     if answer.status is None:
         return "doubt.no_answer"
@@ -114,35 +118,38 @@ def reason_code(answer: Answer) -> str:
 
 
 @lru_cache(maxsize=16)  # most answers of a run are the same few
-def _judge(status: int, body: bytes, *, complete: bool) -> tuple[Fate, str]:
+def _judge(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
     if status in (200, 201):
         return _judge_success(status, body, complete=complete)
     message = words(status, body)
     if status in (401, 403):
-        return Fate.UNAUTHORIZED, message
+        return ResponseKind.UNAUTHORIZED, message
     if status in (425, 429):
-        return Fate.NOT_ACCEPTED, message
+        return ResponseKind.NOT_ACCEPTED, message
     if 400 <= status < 500 and status != 408:
-        return Fate.REFUSED, message
+        return ResponseKind.REFUSED, message
     if 300 <= status < 400:
-        return Fate.IN_DOUBT, f"HTTP {status}: a redirect, which is not followed; is --endpoint right?"
-    return Fate.IN_DOUBT, message
+        return ResponseKind.IN_DOUBT, f"HTTP {status}: a redirect, which is not followed; is --endpoint right?"
+    return ResponseKind.IN_DOUBT, message
 
 
-def _judge_success(status: int, body: bytes, *, complete: bool) -> tuple[Fate, str]:
+def _judge_success(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
     if not complete:
-        return Fate.IN_DOUBT, f"HTTP {status}, but the answer is cut short or too long"
+        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is cut short or too long"
     answer = _decode(body)
     if not isinstance(answer, dict):
-        return Fate.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body)}"
+        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body)}"
     success = answer.get("success", None if answer.get("errors") or answer.get("error") else True)
     if body.count(b'"success"') > 1 and _contradicts_itself(body):
         success = None
     if success is True:
-        return Fate.SENT, ""
+        return ResponseKind.SENT, ""
     if success is False:
-        return Fate.REFUSED, _said(answer) or f"HTTP {status}, success: false"
-    return Fate.IN_DOUBT, f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body)}"
+        return ResponseKind.REFUSED, _said(answer) or f"HTTP {status}, success: false"
+    return (
+        ResponseKind.IN_DOUBT,
+        f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body)}",
+    )
 
 
 def _contradicts_itself(body: bytes) -> bool:

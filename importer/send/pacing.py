@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from importer.model import Answer, Fate, HaltKind, Pace
+from importer.model import Pace, PauseKind, Response, ResponseKind
 from importer.send.budget import CATCH_UP, INSTANT, POLL, Budget
 from importer.send.concurrency import Concurrency
 
@@ -47,7 +47,7 @@ class Quota(Protocol):
     def give_back(self, now: float, in_flight: int) -> None:
         """A taken slot's request did not leave."""
 
-    def learn(self, answer: Answer, now: float, in_flight: int) -> None:
+    def learn(self, answer: Response, now: float, in_flight: int) -> None:
         """What an answer tells; ``in_flight`` no longer counts its request."""
 
     @property
@@ -75,7 +75,7 @@ class OwnQuota:
         """See `Quota.give_back`."""
         self.budget.give_back()
 
-    def learn(self, answer: Answer, now: float, in_flight: int) -> None:
+    def learn(self, answer: Response, now: float, in_flight: int) -> None:
         """See `Quota.learn`."""
         self.budget.learn(answer, now, in_flight, self._jitter)
 
@@ -138,7 +138,7 @@ class Pacer:
         self._in_flight -= 1
         self._quota.give_back(now, self._in_flight)
 
-    def learn(self, answer: Answer, now: float) -> None:
+    def learn(self, answer: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
         before = self._in_flight
         self._in_flight -= 1
@@ -146,7 +146,7 @@ class Pacer:
         if answer.status == 429:
             self._climb.throttled()
         else:
-            self._climb.learn(failed=answer.fate is Fate.IN_DOUBT, in_flight=before, now=now)
+            self._climb.learn(failed=answer.fate is ResponseKind.IN_DOUBT, in_flight=before, now=now)
         if answer.status is not None:
             error = answer.latency - self._latency
             if self._latency:
@@ -155,7 +155,7 @@ class Pacer:
             else:
                 self._latency, self._spread = answer.latency, answer.latency / 2
 
-    def observe(self, answer: Answer, now: float) -> None:
+    def observe(self, answer: Response, now: float) -> None:
         """What a request tells that `ask` had no part in, a probe for one: it uses up the quota, too."""
         if answer.status is not None:
             self._quota.learn(answer, now, self._in_flight)
@@ -191,5 +191,5 @@ class Pacer:
             remaining=max(budget.remaining, 0) if budget.limit is not None else None,
             waiting_for=words,
             wait_until=None if until is None else wall + until - now,
-            halt=None if until is None else HaltKind.LIMIT,
+            halt=None if until is None else PauseKind.LIMIT,
         )

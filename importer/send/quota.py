@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from importer.clock import Clock, SystemClock
-from importer.model import Answer
+from importer.model import Response
 from importer.send.budget import INSTANT, POLL, WINDOW, Budget
 
 BATCH = POLL
@@ -62,7 +62,7 @@ class SharedQuota:
         self._jitter = jitter
         self._member = f"{os.getpid()}-{random.SystemRandom().getrandbits(64):x}"
         self._slots: deque[float] = deque()
-        self._news: list[tuple[Answer, float]] = []
+        self._news: list[tuple[Response, float]] = []
         self._returned = 0
         self._others_in_flight = 0
         self._others = 0
@@ -122,7 +122,7 @@ class SharedQuota:
         self._returned += 1
         self._tell(now, in_flight)
 
-    def learn(self, answer: Answer, now: float, in_flight: int) -> None:
+    def learn(self, answer: Response, now: float, in_flight: int) -> None:
         """See `pacing.Quota.learn`; a 429 is told at once."""
         if self.budget.unlimited and answer.limit is None and answer.remaining is None and answer.status != 429:
             return

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from importer.model import Answer
+from importer.model import Response
 from importer.send import loop
 from importer.send.client import Client
 from importer.send.endpoint import Endpoint
@@ -46,7 +46,7 @@ class Ready:
 
 Events = list[tuple[int, bytes]]
 """Then, to the worker: (number, body)."""
-Answers = list[tuple[int, Answer]]
+Answers = list[tuple[int, Response]]
 """And back: (number, answer), as they come."""
 
 

@@ -20,7 +20,7 @@ from typing import Self
 
 from importer import child
 from importer.errors import UsageError
-from importer.model import Answer
+from importer.model import Response
 from importer.send.client import Client, ClientOptions
 from importer.send.endpoint import Endpoint
 from importer.send.fate import unanswered
@@ -77,8 +77,8 @@ class Workers:
         await asyncio.gather(*(worker.close() for worker in self._workers), return_exceptions=True)
         await self._client.__aexit__(kind, error, trace)
 
-    async def post(self, body: bytes) -> Answer:
-        """As `Client.post`; `Answer.latency` is the worker's, without the way there."""
+    async def post(self, body: bytes) -> Response:
+        """As `Client.post`; `Response.latency` is the worker's, without the way there."""
         if any(worker.gone for worker in self._workers) and (self._mending is None or self._mending.done()):
             self._mending = asyncio.create_task(self._mend())
         if not (living := self._living()) and self._mending is not None:
@@ -88,7 +88,7 @@ class Workers:
             return unanswered(_NO_START, written=False, latency=0.0)
         return await min(living, key=lambda each: each.busy).post(body)
 
-    async def probe(self) -> Answer:
+    async def probe(self) -> Response:
         """As `Client.probe`."""
         return await self._client.probe()
 
@@ -142,7 +142,7 @@ class _Worker:
         self._writer = writer
         self._outbox = Outbox(writer)
         self._overtime = overtime
-        self._under_way: dict[int, asyncio.Future[Answer]] = {}
+        self._under_way: dict[int, asyncio.Future[Response]] = {}
         self._number = 0
         self._listening = asyncio.create_task(self._listen())
 
@@ -151,11 +151,11 @@ class _Worker:
         """Events under way."""
         return len(self._under_way)
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> Response:
         """Hand it an event; its answer."""
         self._number += 1
         number = self._number
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._under_way[number] = future
         self._outbox.put(number, body)
         task = self._overtime.begin()

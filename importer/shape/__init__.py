@@ -20,13 +20,13 @@ Everything works on whole Arrow columns; Python sees only the *distinct* values 
 
 from __future__ import annotations
 
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Events
-from importer.shape.shaper import Shaper
+from importer.shape.shaper import RowMapper
 
-__all__ = ["Shaper", "shape"]
+__all__ = ["RowMapper", "shape"]
 
 
-def shape(chunk: Chunk, mapping: Mapping) -> Events:
-    """Shape one chunk; for many chunks compile once with `Shaper(mapping)` and call that."""
-    return Shaper(mapping)(chunk)
+def shape(chunk: Chunk, mapping: ImportMapping) -> Events:
+    """Shape one chunk; for many chunks compile once with `RowMapper(mapping)` and call that."""
+    return RowMapper(mapping)(chunk)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.mapping.model import Mapping, Pick
+from importer.mapping.model import ImportMapping, Pick
 from importer.model import (
     ArrowArray,
     Bools,
@@ -20,9 +20,9 @@ from importer.model import (
     Int64s,
     Kind,
     Membership,
-    Problems,
     Property,
     Source,
+    Violations,
 )
 from importer.shape.arrays import absent, where_true
 from importer.shape.fields import Field, Filled, code_of, id_field, phone_field
@@ -36,14 +36,14 @@ _LAST = ("order_by", "key")
 """Their problems come last in a row's reasons."""
 
 
-class Shaper:
+class RowMapper:
     """A compiled mapping. Calling it is pure: chunks can be shaped in any order, however the rows are cut into them.
 
     With ``group_by`` a row is a part of an event only: its ``default`` words wait until the group is whole (`absent`),
     and so does whatever it lacks that another row may have.
     """
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: ImportMapping) -> None:
         self._mapping = mapping
         self._groups = None if mapping.group_by is None else _field("group_by", mapping.group_by)
         in_part = {"default": None} if self._groups else {}
@@ -90,14 +90,14 @@ class Shaper:
             kept=findings.kept,
             key=key,
             place=place,
-            occurred=known[self._clock].converted.instants if self._clock else None,
+            event_time=known[self._clock].converted.instants if self._clock else None,
             problems=findings.problems(),
             membership=membership,
         )
 
     def absent(self) -> Events:
         """One row without a cell, shaped as if it stood alone: constants, defaults, and what cannot be lacking."""
-        alone = Shaper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
+        alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
         row = np.ones(1, np.int64)
         table = pa.table({"": absent(1)}).select([])
         return alone(Chunk(Source("", None, Dialect("csv"), None), 1, 1, table, row, row, (), {}, None))
@@ -163,7 +163,7 @@ class _Findings:
     def __init__(self, kept: Bools) -> None:
         self.kept = kept
         self._all_kept = bool(kept.all())
-        self._found: list[Problems] = []
+        self._found: list[Violations] = []
 
     def add(self, code: str, field: str, positions: Int64s, texts: ArrowArray) -> None:
         """Note a problem; ``texts`` is the whole column."""
@@ -171,7 +171,7 @@ class _Findings:
             positions = positions[self.kept[positions]]
         if len(positions):
             values = pc.fill_null(texts.take(pa.array(positions)), "")
-            self._found.append(Problems(code, field, positions, values))
+            self._found.append(Violations(code, field, positions, values))
 
     def add_faults(self, target: str, filled: Filled) -> None:
         """Note what could not be converted, one problem per code."""
@@ -184,6 +184,6 @@ class _Findings:
         for code, found in by_code.items():
             self.add(code, target, np.sort(np.concatenate(found)), shown[code])
 
-    def problems(self) -> tuple[Problems, ...]:
+    def problems(self) -> tuple[Violations, ...]:
         """All, in the order in which they were found."""
         return tuple(self._found)

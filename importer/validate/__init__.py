@@ -16,14 +16,14 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
-from importer.model import Bools, Events, Problems, Verdict
+from importer.model import Bools, Events, ValidationResult, Violations
 from importer.reasons import is_error
 from importer.validate import money, properties, subscriber
 
 __all__ = ["validate"]
 
 
-def validate(events: Events, *, strict: bool) -> Verdict:
+def validate(events: Events, *, strict: bool) -> ValidationResult:
     """Judge every row of a chunk; a row gets all its reasons, one per rule and field.
 
     Rows that ``where`` left out get none, and a row that is part of another row's event none of the API's rules, which
@@ -31,15 +31,15 @@ def validate(events: Events, *, strict: bool) -> Verdict:
     silent: one cell, one reason. ``strict`` makes errors of the warnings that `importer.reasons` says it lifts.
     """
     shaped = tuple(_among(events.problems, events.kept))
-    of_own = events.kept if events.leaders is None else events.kept & (events.leaders < 0)
-    found: list[Problems] = []
+    of_own = events.kept if events.group_heads is None else events.kept & (events.group_heads < 0)
+    found: list[Violations] = []
     for problems in (*subscriber.check(events), *money.check(events), *properties.check(events)):
         blamed = [earlier for earlier in shaped if _is_about(earlier.field, problems.field)]
         found.extend(_among([problems], of_own & ~_rows(blamed, len(events.kept))))
 
     problems_of_all = (*shaped, *found)
     errors = [problems for problems in problems_of_all if is_error(problems.code, strict=strict)]
-    return Verdict(problems=problems_of_all, valid=events.kept & ~_rows(errors, len(events.kept)))
+    return ValidationResult(problems=problems_of_all, valid=events.kept & ~_rows(errors, len(events.kept)))
 
 
 def _is_about(shaped: str, field: str) -> bool:
@@ -47,17 +47,17 @@ def _is_about(shaped: str, field: str) -> bool:
     return shaped == field or (field == "subscriber" and shaped.startswith("subscriber."))
 
 
-def _among(problems: Iterable[Problems], rows: Bools) -> Iterable[Problems]:
+def _among(problems: Iterable[Violations], rows: Bools) -> Iterable[Violations]:
     """The problems of the rows that are true; those of none are left out."""
     for one in problems:
         stays = rows[one.positions]
         if stays.all():
             yield one
         elif stays.any():
-            yield Problems(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
+            yield Violations(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
 
 
-def _rows(problems: Iterable[Problems], count: int) -> Bools:
+def _rows(problems: Iterable[Violations], count: int) -> Bools:
     """True for every row that is concerned, shape (count,)."""
     concerned = np.zeros(count, np.bool_)
     for one in problems:

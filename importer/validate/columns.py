@@ -12,25 +12,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, Int64s, Problems
+from importer.model import ArrowArray, Int64s, Violations
 from importer.texts import text_bytes
 
 LONGEST_FINITE = 308
 """A token of digits (with a point and a sign) this short is below 1.8e308, the largest float64."""
 
 
-def problems(code: str, field: str, broken: ArrowArray, values: ArrowArray) -> Iterator[Problems]:
+def problems(code: str, field: str, broken: ArrowArray, values: ArrowArray) -> Iterator[Violations]:
     """The rows where the boolean array ``broken`` is true (null: fine), with their values; nothing if there is none."""
     positions = positions_of(broken)
     if len(positions):
-        yield Problems(code, field, positions, values.take(pa.array(positions)).fill_null(""))
+        yield Violations(code, field, positions, values.take(pa.array(positions)).fill_null(""))
 
 
-def sizes(code: str, field: str, positions: Int64s, counts: ArrowArray) -> Iterator[Problems]:
+def sizes(code: str, field: str, positions: Int64s, counts: ArrowArray) -> Iterator[Violations]:
     """Problems whose value is a size: ``2,049 bytes``."""
     if len(positions):
         values = pa.array([f"{count:,} bytes" for count in counts.to_pylist()], pa.string())
-        yield Problems(code, field, positions, values)
+        yield Violations(code, field, positions, values)
 
 
 def positions_of(mask: ArrowArray) -> Int64s:

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from iso4217 import Currency
 
-from importer.model import ArrowArray, Events, Problems
+from importer.model import ArrowArray, Events, Violations
 from importer.validate.columns import absent, not_finite, problems
 
 
-def check(events: Events) -> Iterator[Problems]:
+def check(events: Events) -> Iterator[Violations]:
     """Every rule on type, value and value_currency."""
     yield from problems("type.missing", "type", absent(events.type), events.type)
     if events.value.null_count < len(events.value):
@@ -27,7 +27,7 @@ def check(events: Events) -> Iterator[Problems]:
     yield from _currency(events.value_currency)
 
 
-def _currency(values: ArrowArray) -> Iterator[Problems]:
+def _currency(values: ArrowArray) -> Iterator[Violations]:
     odd = pc.invert(pc.is_in(values, CURRENT, skip_nulls=True))
     odd = pc.and_(odd, values.is_valid())
     if not odd.true_count:

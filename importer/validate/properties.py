@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.json_columns import LONGEST_ESCAPE, Member, concatenate, needs_escapes, object_pieces
-from importer.model import ArrowArray, Events, Int64s, Problems, Property
+from importer.model import ArrowArray, Events, Int64s, Property, Violations
 from importer.validate.columns import not_finite, positions_of, problems, sizes
 
 LONGEST_TEXT = 2_048
@@ -23,7 +23,7 @@ LARGEST_OBJECT = 8_192
 """Bytes of compact JSON that all properties take together."""
 
 
-def check(events: Events) -> Iterator[Problems]:
+def check(events: Events) -> Iterator[Violations]:
     """Every rule on properties."""
     for each in events.properties:
         field = f"properties.{each.name}"
@@ -36,7 +36,7 @@ def check(events: Events) -> Iterator[Problems]:
     yield from _too_large(events.properties)
 
 
-def _too_large(properties: tuple[Property, ...]) -> Iterator[Problems]:
+def _too_large(properties: tuple[Property, ...]) -> Iterator[Violations]:
     members = [Member.of_property(each) for each in properties]
     suspects = _suspects(members)
     if not len(suspects):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, Events, Problems
+from importer.model import ArrowArray, Events, Violations
 from importer.texts import matches
 from importer.validate.columns import absent, problems
 
@@ -35,7 +35,7 @@ PHONE = r"^\+[1-9][0-9]{6,14}$"
 """E.164: the country code and the national number have at most 15 digits together; fewer than 7 reach nobody."""
 
 
-def check(events: Events) -> Iterator[Problems]:
+def check(events: Events) -> Iterator[Violations]:
     """Every rule on the subscriber."""
     nobody = pc.and_(pc.and_(absent(events.subscriber_id), events.email.is_null()), events.phone.is_null())
     yield from problems("subscriber.missing", "subscriber", nobody, events.email)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from importer.errors import ExitCode, counted
 from importer.model import Counts, State
-from importer.pipeline.job import Order
+from importer.pipeline.job import RunOptions
 from importer.watch.drops import Drop
 
 
@@ -35,7 +35,7 @@ class WatchOptions:
 
     directory: Path
     drops: tuple[Drop, ...]
-    order: Order
+    order: RunOptions
     """What every run has in common; its sources and its mapping are filled in for each file."""
     marker: str = ""
     """A file NAME is complete when NAME + marker is there, and only then; empty: when it has not changed for

@@ -19,7 +19,7 @@ from importer.errors import ExitCode, ImporterError, LedgerError, UsageError
 from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.job import Desk, Destination, Forecast, Order
+from importer.pipeline.job import Console, Forecast, RunOptions, TargetOptions
 from importer.read.storage import is_data_name
 from importer.watch.columns import Columns, columns_of
 from importer.watch.drops import Drop
@@ -35,7 +35,7 @@ EVERYTHING = "*"
 class Voice:
     """How the watcher speaks and waits."""
 
-    desk: Desk
+    desk: Console
     show: Callable[[Outcome], None]
     """Each file's line."""
     wait: Callable[[float], None] = time.sleep
@@ -45,7 +45,7 @@ class Voice:
 class Watcher:
     """Watches one directory. Use `once` or `forever`, once."""
 
-    def __init__(self, options: WatchOptions, destination: Destination, voice: Voice) -> None:
+    def __init__(self, options: WatchOptions, destination: TargetOptions, voice: Voice) -> None:
         self._options = options
         self._destination = destination
         self._voice = voice
@@ -192,7 +192,7 @@ class Watcher:
             )
         return settled
 
-    def _unusable(self, own: str, drop: Drop, order: Order) -> str:
+    def _unusable(self, own: str, drop: Drop, order: RunOptions) -> str:
         """Read the whole file, and compare its columns, before anything of it is sent; why it cannot be used, if so.
 
         A file that breaks off is not delivered in part: its mended successor has other content and would be sent whole.
@@ -256,7 +256,7 @@ class _Deaf:
         """Nobody looks."""
 
 
-def _is_finished(run_id: str, destination: Destination) -> bool:
+def _is_finished(run_id: str, destination: TargetOptions) -> bool:
     """Whether the ledger says so too; the report is written a moment before."""
     with open_ledger(destination) as ledger:
         return any(run.id == run_id and run.state is RunState.FINISHED for run in ledger.runs())

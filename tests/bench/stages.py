@@ -25,14 +25,14 @@ from importer.encode import encode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run
-from importer.pipeline.connect import Way
-from importer.pipeline.job import Destination, Forecast, Order
+from importer.pipeline.connect import Target
+from importer.pipeline.job import Forecast, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
-from importer.shape import Shaper
+from importer.shape import RowMapper
 from importer.validate import validate
 
 MEBIBYTE = 1 << 20
@@ -95,10 +95,10 @@ def raw(path: Path) -> int:
 def prepare(watch: Stopwatch, path: Path, loaded: LoadedMapping, ledger: SqliteLedger, run: Run) -> int:
     """Read, shape, validate, encode, store; returns the rows."""
     (source,) = expand([str(path)])
-    shaper, rows = Shaper(loaded.mapping), 0
+    shaper, rows = RowMapper(loaded.mapping), 0
     with open_source(source, loaded.mapping.source) as reader:
         number = ledger.add_source(run, reader.source)
-        chunks = iter(reader.chunks(loaded.mapping.columns(), originals=True))
+        chunks = iter(reader.chunks(loaded.mapping.columns(), raw_rows=True))
         while True:
             with watch.over("read"):
                 chunk = next(chunks, None)
@@ -134,10 +134,10 @@ def main(file: str, mapping: str, url: str = "") -> None:
             with watch.over("plan"):
                 run = ledger.seal(run)
             if url:
-                way = Way(Endpoint.parse(url), Token("bench"), rehearsal=True)
-                order = Order((file,), mapping, out=home)
+                way = Target(Endpoint.parse(url), Token("bench"), rehearsal=True)
+                order = RunOptions((file,), mapping, out=home)
                 with watch.over("deliver"):
-                    send(ledger, run, order, Destination(ledger=ledger.path), way, Silent())
+                    send(ledger, run, order, TargetOptions(ledger=ledger.path), way, Silent())
                 with watch.over("report"):
                     report.write(ledger, run, ReportOptions(out=home / "out"))
     print(json.dumps({"rows": rows, "stages": watch.figures}))  # noqa: T201 - its output

@@ -16,11 +16,11 @@ from importer.errors import MappingError
 from importer.mapping.example import Example as MappingExample
 from importer.mapping.example import ExpectedEvent, ExpectedReason, ExpectedSubscriber
 from importer.mapping.load import loads
-from importer.mapping.model import AsKind, Condition, Mapping, Pick, SourceOptions, Subscriber
+from importer.mapping.model import AsKind, Condition, ImportMapping, Pick, SourceOptions, Subscriber
 
 PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 MODELS = (
-    Mapping,
+    ImportMapping,
     SourceOptions,
     Condition,
     Subscriber,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from importer.model import Outlook
+from importer.model import PendingSummary
 from importer.pipeline.job import Forecast
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
@@ -29,4 +29,4 @@ def test_the_pages_code_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_function_that_confirms_reads_what_a_forecast_has() -> None:
     (path,) = re.findall(r"return forecast\.(\w+)\.(\w+)", PAGE.read_text(encoding="utf-8"))
     assert path[0] in {one.name for one in fields(Forecast)}
-    assert path[1] in {one.name for one in fields(Outlook)}
+    assert path[1] in {one.name for one in fields(PendingSummary)}

@@ -28,16 +28,16 @@ CELL = st.text("=+-@'\",;\t 19aé", max_size=6)
 
 def chunks(path: Path, columns: list[str], options: SourceOptions) -> Iterator[Chunk]:
     with open_source(expand([str(path)])[0], options) as reader:
-        yield from reader.chunks(columns, originals=True)
+        yield from reader.chunks(columns, raw_rows=True)
 
 
 def told(path: Path, columns: list[str], options: SourceOptions) -> Iterator[RowBatch]:
     """Every row as rejected, the unreadable ones for their own reason."""
     for chunk in chunks(path, columns, options):
-        spoiled = {one.row: (one.code, "", one.value) for one in chunk.spoiled}
+        unreadable = {one.row: (one.code, "", one.value) for one in chunk.unreadable}
         numbers = range(chunk.first_row, chunk.first_row + chunk.count)
-        rows = [Row(state=State.INVALID, reasons=[spoiled.get(n, ("type.missing", "type", ""))]) for n in numbers]
-        yield batch(chunk.source, rows, first=chunk.first_row, originals=chunk.originals)
+        rows = [Row(state=State.INVALID, reasons=[unreadable.get(n, ("type.missing", "type", ""))]) for n in numbers]
+        yield batch(chunk.source, rows, first=chunk.first_row, raw_rows=chunk.raw_rows)
 
 
 def rejects(path: Path, columns: list[str], options: SourceOptions) -> Path:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from importer.encode import encode
-from importer.model import Events, Kind, Verdict
+from importer.model import Events, Kind, ValidationResult
 from importer.reasons import is_error
 from importer.sandbox.payload import NotJsonError, parse
 from importer.sandbox.rules import check
@@ -112,12 +112,14 @@ rows = st.builds(
 
 def encoded_all_the_same(events: Events) -> list[bytes]:
     """A body for every row, whatever is wrong with it."""
-    bodies = encode(events, Verdict(problems=(), valid=np.ones(events.chunk.count, np.bool_))).bodies.to_pylist()
+    bodies = encode(
+        events, ValidationResult(problems=(), valid=np.ones(events.chunk.count, np.bool_))
+    ).bodies.to_pylist()
     assert all(isinstance(body, bytes) for body in bodies)
     return list(bodies)
 
 
-def faults(verdict: Verdict, count: int, *, strict: bool) -> list[set[str]]:
+def faults(verdict: ValidationResult, count: int, *, strict: bool) -> list[set[str]]:
     """The fields at fault in each row."""
     found: list[set[str]] = [set() for _ in range(count)]
     for problems in verdict.problems:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from importer.model import Chunk, Dialect, Events, Kind, Problems, Property, Source, Spoiled
+from importer.model import Chunk, Dialect, Events, Kind, Property, Source, UnreadableRow, Violations
 
 SOURCE = Source(name="orders.csv", path=None, dialect=Dialect(format="csv"), columns=None)
 
@@ -36,14 +36,14 @@ def make_events(
     rows: Sequence[Row],
     kinds: Mapping[str, Kind] | None = None,
     *,
-    spoiled: Sequence[Spoiled] = (),
-    problems: Sequence[Problems] = (),
+    unreadable: Sequence[UnreadableRow] = (),
+    problems: Sequence[Violations] = (),
     first_row: int = 1,
 ) -> Events:
     """A chunk of ``rows`` in which ``spoiled`` rows lie where their row numbers say; lines are row numbers plus one."""
     kinds = kinds or {}
-    count = len(rows) + len(spoiled)
-    taken = {one.row for one in spoiled}
+    count = len(rows) + len(unreadable)
+    taken = {one.row for one in unreadable}
     numbers = np.array([n for n in range(first_row, first_row + count) if n not in taken], np.int64)
     chunk = Chunk(
         source=SOURCE,
@@ -52,9 +52,9 @@ def make_events(
         table=pa.table({"row": strings([str(n) for n in numbers])}),
         rows=numbers,
         lines=numbers + 1,
-        spoiled=tuple(spoiled),
+        unreadable=tuple(unreadable),
         nested={},
-        originals=None,
+        raw_rows=None,
     )
     return Events(
         chunk=chunk,
@@ -70,14 +70,14 @@ def make_events(
         kept=np.array([row.kept for row in rows], np.bool_),
         key=None,
         place=None,
-        occurred=None,
+        event_time=None,
         problems=tuple(problems),
     )
 
 
-def problem(code: str, field: str, *positions: int) -> Problems:
+def problem(code: str, field: str, *positions: int) -> Violations:
     """What shape reports: the rule, the field, and the rows' positions."""
-    return Problems(code, field, np.array(positions, np.int64), strings(["as found"] * len(positions)))
+    return Violations(code, field, np.array(positions, np.int64), strings(["as found"] * len(positions)))
 
 
 def sliced(events: Events) -> Events:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Dialect, Prepared, Run, Source
+from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
     {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
@@ -37,7 +37,7 @@ def chunk(
     keys: Sequence[str | None] | None = None,
     places: Sequence[Any] | None = None,
     states: Sequence[str] | None = None,
-) -> Prepared:
+) -> EncodedChunk:
     """A prepared chunk whose bodies are their row numbers."""
     count = len(emails)
     states = states or ["pending"] * count
@@ -47,13 +47,13 @@ def chunk(
         return pa.array(values or nothing, pa.string())
 
     bodies = [str(first_row + i).encode() if state == "pending" else None for i, state in enumerate(states)]
-    return Prepared(
+    return EncodedChunk(
         source=SOURCE,
         first_row=first_row,
         count=count,
         lines=np.arange(first_row + 1, first_row + 1 + count),
         states=pa.array(states, pa.string()),
-        leaders=None,
+        group_heads=None,
         bodies=pa.array(bodies, pa.binary()),
         subscribers=text([e or p or i for e, p, i in zip(emails, phones or nothing, ids or nothing, strict=True)]),
         identities=(text(ids), text([e.lower() if e else None for e in emails]), text(phones)),
@@ -62,15 +62,15 @@ def chunk(
         currencies=text(["EUR"] * count),
         keys=None if keys is None else text(keys),
         places=None if places is None else pa.array(places),
-        occurred=None,
+        event_time=None,
         reasons=NO_REASONS,
-        originals=None,
+        raw_rows=None,
     )
 
 
 def planned(
     ledger: SqliteLedger,
-    *chunks: Prepared,
+    *chunks: EncodedChunk,
     digest: str = "content",
     mapping: str = "m",
     again: bool = False,

@@ -49,9 +49,9 @@ def _batch(random: np.random.Generator, row: "np.ndarray[tuple[int], np.dtype[np
         "leader_state": pa.nulls(count, pa.string()),
         "value": pa.array([f"{value:.2f}" for value in random.lognormal(3.5, 0.8, count)]),
         "currency": pa.array(np.where(row % 5 == 0, "USD", "EUR").astype(object), pa.string()),
-        "occurred": pa.array(((1.7e9 + row * (6e7 / rows)) * 1e6).astype(np.int64)),
+        "event_time": pa.array(((1.7e9 + row * (6e7 / rows)) * 1e6).astype(np.int64)),
     }
     invalid = row[states == "invalid"].tolist()
     reasons = tuple(Reason(number, "email.invalid", "subscriber.email", f"nobody {number}") for number in invalid)
-    originals = pa.table({"record": pa.array([b"a,1"] * count, pa.binary())})
-    return RowBatch(SOURCE, pa.table(columns), reasons, originals)
+    raw_rows = pa.table({"record": pa.array([b"a,1"] * count, pa.binary())})
+    return RowBatch(SOURCE, pa.table(columns), reasons, raw_rows)

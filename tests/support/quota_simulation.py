@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
-from importer.model import Answer
+from importer.model import Response
 from importer.send.fate import classify
 from importer.send.pacing import Pacer
 
@@ -180,7 +180,7 @@ class Simulation:
             answer = self._answer(*self._hit(tally), latency)
             self.at(sent_at + latency, lambda: learn(answer))
 
-        def learn(answer: Answer) -> None:
+        def learn(answer: Response) -> None:
             pacer.learn(answer, self.now)
             wake(woken[0])
 
@@ -196,7 +196,7 @@ class Simulation:
             tally.times.append(self.now)
         return accepted, remaining, reset
 
-    def _answer(self, accepted: bool, remaining: int, reset: float, latency: float) -> Answer:
+    def _answer(self, accepted: bool, remaining: int, reset: float, latency: float) -> Response:
         clock = EPOCH + self.wire.skew
         headers = {"Date": format_datetime(_moment(clock + self.now), usegmt=True)}
         if self.random.random() < self.wire.headers:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Dialect, Halt, Reason, RowBatch, Run, RunSource, RunState, Source, State
+from importer.model import Counts, Dialect, Pause, Reason, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(
     {
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         "leader_state": pa.string(),
         "value": pa.string(),
         "currency": pa.string(),
-        "occurred": pa.int64(),
+        "event_time": pa.int64(),
     }
 )
 
@@ -64,7 +64,7 @@ def csv_source(*columns: str, name: str = "orders.csv", **dialect: Any) -> Sourc
     return Source(name, None, Dialect("csv", **dialect), columns)
 
 
-def batch(source: Source, rows: Iterable[Row], *, first: int = 1, originals: Any = None) -> RowBatch:
+def batch(source: Source, rows: Iterable[Row], *, first: int = 1, raw_rows: Any = None) -> RowBatch:
     """Consecutive rows from row number ``first`` on, each one line below the other."""
     found = list(rows)
     lines, reasons = [], []
@@ -72,9 +72,9 @@ def batch(source: Source, rows: Iterable[Row], *, first: int = 1, originals: Any
         usual = dict.fromkeys(SCHEMA.names) | {"row": number, "line": number + 1, "state": row.state, "attempts": 0}
         lines.append(usual | row.told)
         reasons += [Reason(number, *reason) for reason in row.reasons]
-    if originals is None:
-        originals = pa.table({"record": pa.array([row.record for row in found], pa.binary())})
-    return RowBatch(source, pa.Table.from_pylist(lines, SCHEMA), tuple(reasons), originals)
+    if raw_rows is None:
+        raw_rows = pa.table({"record": pa.array([row.record for row in found], pa.binary())})
+    return RowBatch(source, pa.Table.from_pylist(lines, SCHEMA), tuple(reasons), raw_rows)
 
 
 @dataclass
@@ -85,7 +85,7 @@ class FakeLedger:
     missing: int = 0
     """Rows that were read but are told of nowhere."""
     errors: dict[str, str] = field(default_factory=dict)
-    halted: Sequence[Halt] = ()
+    halted: Sequence[Pause] = ()
 
     def counts(self, run: Run) -> Counts:
         states = [State(state) for one in self.told for state in one.table.column("state").to_pylist()]
@@ -100,11 +100,11 @@ class FakeLedger:
             for no, (source, count) in enumerate(rows.items(), 1)
         ]
 
-    def halts(self, run: Run) -> list[Halt]:
+    def halts(self, run: Run) -> list[Pause]:
         return list(self.halted)
 
-    def batches(self, run: Run, *, originals: bool = False) -> Iterator[RowBatch]:
-        yield from (one if originals else replace(one, originals=None) for one in self.told)
+    def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
+        yield from (one if raw_rows else replace(one, raw_rows=None) for one in self.told)
 
 
 def ledger(*told: RowBatch, **more: Any) -> Ledger:

@@ -45,7 +45,7 @@ class Shape:
     """With ``order_by``, over all sources."""
     keyed: bool = False
     """With ``key``; some keys repeat."""
-    spoiled: float = 0.02
+    unreadable: float = 0.02
     """The share of rows that break a rule."""
 
 
@@ -173,7 +173,7 @@ def _draw(shape: Shape, rng: random.Random, number: int) -> dict[str, str]:
         "names": " ".join(f"{kind}:{person}" for kind in shown),
         "valid": "yes",
     }
-    if rng.random() < shape.spoiled:
+    if rng.random() < shape.unreadable:
         cells["valid"] = "no"
         cells |= rng.choice(({"value": "twelve"}, {"id": "", "email": "", "phone": ""}, {"email": "nobody(at)example"}))
     return cells

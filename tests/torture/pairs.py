@@ -45,7 +45,7 @@ def _exports(home: Path, rng: random.Random) -> list[Material]:
     """The same rows twice; or, by key, two files of which the second begins amid the first."""
     home.mkdir(parents=True)
     keyed = rng.random() < 0.5
-    shape = Shape(rows=rng.randrange(200, 1000), keyed=keyed, spoiled=0.0)
+    shape = Shape(rows=rng.randrange(200, 1000), keyed=keyed, unreadable=0.0)
     mapping = home / "mapping.yaml"
     write_mapping(mapping, shape)
     drawn = draw(shape, rng, range(shape.rows))

@@ -16,8 +16,7 @@ from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
 from importer.mapping.infer.roles import CURRENCIES, Looked, Roles
 from importer.mapping.infer.sample import Sample
 from importer.mapping.infer.times import Times, decide_date_order, decide_zone
-from importer.mapping.model import Mapping as MappingModel
-from importer.mapping.model import Pick
+from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.recognise import load_preset, recognise
 from importer.mapping.rules import ORDERS
 
@@ -62,7 +61,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
     return adapted
 
 
-def _tell_lacks(adapted: Adapted, sample: Sample, preset: MappingModel) -> None:
+def _tell_lacks(adapted: Adapted, sample: Sample, preset: ImportMapping) -> None:
     """What the file does without; a look is asked for if it is whom an event is about, its value, key or time."""
     lacks = check_columns(preset, [column.name.strip() for column in sample.columns])
     if not lacks:
@@ -87,7 +86,7 @@ def _why(name: str, sample: Sample) -> str:
     return f"the header has the columns of {name} ({len(marks)} of which identify it, among {len(sample.columns)})"
 
 
-def _add_needs(adapted: Adapted, sample: Sample, preset: MappingModel) -> None:
+def _add_needs(adapted: Adapted, sample: Sample, preset: ImportMapping) -> None:
     """Words that the export does not tell."""
     for word, why in preset.needs.items():
         if word == "value_currency":
@@ -100,7 +99,7 @@ def _add_needs(adapted: Adapted, sample: Sample, preset: MappingModel) -> None:
         adapted.notes[word] = [adapted.deciding.note(word)]
 
 
-def _add_times(adapted: Adapted, sample: Sample, mapping: MappingModel) -> None:
+def _add_times(adapted: Adapted, sample: Sample, mapping: ImportMapping) -> None:
     """How the file writes day and month, where that is not what the preset expects; and the zone of its times."""
     columns = Roles(sample, hinted=True).columns
     for target, pick in mapping.picks():

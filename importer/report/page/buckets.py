@@ -35,7 +35,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Gap:
     """A time without anything; seconds since the epoch."""
 
     begin: float
@@ -53,7 +53,7 @@ class Series:
     counts: tuple[tuple[int, ...], ...]
     """Per step the count of each kind; at most `SHOWN` of them. Beyond the widest width's reach the first are left
     out."""
-    pauses: tuple[Pause, ...]
+    pauses: tuple[Gap, ...]
 
 
 class Buckets:
@@ -118,7 +118,7 @@ def _merge(steps: dict[int, _Step], number: int, step: _Step) -> None:
         there.first, there.last = min(there.first, step.first), max(there.last, step.last)
 
 
-def _pauses(steps: Mapping[int, _Step], least: float) -> tuple[Pause, ...]:
+def _pauses(steps: Mapping[int, _Step], least: float) -> tuple[Gap, ...]:
     """Every time without anything that is longer than a step crosses a border between two steps."""
     order = [steps[number] for number in sorted(steps)]
-    return tuple(Pause(one.last, two.first) for one, two in pairwise(order) if two.first - one.last > least)
+    return tuple(Gap(one.last, two.first) for one, two in pairwise(order) if two.first - one.last > least)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, Halt, RowBatch, State
+from importer.model import ArrowArray, Pause, RowBatch, State
 from importer.report.explain import Explained, column
 from importer.report.page.buckets import DAYS, MONDAY, SECONDS, Buckets
 from importer.report.page.latencies import Latencies
@@ -52,12 +52,12 @@ class Doubt:
 class Figures:
     """Adds up a run's rows for its page."""
 
-    def __init__(self, halts: Sequence[Halt] = ()) -> None:
+    def __init__(self, halts: Sequence[Pause] = ()) -> None:
         self.halts = halts
         """Why nothing was sent, as far as somebody noted it."""
         self.delivery = Buckets(SECONDS, 4)
         """Answers, by the time of each row's last one."""
-        self.occurred = Buckets(DAYS, 4, MONDAY)
+        self.event_time = Buckets(DAYS, 4, MONDAY)
         """Events, by the source's own time."""
         self.latencies = Latencies()
         self.values = Values()
@@ -76,9 +76,9 @@ class Figures:
         latencies = column(batch, "latency_ms").drop_null()
         self.latencies.add(latencies.to_numpy(zero_copy_only=False))
         _count(self.delivery, column(batch, "sent_at"), found)
-        micros = column(batch, "occurred")
+        micros = column(batch, "event_time")
         if micros.null_count < len(micros):
-            _count(self.occurred, pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6), found)
+            _count(self.event_time, pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6), found)
 
     def _add_values(self, batch: RowBatch) -> None:
         states = column(batch, "state")

@@ -167,7 +167,7 @@ def _amount(value: Decimal, currency: str) -> str:
 
 def days(summary: Summary, figures: Figures) -> Html:
     """Events by the source's own time."""
-    series = figures.occurred.series(float("inf"))
+    series = figures.event_time.series(float("inf"))
     if series is None:
         return Html("")
     names = _CHECKED if summary.run == CHECK else _EVENTS

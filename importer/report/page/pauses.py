@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from importer.model import Halt, HaltKind
-from importer.report.page.buckets import Pause
+from importer.model import Pause, PauseKind
+from importer.report.page.buckets import Gap
 from importer.report.page.markup import Column, Html, count, duration, moment, paragraph, table
 
 _TOLD = 50
@@ -17,10 +17,10 @@ MARKED = 300
 """Times that a chart marks; beyond that the longest."""
 UNKNOWN = "gap"
 _WORDS = {
-    HaltKind.OUTAGE: ("the API was away", "outage", "outages"),
-    HaltKind.LIMIT: ("the limit was reached", "wait for the limit", "waits for the limit"),
-    HaltKind.STOPPED: ("the run was stopped", "stop", "stops"),
-    HaltKind.HOURS: ("outside the hours of --between", "wait for the hours", "waits for the hours"),
+    PauseKind.OUTAGE: ("the API was away", "outage", "outages"),
+    PauseKind.LIMIT: ("the limit was reached", "wait for the limit", "waits for the limit"),
+    PauseKind.STOPPED: ("the run was stopped", "stop", "stops"),
+    PauseKind.HOURS: ("outside the hours of --between", "wait for the hours", "waits for the hours"),
     UNKNOWN: ("unknown: nobody noted why", "pause", "pauses"),
 }
 """By kind: why nothing came, and one and several of it."""
@@ -31,7 +31,7 @@ class Still:
     """A time without answers; seconds since the epoch."""
 
     kind: str
-    """A `HaltKind`, or `UNKNOWN`; also the class that gives it its colour."""
+    """A `PauseKind`, or `UNKNOWN`; also the class that gives it its colour."""
     begin: float
     end: float
 
@@ -41,7 +41,7 @@ class Still:
         return _WORDS[self.kind][0]
 
 
-def stills(halts: Iterable[Halt], pauses: Iterable[Pause], span: tuple[float, float]) -> list[Still]:
+def stills(halts: Iterable[Pause], pauses: Iterable[Gap], span: tuple[float, float]) -> list[Still]:
     """The halts within the chart's ``span``, and those pauses that they do not explain, in their order."""
     known = [
         Still(one.kind, max(one.begun, span[0]), min(one.ended, span[1]))
@@ -52,7 +52,7 @@ def stills(halts: Iterable[Halt], pauses: Iterable[Pause], span: tuple[float, fl
     return sorted([*known, *unknown], key=lambda one: (one.begin, one.end))
 
 
-def _explained(pause: Pause, known: Sequence[Still]) -> bool:
+def _explained(pause: Gap, known: Sequence[Still]) -> bool:
     covered = sum(max(0.0, min(one.end, pause.end) - max(one.begin, pause.begin)) for one in known)
     return 2 * covered >= pause.end - pause.begin
 

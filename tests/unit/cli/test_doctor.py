@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from importer.cli.doctor import _fitted
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.pipeline import doctor
-from importer.pipeline.doctor import Finding, Verdict
+from importer.pipeline.doctor import Finding, Severity
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
 from importer.send.fate import classify_probe
@@ -111,27 +111,28 @@ def test_a_damaged_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seconds", "verdict", "words"),
     [
-        (10.0, Verdict.OK, "agrees with the API's"),
-        (90.0, Verdict.WARN, "this machine is 90 s ahead of the API"),
-        (-3600.0, Verdict.WARN, "this machine is 3,600 s behind the API"),
+        (10.0, Severity.OK, "agrees with the API's"),
+        (90.0, Severity.WARN, "this machine is 90 s ahead of the API"),
+        (-3600.0, Severity.WARN, "this machine is 3,600 s behind the API"),
     ],
 )
-def test_a_wrong_clock_is_told_of(seconds: float, verdict: Verdict, words: str) -> None:
+def test_a_wrong_clock_is_told_of(seconds: float, verdict: Severity, words: str) -> None:
     finding: Finding = doctor._clock(seconds)
     assert (finding.verdict, finding.text) == (verdict, words)
 
 
 def test_a_probe_tells_the_servers_time() -> None:
     at = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-    answer: Answer = classify_probe(200, {"Date": format_datetime(at, usegmt=True)}, b"{}", latency=0.1, wall=0.0)
-    assert answer.fate is Fate.SENT
+    answer: Response = classify_probe(200, {"Date": format_datetime(at, usegmt=True)}, b"{}", latency=0.1, wall=0.0)
+    assert answer.fate is ResponseKind.SENT
     assert answer.date == at.timestamp()
 
 
 @pytest.mark.parametrize(
-    ("free", "verdict"), [(1 << 20, Verdict.FAIL), (500 << 20, Verdict.WARN), (1 << 40, Verdict.OK)]
+    ("free", "verdict"),
+    [(1 << 20, Severity.FAIL), (500 << 20, Severity.WARN), (1 << 40, Severity.OK)],
 )
-def test_a_full_disk_is_told_of(free: int, verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_of(free: int, verdict: Severity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
     assert doctor._space(tmp_path / "not" / "there" / "ledger.db").verdict is verdict
 

@@ -17,25 +17,25 @@ from importer.deliver.line import Line
 from importer.deliver.options import Watch
 from importer.errors import DiskFullError, LedgerError
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Answer, Claim, Fate, Outcome, Run, State
+from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 from importer.send.breaker import Breaker, BreakerOptions
 from importer.send.lanes import Lanes
 from importer.send.pacing import Pacer
 from tests.support.ledgers import chunk, open_ledger, planned
 from tests.support.virtual_time import VirtualClock, virtual_time
 
-SENT = Answer(Fate.SENT, 200, "", 0.05)
-REFUSED = Answer(Fate.REFUSED, 422, "type: no such event", 0.05)
-LOST = Answer(Fate.IN_DOUBT, None, "connection lost", 0.05)
-UNREACHABLE = Answer(Fate.NOT_ACCEPTED, None, "connection refused", 0.05)
-EXPIRED = Answer(Fate.UNAUTHORIZED, 401, "Unauthenticated.", 0.05)
-THROTTLED = Answer(Fate.NOT_ACCEPTED, 429, "Too Many Attempts.", 0.05, retry_after=5.0)
+SENT = Response(ResponseKind.SENT, 200, "", 0.05)
+REFUSED = Response(ResponseKind.REFUSED, 422, "type: no such event", 0.05)
+LOST = Response(ResponseKind.IN_DOUBT, None, "connection lost", 0.05)
+UNREACHABLE = Response(ResponseKind.NOT_ACCEPTED, None, "connection refused", 0.05)
+EXPIRED = Response(ResponseKind.UNAUTHORIZED, 401, "Unauthenticated.", 0.05)
+THROTTLED = Response(ResponseKind.NOT_ACCEPTED, 429, "Too Many Attempts.", 0.05, retry_after=5.0)
 
 
 class Api:
     """Answers each row as the script says, the last answer for ever; remembers what it was asked, and when."""
 
-    def __init__(self, script: Callable[[int, int], Answer]) -> None:
+    def __init__(self, script: Callable[[int, int], Response]) -> None:
         self._script = script
         self.clock = VirtualClock()
         self.asked: list[tuple[float, int]] = []
@@ -46,7 +46,7 @@ class Api:
         self.latency = 0.05
         self.alive = SENT
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> Response:
         row = int(body)
         self.asked.append((self.clock.monotonic(), row))
         self.attempts[row] += 1
@@ -55,11 +55,11 @@ class Api:
         await self.clock.sleep(self.latency)
         self.in_flight -= 1
         answer = self._script(row, self.attempts[row])
-        if answer.fate is Fate.SENT:
+        if answer.fate is ResponseKind.SENT:
             self.accepted.append(row)
         return answer
 
-    async def probe(self) -> Answer:
+    async def probe(self) -> Response:
         self.probes.append(self.clock.monotonic())
         return self.alive
 
@@ -83,7 +83,7 @@ class Setting:
         lanes = Lanes(blocked=self.ledger.doubtful_lanes(run) if options.strict_order else ())
         journal = Journal(self.ledger, run, lanes)
         line = Line(api, Pacer(), self.breaker, api.clock)
-        delivery = Delivery(journal, lanes, line, options, pending=self.ledger.outlook(run).events)
+        delivery = Delivery(journal, lanes, line, options, pending=self.ledger.pending_summary(run).events)
         if meanwhile:
             meanwhile(delivery)
         try:
@@ -139,7 +139,7 @@ async def test_nothing_follows_until_the_first_event_is_accepted(setting: Settin
     at_acceptance: list[int] = []
     post = api.post
 
-    async def watched(body: bytes) -> Answer:
+    async def watched(body: bytes) -> Response:
         if not api.accepted:
             at_acceptance.append(api.in_flight)
         return await post(body)

@@ -7,19 +7,19 @@ import pyarrow as pa
 import pytest
 
 from importer.encode import encode
-from importer.model import Dialect, Events, Prepared, Problems, Spoiled
+from importer.model import Dialect, EncodedChunk, Events, UnreadableRow, Violations
 from importer.validate import validate
 from tests.support.events import Row, make_events, problem, strings
 
-RAGGED = Spoiled(row=12, line=30, code="row.ragged", value="4 fields instead of 3")
-BROKEN = Spoiled(row=14, line=33, code="row.not_json", value='{"a":')
+RAGGED = UnreadableRow(row=12, line=30, code="row.ragged", value="4 fields instead of 3")
+BROKEN = UnreadableRow(row=14, line=33, code="row.not_json", value='{"a":')
 
 
-def prepare(events: Events) -> Prepared:
+def prepare(events: Events) -> EncodedChunk:
     return encode(events, validate(events, strict=False))
 
 
-def reasons(prepared: Prepared) -> list[tuple[int, str, str, str]]:
+def reasons(prepared: EncodedChunk) -> list[tuple[int, str, str, str]]:
     table = prepared.reasons
     assert table.column_names == ["row", "code", "field", "value"]
     assert [str(kind) for kind in table.schema.types] == ["int64", "string", "string", "string"]
@@ -37,14 +37,14 @@ def mixed() -> Events:
             Row(kept=False),
         ],
         {"n": "integer"},
-        spoiled=[RAGGED, BROKEN],
+        unreadable=[RAGGED, BROKEN],
         first_row=10,
     )
     return replace(
         events,
         key=strings(["k1", None, "k3", None]),
         place=pa.array([4, 3, None, 1], pa.int64()),
-        occurred=pa.array([40, 30, None, 10], pa.int64()),
+        event_time=pa.array([40, 30, None, 10], pa.int64()),
     )
 
 
@@ -65,26 +65,26 @@ def test_rows_that_could_not_be_read_stand_where_they_stood() -> None:
     assert prepared.types.to_pylist() == ["purchase", "purchase", None, "purchase", None, "purchase"]
     assert prepared.values.to_pylist() == ["1", None, None, None, None, None]
     assert prepared.currencies.to_pylist() == ["EUR", None, None, None, None, None]
-    assert prepared.leaders is None
+    assert prepared.group_heads is None
 
 
 def test_keys_places_and_times_follow_their_rows() -> None:
     prepared = prepare(mixed())
     assert prepared.keys is not None
     assert prepared.places is not None
-    assert prepared.occurred is not None
+    assert prepared.event_time is not None
     assert prepared.keys.to_pylist() == ["k1", None, None, "k3", None, None]
     assert prepared.places.to_pylist() == [4, 3, None, None, None, 1]
-    assert prepared.occurred.to_pylist() == [40, 30, None, None, None, 10]
+    assert prepared.event_time.to_pylist() == [40, 30, None, None, None, 10]
 
 
 def test_without_keys_places_and_times_there_are_none() -> None:
-    prepared = prepare(make_events([Row()], spoiled=[replace(RAGGED, row=2)]))
-    assert (prepared.keys, prepared.places, prepared.occurred) == (None, None, None)
+    prepared = prepare(make_events([Row()], unreadable=[replace(RAGGED, row=2)]))
+    assert (prepared.keys, prepared.places, prepared.event_time) == (None, None, None)
 
 
 def test_a_chunk_of_spoiled_rows_only_is_all_invalid() -> None:
-    prepared = prepare(make_events([], {"n": "integer"}, spoiled=[RAGGED, replace(BROKEN, row=13)], first_row=12))
+    prepared = prepare(make_events([], {"n": "integer"}, unreadable=[RAGGED, replace(BROKEN, row=13)], first_row=12))
     assert prepared.states.to_pylist() == ["invalid", "invalid"]
     assert prepared.bodies.to_pylist() == [None, None]
     assert prepared.subscribers.to_pylist() == [None, None]
@@ -122,7 +122,7 @@ def test_reasons_go_by_row_and_then_in_the_order_of_the_targets() -> None:
         problem("value.not_a_number", "value", 1),
     ]
     rows = [Row(email="no", type=None, properties={"a": "x" * 9_000})] * 2
-    events = make_events(rows, {"a": "text", "b": "integer"}, spoiled=[replace(RAGGED, row=2)], problems=found)
+    events = make_events(rows, {"a": "text", "b": "integer"}, unreadable=[replace(RAGGED, row=2)], problems=found)
     table = reasons(prepare(events))
     assert [(row, code, field) for row, code, field, _ in table] == [
         (1, "email.invalid", "subscriber.email"),
@@ -149,7 +149,7 @@ def test_a_warning_is_a_reason_though_its_row_is_sent() -> None:
 
 
 def test_a_row_that_could_not_be_decoded_names_the_encoding() -> None:
-    events = make_events([], spoiled=[Spoiled(1, 2, "row.undecodable", "caf\udce9")])
+    events = make_events([], unreadable=[UnreadableRow(1, 2, "row.undecodable", "caf\udce9")])
     source = replace(events.chunk.source, dialect=Dialect(format="csv", encoding="cp1252"))
     events = replace(events, chunk=replace(events.chunk, source=source))
     assert reasons(prepare(events)) == [(1, "row.undecodable", "cp1252", "caf\\udce9")]
@@ -167,14 +167,14 @@ def test_a_row_that_could_not_be_decoded_names_the_encoding() -> None:
     ],
 )
 def test_offending_values_are_shortened_and_made_readable(value: str, shown: str) -> None:
-    found = Problems("value.not_a_number", "value", np.array([0], np.int64), strings([value]))
+    found = Violations("value.not_a_number", "value", np.array([0], np.int64), strings([value]))
     assert reasons(prepare(make_events([Row()], problems=[found]))) == [(1, "value.not_a_number", "value", shown)]
-    spoiled = [Spoiled(1, 2, "row.not_json", value)]
-    assert reasons(prepare(make_events([], spoiled=spoiled))) == [(1, "row.not_json", "", shown)]
+    unreadable = [UnreadableRow(1, 2, "row.not_json", value)]
+    assert reasons(prepare(make_events([], unreadable=unreadable))) == [(1, "row.not_json", "", shown)]
 
 
 def test_a_value_that_is_not_there_is_shown_as_nothing() -> None:
-    found = Problems("key.missing", "key", np.array([0], np.int64), strings([None]))
+    found = Violations("key.missing", "key", np.array([0], np.int64), strings([None]))
     assert reasons(prepare(make_events([Row()], problems=[found]))) == [(1, "key.missing", "key", "")]
 
 
@@ -185,5 +185,5 @@ def test_without_problems_the_table_is_empty_but_typed() -> None:
 
 def test_the_original_rows_are_handed_on() -> None:
     events = make_events([Row()])
-    originals = pa.table({"record": pa.array([b"ann@example.com"])})
-    assert prepare(replace(events, chunk=replace(events.chunk, originals=originals))).originals is originals
+    raw_rows = pa.table({"record": pa.array([b"ann@example.com"])})
+    assert prepare(replace(events, chunk=replace(events.chunk, raw_rows=raw_rows))).raw_rows is raw_rows

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
-from importer.mapping.model import Mapping
-from importer.model import Chunk, Dialect, Events, Source, Spoiled
-from importer.shape import Shaper
+from importer.mapping.model import ImportMapping
+from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
+from importer.shape import RowMapper
 
 Row = dict[str, str | None]
 
@@ -35,14 +35,14 @@ class File:
 class Made:
     """What became of each row, by its place in the run."""
 
-    leaders: list[int] = field(default_factory=list)
+    group_heads: list[int] = field(default_factory=list)
     kept: list[bool] = field(default_factory=list)
     problems: set[tuple[int, str, str, str]] = field(default_factory=set)
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
 
-def shaped(one: File, shaper: Shaper) -> Shaped:
+def shaped(one: File, shaper: RowMapper) -> Shaped:
     """The file as a source whose chunks are shaped when they are asked for."""
     source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
 
@@ -69,16 +69,18 @@ def _chunk(source: Source, one: File, first: int, rows: Sequence[Row | None]) ->
     good = [at for at, row in enumerate(rows) if row is not None]
     table = pa.table({name: pa.array([(rows[at] or {}).get(name) for at in good], pa.string()) for name in one.columns})
     numbers = np.array(good, np.int64) + first + 1
-    spoiled = tuple(
-        Spoiled(first + at + 1, first + at + 2, "row.ragged", "\udcff") for at, row in enumerate(rows) if row is None
+    unreadable = tuple(
+        UnreadableRow(first + at + 1, first + at + 2, "row.ragged", "\udcff")
+        for at, row in enumerate(rows)
+        if row is None
     )
-    originals = pa.table({"record": pa.array([str(row).encode() for row in rows], pa.binary())})
-    return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, spoiled, {}, originals)
+    raw_rows = pa.table({"record": pa.array([str(row).encode() for row in rows], pa.binary())})
+    return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, unreadable, {}, raw_rows)
 
 
-def group(mapping: Mapping, *files: File, run: Callable[..., Iterator[Shaped]] = grouped) -> Made:
+def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[Shaped]] = grouped) -> Made:
     """Group the files' rows as a run does."""
-    shaper = Shaper(mapping)
+    shaper = RowMapper(mapping)
     made, place = Made(), 0
     for source in run([shaped(one, shaper) for one in files], mapping, shaper.absent()):
         try:
@@ -92,14 +94,14 @@ def group(mapping: Mapping, *files: File, run: Callable[..., Iterator[Shaped]] =
 
 def _note(made: Made, events: Events, start: int) -> None:
     count = events.chunk.count
-    assert events.leaders is not None
-    assert len(events.chunk.rows) + len(events.chunk.spoiled) == count
-    assert events.chunk.originals is not None
-    assert events.chunk.originals.num_rows == count
+    assert events.group_heads is not None
+    assert len(events.chunk.rows) + len(events.chunk.unreadable) == count
+    assert events.chunk.raw_rows is not None
+    assert events.chunk.raw_rows.num_rows == count
     at = events.chunk.rows - events.chunk.first_row
-    leaders, kept = np.full(count, -2), np.zeros(count, bool)
-    leaders[at], kept[at] = events.leaders, events.kept
-    made.leaders += leaders.tolist()
+    group_heads, kept = np.full(count, -2), np.zeros(count, bool)
+    group_heads[at], kept[at] = events.group_heads, events.kept
+    made.group_heads += group_heads.tolist()
     made.kept += kept.tolist()
     for one in events.problems:
         places = start + at[one.positions]
@@ -107,7 +109,7 @@ def _note(made: Made, events: Events, start: int) -> None:
         made.problems |= {(place, one.code, one.field, value) for place, value in found}
     columns: dict[str, Any] = {one.name: one.values for one in events.properties}
     columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.place}
-    for position, leader in enumerate(events.leaders.tolist()):
+    for position, leader in enumerate(events.group_heads.tolist()):
         if leader < 0 and kept[at[position]]:
             made.events[start + int(at[position])] = {
                 name: None if values is None else values[position].as_py() for name, values in columns.items()

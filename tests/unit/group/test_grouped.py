@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from importer.group import sources, store
 from importer.group.settle import Settler
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 from tests.unit.group.building import File, Made, Row, group, plain
 
 ROW: Row = {"id": "1"}
 
 
-def mapping(**words: Any) -> Mapping:
+def mapping(**words: Any) -> ImportMapping:
     whole: dict[str, Any] = {
         "version": 1,
         "group_by": "g",
@@ -28,7 +28,7 @@ def mapping(**words: Any) -> Mapping:
         "type": {"const": "purchase"},
         "missing_columns": "warn",
     }
-    return Mapping.model_validate(whole | words)
+    return ImportMapping.model_validate(whole | words)
 
 
 EVERY = mapping(
@@ -139,16 +139,16 @@ def against_the_oracle(files: list[File], made: Made) -> None:
 
 
 def _against_the_oracle(files: list[File], made: Made) -> None:
-    leaders, kept, rows = expected(files)
+    group_heads, kept, rows = expected(files)
     faulty = {place for place, code, *_ in made.problems if code != "group.invalid_row"}
     for place, row in enumerate(rows):
         if row is None:
-            assert made.leaders[place] == -2
+            assert made.group_heads[place] == -2
         else:
-            leads = leaders.get(place, place) == place
-            assert made.leaders[place] == (-1 if leads else leaders[place])
+            leads = group_heads.get(place, place) == place
+            assert made.group_heads[place] == (-1 if leads else group_heads[place])
             inside = any(place in places for places in kept.values())
-            alone = place not in leaders and number(filled(row, "q")) != 9 and taken([row])
+            alone = place not in group_heads and number(filled(row, "q")) != 9 and taken([row])
             assert made.kept[place] == (inside or alone)
             bad = any(filled(row, column) == "x" for column in ("q", "p"))
             # A product needs both of its factors, a sum, a minimum and a maximum theirs alone.

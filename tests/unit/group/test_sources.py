@@ -22,7 +22,7 @@ def file(name: str, *rows: Row | None, **more: Any) -> File:
 
 def test_a_group_goes_on_in_the_next_source() -> None:
     made = group(mapping(properties={"sum": SUM}), file("a.csv", row("x"), row("y")), file("b.csv", row("x", "0.1")))
-    assert made.leaders == [-1, -1, 0]
+    assert made.group_heads == [-1, -1, 0]
     assert {place: event["sum"] for place, event in made.events.items()} == {0: "1.1", 1: "1"}
 
 
@@ -66,7 +66,7 @@ def test_a_copy_of_a_source_is_not_added_up() -> None:
     rows = (row("x"), row("x", "2"))
     files = (file("a.csv", *rows, digest="1"), file("copy.csv", *rows, digest="1"), file("b.csv", row("x"), digest="2"))
     made = group(mapping(properties={"sum": SUM}), *files)
-    assert made.leaders == [-1, 0, -1, 2, 0]
+    assert made.group_heads == [-1, 0, -1, 2, 0]
     assert {place: event["sum"] for place, event in made.events.items()} == {0: "4", 2: "3"}
 
 
@@ -103,11 +103,11 @@ def test_what_where_leaves_out_has_no_reasons() -> None:
 
 def test_rows_that_cannot_be_read_stay_where_they_stood() -> None:
     made = group(mapping(), file("a.csv", None, row("x"), None, row("x"), sizes=(1, 3)), file("b.csv", None))
-    assert made.leaders == [-2, -1, -2, 1, -2]
+    assert made.group_heads == [-2, -1, -2, 1, -2]
 
 
 def test_a_run_of_nothing_is_nothing() -> None:
-    assert group(mapping(), file("a.csv"), file("b.csv")).leaders == []
+    assert group(mapping(), file("a.csv"), file("b.csv")).group_heads == []
 
 
 def test_sums_are_exact_beyond_64_bits_and_beyond_doubles() -> None:

@@ -4,10 +4,10 @@ import sqlite3
 from pathlib import Path
 
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Halt, HaltKind
+from importer.model import Pause, PauseKind
 from tests.support.ledgers import new_run
 
-OUTAGE, LIMIT = Halt(HaltKind.OUTAGE, 20.0, 80.5), Halt(HaltKind.LIMIT, 10.0, 19.0)
+OUTAGE, LIMIT = Pause(PauseKind.OUTAGE, 20.0, 80.5), Pause(PauseKind.LIMIT, 10.0, 19.0)
 
 
 def test_halts_are_told_in_their_order_each_run_its_own(tmp_path: Path) -> None:

@@ -75,11 +75,11 @@ def test_a_sealed_run_has_the_final_lanes(
     with open_ledger(tmp_path_factory.mktemp("lanes")) as ledger:
         run = planned(ledger, *prepared)
         lanes = [lane for _, _, lane in ledger.queue(run, after=None, count=1000)]
-        outlook = ledger.outlook(run)
+        pending_summary = ledger.pending_summary(run)
     expected = components([row for rows in chunks for row in rows])
     assert partition(lanes) == expected
-    assert outlook.subscribers == len(set(expected))
-    assert outlook.most_for_one == max(expected.count(one) for one in expected)
+    assert pending_summary.subscribers == len(set(expected))
+    assert pending_summary.most_for_one == max(expected.count(one) for one in expected)
 
 
 def test_a_known_lane_keeps_its_name() -> None:

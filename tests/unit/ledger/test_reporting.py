@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.ledger import outlook
+from importer.ledger import pending_summary
 from importer.ledger.interface import Ledger
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Dialect, Outcome, Outlook, Reason, Run, RunSource, Source, State
+from importer.model import Dialect, Outcome, PendingSummary, Reason, Run, RunSource, Source, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
 
 
@@ -88,10 +88,10 @@ def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
         lines=np.array([5, 9]),
         types=text("purchase", None),
         reasons=reasons,
-        originals=records,
+        raw_rows=records,
     )
     run = planned(ledger, first, second)
-    batch = list(ledger.batches(run, originals=True))[1]
+    batch = list(ledger.batches(run, raw_rows=True))[1]
     common = dict.fromkeys(("http_status", "sent_at", "latency_ms", "code", "message", "leader"))
     columns = ["row", "line", "state", "attempts", "key", "subscriber", "type", *common]
     assert batch.table.select(columns).to_pylist() == [
@@ -102,8 +102,8 @@ def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
     ]  # fmt: skip
     assert batch.reasons == (Reason(4, "email.invalid", "subscriber.email", "b@"),)
     assert batch.source == SOURCE
-    assert batch.originals == records
-    assert next(iter(ledger.batches(run))).originals is None
+    assert batch.raw_rows == records
+    assert next(iter(ledger.batches(run))).raw_rows is None
 
 
 def test_columns_have_the_types_that_reports_count_on(ledger: SqliteLedger) -> None:
@@ -125,7 +125,7 @@ def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: SqliteLedge
         "none.csv": chunk([]),
         "two.csv": replace(
             chunk([None, "c@example.org", None], states=["grouped", "pending", "grouped"]),
-            leaders=np.array([1, -1, 3]),
+            group_heads=np.array([1, -1, 3]),
         ),
     }
     for name, part in parts.items():
@@ -146,24 +146,24 @@ def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: SqliteLedge
 MONEY = st.sampled_from(["0.1", "-0", "99999999999999999999.999999999999", "12345678901234567890123456789", "1e-7"])
 
 
-def outlook_of(ledger: SqliteLedger) -> tuple[Run, Outlook]:
+def outlook_of(ledger: SqliteLedger) -> tuple[Run, PendingSummary]:
     emails = ["a@example.org", "b@example.org", "b@example.org", "c@example.org", "d@example.org"]
     prepared = replace(
         chunk(emails, states=["pending"] * 4 + ["invalid"]),
         types=text("purchase", "refund", "refund", "visit", "visit"),
         values=text("0.1", "0.2", "1e2", None, "5"),
         currencies=text("EUR", "EUR", None, "USD", "USD"),
-        occurred=pa.array([1_500_000, -2_000_000, None, 7_000_000, 9_000_000], pa.int64()),
+        event_time=pa.array([1_500_000, -2_000_000, None, 7_000_000, 9_000_000], pa.int64()),
     )
     # A number with more digits than a float has, far away from the others.
     more = replace(chunk(["b@example.org"], first_row=6), values=text("90071992547409930000000000000000000000000001"))
     run = planned(ledger, prepared, more)
-    return run, ledger.outlook(run)
+    return run, ledger.pending_summary(run)
 
 
 def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedger) -> None:
     _, seen = outlook_of(ledger)
-    assert seen == Outlook(
+    assert seen == PendingSummary(
         events=5,
         subscribers=3,
         most_for_one=3,
@@ -177,14 +177,14 @@ def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedge
 
 def test_the_outlook_is_the_same_where_lanes_overflow_to_disk(ledger: SqliteLedger) -> None:
     run, seen = outlook_of(ledger)
-    assert outlook.outlook(ledger._db, run, in_memory=1) == seen
+    assert pending_summary.pending_summary(ledger._db, run, in_memory=1) == seen
 
 
 def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: SqliteLedger) -> None:
     run, _ = outlook_of(ledger)
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)]
     ledger.commit([Outcome(row_id, State.SENT, 1, 200, "", "", 1.0, 0.1) for row_id in rows[:-1]], [])
-    seen = ledger.outlook(run)
+    seen = ledger.pending_summary(run)
     assert (seen.events, seen.subscribers, seen.types) == (1, 1, (("purchase", 1),))
 
 
@@ -195,11 +195,11 @@ def test_sums_are_exact_whatever_the_numbers(tmp_path_factory: pytest.TempPathFa
     with open_ledger(tmp_path_factory.mktemp("sums")) as ledger:
         prepared = chunk([f"{n}@example.org" for n in range(len(values))])
         run = planned(ledger, replace(prepared, values=text(*values)))
-        ((currency, count, total),) = ledger.outlook(run).totals
+        ((currency, count, total),) = ledger.pending_summary(run).totals
     assert (currency, count) == ("EUR", len(values))
     assert Fraction(total) == sum(map(Fraction, values))
 
 
 def test_the_outlook_of_nothing_is_empty(ledger: SqliteLedger) -> None:
     run = planned(ledger, chunk(["a@example.org"], states=["invalid"]))
-    assert ledger.outlook(run) == Outlook(0, 0, 0, "", (), (), None, None)
+    assert ledger.pending_summary(run) == PendingSummary(0, 0, 0, "", (), (), None, None)

@@ -152,11 +152,11 @@ def test_bodies_of_what_is_done_with_are_forgotten(ledger: SqliteLedger) -> None
 
 def test_originals_are_kept_where_a_row_may_have_to_be_mended(ledger: SqliteLedger) -> None:
     records = pa.table({"record": pa.array([b"x", b"y"])})
-    whole = replace(chunk(emails(2)), originals=records)
-    broken = replace(chunk(emails(2), first_row=3, states=["pending", "invalid"]), originals=records)
+    whole = replace(chunk(emails(2)), raw_rows=records)
+    broken = replace(chunk(emails(2), first_row=3, states=["pending", "invalid"]), raw_rows=records)
     run = deliver(ledger, planned(ledger, whole, broken), *[State.SENT] * 3)
     ledger.drop_bodies(run)
-    assert [batch.originals is not None for batch in ledger.batches(run, originals=True)] == [False, True]
+    assert [batch.raw_rows is not None for batch in ledger.batches(run, raw_rows=True)] == [False, True]
     assert states(ledger, run) == ["sent", "sent", "sent", "invalid"]
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.load import loads
-from importer.mapping.model import Mapping
+from importer.mapping.model import ImportMapping
 
 HEAD = "version: 1\nsubscriber: {email: Email}\ntype: {const: purchase}\n"
 
 
-def mapping(text: str) -> Mapping:
+def mapping(text: str) -> ImportMapping:
     """The mapping of a text that begins like all others."""
     return loads(HEAD + text, "m.yaml").mapping
 
@@ -62,7 +62,7 @@ def test_the_column_of_a_zone_or_a_country_is_needed_whatever_else_the_pick_can_
     """A time without its zone, or a phone without its country, would be read as another one."""
     at = {"first_of": ["At", "Day"], "as": "datetime", "default": "2026-01-31", "timezone": {"column": "Zone"}}
     phone = {"column": "Phone", "default": "861234567", "country": {"column": "Country"}}
-    made = Mapping.model_validate(
+    made = ImportMapping.model_validate(
         {"version": 1, "subscriber": {"phone": phone}, "type": {"const": "purchase"}, "properties": {"at": at}}
     )
     assert made.columns() == ("Phone", "Country", "At", "Day", "Zone")

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from importer.mapping.load import loads
-from importer.mapping.model import Condition, Mapping, Pick, Subscriber
+from importer.mapping.model import Condition, ImportMapping, Pick, Subscriber
 
 HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
 
 
-def loaded(text: str) -> Mapping:
+def loaded(text: str) -> ImportMapping:
     """The mapping of a text that begins like all others."""
     return loads(HEAD + text, "m.yaml").mapping
 
@@ -79,7 +79,7 @@ def test_models_made_in_python_keep_the_same_rules() -> None:
     assert Pick(column="A", as_="integer") == Pick.model_validate({"column": "A", "as": "integer"})
     assert Condition(column="A", in_=("a",)).in_ == ("a",)
     with pytest.raises(ValidationError, match="`format` needs `as: date` or `as: datetime`"):
-        Mapping(
+        ImportMapping(
             version=1,
             subscriber=Subscriber(email=Pick(column="E")),
             type=Pick(column="T"),

@@ -12,7 +12,7 @@ import pytest
 from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.metrics import EVERY, Metrics
-from importer.model import Counts, Outlook, Pace, State
+from importer.model import Counts, Pace, PendingSummary, State
 from importer.pipeline.job import Forecast
 from tests.support.program import importer
 from tests.support.story import RUN
@@ -65,7 +65,7 @@ class Clock:
 
 def forecast(**states: int) -> Forecast:
     counts = Counts(sum(states.values()), {State(name): count for name, count in states.items()})
-    outlook = Outlook(states["pending"], 1, 1, "a@example.com", (), (), None, None)
+    outlook = PendingSummary(states["pending"], 1, 1, "a@example.com", (), (), None, None)
     return Forecast(RUN, outlook, 60, 1.0, "https://api.example.com", rehearsal=False, counts=counts)
 
 

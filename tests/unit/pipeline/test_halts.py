@@ -7,7 +7,7 @@ import pytest
 
 from importer.deliver import Progress
 from importer.ledger.interface import Ledger
-from importer.model import Halt, HaltKind, Pace, Run
+from importer.model import Pace, Pause, PauseKind, Run
 from importer.pipeline.halts import Halts
 from tests.support.story import RUN
 
@@ -18,14 +18,14 @@ class Notes:
     """A ledger's memory of halts."""
 
     def __init__(self) -> None:
-        self.halts: list[Halt] = []
+        self.halts: list[Pause] = []
 
-    def note_halt(self, run: Run, halt: Halt) -> None:
+    def note_halt(self, run: Run, halt: Pause) -> None:
         del run
         self.halts.append(halt)
 
 
-def progress(kind: HaltKind | None) -> Progress:
+def progress(kind: PauseKind | None) -> Progress:
     pace = replace(IDLE, halt=kind)
     return Progress(sent=0, refused=0, failed=0, in_doubt=0, left=9, in_flight=0, pace=pace)
 
@@ -33,17 +33,17 @@ def progress(kind: HaltKind | None) -> Progress:
 @pytest.mark.parametrize(
     ("seen", "noted"),
     [
-        (((0, None), (10, HaltKind.OUTAGE), (50, HaltKind.OUTAGE), (70, None)), [Halt(HaltKind.OUTAGE, 10, 70)]),
-        (((0, HaltKind.LIMIT), (4, None)), []),
+        (((0, None), (10, PauseKind.OUTAGE), (50, PauseKind.OUTAGE), (70, None)), [Pause(PauseKind.OUTAGE, 10, 70)]),
+        (((0, PauseKind.LIMIT), (4, None)), []),
         (
-            ((0, HaltKind.LIMIT), (30, HaltKind.OUTAGE), (90, None)),
-            [Halt(HaltKind.LIMIT, 0, 30), Halt(HaltKind.OUTAGE, 30, 90)],
+            ((0, PauseKind.LIMIT), (30, PauseKind.OUTAGE), (90, None)),
+            [Pause(PauseKind.LIMIT, 0, 30), Pause(PauseKind.OUTAGE, 30, 90)],
         ),
-        (((0, None), (5, HaltKind.HOURS), (3600, HaltKind.HOURS)), [Halt(HaltKind.HOURS, 5, 3600)]),
+        (((0, None), (5, PauseKind.HOURS), (3600, PauseKind.HOURS)), [Pause(PauseKind.HOURS, 5, 3600)]),
     ],
     ids=["an outage", "too short", "one after the other", "until the end"],
 )
-def test_waits_are_noted_as_they_end(seen: tuple[tuple[int, HaltKind | None], ...], noted: list[Halt]) -> None:
+def test_waits_are_noted_as_they_end(seen: tuple[tuple[int, PauseKind | None], ...], noted: list[Pause]) -> None:
     notes, told, now = Notes(), list[Progress](), [0.0]
     halts = Halts(cast("Ledger", notes), RUN, told.append, now=lambda: now[0])
     for moment, kind in seen:
@@ -59,4 +59,4 @@ def test_a_run_that_goes_on_was_stopped_until_now() -> None:
     run = replace(RUN, started_at=10.0, finished_at=100.0)
     Halts(cast("Ledger", notes), run, lambda _: None, now=lambda: 400.0).begin()
     Halts(cast("Ledger", notes), replace(run, started_at=None), lambda _: None, now=lambda: 400.0).begin()
-    assert notes.halts == [Halt(HaltKind.STOPPED, 100.0, 400.0)]
+    assert notes.halts == [Pause(PauseKind.STOPPED, 100.0, 400.0)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from importer.mapping.load import loads
-from importer.pipeline.supply import Wishes, supplies
+from importer.pipeline.supply import ReadOptions, supplies
 
 MAPPING = loads("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n", "m.yaml").mapping
 ROWS = 200_000
@@ -28,7 +28,7 @@ def silent(_: str) -> None:
 
 
 def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) -> None:
-    with closing(supplies([export], MAPPING, Wishes(), silent)) as found:
+    with closing(supplies([export], MAPPING, ReadOptions(), silent)) as found:
         chunks = [prepared for supply in found for prepared in supply.chunks]
     assert len(chunks) > 1
     assert [one.first_row for one in chunks] == [1 + sum(one.count for one in chunks[:at]) for at in range(len(chunks))]
@@ -37,7 +37,7 @@ def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) 
 
 
 def test_without_bodies_everything_else_is_the_same(export: str) -> None:
-    with closing(supplies([export], MAPPING, Wishes(bodies=False), silent)) as found:
+    with closing(supplies([export], MAPPING, ReadOptions(bodies=False), silent)) as found:
         chunks = [prepared for supply in found for prepared in supply.chunks]
     assert all(one.bodies.null_count == one.count for one in chunks)
     assert {state for one in chunks for state in one.states.unique().to_pylist()} == {"pending"}
@@ -45,7 +45,7 @@ def test_without_bodies_everything_else_is_the_same(export: str) -> None:
 
 def test_who_stops_in_the_middle_leaves_no_thread_behind(export: str) -> None:
     before = threading.active_count()
-    with closing(supplies([export], MAPPING, Wishes(), silent)) as found:
+    with closing(supplies([export], MAPPING, ReadOptions(), silent)) as found:
         next(iter(next(found).chunks))
     assert threading.active_count() == before
 
@@ -56,5 +56,5 @@ def test_the_users_own_function_runs_on_the_thread_that_loaded_it(export: str, t
         "import threading\nHOME = threading.get_ident()\n"
         "def clean(df):\n    assert threading.get_ident() == HOME\n    return df\n"
     )
-    with closing(supplies([export], MAPPING, Wishes(transform=f"{script}:clean"), silent)) as found:
+    with closing(supplies([export], MAPPING, ReadOptions(transform=f"{script}:clean"), silent)) as found:
         assert sum(prepared.count for supply in found for prepared in supply.chunks) == ROWS

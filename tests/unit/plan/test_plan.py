@@ -10,8 +10,8 @@ import pytest
 
 from importer.errors import SourceError
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Prepared, Run, State
-from importer.plan import Supply, plan, unreadable
+from importer.model import EncodedChunk, Run, State
+from importer.plan import PreparedSource, plan, unreadable
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
 
 
@@ -21,16 +21,16 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
         yield ledger
 
 
-def broken_off(*chunks: Prepared) -> Iterator[Prepared]:
+def broken_off(*chunks: EncodedChunk) -> Iterator[EncodedChunk]:
     yield from chunks
     raise SourceError("orders.csv.gz", "is cut off")
 
 
-def supply(name: str, *chunks: Prepared, digest: str = "d") -> Supply:
-    return Supply(replace(SOURCE, name=name), chunks, lambda: digest)
+def supply(name: str, *chunks: EncodedChunk, digest: str = "d") -> PreparedSource:
+    return PreparedSource(replace(SOURCE, name=name), chunks, lambda: digest)
 
 
-def planned(ledger: SqliteLedger, *supplies: Supply) -> tuple[Run, list[int]]:
+def planned(ledger: SqliteLedger, *supplies: PreparedSource) -> tuple[Run, list[int]]:
     heard: list[int] = []
     run = new_run(ledger)
     plan(ledger, run, supplies, heard.append)
@@ -50,7 +50,7 @@ def test_every_row_of_every_source_is_planned_in_order(ledger: SqliteLedger) -> 
 
 def test_a_source_that_breaks_off_is_not_sent_and_stops_no_other(ledger: SqliteLedger) -> None:
     """Its rows are in the books and in the rejects; when the whole file comes, they are sent once."""
-    cut = Supply(SOURCE, broken_off(chunk(["a@example.org"])), lambda: "1")
+    cut = PreparedSource(SOURCE, broken_off(chunk(["a@example.org"])), lambda: "1")
     run, _ = planned(ledger, cut, supply("2.csv", chunk(["b@example.org"]), digest="2"))
     assert [(source.rows, source.digest, source.error) for source in ledger.sources(run)] == [
         (1, "", "orders.csv.gz: is cut off"),
@@ -61,6 +61,6 @@ def test_a_source_that_breaks_off_is_not_sent_and_stops_no_other(ledger: SqliteL
 
 
 def test_a_source_that_cannot_be_opened_is_named_in_the_books(ledger: SqliteLedger) -> None:
-    run, heard = planned(ledger, Supply(unreadable("gone.csv"), (), str, "gone.csv: no such file"))
+    run, heard = planned(ledger, PreparedSource(unreadable("gone.csv"), (), str, "gone.csv: no such file"))
     (source,) = ledger.sources(run)
     assert (source.source.name, source.error, source.rows, heard) == ("gone.csv", "gone.csv: no such file", 0, [])

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
-from importer.model import Chunk, Source, Spoiled
+from importer.model import Chunk, Source, UnreadableRow
 from importer.read import Limits, expand, open_source
 
 SMALL = Limits(block=64)
@@ -41,8 +41,8 @@ class Outcome:
         return [line for chunk in self.chunks for line in chunk.lines.tolist()]
 
     @property
-    def spoiled(self) -> list[Spoiled]:
-        return [spoiled for chunk in self.chunks for spoiled in chunk.spoiled]
+    def unreadable(self) -> list[UnreadableRow]:
+        return [unreadable for chunk in self.chunks for unreadable in chunk.unreadable]
 
     @property
     def count(self) -> int:
@@ -51,15 +51,15 @@ class Outcome:
     def column(self, name: str) -> list[str | None]:
         return [row[name] for row in self.rows]
 
-    def originals(self) -> list[bytes]:
-        return [record for chunk in self.chunks if chunk.originals for record in chunk.originals["record"].to_pylist()]
+    def raw_rows(self) -> list[bytes]:
+        return [record for chunk in self.chunks if chunk.raw_rows for record in chunk.raw_rows["record"].to_pylist()]
 
 
 def read_file(
     path: Path | str,
     columns: Sequence[str] | None = None,
     *,
-    originals: bool = False,
+    raw_rows: bool = False,
     limits: Limits | None = None,
     **options: Any,
 ) -> Outcome:
@@ -68,7 +68,7 @@ def read_file(
     with open_source(source, SourceOptions(**options), limits or Limits()) as reader:
         outcome = Outcome(reader.source)
         try:
-            for chunk in reader.chunks(columns or reader.source.columns or (), originals=originals):
+            for chunk in reader.chunks(columns or reader.source.columns or (), raw_rows=raw_rows):
                 check_chunk(chunk, outcome.count + 1)
                 outcome.chunks.append(chunk)
         except SourceError as error:
@@ -87,12 +87,12 @@ def read_bytes(data: bytes, columns: Sequence[str] | None = None, *, name: str =
 
 def check_chunk(chunk: Chunk, first_row: int) -> None:
     """What `Chunk` promises, whatever was read."""
-    spoiled = [row.row for row in chunk.spoiled]
+    unreadable = [row.row for row in chunk.unreadable]
     assert chunk.first_row == first_row
-    assert chunk.count == chunk.table.num_rows + len(spoiled)
-    assert sorted([*chunk.rows.tolist(), *spoiled]) == list(range(first_row, first_row + chunk.count))
+    assert chunk.count == chunk.table.num_rows + len(unreadable)
+    assert sorted([*chunk.rows.tolist(), *unreadable]) == list(range(first_row, first_row + chunk.count))
     assert len(chunk.lines) == len(chunk.rows) == chunk.table.num_rows
     assert all(kind == pa.string() for kind in chunk.table.schema.types)
     assert all(len(mask) == chunk.table.num_rows for mask in chunk.nested.values())
-    assert chunk.originals is None or chunk.originals.num_rows == chunk.count
+    assert chunk.raw_rows is None or chunk.raw_rows.num_rows == chunk.count
     chunk.table.validate(full=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from importer.errors import SourceError
-from importer.model import Spoiled
+from importer.model import UnreadableRow
 from importer.read import Limits
 from tests.unit.read.helpers import SMALL, read_bytes
 
@@ -56,15 +56,15 @@ def test_the_encoding_is_recognised(encoding: str, limits: Limits) -> None:
 def test_a_doubtful_byte_does_not_turn_the_file_into_cp1252(body: bytes) -> None:
     outcome = read_bytes(b"id,name\n1,ok\n2," + body + b"\n3,ok\n")
     assert outcome.source.dialect.encoding == "utf-8"
-    assert [row.code for row in outcome.spoiled] == ["row.undecodable"]
+    assert [row.code for row in outcome.unreadable] == ["row.undecodable"]
     assert outcome.column("id") == ["1", "3"]
 
 
 def test_an_undecodable_byte_is_shown_with_its_line() -> None:
-    outcome = read_bytes(b'id,name\n1,"a\nb"\n2,bad \xff\xc3 byte\n3,c\n', originals=True)
-    assert outcome.spoiled == [Spoiled(2, 4, "row.undecodable", r"2,bad \xff\xc3 byte")]
+    outcome = read_bytes(b'id,name\n1,"a\nb"\n2,bad \xff\xc3 byte\n3,c\n', raw_rows=True)
+    assert outcome.unreadable == [UnreadableRow(2, 4, "row.undecodable", r"2,bad \xff\xc3 byte")]
     assert (
-        outcome.originals()[1].decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
+        outcome.raw_rows()[1].decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
         == b"2,bad \xff\xc3 byte"
     )
 
@@ -72,12 +72,12 @@ def test_an_undecodable_byte_is_shown_with_its_line() -> None:
 @pytest.mark.parametrize(("encoding", "bad"), [("cp1252", b"\x81"), ("ascii", b"\xe9"), ("utf-16-le", b"\x00\xd8")])
 def test_undecodable_bytes_are_found_in_every_encoding(encoding: str, bad: bytes) -> None:
     parts = ["id,name\n1,", "\n2,c\n"]
-    outcome = read_bytes(bad.join(part.encode(encoding) for part in parts), encoding=encoding, originals=True)
-    assert [(row.row, row.line, row.code) for row in outcome.spoiled] == [(1, 2, "row.undecodable")]
-    assert r"\x" in outcome.spoiled[0].value
+    outcome = read_bytes(bad.join(part.encode(encoding) for part in parts), encoding=encoding, raw_rows=True)
+    assert [(row.row, row.line, row.code) for row in outcome.unreadable] == [(1, 2, "row.undecodable")]
+    assert r"\x" in outcome.unreadable[0].value
     assert outcome.rows == [{"id": "2", "name": "c"}]
     if encoding != "utf-16-le":
-        raw = outcome.originals()[0].decode("utf-8", "surrogatepass").encode(encoding, "surrogateescape")
+        raw = outcome.raw_rows()[0].decode("utf-8", "surrogatepass").encode(encoding, "surrogateescape")
         assert raw == b"1," + bad
 
 
@@ -90,10 +90,10 @@ def test_an_encoding_that_is_set_wins() -> None:
 
 def test_ragged_rows_are_spoiled_and_counted() -> None:
     outcome = read_bytes(b"a,b,c\n1,2,3\n1,2\n\n1,2,3,4\n4,5,6\nx\n")
-    assert outcome.spoiled == [
-        Spoiled(2, 3, "row.ragged", "2 fields instead of 3"),
-        Spoiled(3, 5, "row.ragged", "4 fields instead of 3"),
-        Spoiled(5, 7, "row.ragged", "1 field instead of 3"),
+    assert outcome.unreadable == [
+        UnreadableRow(2, 3, "row.ragged", "2 fields instead of 3"),
+        UnreadableRow(3, 5, "row.ragged", "4 fields instead of 3"),
+        UnreadableRow(5, 7, "row.ragged", "1 field instead of 3"),
     ]
     assert (outcome.numbers, outcome.lines) == ([1, 4], [2, 6])
 
@@ -101,13 +101,13 @@ def test_ragged_rows_are_spoiled_and_counted() -> None:
 def test_short_rows_are_filled_up_where_that_is_meant() -> None:
     outcome = read_bytes(b'a,b,c\n1\n1,"x\ny"\n1,2,3,4\n7,8,9\n', ragged="pad")
     assert [list(row.values()) for row in outcome.rows] == [["1", "", ""], ["1", "x\ny", ""], ["7", "8", "9"]]
-    assert outcome.spoiled == [Spoiled(3, 5, "row.ragged", "4 fields instead of 3")]
+    assert outcome.unreadable == [UnreadableRow(3, 5, "row.ragged", "4 fields instead of 3")]
     assert outcome.lines == [2, 3, 6]
 
 
 def test_a_quote_that_is_never_closed_spoils_its_line_alone() -> None:
     outcome = read_bytes(b'a,b\n1,"open\n2,x\n3,"y"\n4,z\n')
-    assert outcome.spoiled == [Spoiled(1, 2, "row.unclosed_quote", '1,"open')]
+    assert outcome.unreadable == [UnreadableRow(1, 2, "row.unclosed_quote", '1,"open')]
     assert outcome.column("b") == ["x", "y", "z"]
     assert outcome.lines == [3, 4, 5]
 
@@ -115,7 +115,7 @@ def test_a_quote_that_is_never_closed_spoils_its_line_alone() -> None:
 def test_a_quote_open_to_the_end_swallows_nothing() -> None:
     body = b"".join(b"%d,x\n" % at for at in range(300_000))
     outcome = read_bytes(b'a,b\n1,"open\n' + body)
-    assert [(row.row, row.line, row.code) for row in outcome.spoiled] == [(1, 2, "row.unclosed_quote")]
+    assert [(row.row, row.line, row.code) for row in outcome.unreadable] == [(1, 2, "row.unclosed_quote")]
     assert outcome.count == 300_001
 
 
@@ -128,9 +128,9 @@ def test_a_cell_of_many_lines_is_one_row() -> None:
 
 def test_an_endless_line_is_given_up() -> None:
     limits = Limits(block=1000, line=5000)
-    outcome = read_bytes(b"a,b\n1,x\n2," + b"y" * 20_000 + b"\r\n3,z\n", limits=limits, originals=True)
-    assert [(row.row, row.line, row.code) for row in outcome.spoiled] == [(2, 3, "row.unreadable")]
-    assert outcome.spoiled[0].value.startswith("a line of more than 5,000 bytes: 2,yyy")
+    outcome = read_bytes(b"a,b\n1,x\n2," + b"y" * 20_000 + b"\r\n3,z\n", limits=limits, raw_rows=True)
+    assert [(row.row, row.line, row.code) for row in outcome.unreadable] == [(2, 3, "row.unreadable")]
+    assert outcome.unreadable[0].value.startswith("a line of more than 5,000 bytes: 2,yyy")
     assert (outcome.column("b"), outcome.lines) == (["x", "z"], [2, 4])
 
 
@@ -163,14 +163,14 @@ def test_names_for_columns_make_the_first_line_data() -> None:
 @pytest.mark.parametrize("limits", [SMALL, Limits()])
 def test_runs_of_blanks_can_be_the_delimiter(limits: Limits) -> None:
     text = b" 00004  0001 19970101\t2   29.33 \r\n\r\n  \r\n00021 0002 19970101  3   63.34\r\nx y\r\n"
-    outcome = read_bytes(text, delimiter="whitespace", header=False, limits=limits, originals=True)
+    outcome = read_bytes(text, delimiter="whitespace", header=False, limits=limits, raw_rows=True)
     assert [list(row.values()) for row in outcome.rows] == [
         ["00004", "0001", "19970101", "2", "29.33"],
         ["00021", "0002", "19970101", "3", "63.34"],
     ]
     assert outcome.lines == [1, 4]
-    assert outcome.spoiled == [Spoiled(3, 5, "row.ragged", "2 fields instead of 5")]
-    assert outcome.originals()[0] == b" 00004  0001 19970101\t2   29.33 "
+    assert outcome.unreadable == [UnreadableRow(3, 5, "row.ragged", "2 fields instead of 5")]
+    assert outcome.raw_rows()[0] == b" 00004  0001 19970101\t2   29.33 "
 
 
 def test_another_quote_can_be_set() -> None:
@@ -216,8 +216,8 @@ def test_a_header_alone_is_no_row_and_no_error() -> None:
 
 
 def test_originals_are_the_raw_records() -> None:
-    outcome = read_bytes(b'a,b\r\n1,"x\r\ny"\r\n\r\n2\r\n3,z', originals=True)
-    assert outcome.originals() == [b'1,"x\r\ny"', b"2", b"3,z"]
+    outcome = read_bytes(b'a,b\r\n1,"x\r\ny"\r\n\r\n2\r\n3,z', raw_rows=True)
+    assert outcome.raw_rows() == [b'1,"x\r\ny"', b"2", b"3,z"]
 
 
 def test_a_mended_rejects_file_loses_the_apostrophes_that_made_it_harmless() -> None:
@@ -226,7 +226,7 @@ def test_a_mended_rejects_file_loses_the_apostrophes_that_made_it_harmless() -> 
 
 
 def test_narrow_rows_come_in_several_chunks() -> None:
-    outcome = read_bytes(b"a\n" + b"1\n" * 150_000, originals=True)
+    outcome = read_bytes(b"a\n" + b"1\n" * 150_000, raw_rows=True)
     assert [chunk.count for chunk in outcome.chunks] == [32_768] * 4 + [18_928]
     assert outcome.lines[-1] == 150_001
 

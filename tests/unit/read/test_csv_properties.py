@@ -64,15 +64,15 @@ def test_what_csv_writes_reads_back(
         text.encode(encoding),
         delimiter="tab" if delimiter == "\t" else delimiter,
         limits=limits,
-        originals=True,
+        raw_rows=True,
         **named,
     )
 
     assert cells(outcome) == rows
     assert outcome.numbers == list(range(1, len(rows) + 1))
     assert outcome.lines == lines
-    assert outcome.spoiled == []
-    raw = [next(csv.reader([record.decode()], delimiter=delimiter)) for record in outcome.originals()]
+    assert outcome.unreadable == []
+    raw = [next(csv.reader([record.decode()], delimiter=delimiter)) for record in outcome.raw_rows()]
     assert raw == rows or any("\n" in cell or "\r" in cell for row in rows for cell in row)
 
 
@@ -116,17 +116,15 @@ def test_a_broken_row_spoils_itself_alone(records: list[bytes], limits: Limits, 
         body += record + b"\n"
     codes = {record: code for code, record in BROKEN.items()}
 
-    outcome = read_bytes(body, encoding="utf-8", limits=limits, originals=True)
+    outcome = read_bytes(body, encoding="utf-8", limits=limits, raw_rows=True)
 
     expected = [(at + 1, lines[at], codes[record]) for at, record in enumerate(records) if record in codes]
-    assert [(row.row, row.line, row.code) for row in outcome.spoiled] == expected
+    assert [(row.row, row.line, row.code) for row in outcome.unreadable] == expected
     assert outcome.numbers == [at + 1 for at, record in enumerate(records) if record not in codes]
     assert outcome.lines == [lines[at] for at, record in enumerate(records) if record not in codes]
     assert outcome.count == len(records)
     assert all(row["z"] in {"c", "日", "", "z"} for row in outcome.rows)
-    kept = [
-        record.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape") for record in outcome.originals()
-    ]
+    kept = [record.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape") for record in outcome.raw_rows()]
     assert kept == records
 
 
@@ -136,10 +134,10 @@ def test_whatever_the_bytes_are_the_block_size_changes_nothing(body: bytes) -> N
     """No bytes crash the reader, every row is accounted for, and small blocks give what one large block gives."""
     data = b"x,y\n" + body
 
-    whole = read_bytes(data, encoding="utf-8", originals=True)
-    pieces = read_bytes(data, encoding="utf-8", originals=True, limits=Limits(block=64))
+    whole = read_bytes(data, encoding="utf-8", raw_rows=True)
+    pieces = read_bytes(data, encoding="utf-8", raw_rows=True, limits=Limits(block=64))
 
-    for get in (lambda o: o.rows, lambda o: o.numbers, lambda o: o.lines, lambda o: o.spoiled, Outcome.originals):
+    for get in (lambda o: o.rows, lambda o: o.numbers, lambda o: o.lines, lambda o: o.unreadable, Outcome.raw_rows):
         assert get(whole) == get(pieces)
 
 
@@ -152,4 +150,4 @@ def test_the_bound_of_quoted_records_does_not_depend_on_blocks(body: bytes, boun
     whole = read_bytes(data, limits=Limits(quoted=bound, line=80))
     pieces = read_bytes(data, limits=Limits(quoted=bound, line=80, block=7))
 
-    assert (whole.rows, whole.lines, whole.spoiled) == (pieces.rows, pieces.lines, pieces.spoiled)
+    assert (whole.rows, whole.lines, whole.unreadable) == (pieces.rows, pieces.lines, pieces.unreadable)

@@ -99,16 +99,16 @@ BROKEN = [
 
 @pytest.mark.parametrize("line", BROKEN)
 def test_a_line_that_is_no_object_spoils_itself_alone(line: str) -> None:
-    outcome = read(f'{{"a": 1}}\n\n{line}\n{{"a": 3}}', "a", originals=True)
-    assert [(row.row, row.line, row.code) for row in outcome.spoiled] == [(2, 3, "row.not_json")]
-    assert outcome.spoiled[0].value.startswith(line)
+    outcome = read(f'{{"a": 1}}\n\n{line}\n{{"a": 3}}', "a", raw_rows=True)
+    assert [(row.row, row.line, row.code) for row in outcome.unreadable] == [(2, 3, "row.not_json")]
+    assert outcome.unreadable[0].value.startswith(line)
     assert (outcome.column("a"), outcome.lines) == (["1", "3"], [1, 4])
-    assert outcome.originals()[1].decode() == line
+    assert outcome.raw_rows()[1].decode() == line
 
 
 def test_halves_of_objects_on_neighbouring_lines_are_not_joined() -> None:
     outcome = read('{"a": 0}\n{"a":\n1}\n{"a": 2} {"a": 3}\n', "a")
-    assert [row.row for row in outcome.spoiled] == [2, 3, 4]
+    assert [row.row for row in outcome.unreadable] == [2, 3, 4]
 
 
 def test_hostile_depth_and_length_spoil_their_lines_alone() -> None:
@@ -120,12 +120,12 @@ def test_hostile_depth_and_length_spoil_their_lines_alone() -> None:
 
 def test_an_undecodable_byte_spoils_its_line_alone() -> None:
     outcome = read(b'{"a": "x"}\n{"a": "\xff"}\n{"a": "y"}', "a")
-    assert [(row.line, row.code, row.value) for row in outcome.spoiled] == [(2, "row.undecodable", r'{"a": "\xff"}')]
+    assert [(row.line, row.code, row.value) for row in outcome.unreadable] == [(2, "row.undecodable", r'{"a": "\xff"}')]
 
 
 def test_an_endless_line_spoils_itself_alone() -> None:
     outcome = read('{"a": 1}\n{"a": "' + "x" * 9000 + '"}\n{"a": 3}', "a", limits=Limits(block=1000, line=4000))
-    assert [(row.line, row.code) for row in outcome.spoiled] == [(2, "row.unreadable")]
+    assert [(row.line, row.code) for row in outcome.unreadable] == [(2, "row.unreadable")]
     assert outcome.column("a") == ["1", "3"]
 
 
@@ -192,7 +192,7 @@ def test_any_objects_read_back_between_broken_lines(objects: list[dict[str, Any]
     assert outcome.column("a.b") == [
         as_text(item["a.b"] if "a.b" in item else below.get("b")) for item, below in zip(good, inner, strict=True)
     ]
-    assert [row.line for row in outcome.spoiled] == [at + 2 for at, item in enumerate(objects) if item is None]
+    assert [row.line for row in outcome.unreadable] == [at + 2 for at, item in enumerate(objects) if item is None]
 
 
 def as_text(value: Any) -> str | None:

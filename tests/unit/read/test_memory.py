@@ -14,7 +14,7 @@ from importer.mapping.model import SourceOptions
 from importer.read import expand, open_source
 count = 0
 with open_source(expand([sys.argv[1]])[0], SourceOptions()) as reader:
-    for chunk in reader.chunks(["a", "b"], originals=True):
+    for chunk in reader.chunks(["a", "b"], raw_rows=True):
         count += chunk.count
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

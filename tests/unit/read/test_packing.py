@@ -138,7 +138,7 @@ import sys
 from importer.mapping.model import SourceOptions
 from importer.read import expand, open_source
 with open_source(expand(["-"])[0], SourceOptions()) as reader:
-    for chunk in reader.chunks(["id"], originals=False):
+    for chunk in reader.chunks(["id"], raw_rows=False):
         print(reader.source.name, reader.size, chunk.table.column("id").to_pylist()[:2], chunk.count)
 """
 
@@ -163,7 +163,7 @@ def test_progress_counts_the_bytes_on_disk(tmp_path: Path) -> None:
     with open_source(expand([str(path)])[0], SourceOptions()) as reader:
         assert reader.size == path.stat().st_size
         assert reader.digest == ""
-        assert sum(chunk.count for chunk in reader.chunks([], originals=False)) == 20_000
+        assert sum(chunk.count for chunk in reader.chunks([], raw_rows=False)) == 20_000
         assert reader.bytes_read == reader.size
 
 

@@ -122,21 +122,21 @@ def test_a_path_that_the_types_forbid_is_not_available(tmp_path: Path, path: str
     with open_source(expand([str(tmp_path / "x.parquet")])[0], SourceOptions()) as reader:
         assert not reader.available(path)
         assert reader.available("params[total].value.d")
-        (chunk,) = reader.chunks([path, "user.age"], originals=False)
+        (chunk,) = reader.chunks([path, "user.age"], raw_rows=False)
         assert chunk.table.column_names == ["user.age"]
 
 
 def test_rows_are_numbered_over_all_batches_and_lines_equal_rows() -> None:
-    outcome = read({"a": list(range(1000)), "b": ["x"] * 1000}, "a", limits=Limits(rows=300), originals=True)
+    outcome = read({"a": list(range(1000)), "b": ["x"] * 1000}, "a", limits=Limits(rows=300), raw_rows=True)
     assert [chunk.count for chunk in outcome.chunks] == [300, 300, 300, 100]
     assert outcome.numbers == outcome.lines == list(range(1, 1001))
-    assert outcome.chunks[-1].originals is not None
-    assert outcome.chunks[-1].originals.column_names == ["a", "b"]
+    assert outcome.chunks[-1].raw_rows is not None
+    assert outcome.chunks[-1].raw_rows.column_names == ["a", "b"]
 
 
 def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
     outcome = read({"a": pa.array([b"x", b"\xff", b"y"]), "n": [[1], [2], [3]]})
-    assert [(row.row, row.code, row.value) for row in outcome.spoiled] == [(2, "row.undecodable", r"a: \xff")]
+    assert [(row.row, row.code, row.value) for row in outcome.unreadable] == [(2, "row.undecodable", r"a: \xff")]
     assert (outcome.column("a"), outcome.numbers) == (["x", "y"], [1, 3])
 
 

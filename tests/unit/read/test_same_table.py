@@ -40,7 +40,7 @@ def test_the_same_table_gives_the_same_text_in_every_format(tmp_path: Path) -> N
 
 
 def table_of(outcome: Outcome) -> list[dict[str, Any]]:
-    assert outcome.spoiled == []
+    assert outcome.unreadable == []
     return outcome.rows
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from importer.model import RunSource, State
 from importer.report import ReportOptions, write, write_check
-from importer.report.page.buckets import DAYS, MONDAY, SECONDS, SHOWN, Buckets, Pause
+from importer.report.page.buckets import DAYS, MONDAY, SECONDS, SHOWN, Buckets, Gap
 from importer.report.page.latencies import Latencies
 from importer.report.page.markup import duration
 from importer.report.page.values import Values
@@ -44,7 +44,7 @@ def test_pauses_are_told_to_the_second_whatever_the_steps() -> None:
     series = counted(moments).series(90)
     assert series is not None
     assert series.width == 900
-    assert series.pauses == (Pause(39_990.0, 50_000.5),)
+    assert series.pauses == (Gap(39_990.0, 50_000.5),)
 
 
 def test_a_million_distinct_seconds_are_kept_in_few_steps() -> None:

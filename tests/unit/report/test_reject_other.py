@@ -82,7 +82,7 @@ def parquet_table() -> pa.Table:
 def test_parquet_rejects_keep_columns_and_types(tmp_path: Path) -> None:
     table = parquet_table()
     rows = [Row(state=State.INVALID, reasons=BAD), Row(state=State.SENT), Row(state=State.REFUSED)]
-    write(ledger(batch(PARQUET, rows, originals=table)), RUN, ReportOptions(tmp_path))
+    write(ledger(batch(PARQUET, rows, raw_rows=table)), RUN, ReportOptions(tmp_path))
     found = pq.read_table(tmp_path / "rejects.parquet")
     assert found.column_names == [*table.column_names, *APPENDED]
     assert found.select(table.column_names).equals(table.take([0, 2]))
@@ -92,9 +92,9 @@ def test_parquet_rejects_keep_columns_and_types(tmp_path: Path) -> None:
 
 def test_parquet_rejects_of_rejects_replace_the_columns(tmp_path: Path) -> None:
     rows = [Row(state=State.INVALID, reasons=BAD)] * 3
-    write(ledger(batch(PARQUET, rows, originals=parquet_table())), RUN, ReportOptions(tmp_path / "1"))
+    write(ledger(batch(PARQUET, rows, raw_rows=parquet_table())), RUN, ReportOptions(tmp_path / "1"))
     first = pq.read_table(tmp_path / "1" / "rejects.parquet")
-    write(ledger(batch(PARQUET, rows, originals=first)), RUN, ReportOptions(tmp_path / "2"))
+    write(ledger(batch(PARQUET, rows, raw_rows=first)), RUN, ReportOptions(tmp_path / "2"))
     assert pq.read_table(tmp_path / "2" / "rejects.parquet").equals(first)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from importer.ledger.interface import Ledger
-from importer.model import Prepared, RunSource, RunState, State
+from importer.model import EncodedChunk, RunSource, RunState, State
 from importer.report import CHECK, Checked, Facts, ReportOptions, count_check, render_summary, write, write_check
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
@@ -181,16 +181,16 @@ def test_durations_are_for_people(tmp_path: Path) -> None:
         assert f"finished in {words} (" in render_summary(done)
 
 
-def prepared() -> Prepared:
+def prepared() -> EncodedChunk:
     """Two rows as `check` sees them."""
     nothing = pa.nulls(2, pa.string())
-    return Prepared(
+    return EncodedChunk(
         source=SOURCE, first_row=1, count=2, lines=np.array([2, 3]), states=pa.array(["pending", "invalid"]),
-        leaders=None, bodies=pa.array([b"{}", None]), subscribers=pa.array(["a@example.com", None]),
+        group_heads=None, bodies=pa.array([b"{}", None]), subscribers=pa.array(["a@example.com", None]),
         identities=(nothing, nothing, nothing), types=nothing, values=nothing, currencies=nothing, keys=None,
-        places=None, occurred=None,
+        places=None, event_time=None,
         reasons=pa.table({"row": [2], "code": ["type.missing"], "field": ["type"], "value": [""]}),
-        originals=pa.table({"record": pa.array([b"a", b"b"])}),
+        raw_rows=pa.table({"record": pa.array([b"a", b"b"])}),
     )  # fmt: skip
 
 

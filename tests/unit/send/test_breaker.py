@@ -4,21 +4,23 @@ import re
 
 import pytest
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.breaker import Breaker, BreakerOptions, Gate
 
 
-def answer(fate: Fate, status: int | None, *, latency: float = 0.1, retry_after: float | None = None) -> Answer:
-    message = "" if fate is Fate.SENT else f"HTTP {status}"
-    return Answer(fate=fate, status=status, message=message, latency=latency, retry_after=retry_after)
+def answer(
+    fate: ResponseKind, status: int | None, *, latency: float = 0.1, retry_after: float | None = None
+) -> Response:
+    message = "" if fate is ResponseKind.SENT else f"HTTP {status}"
+    return Response(fate=fate, status=status, message=message, latency=latency, retry_after=retry_after)
 
 
-SENT = answer(Fate.SENT, 200)
-REFUSED = answer(Fate.REFUSED, 422)
-LIMITED = answer(Fate.NOT_ACCEPTED, 429)
-BROKEN = answer(Fate.IN_DOUBT, 503)
-LOST = answer(Fate.IN_DOUBT, None)
-AWAY = answer(Fate.NOT_ACCEPTED, None)
+SENT = answer(ResponseKind.SENT, 200)
+REFUSED = answer(ResponseKind.REFUSED, 422)
+LIMITED = answer(ResponseKind.NOT_ACCEPTED, 429)
+BROKEN = answer(ResponseKind.IN_DOUBT, 503)
+LOST = answer(ResponseKind.IN_DOUBT, None)
+AWAY = answer(ResponseKind.NOT_ACCEPTED, None)
 
 
 def breaker(**options: float) -> Breaker:
@@ -34,7 +36,7 @@ def opened(**options: float) -> Breaker:
 
 
 @pytest.mark.parametrize("failure", [BROKEN, LOST, AWAY])
-def test_five_failures_in_a_row_open_it(failure: Answer) -> None:
+def test_five_failures_in_a_row_open_it(failure: Response) -> None:
     """Whichever kind: no connection, a lost one, a failing server."""
     it = breaker()
     for _ in range(4):
@@ -46,7 +48,7 @@ def test_five_failures_in_a_row_open_it(failure: Answer) -> None:
 
 
 @pytest.mark.parametrize("word", [SENT, REFUSED])
-def test_any_word_on_a_row_breaks_the_streak(word: Answer) -> None:
+def test_any_word_on_a_row_breaks_the_streak(word: Response) -> None:
     """An API that refuses is there."""
     it = breaker()
     for _ in range(20):
@@ -108,14 +110,14 @@ def test_jitter_spreads_the_probes() -> None:
 def test_an_api_that_names_a_time_is_left_alone_until_then() -> None:
     """But no longer than the longest interval."""
     it = opened()
-    it.probed(answer(Fate.NOT_ACCEPTED, 503, retry_after=30.0), 105.0)
+    it.probed(answer(ResponseKind.NOT_ACCEPTED, 503, retry_after=30.0), 105.0)
     assert it.wait(105.0) == 30.0
-    it.probed(answer(Fate.NOT_ACCEPTED, 503, retry_after=86400.0), 135.0)
+    it.probed(answer(ResponseKind.NOT_ACCEPTED, 503, retry_after=86400.0), 135.0)
     assert it.wait(135.0) == 60.0
 
 
-@pytest.mark.parametrize("probe", [SENT, LIMITED, answer(Fate.NOT_ACCEPTED, 404)])
-def test_a_good_probe_lets_one_event_try_alone(probe: Answer) -> None:
+@pytest.mark.parametrize("probe", [SENT, LIMITED, answer(ResponseKind.NOT_ACCEPTED, 404)])
+def test_a_good_probe_lets_one_event_try_alone(probe: Response) -> None:
     it = opened()
     it.probed(probe, 105.0)
     assert it.gate(105.0) is Gate.SEND
@@ -170,7 +172,7 @@ def test_late_answers_decide_nothing() -> None:
     assert it.gate(101.0) is Gate.WAIT
     it.probed(SENT, 105.0)
     it.sending()
-    for late in (answer(Fate.SENT, 200, latency=30.0), answer(Fate.IN_DOUBT, None, latency=90.0)):
+    for late in (answer(ResponseKind.SENT, 200, latency=30.0), answer(ResponseKind.IN_DOUBT, None, latency=90.0)):
         it.learn(late, 106.0)
         assert it.gate(106.0) is Gate.WAIT
     it.learn(SENT, 107.0)
@@ -179,7 +181,7 @@ def test_late_answers_decide_nothing() -> None:
 
 def test_a_probe_without_a_token_does_not_close_it() -> None:
     it = opened()
-    it.probed(answer(Fate.UNAUTHORIZED, 401), 105.0)
+    it.probed(answer(ResponseKind.UNAUTHORIZED, 401), 105.0)
     assert it.gate(105.0) is Gate.WAIT
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aioresponses import aioresponses
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.client import Client
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
@@ -21,7 +21,7 @@ def client(server: RawServer) -> Client:
     return Client(Endpoint.parse(server.url), Token(SECRET), clock=VirtualClock())
 
 
-async def posted(script: Script) -> Answer:
+async def posted(script: Script) -> Response:
     """One event's fate at a server that runs ``script``."""
     async with raw_server(script) as server, client(server) as api:
         return await api.post(BODY)
@@ -34,7 +34,7 @@ async def test_an_event_is_posted_as_the_page_says() -> None:
     async with raw_server(script) as server, client(server) as api:
         first = await api.post(BODY)
         second = await api.post(BODY)
-    assert first.fate is second.fate is Fate.SENT
+    assert first.fate is second.fate is ResponseKind.SENT
     assert (first.status, first.limit) == (200, 60)
     assert server.connections == 1
     for request in server.requests:
@@ -80,13 +80,13 @@ async def test_each_event_has_its_own_body_and_answer() -> None:
 @virtual_time
 async def test_refusals_come_with_the_apis_words() -> None:
     refused = await posted(answering(answer("422 Unprocessable", b'{"message": "no", "errors": {"type": ["odd"]}}')))
-    assert (refused.fate, refused.status, refused.message) == (Fate.REFUSED, 422, "no type: odd")
+    assert (refused.fate, refused.status, refused.message) == (ResponseKind.REFUSED, 422, "no type: odd")
 
 
 @virtual_time
 async def test_an_answer_that_repeats_the_token_is_redacted() -> None:
     refused = await posted(answering(answer("401 No", f'{{"message": "unknown token {SECRET}"}}'.encode())))
-    assert (refused.fate, refused.message) == (Fate.UNAUTHORIZED, "unknown token [token]")
+    assert (refused.fate, refused.message) == (ResponseKind.UNAUTHORIZED, "unknown token [token]")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -98,8 +98,8 @@ async def test_the_token_follows_no_redirect(status: int) -> None:
         async with raw_server(answering(raw)) as server, client(server) as api:
             redirected = await api.post(BODY)
             probed = await api.probe()
-    assert (redirected.fate, redirected.status) == (Fate.IN_DOUBT, status)
-    assert (probed.fate, probed.status) == (Fate.NOT_ACCEPTED, status)
+    assert (redirected.fate, redirected.status) == (ResponseKind.IN_DOUBT, status)
+    assert (probed.fate, probed.status) == (ResponseKind.NOT_ACCEPTED, status)
     assert thief.connections == 0
 
 
@@ -109,7 +109,7 @@ async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.Monkey
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         async with client(server) as api:
-            assert (await api.post(BODY)).fate is Fate.SENT
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
     assert proxy.connections == 0
 
 
@@ -156,7 +156,7 @@ async def test_many_in_flight_share_one_pool_without_a_limit() -> None:
     async with raw_server(answering(answer())) as server, client(server) as api:
         for _ in range(3):
             answers = await asyncio.gather(*(api.post(BODY) for _ in range(90)))
-            assert all(each.fate is Fate.SENT for each in answers)
+            assert all(each.fate is ResponseKind.SENT for each in answers)
     assert server.connections == 90
 
 
@@ -165,7 +165,7 @@ async def test_the_probe_asks_for_subscribers_and_sends_nothing() -> None:
     script = answering(answer("200 OK", b'{"data": []}', "X-RateLimit-Limit: 60"))
     async with raw_server(script) as server, client(server) as api:
         probed = await api.probe()
-    assert (probed.fate, probed.limit) == (Fate.SENT, 60)
+    assert (probed.fate, probed.limit) == (ResponseKind.SENT, 60)
     assert server.requests[0].startswith(b"GET /v2/subscribers HTTP/1.1\r\n")
     assert f"Authorization: Bearer {SECRET}".encode() in server.requests[0]
 
@@ -194,6 +194,6 @@ async def test_against_a_mock_of_the_real_endpoint() -> None:
         mocked.post("https://api.sender.net/v2/events", status=429, response_class=BridgedResponse)
         mocked.get("https://api.sender.net/v2/subscribers", status=401, response_class=BridgedResponse)
         async with Client(Endpoint.parse(), Token(SECRET)) as api:
-            assert (await api.post(BODY)).fate is Fate.SENT
-            assert (await api.post(BODY)).fate is Fate.NOT_ACCEPTED
-            assert (await api.probe()).fate is Fate.UNAUTHORIZED
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).fate is ResponseKind.NOT_ACCEPTED
+            assert (await api.probe()).fate is ResponseKind.UNAUTHORIZED

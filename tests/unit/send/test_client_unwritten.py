@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from importer.model import Fate
+from importer.model import ResponseKind
 from importer.send.client import Client, ClientOptions
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
@@ -51,7 +51,7 @@ async def test_a_refused_connection_is_not_accepted() -> None:
         port = unused.getsockname()[1]
         async with client(RawServer(port)) as api:
             refused = await api.post(BODY)
-    assert (refused.fate, refused.status) == (Fate.NOT_ACCEPTED, None)
+    assert (refused.fate, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
     assert refused.message == "no connection to 127.0.0.1: Connection refused"
 
 
@@ -62,7 +62,7 @@ async def test_a_name_that_does_not_resolve_is_not_accepted(monkeypatch: pytest.
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET)) as api:
         unresolved = await api.post(BODY)
-    assert unresolved.fate is Fate.NOT_ACCEPTED
+    assert unresolved.fate is ResponseKind.NOT_ACCEPTED
     assert unresolved.message == "the name api.example.com cannot be resolved: Name or service not known"
 
 
@@ -79,7 +79,7 @@ async def test_a_server_without_tls_is_not_accepted() -> None:
         endpoint = Endpoint.parse(f"https://127.0.0.1:{server.port}/v2")
         async with Client(endpoint, Token(SECRET), clock=VirtualClock()) as api:
             refused = await api.post(BODY)
-    assert refused.fate is Fate.NOT_ACCEPTED
+    assert refused.fate is ResponseKind.NOT_ACCEPTED
     assert "127.0.0.1" in refused.message
     assert SECRET.encode() not in seen[0]
 
@@ -95,8 +95,8 @@ async def test_an_untrusted_certificate_is_not_accepted(certificate: Path) -> No
         trusted = ClientOptions(tls=ssl.create_default_context(cafile=str(certificate)))
         async with Client(endpoint, Token(SECRET), trusted, clock=VirtualClock()) as api:
             accepted = await api.post(BODY)
-    assert (refused.fate, refused.message) == (Fate.NOT_ACCEPTED, "the certificate of localhost is not trusted")
-    assert accepted.fate is Fate.SENT
+    assert (refused.fate, refused.message) == (ResponseKind.NOT_ACCEPTED, "the certificate of localhost is not trusted")
+    assert accepted.fate is ResponseKind.SENT
     assert len(server.requests) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_tls_server_may_greet_with_tickets_alone(
         endpoint = Endpoint.parse(f"https://localhost:{listener.getsockname()[1]}/v2")
         async with Client(endpoint, Token(SECRET), trusted) as api:
             first = await api.post(BODY)
-    assert (first.fate, len(requests)) == ((Fate.NOT_ACCEPTED, 0) if greeting else (Fate.SENT, 1))
+    assert (first.fate, len(requests)) == ((ResponseKind.NOT_ACCEPTED, 0) if greeting else (ResponseKind.SENT, 1))
 
 
 @virtual_time
@@ -148,7 +148,7 @@ async def test_a_connection_that_does_not_come_about_in_time_is_not_accepted() -
         endpoint = Endpoint.parse(f"https://127.0.0.1:{server.port}/v2")
         async with Client(endpoint, Token(SECRET), clock=VirtualClock()) as api:
             timed_out = await api.post(BODY)
-    assert (timed_out.fate, timed_out.message) == (Fate.NOT_ACCEPTED, "no connection to 127.0.0.1 within 15 s")
+    assert (timed_out.fate, timed_out.message) == (ResponseKind.NOT_ACCEPTED, "no connection to 127.0.0.1 within 15 s")
     assert timed_out.latency == pytest.approx(15, abs=1.1)
 
 
@@ -159,7 +159,7 @@ async def test_a_pooled_connection_that_the_server_closed_is_not_used() -> None:
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is second.fate is Fate.SENT
+    assert first.fate is second.fate is ResponseKind.SENT
     assert server.connections == 2
 
 
@@ -179,8 +179,8 @@ async def test_a_reply_to_nothing_is_not_taken_for_the_next_events_answer() -> N
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is Fate.SENT
-    assert second.fate is Fate.REFUSED
+    assert first.fate is ResponseKind.SENT
+    assert second.fate is ResponseKind.REFUSED
     assert server.connections == 2
 
 
@@ -201,7 +201,7 @@ async def test_an_answer_out_of_the_blue_spoils_the_idle_connection() -> None:
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is second.fate is Fate.SENT
+    assert first.fate is second.fate is ResponseKind.SENT
     assert server.connections == 2
 
 
@@ -220,9 +220,9 @@ async def test_a_server_that_speaks_unasked_everywhere_gets_no_event_for_now() -
         await asyncio.gather(*(api.post(BODY) for _ in range(10)))
         await asyncio.sleep(1)
         put_off = await api.post(BODY)
-        assert (put_off.fate, len(server.requests)) == (Fate.NOT_ACCEPTED, 10)
+        assert (put_off.fate, len(server.requests)) == (ResponseKind.NOT_ACCEPTED, 10)
         assert put_off.message == "127.0.0.1 answers what was not asked, on connection after connection"
-        assert (await api.post(BODY)).fate is Fate.SENT
+        assert (await api.post(BODY)).fate is ResponseKind.SENT
 
 
 @virtual_time
@@ -243,7 +243,7 @@ async def test_a_connection_that_closes_before_the_body_is_handed_over_is_not_ac
 
         connector.connect = connect  # type: ignore[method-assign, assignment]  # the race cannot be had otherwise
         raced = await api.post(BODY)
-    assert raced.fate is Fate.NOT_ACCEPTED
+    assert raced.fate is ResponseKind.NOT_ACCEPTED
     assert len(server.requests) == 1
 
 
@@ -268,9 +268,9 @@ async def test_what_came_while_the_program_was_busy_is_not_taken_for_an_answer_e
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         async with Client(Endpoint.parse(f"http://127.0.0.1:{listener.getsockname()[1]}/v2"), Token(SECRET)) as api:
-            assert (await api.post(BODY)).fate is Fate.SENT
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
             answered.set()
             assert spoken.wait(30)
             refused = await api.post(BODY)
         thread.join(30)
-    assert refused.fate is Fate.REFUSED
+    assert refused.fate is ResponseKind.REFUSED

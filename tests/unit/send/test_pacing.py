@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.pacing import Pacer, PacerOptions
 from tests.support.quota_simulation import FixedWindow, Server, Simulation, SlidingWindow, Tally, TokenBucket, Wire
 
@@ -143,10 +143,15 @@ def test_a_reserve_of_everything_leaves_one_a_minute() -> None:
 
 
 def answer(
-    fate: Fate, status: int | None, *, retry_after: float | None = None, limit: int | None = None, latency: float = 0.1
-) -> Answer:
+    fate: ResponseKind,
+    status: int | None,
+    *,
+    retry_after: float | None = None,
+    limit: int | None = None,
+    latency: float = 0.1,
+) -> Response:
     remaining = None if limit is None else limit - 1
-    return Answer(
+    return Response(
         fate=fate, status=status, message="", latency=latency, retry_after=retry_after, limit=limit,
         remaining=remaining, reset_in=None if limit is None else 60.0,
     )  # fmt: skip
@@ -158,7 +163,7 @@ def test_the_first_request_on_an_unknown_account_goes_alone() -> None:
     assert pacer.ask(0.0) == 0.0
     assert pacer.ask(0.0) > 0
     assert pacer.ask(5.0) > 0
-    pacer.learn(answer(Fate.SENT, 200), 5.1)
+    pacer.learn(answer(ResponseKind.SENT, 200), 5.1)
     assert pacer.ask(5.1) == 0.0
     assert pacer.ask(5.1) == 0.0
 
@@ -170,7 +175,7 @@ def test_after_a_429_nothing_leaves_until_it_may(retry_after: float, least: floa
     """Then one request alone tries."""
     pacer = Pacer()
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.NOT_ACCEPTED, 429, retry_after=retry_after), 0.1)
+    pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429, retry_after=retry_after), 0.1)
     wait = pacer.ask(0.1)
     assert least <= wait <= most
     assert pacer.ask(0.1 + wait - 0.01) > 0
@@ -186,7 +191,7 @@ def test_429s_that_name_no_time_are_met_with_growing_patience() -> None:
     now, waits = 0.0, []
     for _ in range(7):
         assert pacer.ask(now) == 0.0
-        pacer.learn(answer(Fate.NOT_ACCEPTED, 429), now + 0.1)
+        pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429), now + 0.1)
         waits.append(round(pacer.ask(now + 0.1)))
         now += 0.1 + pacer.ask(now + 0.1)
     assert waits == [2, 4, 8, 16, 32, 60, 60]
@@ -195,11 +200,11 @@ def test_429s_that_name_no_time_are_met_with_growing_patience() -> None:
 def test_429s_that_were_under_way_together_count_once() -> None:
     pacer = Pacer(jitter=lambda: 0.5)
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.SENT, 200), 0.1)
+    pacer.learn(answer(ResponseKind.SENT, 200), 0.1)
     for _ in range(8):
         assert pacer.ask(0.2) == 0.0
     for number in range(8):
-        pacer.learn(answer(Fate.NOT_ACCEPTED, 429, latency=0.1 + number / 100), 0.3 + number / 100)
+        pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429, latency=0.1 + number / 100), 0.3 + number / 100)
     assert round(pacer.ask(0.4)) == 2
 
 
@@ -217,12 +222,12 @@ def test_an_idle_hour_makes_it_careful_again() -> None:
     """Others may have come: the first request goes alone, the next after its answer."""
     pacer = Pacer()
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.SENT, 200, limit=600), 0.1)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 0.1)
     assert pacer.ask(1.0) == 0.0
-    pacer.learn(answer(Fate.SENT, 200, limit=600), 1.1)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 1.1)
     assert pacer.ask(3600.0) == 0.0
     assert pacer.ask(3600.5) > 0
-    pacer.learn(answer(Fate.SENT, 200, limit=600), 3600.6)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 3600.6)
     assert pacer.ask(3600.7) == 0.0
 
 
@@ -241,7 +246,7 @@ def test_the_claimed_window_follows_the_rate(limit: int, window: int) -> None:
     pacer = Pacer()
     assert pacer.window(0.0) == 1
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.SENT, 200, limit=limit), 0.1)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=limit), 0.1)
     assert window * 0.9 <= pacer.window(0.2) <= window * 1.2
 
 
@@ -253,7 +258,7 @@ def test_the_number_in_flight_follows_from_rate_and_latency() -> None:
 def test_a_high_limit_and_a_slow_server_do_not_use_up_the_files_a_process_may_open() -> None:
     pacer = Pacer()
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.SENT, 200, limit=60_000, latency=2.0), 2.0)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=60_000, latency=2.0), 2.0)
     assert pacer.concurrency == 256
 
 
@@ -261,7 +266,7 @@ def test_progress_says_what_it_waits_for() -> None:
     pacer = Pacer()
     assert pacer.pace(0.0, 1000.0).rate is None
     pacer.ask(0.0)
-    pacer.learn(answer(Fate.SENT, 200, limit=1), 0.1)
+    pacer.learn(answer(ResponseKind.SENT, 200, limit=1), 0.1)
     pace = pacer.pace(0.2, 1000.0)
     assert (pace.limit, pace.remaining, pace.rate, pace.waiting_for) == (1, 0, 0.0, "limit reached")
     assert pace.wait_until == pytest.approx(1061, abs=0.5)
@@ -270,8 +275,8 @@ def test_progress_says_what_it_waits_for() -> None:
 
 def test_a_probe_counts_against_the_quota_but_not_as_in_flight() -> None:
     pacer = Pacer()
-    pacer.observe(answer(Fate.SENT, 200, limit=60), 0.1)
+    pacer.observe(answer(ResponseKind.SENT, 200, limit=60), 0.1)
     assert pacer.in_flight == 0
     assert pacer.pace(0.2, 1000.0).remaining == 59
-    pacer.observe(answer(Fate.NOT_ACCEPTED, None), 0.3)
+    pacer.observe(answer(ResponseKind.NOT_ACCEPTED, None), 0.3)
     assert pacer.pace(0.4, 1000.0).remaining == 59

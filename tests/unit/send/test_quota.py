@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.model import Answer, Fate
+from importer.model import Response, ResponseKind
 from importer.send.pacing import Pacer, PacerOptions
 from importer.send.quota import SharedQuota
 from tests.support.quota_simulation import EPOCH, FixedWindow, Server, Simulation, SlidingWindow, Tally, Wire
@@ -95,9 +95,9 @@ def test_the_reserve_is_reserved_once(tmp_path: Path) -> None:
     assert min(total(tallies)[:3]) >= 480
 
 
-def answer(status: int, **fields: float) -> Answer:
-    fate = Fate.SENT if status == 200 else Fate.NOT_ACCEPTED
-    return Answer(fate=fate, status=status, message="", latency=0.1, **fields)  # type: ignore[arg-type]  # numbers
+def answer(status: int, **fields: float) -> Response:
+    fate = ResponseKind.SENT if status == 200 else ResponseKind.NOT_ACCEPTED
+    return Response(fate=fate, status=status, message="", latency=0.1, **fields)  # type: ignore[arg-type]  # numbers
 
 
 def pair(path: Path, scopes: tuple[str, str] = ("shop", "shop")) -> tuple[Pacer, Pacer, SimulatedClock]:
@@ -243,7 +243,7 @@ def take_slots(path: Path, ready: Barrier, slots: "multiprocessing.Queue[Taken]"
     while (now := time.monotonic()) < until:
         if pacer.ask(now) == 0.0:
             taken.append(now)
-            pacer.learn(Answer(fate=Fate.SENT, status=200, message="", latency=0.0), now)
+            pacer.learn(Response(fate=ResponseKind.SENT, status=200, message="", latency=0.0), now)
     slots.put((quota.trouble, taken))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from importer import child
 from importer.errors import UsageError
-from importer.model import Fate
+from importer.model import ResponseKind
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
 from importer.send.worker import Setting
@@ -48,14 +48,14 @@ async def test_each_event_has_its_own_answer_whichever_process_posts_it() -> Non
             each for at in range(0, 200, 20) for each in await asyncio.gather(*map(api.post, bodies[at : at + 20]))
         ]
         assert [each.message for each in answers] == [f"no to {body.decode()}" for body in bodies]
-        assert {each.fate for each in answers} == {Fate.REFUSED}
+        assert {each.fate for each in answers} == {ResponseKind.REFUSED}
         assert server.connections == 20, "ten in flight in each"
     assert all(f"Authorization: Bearer {SECRET}".encode() in request for request in server.requests)
 
 
 async def test_the_probe_is_answered_too() -> None:
     async with raw_server(answering(answer("200 OK", b'{"data": []}'))) as server, two(server) as api:
-        assert (await api.probe()).fate is Fate.SENT
+        assert (await api.probe()).fate is ResponseKind.SENT
 
 
 async def test_what_a_worker_had_when_it_died_is_in_doubt_and_another_takes_its_place() -> None:
@@ -79,9 +79,9 @@ async def test_what_a_worker_had_when_it_died_is_in_doubt_and_another_takes_its_
         assert api._mending is not None
         await api._mending
         assert len(set(pids(api)) - set(before)) == 1
-        assert {each.fate for each in await asyncio.gather(*(api.post(BODY) for _ in range(4)))} == {Fate.SENT}
-    assert (lost.fate, lost.message) == (Fate.IN_DOUBT, "the worker process that was sending it ended")
-    assert after.fate is Fate.SENT, "the other one lives"
+        assert {each.fate for each in await asyncio.gather(*(api.post(BODY) for _ in range(4)))} == {ResponseKind.SENT}
+    assert (lost.fate, lost.message) == (ResponseKind.IN_DOUBT, "the worker process that was sending it ended")
+    assert after.fate is ResponseKind.SENT, "the other one lives"
     assert len(server.requests) == 6, "nothing is sent again by itself"
 
 
@@ -91,7 +91,7 @@ async def test_where_all_workers_died_no_event_waits_for_ever() -> None:
             os.kill(worker._process.pid, signal.SIGKILL)
             await asyncio.wait({worker._listening}, timeout=30)
         answers = await asyncio.wait_for(asyncio.gather(*(api.post(BODY) for _ in range(5))), 60)
-        assert {each.fate for each in answers} == {Fate.SENT}
+        assert {each.fate for each in answers} == {ResponseKind.SENT}
 
 
 async def test_a_worker_that_stands_still_is_given_up_and_its_event_in_doubt() -> None:
@@ -99,7 +99,7 @@ async def test_a_worker_that_stands_still_is_given_up_and_its_event_in_doubt() -
     async with server as seen, Workers(Endpoint.parse(seen.url), Token(SECRET), 1, still_after=0.2) as api:
         os.kill(pids(api)[0], signal.SIGSTOP)
         still = await asyncio.wait_for(api.post(BODY), 30)
-    assert (still.fate, still.message) == (Fate.IN_DOUBT, "the worker process that was sending it stood still")
+    assert (still.fate, still.message) == (ResponseKind.IN_DOUBT, "the worker process that was sending it stood still")
     assert not seen.requests
 
 
@@ -114,7 +114,7 @@ async def test_a_worker_whose_answers_make_no_sense_is_gone_with_what_it_has() -
 
     async with raw_server(script) as server, two(server) as api:
         lost = await asyncio.wait_for(api.post(BODY), 30)
-    assert (lost.fate, lost.message) == (Fate.IN_DOUBT, "the worker process that was sending it ended")
+    assert (lost.fate, lost.message) == (ResponseKind.IN_DOUBT, "the worker process that was sending it ended")
 
 
 async def test_where_no_worker_starts_the_row_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ async def test_where_no_worker_starts_the_row_was_not_sent(monkeypatch: pytest.M
                 os.kill(worker._process.pid, signal.SIGKILL)
                 await asyncio.wait({worker._listening}, timeout=30)
             put_off = await api.post(BODY)
-            assert (put_off.fate, put_off.message) == (Fate.NOT_ACCEPTED, "a worker process did not start")
+            assert (put_off.fate, put_off.message) == (ResponseKind.NOT_ACCEPTED, "a worker process did not start")
             monkeypatch.setattr(child, "start", no_memory)
-            assert (await api.post(BODY)).fate is Fate.NOT_ACCEPTED
+            assert (await api.post(BODY)).fate is ResponseKind.NOT_ACCEPTED
         with pytest.raises(UsageError, match="a worker process did not start"):
             await two(server).__aenter__()
         assert not server.requests
@@ -155,7 +155,7 @@ async def test_workers_end_with_their_starter() -> None:
     async with raw_server(answering(answer())) as server:
         async with two(server) as api:
             started = pids(api)
-            assert (await api.post(BODY)).fate is Fate.SENT
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
         for pid in started:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)

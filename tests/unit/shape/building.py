@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from importer.mapping.model import Mapping as MappingFile
-from importer.mapping.model import Pick
+from importer.mapping.model import ImportMapping, Pick
 from importer.model import Chunk, Dialect, Events, Source
 from importer.shape import shape
 from importer.shape.faults import Converted, Fault
@@ -31,10 +30,10 @@ def chunk(columns: Mapping[str, Cells], *, nested: Mapping[str, Sequence[bool]] 
     return Chunk(SOURCE, 1, count, table, rows, rows + 1, (), flags, None)
 
 
-def mapping(**targets: Any) -> MappingFile:
+def mapping(**targets: Any) -> ImportMapping:
     """A mapping with a type and a subscriber, unless told otherwise."""
     whole = {"version": 1, "subscriber": {"id": "id"}, "type": {"const": "purchase"}} | targets
-    return MappingFile.model_validate(whole)
+    return ImportMapping.model_validate(whole)
 
 
 def events(columns: Mapping[str, Cells], **targets: Any) -> Events:

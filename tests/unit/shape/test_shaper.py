@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.model import Chunk, Events
-from importer.shape import Shaper, shape
+from importer.shape import RowMapper, shape
 from tests.unit.shape.building import chunk, events, found_problems, mapping
 
 EVERYTHING = mapping(
@@ -34,7 +34,7 @@ EVERYTHING = mapping(
     },
 )
 
-SHAPER = Shaper(EVERYTHING)
+SHAPER = RowMapper(EVERYTHING)
 
 
 def test_every_target_of_a_row() -> None:
@@ -58,7 +58,7 @@ def test_every_target_of_a_row() -> None:
     )
     assert made.problems == ()
     found = [made.subscriber_id, made.email, made.phone, made.type, made.value, made.value_currency]
-    found += [made.key, made.place, made.occurred]
+    found += [made.key, made.place, made.event_time]
     noon = 1_719_835_200_000_000
     expected = ["A-17", "Ann@Example.com", "+37061234567", "purchase", "1234.5", "USD", "A-17-paid", noon, noon]
     assert [column[0].as_py() for column in found if column is not None] == expected
@@ -134,14 +134,14 @@ def test_the_source_s_own_time_is_order_by_s_else_the_first_date_s() -> None:
         ({"column": "n", "as": "integer"}, [day + 22 * 3_600_000_000, None]),
     ):
         made = events(cells, order_by=order_by, properties=properties)
-        assert made.occurred is not None
-        assert made.occurred.to_pylist() == expected
-    assert events(cells, properties={"n": "n"}).occurred is None
+        assert made.event_time is not None
+        assert made.event_time.to_pylist() == expected
+    assert events(cells, properties={"n": "n"}).event_time is None
 
 
 def test_without_key_and_order_there_is_none() -> None:
     made = events({"id": ["1"]})
-    assert (made.key, made.place, made.occurred) == (None, None, None)
+    assert (made.key, made.place, made.event_time) == (None, None, None)
     assert made.email.to_pylist() == made.value.to_pylist() == [None]
 
 
@@ -169,7 +169,7 @@ def summary(made: list[Events]) -> tuple[Any, ...]:
         found = {
             name: getattr(one, name) for name in ("subscriber_id", "email", "phone", "type", "value", "value_currency")
         }
-        found |= {name: getattr(one, name) for name in ("key", "place", "occurred")}
+        found |= {name: getattr(one, name) for name in ("key", "place", "event_time")}
         found |= {f"properties.{each.name}": each.values for each in one.properties}
         for name, values in found.items():
             columns.setdefault(name, []).extend(values.to_pylist())

@@ -21,7 +21,7 @@ from importer.ledger.database import Database
 from importer.ledger.packing import unpack
 from importer.ledger.schema import CODES, ids
 from importer.ledger.spill import Spill
-from importer.model import ArrowArray, ArrowTable, Outlook, Run, State
+from importer.model import ArrowArray, ArrowTable, PendingSummary, Run, State
 
 if TYPE_CHECKING:
     from importer.model import Int64s
@@ -38,7 +38,7 @@ _EXACT = Context(prec=1_000)
 """More digits than a sum of JSON numbers can have within a float's range."""
 
 
-def outlook(database: Database, run: Run, *, in_memory: int = IN_MEMORY) -> Outlook:
+def pending_summary(database: Database, run: Run, *, in_memory: int = IN_MEMORY) -> PendingSummary:
     """See `Ledger.outlook`."""
     with database.explained(), contextlib.closing(Spill()) as spill:
         sums = _Sums()
@@ -47,7 +47,7 @@ def outlook(database: Database, run: Run, *, in_memory: int = IN_MEMORY) -> Outl
             sums.add(facts)
             tally.add(lanes)
         subscribers, lane, most = tally.total()
-        return Outlook(
+        return PendingSummary(
             events=sums.events,
             subscribers=subscribers,
             most_for_one=most,
@@ -91,7 +91,7 @@ class _Sums:
         for found in pc.value_counts(facts.column("type").cast(pa.string())).to_pylist():
             self.types[found["values"]] += found["counts"]
         self._add_values(facts)
-        extremes = pc.min_max(facts.column("occurred")).as_py()
+        extremes = pc.min_max(facts.column("event_time")).as_py()
         if extremes["min"] is not None:
             oldest, newest = extremes["min"] / 1e6, extremes["max"] / 1e6
             self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)

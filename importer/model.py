@@ -1,0 +1,476 @@
+"""The types that cross from room to room; all frozen.
+
+This module owns the vocabulary: what a source, a chunk, an event, a problem, a fate and a state are.
+It leaves every operation on them to the stages (read, shape, validate, encode, plan, deliver, report)
+and knows no file format, no HTTP and no SQL.
+
+Conventions: *row* is 1-based over a source's data rows; *line* is the 1-based physical line where that
+row starts (for Parquet it equals the row); *position* is the 0-based place within a chunk's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class State(StrEnum):
+    """Where a row stands. Every row read is in exactly one of these; their counts add up to the rows read."""
+
+    SENT = "sent"
+    """The API accepted its event."""
+    INVALID = "invalid"
+    """It breaks a rule of the API or of the mapping; it was never sent."""
+    FILTERED = "filtered"
+    """The mapping's ``where`` left it out."""
+    GROUPED = "grouped"
+    """It is part of another row's event (``group_by``)."""
+    DUPLICATE = "duplicate"
+    """Its key, or this row of this very file, was delivered or claimed before."""
+    REFUSED = "refused"
+    """The API refused it for good, with its own words."""
+    FAILED = "failed"
+    """Given up after the last attempt that ``--on-doubt resend`` allows."""
+    IN_DOUBT = "in_doubt"
+    """It may have been accepted; the user decides (`importer resolve`)."""
+    PENDING = "pending"
+    """Still to be sent."""
+
+
+class ResponseKind(StrEnum):
+    """What one request's end means for its row (the design's table of fates)."""
+
+    SENT = "sent"
+    REFUSED = "refused"
+    NOT_ACCEPTED = "not_accepted"
+    """Surely not accepted (no connection, 429): wait, then again."""
+    UNAUTHORIZED = "unauthorized"
+    """401 or 403: the row stays pending and the whole run stops."""
+    IN_DOUBT = "in_doubt"
+
+
+class PauseKind(StrEnum):
+    """Why nothing is sent for a while."""
+
+    LIMIT = "limit"
+    """The quota is used up."""
+    OUTAGE = "outage"
+    """The API is away."""
+    HOURS = "hours"
+    """It is none of the hours given with ``--between``."""
+    STOPPED = "stopped"
+    """The run was stopped, and went on later."""
+
+
+class RunState(StrEnum):
+    """How far a run has come."""
+
+    PLANNING = "planning"
+    """Files are being read; nothing was sent. A run found like this after a crash is planned anew."""
+    READY = "ready"
+    """Planned, not yet confirmed."""
+    DELIVERING = "delivering"
+    STOPPED = "stopped"
+    """Stopped before its end; `importer resume` goes on."""
+    FINISHED = "finished"
+    """No row is pending."""
+    SUPERSEDED = "superseded"
+    """A later run took its pending rows over."""
+    PRUNED = "pruned"
+    """Finished long ago; its rows' states and the delivered keys are all that is kept."""
+
+
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
+Bools: TypeAlias = "npt.NDArray[np.bool_]"
+ArrowArray: TypeAlias = Any
+"""A ``pyarrow.Array``. pyarrow ships no types, so the alias says what the checker cannot."""
+ArrowTable: TypeAlias = Any
+"""A ``pyarrow.Table``."""
+
+Format = Literal["csv", "jsonl", "parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a source's bytes become rows; recognised, or set by the mapping's ``source``."""
+
+    format: Format
+    compression: Literal["none", "gzip", "bz2", "xz", "zstd", "zip"] = "none"
+    encoding: str = "utf-8"
+    """A Python codec name. Parquet ignores it."""
+    delimiter: str = ","
+    """One character, or ``whitespace`` for runs of blanks."""
+    quote: str = '"'
+    has_header: bool = True
+    has_bom: bool = False
+    skip_lines: int = 0
+    """Lines before the header that are no data; rejects get as many, for the mapping skips them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One opened input: a file, a member of an archive, or stdin."""
+
+    name: str
+    """As the user would name it: a path as given, ``archive.zip/orders.csv``, ``<stdin>``."""
+    path: str | None
+    """The absolute path on this machine; None for stdin and remote objects."""
+    dialect: Dialect
+    columns: tuple[str, ...] | None
+    """The header, in order; None where the format has none (JSONL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row that could not be read; it spoils nothing but itself."""
+
+    row: int
+    line: int
+    code: str
+    """A code of ``importer.reasons`` (``row.ragged``, ``row.not_json`` …)."""
+    value: str
+    """What was found, shortened (``4 fields instead of 3``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some thousand consecutive rows of one source, as text."""
+
+    source: Source
+    first_row: int
+    """Row number of the first row; the chunk covers ``first_row … first_row + count - 1`` without gaps."""
+    count: int
+    """Rows in the chunk, readable and spoiled: ``table.num_rows + len(spoiled)``."""
+    table: ArrowTable
+    """The readable rows; one ``string`` column per wanted name that the source has, named as the mapping names it.
+
+    Null: the field is absent, or null in JSON or Parquet. Numbers are exact decimal text, booleans ``true`` or
+    ``false``, dates and timestamps ISO 8601 (a zone-aware timestamp ends in ``Z``). A nested value is its JSON text.
+    """
+    rows: Int64s
+    """Row numbers of ``table``'s rows, shape (table.num_rows,)."""
+    lines: Int64s
+    """Physical lines of ``table``'s rows, shape (table.num_rows,)."""
+    unreadable: tuple[UnreadableRow, ...]
+    nested: Mapping[str, ArrowArray]
+    """Per column in which an object or array was found: a boolean array that is true there. Absent: nothing nested."""
+    raw_rows: ArrowTable | None
+    """All ``count`` rows as they came, in order, for ``rejects``: one ``binary`` column ``record`` with the raw record
+    (CSV, JSONL; transcoded to UTF-8, undecodable bytes as lone surrogates, without its line end), or a Parquet file's
+    own columns. None unless asked for."""
+
+
+Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
+RowsWord = Literal["first", "any", "all", "each"]
+"""Which rows of a group a test of ``where`` asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property's column."""
+
+    name: str
+    kind: Kind
+    values: ArrowArray
+    """Strings; null leaves the property out. integer, number and boolean hold JSON tokens (``12.5``, ``true``) in
+    canonical form; date is ``YYYY-MM-DD``; datetime is ISO 8601 with its offset or ``Z`` if it is known."""
+    instants: ArrowArray | None = None
+    """Of dates and times: int64 microseconds since the epoch (naive times taken as UTC), by which they are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    """One rule, and the rows of a chunk that break it."""
+
+    code: str
+    """A code of ``importer.reasons``."""
+    field: str
+    """The target at fault: ``subscriber.email``, ``properties.items``, ``value`` …"""
+    positions: Int64s
+    """0-based positions in the chunk's table, ascending, no repeats."""
+    values: ArrowArray
+    """The offending text of each, untouched (shortened when it is stored), shape as ``positions``."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTest:
+    """What a test of ``where`` that is asked of whole groups says of each row of a chunk."""
+
+    rows: RowsWord
+    """``first``, ``any`` or ``all``."""
+    passes: ArrowArray
+    """Booleans. For ``first`` null where the cell is blank: it leaves the answer to the group's other rows."""
+    blank: bool
+    """The answer where all cells of a group are blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What groups are made by, before they are; every array has the length of ``chunk.table``."""
+
+    keys: ArrowArray
+    """The mapping's ``group_by`` as text; null where a row has none."""
+    tests: tuple[GroupTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A chunk's rows as event columns; every array has the length of ``chunk.table``.
+
+    Strings throughout, null for absent. ``value`` holds canonical JSON number tokens.
+    """
+
+    chunk: Chunk
+    subscriber_id: ArrowArray
+    email: ArrowArray
+    phone: ArrowArray
+    """E.164 where it could be normalised, else as found."""
+    type: ArrowArray
+    value: ArrowArray
+    value_currency: ArrowArray
+    properties: tuple[Property, ...]
+    kept: Bools
+    """False: the mapping's ``where`` leaves the row out, whatever its problems."""
+    key: ArrowArray | None
+    """The mapping's ``key`` as text; None without one."""
+    place: ArrowArray | None
+    """The mapping's ``order_by`` as int64, float64 or string, ascending; None without one."""
+    event_time: ArrowArray | None
+    """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
+    problems: tuple[Violations, ...] = ()
+    """What shaping found (a value that is not a number …); validation adds the API's rules."""
+    membership: Membership | None = None
+    """With ``group_by``, until the groups are made; None without, and afterwards."""
+    group_heads: Int64s | None = None
+    """Once groups are made, for each row that is part of another row's event the *place* of that row, its leader: how
+    many rows of the run, over all its sources, stand before it; -1 for the others. None without ``group_by``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """What validation says of a chunk's events."""
+
+    problems: tuple[Violations, ...]
+    """Everything found, shaping's problems included, errors and warnings; rows that ``where`` left out have none."""
+    valid: Bools
+    """True: kept, and without an error, be it as an event or as a part of one. Shape (table.num_rows,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChunk:
+    """A chunk ready for the ledger: all its rows, spoiled ones included, in source order.
+
+    Every array has shape (chunk.count,).
+    """
+
+    source: Source
+    first_row: int
+    count: int
+    lines: Int64s
+    states: ArrowArray
+    """``string``: the value of `State` PENDING, INVALID, FILTERED or GROUPED (``pending`` …), never null."""
+    group_heads: Int64s | None
+    """As in `Events`, -1 for rows that could not be read; a row that has one is GROUPED, or INVALID by itself."""
+    bodies: ArrowArray
+    """``binary``: the very bytes of the request's body; null unless PENDING, or where nobody wants them."""
+    subscribers: ArrowArray
+    """How the report names the subscriber: e-mail, else phone, else id; null where the row shows none."""
+    identities: tuple[ArrowArray, ArrowArray, ArrowArray]
+    """id, lower-cased e-mail and phone: whatever ties rows to one subscriber's lane; null where absent."""
+    types: ArrowArray
+    values: ArrowArray
+    currencies: ArrowArray
+    keys: ArrowArray | None
+    places: ArrowArray | None
+    event_time: ArrowArray | None
+    reasons: ArrowTable
+    """What planning found, errors and warnings: a line per row and rule, columns as in `Reason` (row int64; code, field
+    and value string; none null), ascending by row, then in the order of the mapping's targets. A table, because a
+    warning may concern every row (purchases in a retired currency)."""
+    raw_rows: ArrowTable | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a row is invalid, or what it is warned of."""
+
+    row: int
+    code: str
+    field: str
+    value: str
+    """The offending value, shortened to at most 80 characters."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A row whose intent to be sent is durable."""
+
+    id: int
+    """The ledger's row id."""
+    body: bytes
+    attempts: int
+    """Requests made for it so far, in this run and before."""
+    doubtful: bool = False
+    """One of them may have been accepted."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """How one request ended."""
+
+    fate: ResponseKind
+    status: int | None
+    """The HTTP status; None where no readable answer came."""
+    message: str
+    """The API's own words, or what went wrong on the way, shortened to 300 characters; empty when sent."""
+    latency: float
+    """Seconds from the first byte out to the last byte in."""
+    retry_after: float | None = None
+    """Seconds the API asks to wait, if it does."""
+    limit: int | None = None
+    """``X-RateLimit-Limit``: requests per minute."""
+    remaining: int | None = None
+    """``X-RateLimit-Remaining``."""
+    reset_in: float | None = None
+    """Seconds until ``X-RateLimit-Reset``, measured against the answer's own ``Date`` so that clock skew cancels."""
+    date: float | None = None
+    """The server's own time, seconds since the epoch; of probes alone."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a claimed row, to be made durable."""
+
+    id: int
+    state: State
+    """SENT, REFUSED, IN_DOUBT, FAILED, or PENDING (given back, to be tried again)."""
+    attempts: int
+    http_status: int | None
+    code: str
+    """A code of ``importer.reasons`` (``api.refused`` …); empty when sent."""
+    message: str
+    at: float
+    """Seconds since the epoch."""
+    latency: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How delivery stands with the account's quota, for progress and metrics."""
+
+    rate: float | None
+    """Requests a second it aims at; None while nothing is known."""
+    limit: int | None
+    """Requests a minute the API grants."""
+    remaining: int | None
+    waiting_for: str
+    """What delivery waits for, in the user's words; empty while it sends."""
+    wait_until: float | None
+    """Wall-clock seconds since the epoch."""
+    halt: PauseKind | None = None
+    """What kind of wait it is; None while it sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which a run sent nothing; seconds since the epoch."""
+
+    kind: PauseKind
+    begun: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A run's books."""
+
+    read: int
+    by_state: Mapping[State, int] = field(default_factory=dict)
+
+    def __getitem__(self, state: State) -> int:
+        return self.by_state.get(state, 0)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row read is in exactly one state."""
+        return self.read == sum(self.by_state.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as the ledger remembers it. Times are seconds since the epoch."""
+
+    no: int
+    """The ledger's own number; row ids are made from it."""
+    id: str
+    """What users type: ``20261123-180355-k7``."""
+    account: str
+    endpoint: str
+    state: RunState
+    created_at: float
+    started_at: float | None
+    """When the first request was about to leave."""
+    finished_at: float | None
+    mapping_name: str
+    """The mapping's path or preset, as given."""
+    mapping_text: str
+    mapping_digest: str
+    """SHA-256 of the parsed mapping, so that comments and layout do not count."""
+    stop_reason: str
+    """Why it stopped before its end, in the user's words; empty otherwise."""
+    options: Mapping[str, Any]
+    """What the command line asked for and `resume` must keep (strict, on_doubt, out …); JSON values only."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """One source of a run, as the ledger remembers it."""
+
+    no: int
+    source: Source
+    digest: str
+    """SHA-256 of the content (decompressed for CSV and JSONL); empty until it was read to its end."""
+    rows: int
+    error: str
+    """Why the file could not be read (to its end); empty if it could."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """A planned chunk with what became of its rows: consecutive rows of one source, in source order."""
+
+    source: Source
+    table: ArrowTable
+    """Columns row int64, line int64, state string, http_status int16 (null: no answer), attempts int32, key string,
+    subscriber string, type string, sent_at float64 (epoch seconds of the last answer), latency_ms float64,
+    code string and message string (of delivery: ``api.refused`` and the API's words; null if none), and of the row that
+    carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
+    null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
+    and occurred int64 (microseconds since the epoch, the source's own time)."""
+    reasons: tuple[Reason, ...]
+    """What planning found, ascending by row."""
+    raw_rows: ArrowTable | None
+    """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSummary:
+    """What a run is about to do: the guard's picture before a live run."""
+
+    events: int
+    subscribers: int
+    most_for_one: int
+    """Most events that one subscriber gets."""
+    most_subscriber: str
+    types: tuple[tuple[str, int], ...]
+    """Types and their events, most first; at most 20."""
+    totals: tuple[tuple[str, int, str], ...]
+    """Currency (empty: none), events with a value, and the exact sum as decimal text; most events first."""
+    oldest: float | None
+    """The source's own time, seconds since the epoch."""
+    newest: float | None
