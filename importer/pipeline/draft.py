@@ -14,6 +14,7 @@ from functools import partial
 
 import pyarrow.compute as pc
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
@@ -24,7 +25,6 @@ from importer.mapping.model import ImportMapping
 from importer.model import Events, State
 from importer.pipeline.sampling import ROWS, Sampled
 from importer.read import Limits, Reader, open_source
-from importer.shape import RowMapper
 from importer.validate import validate
 
 _SHOWN = 3

@@ -20,6 +20,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from importer import report
+from importer.convert import RowMapper
 from importer.deliver import Progress
 from importer.encode import encode
 from importer.ledger.sqlite import SqliteLedger
@@ -32,7 +33,6 @@ from importer.read import expand, open_source
 from importer.report import ReportOptions
 from importer.send.endpoint import Endpoint
 from importer.send.token import Token
-from importer.shape import RowMapper
 from importer.validate import validate
 
 MEBIBYTE = 1 << 20
