@@ -237,15 +237,15 @@ class Events:
     value: ArrowArray
     value_currency: ArrowArray
     properties: tuple[Property, ...]
-    kept: Bools
+    passes_filter: Bools
     """False: the mapping's ``where`` leaves the row out, whatever its problems."""
     key: ArrowArray | None
     """The mapping's ``key`` as text; None without one."""
-    place: ArrowArray | None
+    order_value: ArrowArray | None
     """The mapping's ``order_by`` as int64, float64 or string, ascending; None without one."""
     event_time: ArrowArray | None
     """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
-    problems: tuple[Violations, ...] = ()
+    violations: tuple[Violations, ...] = ()
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
     membership: Membership | None = None
     """With ``group_by``, until the groups are made; None without, and afterwards."""
@@ -258,7 +258,7 @@ class Events:
 class ValidationResult:
     """What validation says of a chunk's events."""
 
-    problems: tuple[Violations, ...]
+    violations: tuple[Violations, ...]
     """Everything found, shaping's problems included, errors and warnings; rows that ``where`` left out have none."""
     valid: Bools
     """True: kept, and without an error, be it as an event or as a part of one. Shape (table.num_rows,)."""

@@ -134,8 +134,8 @@ def _transformed(
             events = shaper(changed)
             yield replace(
                 events,
-                kept=events.kept & kept,
-                problems=tuple(_of_kept(problems, kept) for problems in events.problems),
+                passes_filter=events.passes_filter & kept,
+                violations=tuple(_of_kept(problems, kept) for problems in events.violations),
             )
 
 
