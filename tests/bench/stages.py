@@ -21,6 +21,8 @@ import pyarrow.parquet
 
 from importer import report
 from importer.deliver import Progress
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
 from importer.encode import encode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
@@ -30,8 +32,6 @@ from importer.pipeline.job import Forecast, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
 from importer.shape import RowMapper
 from importer.validate import validate
 
