@@ -28,7 +28,7 @@ from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run
 from importer.pipeline.connect import Target
-from importer.pipeline.job import Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions

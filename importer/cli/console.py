@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from importer.cli.manner import Manner
     from importer.deliver import Progress
     from importer.errors import ImporterError
-    from importer.pipeline.job import Forecast
+    from importer.pipeline.options import Forecast
     from importer.pipeline.program import Result
 
 _BAR = "{percentage:3.0f}%|{bar:6}| {n_fmt}/{total_fmt}{postfix}"
 """What matters most stands first: at 80 columns the end is cut off, and nothing wraps."""
 
 
-class TerminalDesk:
-    """See `importer.pipeline.job.Console`."""
+class TerminalConsole:
+    """See `importer.pipeline.options.Console`."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
