@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from importer.mapping.infer.groups import varies
-from importer.mapping.infer.names import fit, plain
-from importer.mapping.infer.roles import Looked, Roles
+from importer.suggest.groups import varies
+from importer.suggest.names import fit, plain
+from importer.suggest.roles import Looked, Roles
 
 if TYPE_CHECKING:
-    from importer.mapping.infer.draft import Draft
+    from importer.suggest.draft import Draft
 
 _FEW = 25
 """In a file with so few columns all are sent that hold nothing personal."""

@@ -12,12 +12,12 @@ from functools import cached_property
 
 from iso4217 import Currency
 
-from importer.mapping.infer import numbers, times
-from importer.mapping.infer.decide import Option
-from importer.mapping.infer.names import fit
-from importer.mapping.infer.numbers import Numbers
-from importer.mapping.infer.sample import Column, Sample
-from importer.mapping.infer.times import CLOCK_ONLY, Times
+from importer.suggest import numbers, times
+from importer.suggest.decide import Option
+from importer.suggest.names import fit
+from importer.suggest.numbers import Numbers
+from importer.suggest.sample import Column, Sample
+from importer.suggest.times import CLOCK_ONLY, Times
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".0-9]{2,}")
 _PHONE = re.compile(r"'?(?:\+|00)?[0-9(][0-9 ().\-/\u00a0]{5,20}[0-9]|[0-9](?:\.[0-9]+)?E\+1[0-4]")

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from importer.mapping.infer.decide import Option
-from importer.mapping.infer.groups import varies
-from importer.mapping.infer.names import plain
-from importer.mapping.infer.roles import Looked, Roles
+from importer.suggest.decide import Option
+from importer.suggest.groups import varies
+from importer.suggest.names import plain
+from importer.suggest.roles import Looked, Roles
 
 if TYPE_CHECKING:
-    from importer.mapping.infer.draft import Draft
+    from importer.suggest.draft import Draft
 
 LEAVE, SEND = "leave out", "send"
 _LIKELY = 0.75

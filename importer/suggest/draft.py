@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from importer.mapping.infer import groups
-from importer.mapping.infer.decide import NONE, Deciding, Option
-from importer.mapping.infer.groups import varies
-from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
-from importer.mapping.infer.people import decide_subscriber
-from importer.mapping.infer.roles import Looked, Roles
-from importer.mapping.infer.rows import decide_rows
-from importer.mapping.infer.sample import Sample
-from importer.mapping.infer.times import decide_date_order, decide_zone
+from importer.suggest import groups
+from importer.suggest.decide import NONE, Deciding, Option
+from importer.suggest.groups import varies
+from importer.suggest.numbers import CURRENCY_OF_SIGN
+from importer.suggest.people import decide_subscriber
+from importer.suggest.roles import Looked, Roles
+from importer.suggest.rows import decide_rows
+from importer.suggest.sample import Sample
+from importer.suggest.times import decide_date_order, decide_zone
 
 
 @dataclass

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from importer.mapping.write import flow, printable, scalar
+from importer.suggest.yaml_text import flow, printable, scalar
 
 _WIDTH = 100
 _MOST_LEFT = 60

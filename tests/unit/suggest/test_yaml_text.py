@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.mapping.write import flow
 from importer.mapping.yaml_tree import parse
+from importer.suggest.yaml_text import flow
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     [

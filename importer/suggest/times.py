@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from importer.mapping.infer.decide import NONE, Deciding, Option
+from importer.suggest.decide import NONE, Deciding, Option
 
 _CLOCK = (
     r"(?:T|,?[ \u00a0\u202f]+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:[ \u00a0\u202f]?[AaPp]\.?[Mm]\.?)?"

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from importer.mapping.infer.adapt import adapt
-from importer.mapping.infer.decide import NONE, SURE, Deciding, Decision, Option
-from importer.mapping.infer.draft import decide
-from importer.mapping.infer.extras import decide_properties
-from importer.mapping.infer.roles import CURRENCIES, Roles
-from importer.mapping.infer.sample import Column, Sample
-from importer.mapping.infer.text import comment, lay_out
-from importer.mapping.infer.times import DECISIVE
 from importer.mapping.recognise import load_preset
+from importer.suggest.adapt import adapt
+from importer.suggest.decide import NONE, SURE, Deciding, Decision, Option
+from importer.suggest.draft import decide
+from importer.suggest.extras import decide_properties
+from importer.suggest.roles import CURRENCIES, Roles
+from importer.suggest.sample import Column, Sample
+from importer.suggest.text import comment, lay_out
+from importer.suggest.times import DECISIVE
 
 __all__ = [
     "CURRENCIES",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from importer.mapping.infer.names import fit
-from importer.mapping.infer.roles import Candidate, Looked, Roles
+from importer.suggest.names import fit
+from importer.suggest.roles import Candidate, Looked, Roles
 
 _NEARLY = 0.97
 """The share of distinct cells from which a column is a key with some repeats."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from importer.mapping.columns import check_columns
-from importer.mapping.infer.decide import NONE, Deciding, Option
-from importer.mapping.infer.numbers import CURRENCY_OF_SIGN
-from importer.mapping.infer.roles import CURRENCIES, Looked, Roles
-from importer.mapping.infer.sample import Sample
-from importer.mapping.infer.times import Times, decide_date_order, decide_zone
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.recognise import load_preset, recognise
 from importer.mapping.rules import ORDERS
+from importer.suggest.decide import NONE, Deciding, Option
+from importer.suggest.numbers import CURRENCY_OF_SIGN
+from importer.suggest.roles import CURRENCIES, Looked, Roles
+from importer.suggest.sample import Sample
+from importer.suggest.times import Times, decide_date_order, decide_zone
 
 _GUESSED = "EUR"
 _GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from importer.mapping.infer import numbers, times
-from importer.mapping.infer.names import fit
-from importer.mapping.infer.people import country_of
-from importer.mapping.infer.roles import CURRENCIES
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.rules import ORDERS
-from importer.mapping.write import flow, scalar
+from importer.suggest import numbers, times
+from importer.suggest.names import fit
+from importer.suggest.people import country_of
+from importer.suggest.roles import CURRENCIES
+from importer.suggest.yaml_text import flow, scalar
 
 
 @dataclass(frozen=True, slots=True)

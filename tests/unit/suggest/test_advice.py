@@ -2,8 +2,8 @@
 
 import pytest
 
-from importer.mapping.advice import Context, Finding, advise
 from importer.mapping.load import loads
+from importer.suggest.advice import Context, Finding, advise
 
 PHONES = ("+12025550143", "+12025550144", "+37061234567")
 

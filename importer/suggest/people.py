@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 
-from importer.mapping.infer.decide import NONE, Option
-from importer.mapping.infer.names import fit
-from importer.mapping.infer.roles import Candidate, Looked, Roles
+from importer.suggest.decide import NONE, Option
+from importer.suggest.names import fit
+from importer.suggest.roles import Candidate, Looked, Roles
 
 if TYPE_CHECKING:
-    from importer.mapping.infer.draft import Draft
+    from importer.suggest.draft import Draft
 
 _FLOAT = re.compile(r"[0-9]+\.0+")
 
