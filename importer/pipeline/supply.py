@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
@@ -25,7 +26,6 @@ from importer.pipeline.ahead import ahead
 from importer.pipeline.memory import give_back_soon
 from importer.plan import PreparedSource, unreadable
 from importer.read import Reader, expand, open_source, text_of
-from importer.shape import RowMapper
 from importer.validate import validate
 from importer.without_pandas import want_pandas
 

@@ -20,6 +20,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from importer import report
+from importer.convert import RowMapper
 from importer.deliver import Progress
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token
@@ -32,7 +33,6 @@ from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions
-from importer.shape import RowMapper
 from importer.validate import validate
 
 MEBIBYTE = 1 << 20

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from importer.convert import RowMapper
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
-from importer.shape import RowMapper
 
 Row = dict[str, str | None]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.shape.faults import Fault
-from importer.shape.times import TimeForm, TimeReader
-from tests.unit.shape.building import cell, outcomes, strings
-from tests.unit.shape.moments import digits, moments, shapes, written
+from importer.convert.faults import Fault
+from importer.convert.times import TimeForm, TimeReader
+from tests.unit.convert.building import cell, outcomes, strings
+from tests.unit.convert.moments import digits, moments, shapes, written
 
 NOT_A_DATE = "property.not_a_date"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

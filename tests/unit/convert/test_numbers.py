@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from importer.shape.faults import Fault
-from importer.shape.numbers import NumberForm, NumberReader
-from tests.unit.shape.building import cell, outcomes, strings
+from importer.convert.faults import Fault
+from importer.convert.numbers import NumberForm, NumberReader
+from tests.unit.convert.building import cell, outcomes, strings
 
 NOT_A_NUMBER = "property.not_a_number"
 NOT_FINITE = "property.not_finite"

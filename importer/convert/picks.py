@@ -13,12 +13,12 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import absent, holds, text_column, without, without_blanks
+from importer.convert.numbers import NumberForm, NumberReader
 from importer.exact import Exact, product
 from importer.mapping.model import Pick, Scalar
 from importer.mapping.template import split
 from importer.model import ArrowArray, Chunk
-from importer.shape.arrays import absent, holds, text_column, without, without_blanks
-from importer.shape.numbers import NumberForm, NumberReader
 from importer.texts import trimmed
 
 

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import pyarrow.compute as pc
 
+from importer.convert.arrays import Leftovers
+from importer.convert.faults import Converted, Fault, faults_of
 from importer.model import ArrowArray
-from importer.shape.arrays import Leftovers
-from importer.shape.faults import Converted, Fault, faults_of
 from importer.texts import matches
 
 _E164 = r"^\+[1-9][0-9]{6,14}$"

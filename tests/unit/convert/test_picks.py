@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.shape import shape
-from tests.unit.shape.building import cell, chunk, events, found_problems, mapping
+from importer.convert import convert
+from tests.unit.convert.building import cell, chunk, events, found_problems, mapping
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_nested_cells_are_refused_unless_text_is_asked_for() -> None:
     """Every target names its own field; what an expression takes out of the JSON is text."""
     nested = ['{"a":1}', "plain", None]
     cells = chunk({"id": ["1", "2", "3"], "n": nested}, nested={"n": [True, False, False]})
-    made = shape(
+    made = convert(
         cells,
         mapping(
             type={"first_of": ["id", "n"]},

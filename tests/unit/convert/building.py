@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from importer.convert import convert
+from importer.convert.faults import Converted, Fault
 from importer.mapping.model import ImportMapping, Pick
 from importer.model import Chunk, Dialect, Events, Source
-from importer.shape import shape
-from importer.shape.faults import Converted, Fault
 
 SOURCE = Source(name="orders.csv", path=None, dialect=Dialect(format="csv"), columns=None)
 Cells = Sequence[str | None]
@@ -38,7 +38,7 @@ def mapping(**targets: Any) -> ImportMapping:
 
 def events(columns: Mapping[str, Cells], **targets: Any) -> Events:
     """The events that a mapping makes of columns."""
-    return shape(chunk(columns), mapping(**targets))
+    return convert(chunk(columns), mapping(**targets))
 
 
 def pick(**words: Any) -> Pick:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from importer.convert import RowMapper, convert
 from importer.model import Chunk, Events
-from importer.shape import RowMapper, shape
-from tests.unit.shape.building import chunk, events, found_problems, mapping
+from tests.unit.convert.building import chunk, events, found_problems, mapping
 
 EVERYTHING = mapping(
     where=[{"column": "status", "not_in": ["void"]}],
@@ -38,7 +38,7 @@ SHAPER = RowMapper(EVERYTHING)
 
 
 def test_every_target_of_a_row() -> None:
-    made = shape(
+    made = convert(
         chunk(
             {
                 "id": [" A-17 "],
@@ -74,7 +74,7 @@ def test_every_target_of_a_row() -> None:
 
 
 def test_a_row_gets_all_its_reasons() -> None:
-    made = shape(
+    made = convert(
         chunk(
             {
                 "id": [None],
@@ -147,7 +147,7 @@ def test_without_key_and_order_there_is_none() -> None:
 
 def test_a_chunk_without_rows_has_columns_without_rows() -> None:
     """A chunk of nothing but spoiled rows."""
-    made = shape(chunk({"id": [], "at": [], "total": []}), EVERYTHING)
+    made = convert(chunk({"id": [], "at": [], "total": []}), EVERYTHING)
     assert (len(made.subscriber_id), len(made.key or ()), made.kept.shape, made.problems) == (0, 0, (0,), ())
 
 

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import flags
+from importer.convert.numbers import NumberForm, NumberReader
+from importer.convert.picks import Cells, spelled
 from importer.mapping.model import Condition, Scalar
 from importer.model import ArrowArray, Bools, GroupTest, RowsWord
-from importer.shape.arrays import flags
-from importer.shape.numbers import NumberForm, NumberReader
-from importer.shape.picks import Cells, spelled
 
 _NUMBERS = NumberReader(NumberForm())
 _WITH_POINT = NumberReader(NumberForm(".", implied=","))

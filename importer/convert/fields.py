@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from importer.convert.arrays import where_true, without
+from importer.convert.faults import Converted, Fault, Faults
+from importer.convert.ids import IdReader
+from importer.convert.kinds import Converter, converter
+from importer.convert.numbers import NumberForm, NumberReader
+from importer.convert.phones import PhoneReader
+from importer.convert.picks import Cells, picker
 from importer.mapping.model import Pick
 from importer.model import ArrowArray, Kind
-from importer.shape.arrays import where_true, without
-from importer.shape.faults import Converted, Fault, Faults
-from importer.shape.ids import IdReader
-from importer.shape.kinds import Converter, converter
-from importer.shape.numbers import NumberForm, NumberReader
-from importer.shape.phones import PhoneReader
-from importer.shape.picks import Cells, picker
 
 _LATER = {"as_", "aggregate", "separator"}
 """Words that change no cell: a field's kind says the first, the others are for groups."""

@@ -11,12 +11,12 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import Leftovers
+from importer.convert.faults import Converted, Fault, faults_of
+from importer.convert.numbers import NumberForm, NumberReader
+from importer.convert.times import TimeForm, TimeReader
 from importer.mapping.model import Pick
 from importer.model import ArrowArray, Kind
-from importer.shape.arrays import Leftovers
-from importer.shape.faults import Converted, Fault, faults_of
-from importer.shape.numbers import NumberForm, NumberReader
-from importer.shape.times import TimeForm, TimeReader
 
 Converter: TypeAlias = Callable[..., Converted]
 """A column → the same converted; times and phones also take the column that names their zones or countries."""

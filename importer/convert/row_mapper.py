@@ -10,6 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import absent, where_true
+from importer.convert.fields import Field, Filled, code_of, id_field, phone_field
+from importer.convert.kinds import kind_of
+from importer.convert.picks import Cells
+from importer.convert.where import group_tests, keeper
 from importer.mapping.model import ImportMapping, Pick
 from importer.model import (
     ArrowArray,
@@ -24,11 +29,6 @@ from importer.model import (
     Source,
     Violations,
 )
-from importer.shape.arrays import absent, where_true
-from importer.shape.fields import Field, Filled, code_of, id_field, phone_field
-from importer.shape.kinds import kind_of
-from importer.shape.picks import Cells
-from importer.shape.where import group_tests, keeper
 
 _IMPLIED: dict[str, Kind] = {"value": "number", "order_by": "datetime"}
 """The kinds of targets that are not text if the mapping says nothing."""

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.shape.faults import Fault
-from importer.shape.phones import PhoneReader
-from tests.unit.shape.building import events, found_problems, strings
+from importer.convert.faults import Fault
+from importer.convert.phones import PhoneReader
+from tests.unit.convert.building import events, found_problems, strings
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.shape.building import events, found_problems
+from tests.unit.convert.building import events, found_problems
 
 
 def kept(cells: list[str | None], *tests: dict[str, Any]) -> list[bool]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from importer.convert.arrays import holds, where_true, without
+from importer.convert.faults import Converted, Fault
+from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
-from importer.shape.arrays import holds, where_true, without
-from importer.shape.faults import Converted, Fault
-from importer.shape.numbers import NumberReader
 
 _ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}(?:$|[-_:#|, ])"
 """Alone, or set off from the rest by what templates put between ids."""

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import Leftovers, absent, holds, where_true, without
+from importer.convert.faults import Converted, Fault, faults_of, together
+from importer.convert.formats import Epoch, Rewrite, Strptime, rewriter
+from importer.convert.moments import BLANK, ORDERS, Moment, of_form, of_iso
+from importer.convert.zones import in_zone, localised
 from importer.mapping.model import Pick
 from importer.mapping.zones import zone_named
 from importer.model import ArrowArray
-from importer.shape.arrays import Leftovers, absent, holds, where_true, without
-from importer.shape.faults import Converted, Fault, faults_of, together
-from importer.shape.formats import Epoch, Rewrite, Strptime, rewriter
-from importer.shape.moments import BLANK, ORDERS, Moment, of_form, of_iso
-from importer.shape.zones import in_zone, localised
 from importer.texts import matches
 
 _DATE = (

@@ -12,9 +12,9 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import Leftovers
+from importer.convert.moments import EPOCH, Moment, micros, of_iso, offset_text
 from importer.model import ArrowArray
-from importer.shape.arrays import Leftovers
-from importer.shape.moments import EPOCH, Moment, micros, of_iso, offset_text
 
 _DAY = 86_400_000_000
 _MINUTE = timedelta(minutes=1)

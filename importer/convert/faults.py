@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from importer.convert.arrays import Leftovers
 from importer.model import ArrowArray, Int64s
-from importer.shape.arrays import Leftovers
 
 
 class Fault(StrEnum):

@@ -8,11 +8,11 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from importer.convert.faults import Fault
+from importer.convert.times import TimeForm, TimeReader
 from importer.mapping.zones import zone_named
-from importer.shape.faults import Fault
-from importer.shape.times import TimeForm, TimeReader
-from tests.unit.shape.building import events, found_problems, outcomes, strings
-from tests.unit.shape.moments import shapes
+from tests.unit.convert.building import events, found_problems, outcomes, strings
+from tests.unit.convert.moments import shapes
 
 shapes_and_names = st.builds(
     lambda text, tail: text + tail, shapes, st.sampled_from(["", "", " CEST", " PST", " IST", " Europe/Vilnius", " PM"])

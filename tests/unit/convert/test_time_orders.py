@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.shape.faults import Fault
-from importer.shape.times import TimeForm, TimeReader
-from tests.unit.shape.building import outcomes, strings
-from tests.unit.shape.moments import digits, moments, written
+from importer.convert.faults import Fault
+from importer.convert.times import TimeForm, TimeReader
+from tests.unit.convert.building import outcomes, strings
+from tests.unit.convert.moments import digits, moments, written
 
 day_orders = {"dmy": "%d{0}%m{0}%Y", "mdy": "%m{0}%d{0}%Y", "ymd": "%Y{0}%m{0}%d"}
 clocks = [

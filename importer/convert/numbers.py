@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from iso4217 import Currency
 
+from importer.convert.arrays import Leftovers, holds
+from importer.convert.faults import Converted, Fault, faults_of
 from importer.mapping.model import Pick
 from importer.model import ArrowArray
-from importer.shape.arrays import Leftovers, holds
-from importer.shape.faults import Converted, Fault, faults_of
 from importer.texts import matches
 
 _FAST_LENGTH = 290

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.arrays import holds, without
+from importer.convert.moments import CENTURY_TURNS, CLOCK, HOURS, ORDERS, PER_SECOND
 from importer.model import ArrowArray
-from importer.shape.arrays import holds, without
-from importer.shape.moments import CENTURY_TURNS, CLOCK, HOURS, ORDERS, PER_SECOND
 
 Rewrite = Callable[[ArrowArray], ArrowArray]
 """Texts → ISO 8601 texts, null where they are not in this form."""

@@ -1,10 +1,10 @@
-"""The stage *shape*: a chunk and the mapping in, event columns out.
+"""The stage *convert*: a chunk and the mapping in, event columns out.
 
 This package owns what each word of the mapping language does to a column: which cell a target is picked from, the
 steps on the way, and the canonical form of numbers, booleans, dates and phones. It leaves the API's rules (is this an
 e-mail address, a currency, too long?) to ``validate``, and the mapping's own mistakes to ``mapping``.
 
-    shaper.py    the whole: a mapping compiled once, then chunk by chunk; collects what is wrong
+    row_mapper.py the whole: a mapping compiled once, then chunk by chunk; collects what is wrong
     fields.py    one target: its pick, its conversion, and what could not be converted
     picks.py     column, first_of, const, template, and the text steps
     kinds.py     which conversion `as` means
@@ -20,13 +20,13 @@ Everything works on whole Arrow columns; Python sees only the *distinct* values 
 
 from __future__ import annotations
 
+from importer.convert.row_mapper import RowMapper
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Events
-from importer.shape.shaper import RowMapper
 
-__all__ = ["RowMapper", "shape"]
+__all__ = ["RowMapper", "convert"]
 
 
-def shape(chunk: Chunk, mapping: ImportMapping) -> Events:
-    """Shape one chunk; for many chunks compile once with `RowMapper(mapping)` and call that."""
+def convert(chunk: Chunk, mapping: ImportMapping) -> Events:
+    """Convert one chunk; for many chunks compile once with `RowMapper(mapping)` and call that."""
     return RowMapper(mapping)(chunk)
