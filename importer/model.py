@@ -10,6 +10,7 @@ row starts (for Parquet it equals the row); *position* is the 0-based place with
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -399,6 +400,20 @@ class Counts:
     def balanced(self) -> bool:
         """Whether every row read is in exactly one state."""
         return self.read == sum(self.by_state.values())
+
+
+DEFAULT_ENDPOINT = "https://api.sender.net/v2"
+"""The real API's base URL (https://api.sender.net)."""
+SANDBOX_ENDPOINT = "sandbox"
+"""How the ledger names the endpoint of every rehearsal, whatever its port: nothing in it counts as sent for real."""
+
+
+def scope_options(account: str, endpoint: str) -> str:
+    """The options (with a leading blank, or empty) by which any command finds the runs of an account at an endpoint."""
+    base = endpoint.removesuffix("/events")
+    named = {DEFAULT_ENDPOINT: "", SANDBOX_ENDPOINT: " --sandbox"}
+    options = named[base] if base in named else f" --endpoint {shlex.quote(base)}"
+    return options if account == "default" else f"{options} --account {shlex.quote(account)}"
 
 
 @dataclass(frozen=True, slots=True)

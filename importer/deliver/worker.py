@@ -1,7 +1,7 @@
 """A worker process: posts the events that its starter hands it, and hands back their answers.
 
-``python -m importer.send.worker``, with one end of a socket pair as its standard input. Owns the child's side, and the
-frames that both sides exchange; starting workers and sharing events out is ``workers``'.
+``python -m importer.deliver.worker``, with one end of a socket pair as its standard input. Owns the child's side, and
+the frames that both sides exchange; starting workers and sharing events out is ``workers``'.
 
 It decides nothing: every event it is given has been claimed, and had its slot, before. When its starter is gone,
 however that came, it ends at once, and what it had not sent yet never leaves. It ends as well where it cannot say what
@@ -19,11 +19,11 @@ from typing import TypeVar
 
 import msgspec
 
+from importer.deliver import loop
+from importer.deliver.client import Client
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
 from importer.model import Response
-from importer.send import loop
-from importer.send.client import Client
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
 
 T = TypeVar("T")
 

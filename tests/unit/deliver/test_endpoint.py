@@ -2,8 +2,8 @@
 
 import pytest
 
+from importer.deliver.endpoint import Endpoint
 from importer.errors import UsageError
-from importer.send.endpoint import Endpoint
 
 
 def test_the_default_is_the_real_api() -> None:

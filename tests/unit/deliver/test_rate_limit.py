@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from importer.deliver.rate_limit import Pacer, PacerOptions
 from importer.model import Response, ResponseKind
-from importer.send.pacing import Pacer, PacerOptions
 from tests.support.quota_simulation import FixedWindow, Server, Simulation, SlidingWindow, Tally, TokenBucket, Wire
 
 QUICK = (0.05, 0.05)

@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 
 from importer.clock import Clock, SystemClock
+from importer.deliver.budget import INSTANT, POLL, WINDOW, Budget
 from importer.model import Response
-from importer.send.budget import INSTANT, POLL, WINDOW, Budget
 
 BATCH = POLL
 """Seconds: slots are taken less than this ahead, and news waits no longer to be told. A wait of `POLL` is no slot."""

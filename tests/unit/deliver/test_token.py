@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from importer.deliver.token import Token, exposure, read_token
 from importer.errors import UsageError
-from importer.send.token import Token, exposure, read_token
 
 SECRET = "eyJ0.eXAi-OiJKV1Qi_LCJh"
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.send.lanes import KEEP, Fetch, Lanes
+from importer.deliver.lanes import KEEP, Fetch, Lanes
 
 Row = tuple[Any, int, int]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from importer import child
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
+from importer.deliver.worker import Setting
+from importer.deliver.workers import Workers
 from importer.errors import UsageError
 from importer.model import ResponseKind
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
-from importer.send.worker import Setting
-from importer.send.workers import Workers
 from tests.support.raw_server import Connection, RawServer, answer, answering, raw_server
 
 SECRET = "s3cr3t-t0k3n"
@@ -146,7 +146,7 @@ async def test_no_process_list_shows_the_token() -> None:
     async with raw_server(answering(answer())) as server, two(server) as api:
         for pid in pids(api):
             shown = await asyncio.to_thread(shown_of, pid)
-            assert b"importer.send.worker" in shown
+            assert b"importer.deliver.worker" in shown
             assert SECRET.encode() not in shown
         assert SECRET not in f"{api!r} {api._workers} {Setting(server.url, SECRET)}"
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from importer.deliver.client import Client
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
 from importer.model import Response, ResponseKind
-from importer.send.client import Client
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
 from tests.support.raw_server import ACCEPTED, Connection, RawServer, Script, answer, answering, raw_server
 from tests.support.virtual_time import VirtualClock, VirtualTimeLoop, virtual_time
 

@@ -25,12 +25,12 @@ from yarl import URL
 
 from importer import __version__
 from importer.clock import Clock, SystemClock
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.overtime import Overtime
+from importer.deliver.prepared import EventRequest, PreparedRequest
+from importer.deliver.responses import classify, classify_probe, shorten, unanswered
+from importer.deliver.token import Token
 from importer.model import Response, ResponseKind
-from importer.send.endpoint import Endpoint
-from importer.send.fate import classify, classify_probe, shorten, unanswered
-from importer.send.overtime import Overtime
-from importer.send.prepared import EventRequest, PreparedRequest
-from importer.send.token import Token
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler

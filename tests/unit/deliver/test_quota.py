@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from importer.deliver.quota import SharedQuota
+from importer.deliver.rate_limit import Pacer, PacerOptions
 from importer.model import Response, ResponseKind
-from importer.send.pacing import Pacer, PacerOptions
-from importer.send.quota import SharedQuota
 from tests.support.quota_simulation import EPOCH, FixedWindow, Server, Simulation, SlidingWindow, Tally, Wire
 
 

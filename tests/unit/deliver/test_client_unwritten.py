@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from importer.deliver.client import Client, ClientOptions
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
 from importer.model import ResponseKind
-from importer.send.client import Client, ClientOptions
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
 from tests.support.raw_server import Connection, RawServer, answer, answering, raw_server
 from tests.support.virtual_time import VirtualClock, virtual_time
 

@@ -38,8 +38,8 @@ from typing import Any
 
 import msgspec
 
+from importer.deliver.headers import read_date, read_limits
 from importer.model import Response, ResponseKind
-from importer.send.headers import read_date, read_limits
 
 LONGEST_MESSAGE = 300
 """Characters of the API's own words that are kept."""

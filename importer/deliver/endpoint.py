@@ -6,16 +6,11 @@ Owns the parsing and the refusal of anything that could leak the token; speaking
 from __future__ import annotations
 
 import ipaddress
-import shlex
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from importer.errors import UsageError
-
-DEFAULT = "https://api.sender.net/v2"
-"""The real API (the endpoint's page)."""
-SANDBOX = "sandbox"
-"""What the ledger calls the endpoint of a rehearsal, whichever port it has: nothing in it counts as sent for real."""
+from importer.model import DEFAULT_ENDPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class Endpoint:
     """The host's name or address alone, for people."""
 
     @classmethod
-    def parse(cls, url: str = DEFAULT) -> Endpoint:
+    def parse(cls, url: str = DEFAULT_ENDPOINT) -> Endpoint:
         """Check and canonicalise ``url``; raises `UsageError`.
 
         HTTPS only; plain HTTP is for this machine alone (127.0.0.0/8, ::1, localhost). No user, password, query
@@ -35,15 +30,15 @@ class Endpoint:
         """
         parts, host, port = _split(url)
         if parts.scheme not in ("http", "https"):
-            raise _refusal(url, "it must begin with https://", DEFAULT)
+            raise _refusal(url, "it must begin with https://", DEFAULT_ENDPOINT)
         if not host:
-            raise _refusal(url, "it names no host", DEFAULT)
+            raise _refusal(url, "it names no host", DEFAULT_ENDPOINT)
         if parts.username is not None or parts.password is not None:
             raise _refusal(
-                url, "it holds a user name or password", f"the token belongs into the environment; {DEFAULT}"
+                url, "it holds a user name or password", f"the token belongs into the environment; {DEFAULT_ENDPOINT}"
             )
         if "?" in url or "#" in url:
-            raise _refusal(url, "it holds a query or a fragment", DEFAULT)
+            raise _refusal(url, "it holds a query or a fragment", DEFAULT_ENDPOINT)
         if parts.scheme == "http" and not _is_loopback(host):
             raise _refusal(
                 url, "plain http would show the token to the network", "use https; http is for loopback only"
@@ -74,22 +69,15 @@ class Endpoint:
         return f"{account}@{self.url}"
 
 
-def same_place(account: str, endpoint: str) -> str:
-    """The options of any command that is to find what was remembered of this account at this endpoint."""
-    base = endpoint.removesuffix("/events")
-    words = " --sandbox" if base == SANDBOX else "" if base == DEFAULT else f" --endpoint {shlex.quote(base)}"
-    return words if account == "default" else f"{words} --account {shlex.quote(account)}"
-
-
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
     # What one parser reads as a host, another may read as a user name or a path: refuse whatever invites that.
     if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}'):
-        raise _refusal(url, "it holds characters that no URL has", DEFAULT)
+        raise _refusal(url, "it holds characters that no URL has", DEFAULT_ENDPOINT)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise _refusal(url, str(error), DEFAULT) from None
+        raise _refusal(url, str(error), DEFAULT_ENDPOINT) from None
     return parts, host, port
 
 

@@ -19,14 +19,14 @@ from types import TracebackType
 from typing import Self
 
 from importer import child
+from importer.deliver.client import Client, ClientOptions
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.overtime import Overtime
+from importer.deliver.responses import unanswered
+from importer.deliver.token import Token
+from importer.deliver.worker import Answers, Outbox, Ready, Setting, frame, read_frame
 from importer.errors import UsageError
 from importer.model import Response
-from importer.send.client import Client, ClientOptions
-from importer.send.endpoint import Endpoint
-from importer.send.fate import unanswered
-from importer.send.overtime import Overtime
-from importer.send.token import Token
-from importer.send.worker import Answers, Outbox, Ready, Setting, frame, read_frame
 
 _READY_WITHIN = 30.0
 """Seconds."""
@@ -107,7 +107,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = child.start("importer.send.worker", stdin=theirs)
+                process = child.start("importer.deliver.worker", stdin=theirs)
             except OSError as error:  # no memory or no file handles left, for one
                 ours.close()
                 raise UsageError(f"{_NO_START}: {error.strerror}", hint="run it without --processes") from None

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from importer.deliver.budget import CATCH_UP, INSTANT, POLL, Budget
+from importer.deliver.concurrency import Concurrency
 from importer.model import Pace, PauseKind, Response, ResponseKind
-from importer.send.budget import CATCH_UP, INSTANT, POLL, Budget
-from importer.send.concurrency import Concurrency
 
 AHEAD = 0.1
 """Seconds' worth of rows to claim ahead."""

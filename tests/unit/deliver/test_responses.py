@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from importer.deliver.responses import LONGEST_MESSAGE, classify, classify_probe, reason_code, unanswered
 from importer.model import Response, ResponseKind
 from importer.reasons import REASONS
-from importer.send.fate import LONGEST_MESSAGE, classify, classify_probe, reason_code, unanswered
 
 CREATED = b'{"success": true, "message": "Event created"}'
 INVALID = (

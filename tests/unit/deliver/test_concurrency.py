@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from importer.send.concurrency import Concurrency
+from importer.deliver.concurrency import Concurrency
 
 
 def settle(throughput: Callable[[int], float], *, seconds: float = 20.0, supply: int = 10_000) -> float:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from importer.deliver.circuit_breaker import Breaker, BreakerOptions, Gate
 from importer.model import Response, ResponseKind
-from importer.send.breaker import Breaker, BreakerOptions, Gate
 
 
 def answer(
