@@ -40,7 +40,8 @@ def duration(seconds: float) -> str:
     """A length of time in at most two units: ``4.2 s``, ``41 s``, ``4 min 26 s``, ``28 h``, ``11 d 14 h``."""
     if seconds < 10:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
-    left, parts = round(seconds), []
+    parts: list[tuple[int, str]] = []
+    left = round(seconds)
     for name, size in _UNITS[1:] if seconds < 48 * 3_600 else _UNITS:
         number, left = divmod(left, size)
         if number or parts:

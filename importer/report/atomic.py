@@ -105,7 +105,10 @@ class Outputs:
             if error.errno in _NO_ROOM:
                 trouble, remedy = "no room left on the disk", "free some room there"
             else:
-                trouble, remedy = (error.strerror or str(error)).lower(), "choose a directory you can write to with --out"
+                trouble, remedy = (
+                    (error.strerror or str(error)).lower(),
+                    "choose a directory you can write to with --out",
+                )
             path = self._directory / name
             raise ReportError(
                 f"{path}: cannot be written: {trouble}; nothing half-written is left there",

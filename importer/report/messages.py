@@ -32,7 +32,7 @@ def message_of(code: str, field: str, value: str) -> str:
     reason = REASONS.get(code)
     if reason is None:
         return shown(value)
-    said = reason.message.format(field=shown(field), value=shown(value) if value.strip() else _EMPTY)
+    said = reason.message.format(field=shown(field), value=shown(value) if shown(value).strip() else _EMPTY)
     return said + _readings(value) if code.endswith(".ambiguous_date") else said
 
 
@@ -69,7 +69,9 @@ def shown_column(texts: ArrowArray) -> ArrowArray:
         return texts
     # Arrow's table of letters may be newer than Python's: the few that it doubts are asked one by one.
     doubted = [shown(text) for text in texts.filter(pc.invert(printable)).to_pylist()]
-    return pc.replace_with_mask(texts, pc.invert(pc.fill_null(printable, fill_value=True)), pa.array(doubted, pa.string()))
+    return pc.replace_with_mask(
+        texts, pc.invert(pc.fill_null(printable, fill_value=True)), pa.array(doubted, pa.string())
+    )
 
 
 def fix_of(code: str) -> str:

@@ -27,8 +27,8 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
-    scope_options: str = ""
-    """The options by which a command finds the run again: empty, or such as `` --account eu``."""
+    scope_options: str | None = None
+    """The options by which a command finds the run again; None: those of its account and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class RunInfo:
     given: tuple[str, ...] = ()
     """The sources as the command line named them."""
     scope_options: str = ""
-    """As in `ReportOptions`."""
+    """The options by which a command finds the run again."""
 
     @classmethod
     def of_run(cls, run: Run, scope_options: str = "") -> RunInfo:

@@ -25,7 +25,9 @@ def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iter
     undelivered = 0 if left else rows[State.INVALID.value] + rows[State.REFUSED.value]
     if undelivered and rejects:
         files = " ".join(shlex.quote(str(path)) for path in rejects)
-        names = " and ".join(path.name for path in rejects[:2]) if len(rejects) <= 2 else f"{len(rejects)} rejects files"
+        names = (
+            " and ".join(path.name for path in rejects[:2]) if len(rejects) <= 2 else f"{len(rejects)} rejects files"
+        )
         yield Step(
             f"fix the {_rows(undelivered)} in {names}, then run this (it sends only those)",
             (f"importer run {files} -m {shlex.quote(info.mapping_name)}{_transform(info)}{options}",),
@@ -57,7 +59,7 @@ def _after_check(info: RunInfo, summary: Summary) -> Iterator[Step]:
     files = " ".join(shlex.quote(one) for one in given)
     command = f"importer run {files} -m {shlex.quote(info.mapping_name)}{_transform(info)}"
     yield Step(
-        f"rehearse the {counted(ready, 'event')} on this machine, then send them",
+        f"rehearse {counted(ready, 'event')} on this machine, then send for real",
         (f"{command} --sandbox", command),
     )
 

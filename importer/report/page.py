@@ -96,27 +96,31 @@ def render_page(
     fixes = [_Fix(one, totals.rows_of(one.code, one.field)) for one in errors if one not in unsure]
     style = package_files("importer.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = _environment().get_template("report.html").render(
-        info=info,
-        summary=summary,
-        title=_title(info, summary, totals),
-        style=Markup(style),  # noqa: S704 - the package's own file
-        policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
-        parts=_parts(summary),
-        undelivered=summary.rows["invalid"] + summary.rows["refused"],
-        fixes=fixes[:_REASONS],
-        more_fixes=max(0, len(fixes) - _REASONS),
-        unsure=[_Fix(one, totals.rows_of(one.code, one.field)) for one in unsure],
-        warnings=[one for one in summary.reasons if one.severity == "warning"],
-        rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
-        steps=steps,
-        money=summary.totals[:_MONEY],
-        money_columns=_money_columns(summary),
-        timeline=_timeline(totals.timeline.series(), pauses),
-        pauses=_pauses(pauses),
-        sources=source_facts(summary, _SOURCES),
-        samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in _samples(summary)],
-        files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            info=info,
+            summary=summary,
+            title=_title(info, summary, totals),
+            style=Markup(style),  # noqa: S704 - the package's own file
+            policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
+            parts=_parts(summary),
+            undelivered=summary.rows["invalid"] + summary.rows["refused"],
+            fixes=fixes[:_REASONS],
+            more_fixes=max(0, len(fixes) - _REASONS),
+            unsure=[_Fix(one, totals.rows_of(one.code, one.field)) for one in unsure],
+            warnings=[one for one in summary.reasons if one.severity == "warning"],
+            rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
+            steps=steps,
+            money=summary.totals[:_MONEY],
+            money_columns=_money_columns(summary),
+            timeline=_timeline(totals.timeline.series(), pauses),
+            pauses=_pauses(pauses),
+            sources=source_facts(summary, _SOURCES),
+            samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in _samples(summary)],
+            files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
+        )
     )
     return page.encode("utf-8", "backslashreplace")
 
@@ -273,4 +277,3 @@ def _pauses(pauses: Sequence[Pause]) -> list[tuple[str, str, Sequence[Pause]]]:
             longest = sorted(those, key=lambda one: one.begun - one.ended)[:_PAUSES]
             found.append((why, f"{times}, {length} in all", longest))
     return found
-

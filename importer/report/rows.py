@@ -147,6 +147,7 @@ def _joined(reasons: ArrowTable, name: str, count: int) -> ArrowArray:
     if len(starts) < len(at):
         offsets = pa.array(np.append(starts, len(at)).astype(np.int32))
         texts = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), SEPARATOR)
+    texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
     chosen = np.zeros(count, np.bool_)
     chosen[at[starts]] = True
     return pc.replace_with_mask(pa.nulls(count, pa.string()), pa.array(chosen), texts)

@@ -70,7 +70,9 @@ def _title(summary: Summary) -> str:
     unread = not rows["read"] and any(source.error for source in summary.sources)
     if summary.run == CHECK:
         ready = rows[State.PENDING.value] + rows[State.GROUPED.value]
-        words = f"Check finished: {ready:,} of {counted(rows['read'], 'row')} {'is' if rows['read'] == 1 else 'are'} ready"
+        words = (
+            f"Check finished: {ready:,} of {counted(rows['read'], 'row')} {'is' if rows['read'] == 1 else 'are'} ready"
+        )
         return "Check finished: nothing could be read" if unread else words
     words = f"Run {summary.run} {summary.state}"
     if unread:
@@ -86,7 +88,9 @@ def _wrapped_all(lines: Iterable[str], summary: Summary) -> Iterator[str]:
     yield from (_wrap(line, "  ", "    ") for line in lines)
     if (rest := len(summary.sources) - _SOURCES) > 0:
         broken = sum(bool(source.error) for source in summary.sources[_SOURCES:])
-        yield f"  and {counted(rest, 'source')} more" + (f", {broken:,} of them not read to their end" if broken else "")
+        yield f"  and {counted(rest, 'source')} more" + (
+            f", {broken:,} of them not read to their end" if broken else ""
+        )
 
 
 def _counts(summary: Summary, *, colour: bool) -> Iterator[str]:
@@ -118,6 +122,7 @@ def _money(summary: Summary) -> Iterator[str]:
         for count, total in [(one.pending, one.pending_total) if checked else (one.sent, one.sent_total)]
         if count
     ]
+    found.sort(key=lambda one: -one[1])
     wide = min(max((len(name) for name, _, _ in found[:_MONEY]), default=0), 30)
     for name, count, worth in found[:_MONEY]:
         yield _cut(f"  {name:<{wide}}  {counted(count, 'event')}{'' if checked else ' sent'}{worth and ', '}{worth}")
@@ -196,7 +201,9 @@ def _header(header: SourceColumns, *, several: bool) -> Iterator[str]:
         yield _wrap(f"  unused columns{name}: {', '.join(map(shown, header.unmapped))}", rest="    ")
     for one in header.missing:
         meant = f"; did you mean {shown(one.nearest)}?" if one.nearest else ""
-        yield _wrap(f"  missing column{name}: {shown(one.name)}, for {', '.join(map(shown, one.targets))}{meant}", rest="    ")
+        yield _wrap(
+            f"  missing column{name}: {shown(one.name)}, for {', '.join(map(shown, one.targets))}{meant}", rest="    "
+        )
 
 
 def _forecast(summary: Summary) -> Iterator[str]:
@@ -212,7 +219,9 @@ def _forecast(summary: Summary) -> Iterator[str]:
     )
     yield from _money(summary)
     if events.oldest is not None and events.newest is not None:
-        yield _wrap(f"  {_minute(events.oldest)} to {_minute(events.newest)} by the source's own time (UTC)", rest="    ")
+        yield _wrap(
+            f"  {_minute(events.oldest)} to {_minute(events.newest)} by the source's own time (UTC)", rest="    "
+        )
     yield _wrap(
         f"  Estimated {duration(events.seconds)} at {events.rate:,} events/min "
         "(assumed; the real limit is read from the API)",

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from importer.errors import ReportError
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
+from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile
 from importer.report.next_steps import next_steps
@@ -55,7 +55,8 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     """
     counts = ledger.counts(run)
     undelivered = any(counts[state] for kind in STATES.values() for state in kind)
-    return _write(_story(ledger, run, options.scope_options, raw_rows=options.rejects and undelivered), options)
+    scope = scope_options(run.account, run.endpoint) if options.scope_options is None else options.scope_options
+    return _write(_story(ledger, run, scope, raw_rows=options.rejects and undelivered), options)
 
 
 def write_check(
@@ -83,9 +84,9 @@ def count_check(
     return _count(_Story(info, batches, sources, explain=explain))
 
 
-def count_run(ledger: Ledger, run: Run, *, scope_options: str = "") -> Written:
+def count_run(ledger: Ledger, run: Run) -> Written:
     """What `write` would return, without writing anything."""
-    return _count(_story(ledger, run, scope_options, raw_rows=False))
+    return _count(_story(ledger, run, scope_options(run.account, run.endpoint), raw_rows=False))
 
 
 def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
@@ -103,9 +104,9 @@ def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
     writer.close()
 
 
-def _story(ledger: Ledger, run: Run, scope_options: str, *, raw_rows: bool) -> _Story:
+def _story(ledger: Ledger, run: Run, scope: str, *, raw_rows: bool) -> _Story:
     return _Story(
-        info=RunInfo.of_run(run, scope_options),
+        info=RunInfo.of_run(run, scope),
         batches=ledger.batches(run, raw_rows=raw_rows),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),

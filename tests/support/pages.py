@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from importer.model import Dialect, Reason, RowBatch, Source
-from importer.report import Facts
+from importer.report import RunInfo
 
 SOURCE = Source("exports/orders-2026.csv", None, Dialect("csv"), ("Email", "Total"))
 START = 1_795_457_035.0
-FACTS = Facts(
+INFO = RunInfo(
     run="20261123-180355-k7", state="stopped", account="default", endpoint="https://api.sender.net/v2/events",
     mapping_name="orders.yaml", mapping_digest="0" * 64, started_at=START, mapping_text="version: 1\ntype: x\n",
 )  # fmt: skip
