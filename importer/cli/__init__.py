@@ -1,7 +1,6 @@
 """The command line: a file per command, each with its help, its options and its few lines of work.
 
-This module owns the list of commands, loading them only when they are asked for, and turning errors into words and
-exit codes. Data goes to stdout, everything else to stderr.
+Data goes to stdout, everything else to stderr. Every error ends as a sentence and an exit code.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from collections.abc import Sequence
 import click
 
 from importer import __version__
-from importer.cli.settings import ARGUMENTS, configurable
-from importer.cli.wording import on_screen, usage_error
+from importer.cli.console import on_screen
+from importer.cli.usage import usage_error
 from importer.errors import ExitCode, ImporterError
 from importer.without_pandas import without_pandas
 
@@ -50,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"importer.cli.{cmd_name}").command
-        return configurable(command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each command with the whole first sentence of its help."""
@@ -61,9 +60,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """See click; what is typed behind the command's name is kept for ``settings``."""
+        """See click; keeps the arguments for ``--show-config``."""
         name, command, rest = super().resolve_command(ctx, args)
-        ctx.meta[ARGUMENTS] = list(rest)
+        ctx.meta["importer.arguments"] = list(rest)
         return name, command, rest
 
 
