@@ -204,13 +204,14 @@ class TerminalConsole:
 
         if not self._options.quiet:
             click.echo(err=True)
-            click.echo(render_summary(result.written, colour=colours(sys.stderr)), err=True, nl=False)
+            click.echo(render_summary(result.written), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
-        if result.ended.reason and self._options.quiet:
-            click.echo(on_screen(f"stopped: {result.ended.reason}"), err=True)
-        if result.ended.reason and result.ended.hint:
-            click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
+        if result.ended.reason:
+            above = "" if self._options.quiet else "\n"
+            click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
+            if result.ended.hint:
+                click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
 
     def _show_bar(self, progress: Progress) -> None:
         done = _done(progress)

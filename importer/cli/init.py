@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli import completing
+from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from importer.mapping.infer import Decision
     from importer.pipeline.draft import Drafted, Trial
+    from importer.suggest import Decision
 
 
-@click.command("init")
+@click.command("init", cls=Command)
 @click.argument("source", metavar="SOURCE", shell_complete=completing.files)
 @click.option(
     "-o",

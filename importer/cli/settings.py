@@ -2,10 +2,10 @@
 
 The file is the one of ``--config``, else ``importer.toml`` beside the mapping or in the working directory. Its keys are
 the options' long names; a key at the top is for every command with that option, a key in a table ``[run]`` for that
-command. click resolves the values, from the ``default_map`` that `Command.make_context` gives to its context.
+command. click resolves the values, from the ``default_map`` that `Command.make_context` gives its context.
 
-A file that is found, not named, may belong to a stranger. So it must be the user's own (or root's), names no code to run,
-and the endpoint it names gets the token only after the user has agreed.
+A file that is found, not named, may belong to a stranger. So it must be the user's own (or root's), names no code
+to run, and the endpoint it names gets the token only after the user has agreed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from importer.errors import UsageError
 from importer.wording import shown
 
 _META = "importer.settings"
+HELP_ALL = "importer.help_all"
+ARGUMENTS = "importer.arguments"
+"""Where the context keeps the settings, whether all options are shown, and what was typed."""
 _FILE = "importer.toml"
 _COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "row"})
 """Options that can reach customers: each time they are meant, they are typed."""
@@ -52,11 +55,12 @@ class _Settings:
 class Option(click.Option):
     """An option that belongs to a group of the help; groups that `ADVANCED` lists show with --help-all only."""
 
-    def __init__(self, *args: Any, group: str = "Options", **attributes: Any) -> None:
+    def __init__(self, *args: Any, group: str = "Basics", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.group = group
 
 
+GROUPS = ("Basics", "Pace and time", "Safety", "Output", "Connection", "Sandbox", "Settings")
 ADVANCED = ("Connection", "Sandbox", "Settings")
 
 
@@ -71,7 +75,8 @@ class Command(click.Command):
         files = click.Path(path_type=Path, dir_okay=False)
         self.params += [
             Option(["--config"], group="Settings", type=files, metavar="FILE", envvar=variable("config"),
-                   expose_value=False, help="Take settings from FILE. [default: importer.toml beside the mapping or here]"),
+                   expose_value=False,
+                   help="Take settings from FILE. [default: importer.toml beside the mapping or here]"),
             Option(["--env-file"], group="Settings", type=files, metavar="FILE", expose_value=False,
                    help="Read variables from FILE, such as .env, that the environment does not have."),
             Option(["--show-config"], group="Settings", is_flag=True, is_eager=True, expose_value=False, callback=_show,
@@ -99,15 +104,15 @@ class Command(click.Command):
         """The options in their groups, each group with a heading."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                groups.setdefault(getattr(param, "group", "Options"), []).append(record)
-        everything = ctx.meta.get("importer.help_all", False)
-        for group, records in groups.items():
-            if everything or group not in ADVANCED:
+                groups.setdefault(getattr(param, "group", "Basics"), []).append(record)
+        everything = ctx.meta.get(HELP_ALL, False)
+        for group in GROUPS:
+            if group in groups and (everything or group not in ADVANCED):
                 with formatter.section(group):
-                    formatter.write_dl(records)
-        if not everything and any(group in ADVANCED for group in groups):
+                    formatter.write_dl(groups[group])
+        if not everything:
             formatter.write_paragraph()
             formatter.write_text("--help-all shows the options for connection, sandbox and settings, too.")
 
@@ -236,13 +241,13 @@ def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> 
 
 def _value(path: Path, key: str, value: Any, option: click.Option, command: click.Command) -> Any:
     """A value that the option takes; relative paths start at the file's directory."""
-    given = [_anchored(path, one, option) for one in value] if isinstance(value, list) else _anchored(path, value, option)
+    given = (
+        [_anchored(path, one, option) for one in value] if isinstance(value, list) else _anchored(path, value, option)
+    )
     try:
         option.type_cast_value(click.Context(command, resilient_parsing=True), given)
     except click.BadParameter as error:
-        raise UsageError(
-            f"{path}: {key} = {value!r}: {error.message.rstrip('.')}", hint="correct the line"
-        ) from None
+        raise UsageError(f"{path}: {key} = {value!r}: {error.message.rstrip('.')}", hint="correct the line") from None
     return given
 
 
@@ -279,7 +284,7 @@ def _settings(ctx: click.Context) -> _Settings:
 def _help_all(ctx: click.Context, param: click.Parameter, value: object) -> None:
     del param
     if value and not ctx.resilient_parsing:
-        ctx.meta["importer.help_all"] = True
+        ctx.meta[HELP_ALL] = True
         click.echo(ctx.get_help())
         ctx.exit(0)
 
@@ -307,7 +312,7 @@ def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
     from importer.deliver.token import VARIABLE
 
     settings = _settings(ctx)
-    typed, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(ctx.meta["importer.arguments"]))
+    typed, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(ctx.meta[ARGUMENTS]))
     for name, option in _options(ctx.command).items():
         value, source = option.consume_value(ctx, typed)
         origin = {
