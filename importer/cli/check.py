@@ -73,10 +73,10 @@ def command(**given: Any) -> int:  # fmt: skip
     neither the API nor the ledger. Exit codes: 0 every row could be sent, 1 some could not, 2 the mapping or the input
     cannot be used, or a test fails.
     """
-    from importer.cli.desk import TerminalDesk
+    from importer.cli.console import TerminalConsole
     from importer.cli.manner import Manner
     from importer.pipeline import check
-    from importer.pipeline.job import RunOptions
+    from importer.pipeline.options import RunOptions
     from importer.report import render_summary, summary_bytes
 
     if not given["sources"]:
@@ -84,7 +84,7 @@ def command(**given: Any) -> int:  # fmt: skip
         told = f"all its tests pass ({passed})" if passed else "it has no tests"
         click.echo(f"{name} is a sound mapping; {told}", err=True)
         return int(ExitCode.DELIVERED)
-    order = RunOptions(
+    options = RunOptions(
         sources=given["sources"],
         mapping=given["mapping"],
         strict=given["strict"],
@@ -92,12 +92,12 @@ def command(**given: Any) -> int:  # fmt: skip
         out=given["out"],
         report_format=given["report_format"],
     )
-    desk = TerminalDesk(Manner(yes=True))
+    console = TerminalConsole(Manner(yes=True))
     if given["preview"]:
-        check.preview(order, desk, given["preview"], _print)
+        check.preview(options, console, given["preview"], _print)
         return int(ExitCode.DELIVERED)
-    written = check.check(order, desk, rate=given["rate"])
-    desk.close()
+    written = check.check(options, console, rate=given["rate"])
+    console.close()
     if given["output"] == "json":
         _print(summary_bytes(written.summary).removesuffix(b"\n"))
     click.echo(render_summary(written), err=True, nl=False)

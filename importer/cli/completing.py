@@ -43,10 +43,10 @@ def runs(context: click.Context, parameter: click.Parameter, typed: str) -> list
     del parameter
     names = ("account", "endpoint", "ledger", "sandbox")
     try:
-        destination = plain_destination({name: context.params[name] for name in names})
-        if not destination.ledger.exists():
+        target = plain_destination({name: context.params[name] for name in names})
+        if not target.ledger.exists():
             return []
-        with open_ledger(destination) as ledger:
+        with open_ledger(target) as ledger:
             found = [run for run in ledger.runs() if run.id.startswith(typed)]
     except ImporterError:
         return []

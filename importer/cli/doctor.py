@@ -32,7 +32,7 @@ def command(**given: Any) -> int:  # fmt: skip
     from importer.pipeline.doctor import Severity, examine
 
     failed = False
-    for finding in examine(where(given).destination()):
+    for finding in examine(where(given).target()):
         failed = failed or finding.verdict is Severity.FAIL
         click.echo(_fitted(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}", 0))
         if finding.advice:

@@ -12,8 +12,8 @@ from importer.cli import completing
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from importer.mapping.infer import Decision
     from importer.pipeline.draft import Drafted, Trial
+    from importer.suggest import Decision
 
 
 @click.command("init")

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.cli.desk import progress_line, refuse_silence
+from importer.cli.console import progress_line, refuse_silence
 from importer.cli.rhythm import Rhythm
 
 if TYPE_CHECKING:
     from importer.cli.manner import Manner
     from importer.deliver import Progress
     from importer.errors import ImporterError
-    from importer.pipeline.job import Forecast
+    from importer.pipeline.options import Forecast
     from importer.pipeline.program import Result
 
 
-class JsonDesk:
-    """See `importer.pipeline.job.Console`. It asks nobody: without --yes only rehearsals go on."""
+class JsonConsole:
+    """See `importer.pipeline.options.Console`. It asks nobody: without --yes only rehearsals go on."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner

@@ -15,8 +15,8 @@ import click
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
-    from importer.cli.desk import TerminalDesk
-    from importer.cli.json_desk import JsonDesk
+    from importer.cli.console import TerminalConsole
+    from importer.cli.json_desk import JsonConsole
     from importer.metrics import Metrics
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,12 +49,12 @@ class Manner:
             account=given["account"],
         )
 
-    def desk(self) -> TerminalDesk | JsonDesk:
+    def console(self) -> TerminalConsole | JsonConsole:
         """The user's desk."""
-        from importer.cli.desk import TerminalDesk
-        from importer.cli.json_desk import JsonDesk
+        from importer.cli.console import TerminalConsole
+        from importer.cli.json_desk import JsonConsole
 
-        return JsonDesk(self) if self.log_format == "json" else TerminalDesk(self)
+        return JsonConsole(self) if self.log_format == "json" else TerminalConsole(self)
 
     def measure(self) -> Metrics | None:
         """The metrics, if they were asked for; a file that cannot be written is found out now."""

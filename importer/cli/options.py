@@ -17,7 +17,7 @@ from importer.cli import completing
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
-    from importer.pipeline.job import TargetOptions
+    from importer.pipeline.options import TargetOptions
     from importer.sandbox import Faults
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,9 +44,9 @@ class Where:
     outage_limit: float | None = None
     processes: int = 1
 
-    def destination(self) -> TargetOptions:
+    def target(self) -> TargetOptions:
         """The destination, with the ledger's place settled."""
-        from importer.pipeline.job import TargetOptions, default_ledger
+        from importer.pipeline.options import TargetOptions, default_ledger
         from importer.sandbox import SandboxOptions
 
         sandbox = None

@@ -9,26 +9,26 @@ from importer.cli.manner import Manner
 from importer.errors import ImporterError
 
 if TYPE_CHECKING:
-    from importer.pipeline.job import Console
+    from importer.pipeline.options import Console
     from importer.pipeline.program import Result
 
 
 def finish(work: Callable[[Console], Result], manner: Manner) -> int:
     """Do the work with a user at hand, then say what became of it."""
-    desk = manner.desk()
+    console = manner.console()
     metrics = None
     try:
         metrics = manner.measure()
-        result = work(metrics.desk(desk) if metrics else desk)
+        result = work(metrics.console(console) if metrics else console)
     except ImporterError as error:
-        desk.close()
+        console.close()
         if metrics:
             metrics.end(error.exit_code)
-        desk.fail(error)
+        console.fail(error)
         return int(error.exit_code)
     finally:
-        desk.close()
+        console.close()
     if metrics:
         metrics.end(result.exit_code, result.written.counts)
-    desk.conclude(result)
+    console.conclude(result)
     return int(result.exit_code)

@@ -34,10 +34,10 @@ def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None: 
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.prune import choose, forget
 
-    destination = plain_destination(given)
-    if not destination.ledger.exists():
-        raise UsageError(f"there is no ledger {destination.ledger}", hint="--ledger names another one")
-    with open_ledger(destination) as ledger:
+    target = plain_destination(given)
+    if not target.ledger.exists():
+        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
+    with open_ledger(target) as ledger:
         choice = choose(ledger, time.time() - older_than)
         for run in choice.kept:
             click.echo(f"run {run.id} is kept: it has rows in doubt or still to be sent", err=True)

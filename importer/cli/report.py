@@ -51,8 +51,8 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import refuse_pruned, settled
 
-    destination = plain_destination(given)
-    with open_ledger(destination) as ledger:
+    target = plain_destination(given)
+    with open_ledger(target) as ledger:
         run = settled(ledger, ledger.run(run_id))
         refuse_pruned(run)
         if opened and output is None:
@@ -67,7 +67,7 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(output, form, place=destination.place))
+            written = report.write(ledger, run, report.ReportOptions(output, form, place=target.place))
             click.echo(report.render_summary(written), err=True, nl=False)
             if opened:
                 _open(next(path for path in written.paths if path.suffix == ".html"))

@@ -35,8 +35,8 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
 
     if assume_sent and resend:
         raise UsageError("--assume-sent and --resend exclude each other", hint="give one of them")
-    destination = plain_destination(given)
-    with open_ledger(destination) as ledger:
+    target = plain_destination(given)
+    with open_ledger(target) as ledger:
         run = ledger.run(run_id)
         with locked(ledger, run):
             doubtful = ledger.doubtful(run)
@@ -47,7 +47,7 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
                 click.echo(f"no row of run {run.id} is in doubt", err=True)
                 return
             if not (assume_sent or resend):
-                command = f"importer resolve {run.id}{destination.place}"
+                command = f"importer resolve {run.id}{target.place}"
                 choice = f"if they are in Sender:\n  {command} --assume-sent\nif not:\n  {command} --resend"
                 click.echo(f"\n{counted(len(chosen), 'row')} in doubt; {choice}", err=True)
                 return
@@ -56,7 +56,7 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
             if not yes and not click.confirm("Go on?", default=False, err=True):
                 return
             count = ledger.resolve(run, State.SENT if assume_sent else State.PENDING, [one[0] for one in chosen])
-            then = "" if assume_sent else f"; `importer resume {run.id}{destination.place}` sends them"
+            then = "" if assume_sent else f"; `importer resume {run.id}{target.place}` sends them"
             click.echo(f"{counted(count, 'row')} settled{then}", err=True)
 
 

@@ -38,8 +38,8 @@ def command(**given: Any) -> int:  # fmt: skip
     from importer.cli.outcome import finish
     from importer.cli.run import delivery, where
     from importer.pipeline import program
-    from importer.pipeline.job import RunOptions
+    from importer.pipeline.options import RunOptions
 
-    order = RunOptions(sources=(), mapping="", out=given["out"], first=given["first"], delivery=delivery(given))
-    destination = where(given).destination()
-    return finish(lambda desk: program.retry(given["run_id"], order, destination, desk), Manner.of(given))
+    options = RunOptions(sources=(), mapping="", out=given["out"], first=given["first"], delivery=delivery(given))
+    target = where(given).target()
+    return finish(lambda console: program.retry(given["run_id"], options, target, console), Manner.of(given))

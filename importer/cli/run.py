@@ -60,9 +60,9 @@ def command(**given: Any) -> int:  # fmt: skip
     """
     from importer.cli.outcome import finish
     from importer.pipeline import program
-    from importer.pipeline.job import RunOptions
+    from importer.pipeline.options import RunOptions
 
-    order = RunOptions(
+    options = RunOptions(
         sources=given["sources"],
         mapping=given["mapping"],
         strict=given["strict"],
@@ -74,7 +74,7 @@ def command(**given: Any) -> int:  # fmt: skip
         first=given["first"],
         delivery=delivery(given),
     )
-    return finish(lambda desk: program.run(order, where(given).destination(), desk), Manner.of(given))
+    return finish(lambda console: program.run(options, where(given).target(), console), Manner.of(given))
 
 
 def where(given: dict[str, Any]) -> Where:

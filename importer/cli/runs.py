@@ -15,7 +15,7 @@ from importer.errors import counted
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger
     from importer.model import Run
-    from importer.pipeline.job import TargetOptions
+    from importer.pipeline.options import TargetOptions
 
 
 @click.command("runs")
@@ -52,7 +52,7 @@ def command(run_id: str | None, **given: Any) -> None:
 
 def plain_destination(given: dict[str, Any]) -> TargetOptions:
     """The destination of a command that sends nothing."""
-    return Where(**given).destination()
+    return Where(**given).target()
 
 
 def _sources(ledger: SqliteLedger, run: Run) -> str:

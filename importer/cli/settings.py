@@ -90,7 +90,7 @@ def _read_variables(path: Path) -> dict[str, Path]:
     """Set what the environment does not have; returns which variables those are, and the file."""
     from dotenv import dotenv_values
 
-    from importer.send.token import exposure
+    from importer.deliver.token import exposure
 
     try:
         with path.open(encoding="utf-8") as file:
@@ -230,7 +230,7 @@ def _show(ctx: click.Context, param: click.Parameter, value: object) -> None:
 def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
     from click.core import ParameterSource
 
-    from importer.send.token import VARIABLE
+    from importer.deliver.token import VARIABLE
 
     typed = dict(_typed(ctx))
     found = ctx.meta[_SETTLED]

@@ -91,7 +91,7 @@ def command(**given: Any) -> int:  # fmt: skip
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.cli.run import delivery, where
-    from importer.pipeline.job import RunOptions
+    from importer.pipeline.options import RunOptions
     from importer.watch import Voice, Watcher, WatchOptions
 
     if not (given["yes"] or given["sandbox"]):
@@ -117,14 +117,14 @@ def command(**given: Any) -> int:  # fmt: skip
         on_finish=given["on_finish"],
     )
     manner = replace(Manner.of({**given, "yes": True}), brief=not given["verbose"])
-    desk = manner.desk()
+    console = manner.console()
     metrics = _metrics(manner, given["metrics_port"])
-    voice = Voice(metrics.desk(desk) if metrics else desk, lambda outcome: _show(outcome, metrics))
-    watcher = Watcher(options, where(given).destination(), voice)
+    voice = Voice(metrics.console(console) if metrics else console, lambda outcome: _show(outcome, metrics))
+    watcher = Watcher(options, where(given).target(), voice)
     try:
         return int(watcher.once() if given["once"] else watcher.forever())
     finally:
-        desk.close()
+        console.close()
 
 
 def _metrics(manner: Manner, port: int | None) -> Metrics | None:

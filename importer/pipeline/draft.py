@@ -1,7 +1,7 @@
 """A mapping for a file: inferred, tried on the file's first rows by the real stages, and changed where they say so.
 
-This module owns that loop, and the questions put to the user in between. Inferring is ``mapping.infer``'s, advice
-``mapping.advice``'s.
+This module owns that loop, and the questions put to the user in between. Inferring is ``suggest``'s, advice
+``suggest.advice``'s.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from functools import partial
 
 import pyarrow.compute as pc
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
-from importer.mapping.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
-from importer.mapping.infer import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.mapping.load import loads
 from importer.mapping.model import ImportMapping
 from importer.model import Events, State
 from importer.pipeline.sampling import ROWS, Sampled
 from importer.read import Limits, Reader, open_source
-from importer.shape import RowMapper
+from importer.suggest import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
+from importer.suggest.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
 from importer.validate import validate
 
 _SHOWN = 3

@@ -1,7 +1,7 @@
 """The first rows of a file, through the real readers, for inference.
 
 This module owns what is looked at: which of the files named, how many rows, and which paths nested formats have.
-What the rows say is ``mapping.infer``'s.
+What the rows say is ``suggest``'s.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.errors import SourceError, UsageError
-from importer.mapping.infer import DECISIVE, Column, Sample, open_dates
 from importer.mapping.model import SourceOptions
 from importer.model import ArrowTable
 from importer.read import Input, Limits, Reader, expand, open_source
+from importer.suggest import DECISIVE, Column, Sample, open_dates
 
 ROWS = 5_000
 """Rows looked at."""

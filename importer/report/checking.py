@@ -1,7 +1,7 @@
 """A check's part of the summary: what is foreseen, the columns, and advice for every reason that the mapping can mend.
 
 This module owns putting these together. Counting is ``foresight``'s, comparing headers ``columns``'s, and what to
-change in a mapping ``mapping.advice``'s.
+change in a mapping ``suggest.advice``'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importer.report.foresight import Foresight
 from importer.report.model import ReasonSummary, Summary
 
 if TYPE_CHECKING:
-    from importer.mapping.advice import Advice
+    from importer.suggest.advice import Advice
 
 ASSUMED_RATE = 60
 """Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
@@ -50,7 +50,7 @@ class Checking:
 
     def _advised(self, summary: Summary, unmapped: tuple[str, ...]) -> tuple[ReasonSummary, ...]:
         """The reasons with what can be done about them in the mapping."""
-        from importer.mapping.advice import advise
+        from importer.suggest.advice import advise
 
         context = self._foresight.context(unmapped)
         findings = self._foresight.findings(summary.reasons, summary.rows["read"])

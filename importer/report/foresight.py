@@ -21,7 +21,7 @@ from importer.report.model import ReasonSummary
 from importer.report.wording import iso
 
 if TYPE_CHECKING:
-    from importer.mapping.advice import Context, Finding
+    from importer.suggest.advice import Context, Finding
 
 _MOST_TYPES = 1_000
 """Types counted by name; the rest of them together."""
@@ -89,7 +89,7 @@ class Foresight:
 
     def findings(self, reasons: Sequence[ReasonSummary], rows: int) -> tuple[Finding, ...]:
         """What each reason's rows offend with, one for one."""
-        from importer.mapping.advice import Finding
+        from importer.suggest.advice import Finding
 
         return tuple(
             Finding(one.code, one.field, tuple(self._values.get((one.code, one.field), ())), one.count * 2 >= rows)
@@ -98,7 +98,7 @@ class Foresight:
 
     def context(self, unmapped: tuple[str, ...]) -> Context:
         """What else advice is made from."""
-        from importer.mapping.advice import Context
+        from importer.suggest.advice import Context
 
         return Context(tuple(one for one in self._phones if one.startswith("+")), unmapped)
 

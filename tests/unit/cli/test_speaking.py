@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.desk import progress_line
+from importer.cli.console import progress_line
 from importer.cli.rhythm import Rhythm
 from importer.deliver import Progress
 from importer.model import Pace
