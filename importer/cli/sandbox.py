@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from importer.cli.settings import Command
 
-@click.command("sandbox")
+
+@click.command("sandbox", cls=Command)
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="On 127.0.0.1; 0: any.")
 @click.option("--token", metavar="TOKEN", help="The token it accepts. [default: one is made up and printed]")
 @click.option(
