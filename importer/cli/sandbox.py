@@ -38,7 +38,8 @@ def command(**given: Any) -> None:  # fmt: skip
       importer sandbox --token secret --events arrived.jsonl
       SENDER_API_TOKEN=secret importer run orders.csv -m orders.yaml --endpoint http://127.0.0.1:8025/v2
     """
-    from importer.sandbox import SandboxOptions, parse_duration, parse_faults, serve
+    from importer.sandbox import SandboxOptions, parse_duration, parse_faults
+    from importer.sandbox.server import serve
 
     serve(
         SandboxOptions(
