@@ -25,7 +25,7 @@ from importer.errors import ExitCode, UsageError
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.job import Forecast, RunOptions, TargetOptions, default_ledger
+from importer.pipeline.options import Forecast, RunOptions, TargetOptions, default_ledger
 from importer.report import Summary
 from importer.sandbox import SandboxOptions
 from importer.without_pandas import want_pandas
@@ -58,7 +58,7 @@ class Result:
 class Settings:
     """What a run may be told besides its sources; as the options of `importer run`."""
 
-    destination: TargetOptions | None = None
+    target: TargetOptions | None = None
     """Account, endpoint, token, ledger …; None: as the command line without options."""
     order: RunOptions = field(default_factory=lambda: RunOptions(sources=(), mapping=""))
     """How to deliver and report; its sources and mapping are those of the call."""
@@ -73,7 +73,7 @@ def check(
     Raises `MappingError`, `UsageError` or `TransformError` where nothing can be checked; a row's trouble is in the
     result.
     """
-    desk = _Desk()
+    console = _Console()
     with _named(sources) as names, tempfile.TemporaryDirectory() as scratch:
         order = RunOptions(
             sources=names,
@@ -83,12 +83,14 @@ def check(
             out=Path(scratch),
             report_format="parquet",
         )
-        written = checking.check(order, desk)
+        written = checking.check(order, console)
         rows = pq.read_table(Path(scratch) / "report.parquet").to_pandas()
         if out is not None:
-            written = checking.check(replace(order, out=Path(out), report_format="csv"), _Desk())
+            written = checking.check(replace(order, out=Path(out), report_format="csv"), _Console())
     paths = written.paths if out is not None else ()
-    return _renamed(Result(rows, written.summary, checking.exit_code(written), tuple(desk.said), paths), sources, names)
+    return _renamed(
+        Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths), sources, names
+    )
 
 
 def run(
@@ -109,20 +111,20 @@ def run(
     Raises `MappingError`, `UsageError`, `LedgerError` or `TransformError` where nothing can be done.
     """
     settings = settings or Settings()
-    place = settings.destination or TargetOptions(ledger=default_ledger(os.environ), environment=os.environ)
+    place = settings.target or TargetOptions(ledger=default_ledger(os.environ), environment=os.environ)
     if sandbox:
         place = replace(place, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
-    desk = _Desk(confirm)
+    console = _Console(confirm)
     with _named(sources) as names:
         wanted = replace(settings.order, sources=names, mapping=os.fspath(mapping))
         if out is not None:
             wanted = replace(wanted, out=Path(out))
-        done = program.run(wanted, place, desk)
+        done = program.run(wanted, place, console)
     with open_ledger(place) as ledger:
         table = BytesIO()
         report.stream(ledger, done.run, table, "parquet")
     rows = pq.read_table(pa.BufferReader(table.getvalue())).to_pandas()
-    found = Result(rows, done.written.summary, done.exit_code, tuple(desk.said), done.written.paths)
+    found = Result(rows, done.written.summary, done.exit_code, tuple(console.said), done.written.paths)
     return _renamed(found, sources, names)
 
 
@@ -135,7 +137,7 @@ def _renamed(result: Result, sources: Sources, names: tuple[str, ...]) -> Result
 
 
 @dataclass(slots=True)
-class _Desk:
+class _Console:
     """A user who was asked beforehand."""
 
     answer: Confirm = False

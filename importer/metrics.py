@@ -1,7 +1,7 @@
 """How deliveries stand, for Prometheus: a file for the node exporter's textfile collector, or a port on this machine.
 
 This module owns the names and meanings of the metrics, and how often the file is written. Counting is others': it is
-told by a desk (`Metered`) what every desk is told.
+told by a desk (`MetricsConsole`) what every desk is told.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server, write
 from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, State
-from importer.pipeline.job import Console, Forecast
+from importer.pipeline.options import Console, Forecast
 
 EVERY = 5.0
 """Seconds between two writings of the file."""
@@ -71,9 +71,9 @@ class Metrics:
         except OSError as error:
             raise UsageError(f"--metrics-port {port}: {error.strerror}", hint="choose another port") from None
 
-    def desk(self, desk: Console) -> Metered:
+    def console(self, console: Console) -> MetricsConsole:
         """The user's desk, listened to."""
-        return Metered(desk, self)
+        return MetricsConsole(console, self)
 
     def begin(self, forecast: Forecast) -> None:
         """A delivery begins."""
@@ -156,11 +156,11 @@ class Metrics:
         return gauge.labels(self._account)
 
 
-class Metered:
-    """A desk that tells the metrics what it tells the user; see `importer.pipeline.job.Console`."""
+class MetricsConsole:
+    """A desk that tells the metrics what it tells the user; see `importer.pipeline.options.Console`."""
 
-    def __init__(self, desk: Console, metrics: Metrics) -> None:
-        self._desk = desk
+    def __init__(self, console: Console, metrics: Metrics) -> None:
+        self._desk = console
         self._metrics = metrics
 
     def say(self, text: str) -> None:

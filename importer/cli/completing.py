@@ -37,16 +37,16 @@ def mappings(context: click.Context, parameter: click.Parameter, typed: str) -> 
 
 def runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
-    from importer.cli.runs import plain_destination
+    from importer.cli.options import target_options
     from importer.pipeline.connect import open_ledger
 
     del parameter
     names = ("account", "endpoint", "ledger", "sandbox")
     try:
-        destination = plain_destination({name: context.params[name] for name in names})
-        if not destination.ledger.exists():
+        target = target_options({name: context.params[name] for name in names})
+        if not target.ledger.exists():
             return []
-        with open_ledger(destination) as ledger:
+        with open_ledger(target) as ledger:
             found = [run for run in ledger.runs() if run.id.startswith(typed)]
     except ImporterError:
         return []

@@ -7,12 +7,13 @@ import textwrap
 import click
 
 from importer.cli import completing
+from importer.cli.settings import Command
 from importer.errors import ExitCode
 
 _WIDTH = 100
 
 
-@click.command("presets")
+@click.command("presets", cls=Command)
 @click.argument("name", required=False, shell_complete=completing.presets)
 def command(name: str | None) -> int:
     """List the presets, with what each makes of a row; or print the one called NAME, to read or to start from.

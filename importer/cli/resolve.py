@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import ledger_options
+from importer.cli.options import basic, ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import UsageError, counted
 
 
-@click.command("resolve")
+@click.command("resolve", cls=Command)
 @click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
-@click.option("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
-@click.option("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
-@click.option("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@basic("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
+@basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
+@basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
+@basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @ledger_options
 def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...], yes: bool, **given: Any) -> None:
     """Settle the rows of RUN that may or may not have arrived, all of them or row by row.
@@ -28,15 +29,14 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
 
     Without either option it lists them. Rows put back are sent by `importer resume`.
     """
-    from importer.cli.runs import plain_destination
     from importer.model import State
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import locked
 
     if assume_sent and resend:
         raise UsageError("--assume-sent and --resend exclude each other", hint="give one of them")
-    destination = plain_destination(given)
-    with open_ledger(destination) as ledger:
+    target = target_options(given)
+    with open_ledger(target) as ledger:
         run = ledger.run(run_id)
         with locked(ledger, run):
             doubtful = ledger.doubtful(run)
@@ -47,7 +47,7 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
                 click.echo(f"no row of run {run.id} is in doubt", err=True)
                 return
             if not (assume_sent or resend):
-                command = f"importer resolve {run.id}{destination.place}"
+                command = f"importer resolve {run.id}{target.place}"
                 choice = f"if they are in Sender:\n  {command} --assume-sent\nif not:\n  {command} --resend"
                 click.echo(f"\n{counted(len(chosen), 'row')} in doubt; {choice}", err=True)
                 return
@@ -56,7 +56,7 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
             if not yes and not click.confirm("Go on?", default=False, err=True):
                 return
             count = ledger.resolve(run, State.SENT if assume_sent else State.PENDING, [one[0] for one in chosen])
-            then = "" if assume_sent else f"; `importer resume {run.id}{destination.place}` sends them"
+            then = "" if assume_sent else f"; `importer resume {run.id}{target.place}` sends them"
             click.echo(f"{counted(count, 'row')} settled{then}", err=True)
 
 

@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     "value": "value",
     "value_currency": "value_currency",
     "key": "key",
-    "order_by": "place",
+    "order_by": "order_value",
     "event_time": "event_time",
 }
 """Columns that are none of the properties, and where `Events` has them."""

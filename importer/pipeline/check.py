@@ -14,7 +14,7 @@ from importer.errors import ExitCode, SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import RowBatch, RunSource, State
 from importer.pipeline.examples import run_tests
-from importer.pipeline.job import Console, RunOptions
+from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.supply import ReadOptions, supplies
 from importer.report import CHECK, Checking, Facts, ReportOptions, Written
 
@@ -36,12 +36,12 @@ def check_mapping(name: str) -> tuple[str, int]:
     return load(name).name, passed
 
 
-def preview(order: RunOptions, desk: Console, count: int, show: Callable[[bytes], None]) -> None:
+def preview(options: RunOptions, console: Console, count: int, show: Callable[[bytes], None]) -> None:
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
-    loaded = load(order.mapping)
+    loaded = load(options.mapping)
     run_tests(loaded)
-    wishes = ReadOptions(strict=order.strict, transform=order.transform)
-    with closing(supplies(order.sources, loaded.mapping, wishes, desk.say)) as found:
+    reading = ReadOptions(strict=options.strict, transform=options.transform)
+    with closing(supplies(options.sources, loaded.mapping, reading, console.say)) as found:
         for supply in found:
             for prepared in supply.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
@@ -51,41 +51,43 @@ def preview(order: RunOptions, desk: Console, count: int, show: Callable[[bytes]
                     return
 
 
-def check(order: RunOptions, desk: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
+def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
     """Read, shape and validate everything; with ``order.out``, write the report and the rejects.
 
     ``rate`` is the events a minute by which the time of delivery is foreseen.
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked; no file was read then.
     """
-    loaded = load(order.mapping)
+    loaded = load(options.mapping)
     run_tests(loaded)
     books = _Books()
     checking = Checking(loaded, rate)
-    batches = _batches(order, loaded, books, checking, desk)
+    batches = _batches(options, loaded, books, checking, console)
     facts = Facts(CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text)
-    if order.out is None:
+    if options.out is None:
         return report.count_check(batches, lambda: books.sources, facts, checking.explain)
-    options = ReportOptions(out=order.out, format=order.report_format)
-    return report.write_check(batches, lambda: books.sources, facts, options, checking.explain)
+    outputs = ReportOptions(out=options.out, format=options.report_format)
+    return report.write_check(batches, lambda: books.sources, facts, outputs, checking.explain)
 
 
 def _batches(
-    order: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, desk: Console
+    options: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, console: Console
 ) -> Iterator[RowBatch]:
-    wishes = ReadOptions(strict=order.strict, raw_rows=order.out is not None, transform=order.transform, bodies=False)
-    found = supplies(order.sources, loaded.mapping, wishes, desk.say)
+    reading = ReadOptions(
+        strict=options.strict, raw_rows=options.out is not None, transform=options.transform, bodies=False
+    )
+    found = supplies(options.sources, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
         rows, error = 0, supply.error
         try:
             for prepared in supply.chunks:
                 rows += prepared.count
-                desk.read(prepared.count)
+                console.read(prepared.count)
                 checking.add(prepared)
                 yield checked(prepared)
         except SourceError as broken:
             error = broken.message
-        if not order.transform:  # a function may make any columns of the file's
+        if not options.transform:  # a function may make any columns of the file's
             checking.close_source(supply.source)
         books.sources.append(RunSource(number, supply.source, "", rows, error))
 

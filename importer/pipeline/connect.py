@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from importer.clock import SystemClock
+from importer.deliver.circuit_breaker import Breaker, BreakerOptions
+from importer.deliver.client import Client
+from importer.deliver.endpoint import Endpoint
 from importer.deliver.line import Line
+from importer.deliver.quota import SharedQuota
+from importer.deliver.rate_limit import Pacer, PacerOptions
+from importer.deliver.token import Token, exposure, read_token
+from importer.deliver.workers import Workers
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Response
-from importer.pipeline.job import TargetOptions
-from importer.send.breaker import Breaker, BreakerOptions
-from importer.send.client import Client
-from importer.send.endpoint import SANDBOX, Endpoint
-from importer.send.pacing import Pacer, PacerOptions
-from importer.send.quota import SharedQuota
-from importer.send.token import Token, exposure, read_token
-from importer.send.workers import Workers
+from importer.model import SANDBOX_ENDPOINT, Response
+from importer.pipeline.options import TargetOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +36,34 @@ class Target:
 
 
 @contextmanager
-def open_ledger(destination: TargetOptions) -> Iterator[SqliteLedger]:
+def open_ledger(target: TargetOptions) -> Iterator[SqliteLedger]:
     """The ledger, scoped to the destination's account and endpoint."""
-    endpoint = SANDBOX if destination.sandbox else Endpoint.parse(destination.endpoint).events_url
-    with SqliteLedger(destination.ledger, account=destination.account, endpoint=endpoint) as ledger:
+    endpoint = SANDBOX_ENDPOINT if target.sandbox else Endpoint.parse(target.endpoint).events_url
+    with SqliteLedger(target.ledger, account=target.account, endpoint=endpoint) as ledger:
         yield ledger
 
 
-def check(destination: TargetOptions, say: Callable[[str], None]) -> None:
+def check(target: TargetOptions, say: Callable[[str], None]) -> None:
     """Find out before any file is read whether there is a token; raises `UsageError` if not."""
-    if destination.sandbox is not None:
+    if target.sandbox is not None:
         return
-    Endpoint.parse(destination.endpoint)
-    read_token(destination.environment, destination.token_file)
-    if destination.token_file and (warning := exposure(destination.token_file)):
+    Endpoint.parse(target.endpoint)
+    read_token(target.environment, target.token_file)
+    if target.token_file and (warning := exposure(target.token_file)):
         say(f"warning: {warning}")
 
 
 @contextmanager
-def open_way(destination: TargetOptions, events: Path) -> Iterator[Target]:
+def open_way(target: TargetOptions, events: Path) -> Iterator[Target]:
     """The endpoint and its token; a rehearsal's sandbox lives as long as the context and records into ``events``.
 
     Raises `UsageError` where there is no token or the endpoint cannot be used.
     """
-    if destination.sandbox is None:
-        endpoint = Endpoint.parse(destination.endpoint)
-        yield Target(endpoint, read_token(destination.environment, destination.token_file), rehearsal=False)
+    if target.sandbox is None:
+        endpoint = Endpoint.parse(target.endpoint)
+        yield Target(endpoint, read_token(target.environment, target.token_file), rehearsal=False)
         return
-    options = destination.sandbox
+    options = target.sandbox
     if options.events is None:
         events.parent.mkdir(parents=True, exist_ok=True)
         options = replace(options, events=str(events))
@@ -75,29 +75,29 @@ def open_way(destination: TargetOptions, events: Path) -> Iterator[Target]:
 
 @asynccontextmanager
 async def open_line(
-    way: Target, destination: TargetOptions, say: Callable[[str], None]
+    way: Target, target: TargetOptions, say: Callable[[str], None]
 ) -> AsyncIterator[tuple[Line, Response]]:
     """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
     clock = SystemClock()
-    breaker = Breaker(BreakerOptions(outage_limit=destination.outage_limit))
-    many = destination.processes
+    breaker = Breaker(BreakerOptions(outage_limit=target.outage_limit))
+    many = target.processes
     poster = Workers(way.endpoint, way.token, many) if many > 1 else Client(way.endpoint, way.token, clock=clock)
     async with poster as client:
-        with _quota(way, destination) as quota:
+        with _quota(way, target) as quota:
             if quota is not None and quota.trouble:
                 say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")
-            pacer = Pacer(PacerOptions(reserve=destination.reserve), quota=quota)
+            pacer = Pacer(PacerOptions(reserve=target.reserve), quota=quota)
             answer = await client.probe()
             pacer.observe(answer, clock.monotonic())
             yield Line(client, pacer, breaker, clock), answer
 
 
 @contextmanager
-def _quota(way: Target, destination: TargetOptions) -> Iterator[SharedQuota | None]:
+def _quota(way: Target, target: TargetOptions) -> Iterator[SharedQuota | None]:
     """The quota that all importers of the account on this machine share; a rehearsal's sandbox has its own."""
     if way.rehearsal:
         yield None
         return
-    scope = way.endpoint.scope(destination.account)
-    with closing(SharedQuota(destination.ledger.with_name("quota.db"), scope, destination.reserve)) as quota:
+    scope = way.endpoint.scope(target.account)
+    with closing(SharedQuota(target.ledger.with_name("quota.db"), scope, target.reserve)) as quota:
         yield quota

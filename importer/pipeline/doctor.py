@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
+from importer.deliver.client import Client
+from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError, counted
 from importer.ledger.upkeep import health
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, open_way
-from importer.pipeline.job import TargetOptions
-from importer.send.client import Client
-from importer.send.token import VARIABLE, exposure
+from importer.pipeline.options import TargetOptions
 
 SKEW = 30.0
 """Seconds by which the machine's clock may be wrong before it is worth a word."""
@@ -55,12 +55,12 @@ class Finding:
     """What to do; empty if all is well."""
 
 
-def examine(destination: TargetOptions) -> Iterator[Finding]:
+def examine(target: TargetOptions) -> Iterator[Finding]:
     """Look at one thing after the other; raises nothing that the user can cause."""
     yield _versions()
-    yield from _api(destination)
-    yield from _ledger(destination)
-    yield _space(destination.ledger)
+    yield from _api(target)
+    yield from _ledger(target)
+    yield _space(target.ledger)
 
 
 def _versions() -> Finding:
@@ -69,11 +69,11 @@ def _versions() -> Finding:
     return Finding("versions", Severity.OK, text)
 
 
-def _api(destination: TargetOptions) -> Iterator[Finding]:
+def _api(target: TargetOptions) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            with open_way(destination, Path(scratch) / "events.jsonl") as way:
-                yield _token(destination)
+            with open_way(target, Path(scratch) / "events.jsonl") as way:
+                yield _token(target)
                 began = time.time()
                 answer = asyncio.run(_ask(way))
                 yield from _answered(answer, way, (began + time.time()) / 2)
@@ -86,15 +86,15 @@ async def _ask(way: Target) -> Response:
         return await client.probe()
 
 
-def _token(destination: TargetOptions) -> Finding:
-    if destination.sandbox is not None:
+def _token(target: TargetOptions) -> Finding:
+    if target.sandbox is not None:
         return Finding("token", Severity.OK, "not needed: this is a rehearsal")
-    if destination.token_file is None:
+    if target.token_file is None:
         return Finding("token", Severity.OK, f"there, in the variable {VARIABLE}")
-    if warning := exposure(destination.token_file):
+    if warning := exposure(target.token_file):
         problem, _, advice = warning.partition("; ")
         return Finding("token", Severity.WARN, problem, advice)
-    return Finding("token", Severity.OK, f"there, in {destination.token_file}")
+    return Finding("token", Severity.OK, f"there, in {target.token_file}")
 
 
 def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
@@ -141,8 +141,8 @@ def _clock(skew: float) -> Finding:
     )
 
 
-def _ledger(destination: TargetOptions) -> Iterator[Finding]:
-    path = destination.ledger
+def _ledger(target: TargetOptions) -> Iterator[Finding]:
+    path = target.ledger
     if not path.exists():
         yield Finding("ledger", Severity.OK, f"none yet; the first run makes {path}")
         return
@@ -159,13 +159,13 @@ def _ledger(destination: TargetOptions) -> Iterator[Finding]:
         yield Finding(
             "ledger", Severity.OK, f"{path} is sound; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
         )
-        yield from _runs(destination)
+        yield from _runs(target)
     except ImporterError as error:
         yield Finding("ledger", Severity.FAIL, error.message, error.hint or "")
 
 
-def _runs(destination: TargetOptions) -> Iterator[Finding]:
-    with open_ledger(destination) as ledger:
+def _runs(target: TargetOptions) -> Iterator[Finding]:
+    with open_ledger(target) as ledger:
         runs = ledger.runs()
         unfinished = [run for run in runs if run.state in (RunState.READY, RunState.STOPPED)]
         counts = {run.id: ledger.counts(run)[State.IN_DOUBT] for run in runs}
@@ -174,7 +174,7 @@ def _runs(destination: TargetOptions) -> Iterator[Finding]:
             "runs",
             Severity.WARN,
             f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
-            f"importer resume {unfinished[0].id}{destination.place}",
+            f"importer resume {unfinished[0].id}{target.place}",
         )
     doubtful = [run_id for run_id, count in counts.items() if count]
     if doubtful:
@@ -182,7 +182,7 @@ def _runs(destination: TargetOptions) -> Iterator[Finding]:
             "in doubt",
             Severity.WARN,
             f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
-            f"importer resolve {doubtful[0]}{destination.place} lists them",
+            f"importer resolve {doubtful[0]}{target.place} lists them",
         )
 
 

@@ -15,7 +15,7 @@ from importer.errors import UsageError
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState
-from importer.pipeline.job import RunOptions
+from importer.pipeline.options import RunOptions
 from importer.read import expand
 
 LOOKERS_ON = 2.0
@@ -24,10 +24,10 @@ LOOKERS_ON = 2.0
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
-def fingerprint(order: RunOptions) -> list[list[Any]]:
+def fingerprint(options: RunOptions) -> list[list[Any]]:
     """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin)."""
     files: list[list[Any]] = []
-    for each in expand(order.sources):
+    for each in expand(options.sources):
         if each.path is None:
             return []
         try:
@@ -38,34 +38,34 @@ def fingerprint(order: RunOptions) -> list[list[Any]]:
     return files
 
 
-def create(ledger: SqliteLedger, order: RunOptions, loaded: LoadedMapping) -> Run:
+def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
     """A new run of the order."""
     return ledger.create_run(
         mapping_name=loaded.name,
         mapping_text=loaded.text,
         mapping_digest=loaded.mapping.digest(),
-        options={**order.kept(), "files": fingerprint(order)},
+        options={**options.kept(), "files": fingerprint(options)},
     )
 
 
-def find_unfinished(ledger: SqliteLedger, order: RunOptions, loaded: LoadedMapping) -> Run | None:
+def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run | None:
     """The newest run that the same command began and that has rows left, or None.
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
     """
-    files = fingerprint(order)
+    files = fingerprint(options)
     for run in ledger.runs():
         if run.state is RunState.PLANNING:
             _forget(ledger, run)
         elif (
-            order.again
+            options.again
             == bool(run.options.get("again"))  # neither thrice, nor twice where the user thought better of it
             and files
             and run.state in _UNFINISHED
             and run.options.get("files") == files
             and run.mapping_digest == loaded.mapping.digest()
-            and run.options.get("strict") == order.strict
-            and run.options.get("transform") == order.transform
+            and run.options.get("strict") == options.strict
+            and run.options.get("transform") == options.transform
         ):
             return run
     return None

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from importer.deliver import Ended
 from importer.deliver.delivery import Delivery
 from importer.errors import ExitCode
-from importer.pipeline.job import Console
+from importer.pipeline.options import Console
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,8 +39,8 @@ def answerable() -> Iterator[None]:
 class Interrupt:
     """Stops the delivery that it watches over."""
 
-    def __init__(self, desk: Console) -> None:
-        self._desk = desk
+    def __init__(self, console: Console) -> None:
+        self._desk = console
         self._delivery: Delivery | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seen = False

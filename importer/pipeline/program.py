@@ -1,7 +1,4 @@
-"""The program: plan, confirm, deliver, report.
-
-This module owns the order of things. Every stage's work is done by the stage; how the user is spoken to is the desk's.
-"""
+"""The program: plan, confirm, deliver, report."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.connect import open_ledger, open_way
-from importer.pipeline.job import Console, RunOptions, TargetOptions
+from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.pipeline.supply import ReadOptions, supplies
 from importer.plan import plan
@@ -45,96 +42,100 @@ class Result:
         return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
 
 
-def run(order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
+def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
     """Plan the sources, or find the run that the same command began; then confirm, deliver and report.
 
     Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
     """
-    loaded = load(order.mapping)
-    _prepare(destination, desk)
-    with open_ledger(destination) as ledger:
-        unfinished = find.find_unfinished(ledger, order, loaded)
-        current = unfinished or find.create(ledger, order, loaded)
+    loaded = load(options.mapping)
+    _prepare(target, console)
+    with open_ledger(target) as ledger:
+        unfinished = find.find_unfinished(ledger, options, loaded)
+        current = unfinished or find.create(ledger, options, loaded)
         with find.locked(ledger, current):
             if unfinished:
-                desk.say(f"run {current.id} of the same files and mapping was interrupted; it goes on where it stopped")
+                console.say(
+                    f"run {current.id} of the same files and mapping was interrupted; it goes on where it stopped"
+                )
             else:
-                current = _plan(ledger, current, order, loaded, desk)
-            return _finish(ledger, current, order, destination, desk)
+                current = _plan(ledger, current, options, loaded, console)
+            return _finish(ledger, current, options, target, console)
 
 
-def resume(run_id: str | None, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
+def resume(run_id: str | None, options: RunOptions, target: TargetOptions, console: Console) -> Result:
     """Go on with a run that stopped; the newest unfinished one, if none is named."""
-    _prepare(destination, desk)
-    with open_ledger(destination) as ledger:
+    _prepare(target, console)
+    with open_ledger(target) as ledger:
         current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
         with find.locked(ledger, current):
-            return _finish(ledger, current, order.of_run(current), destination, desk)
+            return _finish(ledger, current, options.of_run(current), target, console)
 
 
-def retry(run_id: str, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
+def retry(run_id: str, options: RunOptions, target: TargetOptions, console: Console) -> Result:
     """Send what the API refused, or what failed, once more."""
-    _prepare(destination, desk)
-    with open_ledger(destination) as ledger:
+    _prepare(target, console)
+    with open_ledger(target) as ledger:
         current = find.planned(ledger, run_id)
         with find.locked(ledger, current):
             failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
-            desk.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent once more")
+            console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent once more")
             if failed and again:
-                desk.say(f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender")
+                console.say(
+                    f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender"
+                )
             if repeated:
-                desk.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
-            return _finish(ledger, current, order.of_run(current), destination, desk)
+                console.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
+            return _finish(ledger, current, options.of_run(current), target, console)
 
 
-def _prepare(destination: TargetOptions, desk: Console) -> None:
+def _prepare(target: TargetOptions, console: Console) -> None:
     """Whatever would stop the run before its first request is found out before hours of reading."""
-    connect.check(destination, desk.say)
-    if destination.sandbox is None:
-        desk.require_answer()
+    connect.check(target, console.say)
+    if target.sandbox is None:
+        console.require_answer()
 
 
-def _plan(ledger: SqliteLedger, current: Run, order: RunOptions, loaded: LoadedMapping, desk: Console) -> Run:
+def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    wishes = ReadOptions(strict=order.strict, raw_rows=True, transform=order.transform)
+    reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
-        plan(ledger, current, supplies(order.sources, loaded.mapping, wishes, desk.say), desk.read)
-        current = ledger.seal(current, again=order.again)
+        plan(ledger, current, supplies(options.sources, loaded.mapping, reading, console.say), console.read)
+        current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)
         raise
     for note in ledger.repeats(current):
-        desk.say(note)
+        console.say(note)
     return current
 
 
-def _finish(ledger: SqliteLedger, current: Run, order: RunOptions, destination: TargetOptions, desk: Console) -> Result:
+def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console) -> Result:
     """Deliver what is pending, then tell what became of every row; the report is written however delivery ends."""
-    out = order.out or Path("importer-runs") / current.id
+    out = options.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found out before anything is sent
     ended = Ended("")
-    if not order.delivery.resend_doubtful:
+    if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
-        desk.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
+        console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.has_pending(current):
-        with open_way(destination, out / "sandbox-events.jsonl") as way:
+        with open_way(target, out / "sandbox-events.jsonl") as way:
             if way.page:
-                desk.say(f"the sandbox shows what arrives at {way.page}")
-            ended = send(ledger, current, order, destination, way, desk)
+                console.say(f"the sandbox shows what arrives at {way.page}")
+            ended = send(ledger, current, options, target, way, console)
         if ended.declined:
             ledger.take_back(current)
     left = ledger.has_pending(current)
     # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
-    ended = replace(ended, hint=destination.addressed(ended.hint))
+    ended = replace(ended, hint=target.addressed(ended.hint))
     ended = ended if left else Ended("", interrupted=ended.interrupted)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, order.report_format, place=destination.place))
+    written = report.write(ledger, told, ReportOptions(out, options.report_format, place=target.place))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
-        if not order.keep_bodies:
+        if not options.keep_bodies:
             ledger.drop_bodies(current)
     return Result(current, written, ended)

@@ -10,9 +10,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from importer.deliver import DeliveryOptions, Ended
+from importer.deliver import DeliveryOptions, Ended, loop
 from importer.deliver.delivery import Delivery
 from importer.deliver.journal import Journal
+from importer.deliver.lanes import Lanes
 from importer.deliver.line import Line
 from importer.deliver.settle import enough, unauthorized
 from importer.ledger.sqlite import SqliteLedger
@@ -20,9 +21,7 @@ from importer.model import PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, open_line
 from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
-from importer.pipeline.job import Console, Forecast, RunOptions, TargetOptions
-from importer.send import loop
-from importer.send.lanes import Lanes
+from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 
 DECLINED = "you chose not to send"
 
@@ -34,19 +33,19 @@ class _Errand:
     ledger: SqliteLedger
     run: Run
     order: RunOptions
-    desk: Console
+    console: Console
     stop: Interrupt
 
 
 def send(
-    ledger: SqliteLedger, run: Run, order: RunOptions, destination: TargetOptions, way: Target, desk: Console
+    ledger: SqliteLedger, run: Run, order: RunOptions, target: TargetOptions, way: Target, console: Console
 ) -> Ended:
     """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
-    errand = _Errand(ledger, run, order, desk, Interrupt(desk))
+    errand = _Errand(ledger, run, order, console, Interrupt(console))
     if not _loop_is_running():
-        return loop.run(_send(errand, destination, way))
+        return loop.run(_send(errand, target, way))
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="delivery") as thread:
-        future = thread.submit(lambda: loop.run(_send(errand, destination, way)))
+        future = thread.submit(lambda: loop.run(_send(errand, target, way)))
         try:
             return future.result()
         except KeyboardInterrupt:
@@ -63,16 +62,16 @@ def _loop_is_running() -> bool:
     return True
 
 
-async def _send(errand: _Errand, destination: TargetOptions, way: Target) -> Ended:
+async def _send(errand: _Errand, target: TargetOptions, way: Target) -> Ended:
     outlook = errand.ledger.pending_summary(errand.run)
-    async with open_line(way, destination, errand.desk.say) as (line, answer):
+    async with open_line(way, target, errand.console.say) as (line, answer):
         if answer.fate is ResponseKind.UNAUTHORIZED:
             return unauthorized(answer)
         with answerable():
-            agreed = errand.desk.confirm(_forecast(errand, outlook, answer, way, destination))
+            agreed = errand.console.confirm(_forecast(errand, outlook, answer, way, target))
         if not agreed:
             return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again", declined=True)
-        Halts(errand.ledger, errand.run, errand.desk.watch).begin()
+        Halts(errand.ledger, errand.run, errand.console.watch).begin()
         errand.ledger.set_state(errand.run, RunState.DELIVERING)
         return await _deliver_in_parts(errand, line, outlook.events)
 
@@ -86,7 +85,7 @@ async def _deliver_in_parts(errand: _Errand, line: Line, pending: int) -> Ended:
     if not ended.limited:
         return ended
     with answerable():
-        agreed = errand.desk.confirm_more(first)
+        agreed = errand.console.confirm_more(first)
     if not agreed:
         return Ended("sent what --first asked for", hint=f"`importer resume {errand.run.id}` sends the rest")
     if options.most is None:
@@ -100,7 +99,7 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
     lanes = Lanes(blocked=blocked)
     journal = Journal(errand.ledger, errand.run, lanes)
     delivery = Delivery(journal, lanes, line, options, pending=pending)
-    halts = Halts(errand.ledger, errand.run, errand.desk.watch)
+    halts = Halts(errand.ledger, errand.run, errand.console.watch)
     try:
         with errand.stop.watching(delivery):
             ended = await delivery.run(halts.watch)
@@ -116,11 +115,11 @@ async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pendin
 
 
 def _forecast(
-    errand: _Errand, outlook: PendingSummary, answer: Response, way: Target, destination: TargetOptions
+    errand: _Errand, outlook: PendingSummary, answer: Response, way: Target, target: TargetOptions
 ) -> Forecast:
     seconds = None
     if answer.limit:
-        seconds = 60 * outlook.events / max(1, answer.limit - destination.reserve)
+        seconds = 60 * outlook.events / max(1, answer.limit - target.reserve)
     return Forecast(
         errand.run,
         outlook,

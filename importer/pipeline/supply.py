@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
@@ -25,7 +26,6 @@ from importer.pipeline.ahead import ahead
 from importer.pipeline.memory import give_back_soon
 from importer.plan import PreparedSource, unreadable
 from importer.read import Reader, expand, open_source, text_of
-from importer.shape import RowMapper
 from importer.validate import validate
 from importer.without_pandas import want_pandas
 
@@ -47,7 +47,7 @@ class ReadOptions:
 
 
 def supplies(
-    arguments: Sequence[str], mapping: ImportMapping, wishes: ReadOptions, say: Callable[[str], None]
+    arguments: Sequence[str], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
 ) -> Generator[PreparedSource, None, None]:
     """Each source that the arguments name, in order. Raises `UsageError` where they name nothing.
 
@@ -55,29 +55,33 @@ def supplies(
     """
     give_back_soon()
     shaper = RowMapper(mapping)
-    sources = _shaped(arguments, mapping, shaper, wishes, say)
+    sources = _shaped(arguments, mapping, shaper, reading, say)
     if mapping.group_by is not None:
         sources = grouped(sources, mapping, shaper.absent())
     with closing(sources):
         for one in sources:
-            prepared = _prepared(one.chunks, wishes)
+            prepared = _prepared(one.chunks, reading)
             # Closed before the source is, which may be at work on a chunk on its way.
             with closing(_telling(ahead(prepared) if one.ahead else prepared, say)) as chunks:
                 yield PreparedSource(one.source, chunks, one.digest, one.error)
 
 
 def _shaped(
-    arguments: Sequence[str], mapping: ImportMapping, shaper: RowMapper, wishes: ReadOptions, say: Callable[[str], None]
+    arguments: Sequence[str],
+    mapping: ImportMapping,
+    shaper: RowMapper,
+    reading: ReadOptions,
+    say: Callable[[str], None],
 ) -> Generator[Shaped, None, None]:
     """Each source with its rows as they are, before groups are made."""
     inputs = expand(arguments)
-    transform = _loaded(wishes.transform) if wishes.transform else None
+    transform = _loaded(reading.transform) if reading.transform else None
     for each in inputs:
         try:
             with open_source(each, mapping.source) as reader:
                 if transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
-                with closing(_events(reader, mapping, shaper, transform, wishes)) as events:
+                with closing(_events(reader, mapping, shaper, transform, reading)) as events:
                     # The user's own function stays on the thread that loaded it.
                     may_run_ahead = bool(reader.size) and transform is None
                     yield Shaped(reader.source, events, partial(getattr, reader, "digest"), ahead=may_run_ahead)
@@ -95,33 +99,33 @@ def _loaded(spec: str) -> Transform:
 
 
 def _events(
-    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform | None, wishes: ReadOptions
+    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform | None, reading: ReadOptions
 ) -> Generator[Events, None, None]:
     if transform is not None:
-        yield from _transformed(reader, mapping, shaper, transform, wishes)
+        yield from _transformed(reader, mapping, shaper, transform, reading)
         return
-    with closing(_chunks(reader, mapping.columns(), wishes)) as chunks:
+    with closing(_chunks(reader, mapping.columns(), reading)) as chunks:
         for chunk in chunks:
             yield shaper(chunk)
 
 
-def _chunks(reader: Reader, columns: Sequence[str], wishes: ReadOptions) -> Generator[Chunk, None, None]:
+def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Generator[Chunk, None, None]:
     """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
-    chunks = reader.chunks(columns, raw_rows=wishes.raw_rows)
+    chunks = reader.chunks(columns, raw_rows=reading.raw_rows)
     yield from ahead(chunks) if reader.size else chunks
 
 
-def _prepared(shaped: Iterable[Events], wishes: ReadOptions) -> Iterator[EncodedChunk]:
+def _prepared(shaped: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
     for events in shaped:
-        yield encode(events, validate(events, strict=wishes.strict), bodies=wishes.bodies)
+        yield encode(events, validate(events, strict=reading.strict), bodies=reading.bodies)
 
 
 def _transformed(
-    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform, wishes: ReadOptions
+    reader: Reader, mapping: ImportMapping, shaper: RowMapper, transform: Transform, reading: ReadOptions
 ) -> Iterator[Events]:
     """Events of the rows that the user's function leaves; the others are filtered."""
     columns = transform.columns(reader.source.columns, mapping.columns())
-    with closing(_chunks(reader, columns, wishes)) as chunks:
+    with closing(_chunks(reader, columns, reading)) as chunks:
         for chunk in chunks:
             changed, kept = transform(chunk)
             if chunk.table.num_rows:
@@ -130,8 +134,8 @@ def _transformed(
             events = shaper(changed)
             yield replace(
                 events,
-                kept=events.kept & kept,
-                problems=tuple(_of_kept(problems, kept) for problems in events.problems),
+                passes_filter=events.passes_filter & kept,
+                violations=tuple(_of_kept(problems, kept) for problems in events.violations),
             )
 
 

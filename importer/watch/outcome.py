@@ -14,7 +14,7 @@ from pathlib import Path
 
 from importer.errors import ExitCode, counted
 from importer.model import Counts, State
-from importer.pipeline.job import RunOptions
+from importer.pipeline.options import RunOptions
 from importer.watch.drops import Drop
 
 

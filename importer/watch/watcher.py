@@ -19,7 +19,7 @@ from importer.errors import ExitCode, ImporterError, LedgerError, UsageError
 from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.job import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.read.storage import is_data_name
 from importer.watch.columns import Columns, columns_of
 from importer.watch.drops import Drop
@@ -35,7 +35,7 @@ EVERYTHING = "*"
 class Voice:
     """How the watcher speaks and waits."""
 
-    desk: Console
+    console: Console
     show: Callable[[Outcome], None]
     """Each file's line."""
     wait: Callable[[float], None] = time.sleep
@@ -65,16 +65,16 @@ class Watcher:
     def once(self) -> ExitCode:
         """One round over what is there and complete; the worst that happened to a file."""
         with self._inbox.alone(), self._interruptible() as worst:
-            connect.check(self._destination, self._voice.desk.say)
+            connect.check(self._destination, self._voice.console.say)
             self._inbox.look()
             self._voice.wait(self._options.settle)
             complete, growing = self._inbox.look()
             worst.extend(self._round(complete))
             for name in growing:
                 if self._drop(name):
-                    self._voice.desk.say(f"{name} is not complete yet; it is left for the next time")
+                    self._voice.console.say(f"{name} is not complete yet; it is left for the next time")
             if len(self._outcomes) > 1:
-                self._voice.desk.say(f"in all {in_all(self._outcomes)}")
+                self._voice.console.say(f"in all {in_all(self._outcomes)}")
         return max(worst, default=ExitCode.DELIVERED)
 
     def forever(self) -> ExitCode:
@@ -83,9 +83,9 @@ class Watcher:
         `ExitCode.STOPPED` if a file is left in its middle.
         """
         with self._inbox.alone(), self._interruptible():
-            connect.check(self._destination, self._voice.desk.say)
+            connect.check(self._destination, self._voice.console.say)
             again = 0.0
-            self._voice.desk.say(f"watching {self._options.directory}; Ctrl-C stops")
+            self._voice.console.say(f"watching {self._options.directory}; Ctrl-C stops")
             while not (self._interrupted or self._options.order.delivery.schedule.over(self._voice.now())):
                 complete, _ = self._inbox.look()
                 left = self._inbox.processing()
@@ -106,7 +106,7 @@ class Watcher:
             _heed_sigterm()
             yield worst
         except KeyboardInterrupt:
-            self._voice.desk.say("interrupted; what was begun goes on with the next `importer watch`")
+            self._voice.console.say("interrupted; what was begun goes on with the next `importer watch`")
             worst.append(ExitCode.STOPPED)
         finally:
             signal.signal(signal.SIGTERM, usual)
@@ -128,7 +128,7 @@ class Watcher:
                 yield self._file(own)
             elif name not in self._told and not self._is_mapping(name):
                 self._told.add(name)
-                self._voice.desk.say(f"{name} is none of the files to be delivered; it is left where it is")
+                self._voice.console.say(f"{name} is none of the files to be delivered; it is left where it is")
 
     def _drop(self, name: str) -> Drop | None:
         for drop in self._options.drops:
@@ -146,14 +146,14 @@ class Watcher:
             outcome = self._settle(own, self._deliver(own))
         except ImporterError as error:
             self._stopped = isinstance(error, LedgerError) or error.exit_code is ExitCode.STOPPED
-            self._voice.desk.say(str(error))
+            self._voice.console.say(str(error))
             outcome = self._outcome(own, Settled(Place.PROCESSING, error.exit_code, error.message))
         self._voice.show(outcome)
         self._outcomes.append(outcome)
         if self._options.on_finish and outcome.place is not Place.PROCESSING:
             summary = self._inbox.report(own, outcome.place) / "summary.json"
             if trouble := run_hook(self._options.on_finish, outcome, summary):
-                self._voice.desk.say(f"warning: {own}: {trouble}")
+                self._voice.console.say(f"warning: {own}: {trouble}")
         return outcome.code
 
     def _deliver(self, own: str) -> Settled:
@@ -177,7 +177,7 @@ class Watcher:
             return Settled(Place.PROCESSING, ExitCode.INCOMPLETE, "it was written to while it was read; later")
         order = replace(order, out=self._inbox.report(own, Place.PROCESSING))
         try:
-            result = program.run(order, destination, self._voice.desk)
+            result = program.run(order, destination, self._voice.console)
         finally:
             _heed_sigterm()  # asyncio took it over, and gave it back to the system: the next wait would be its victim
         self._stopped = bool(result.ended.reason) or result.ended.interrupted
@@ -200,7 +200,7 @@ class Watcher:
         columns = columns_of(Path(order.sources[0]), drop)
         changes = self._columns.changes(drop, columns)
         if changes:
-            self._voice.desk.say(f"warning: {own}: its columns differ from the last file's: {changes}")
+            self._voice.console.say(f"warning: {own}: its columns differ from the last file's: {changes}")
         sources = check.check(order, _Deaf()).summary.sources
         broken = [one.error.removeprefix(f"{order.sources[0]}: ") for one in sources if one.error]
         if not broken:

@@ -10,7 +10,7 @@ import pytest
 import importer
 from importer.errors import ExitCode, UsageError
 from importer.library import Settings
-from importer.pipeline.job import TargetOptions
+from importer.pipeline.options import TargetOptions
 
 MAPPING = """\
 version: 1
@@ -45,7 +45,7 @@ def frame() -> pd.DataFrame:
 
 
 def settings(tmp_path: Path) -> Settings:
-    return Settings(destination=TargetOptions(ledger=tmp_path / "ledger.db", environment={}))
+    return Settings(target=TargetOptions(ledger=tmp_path / "ledger.db", environment={}))
 
 
 def test_a_dataframe_is_checked_and_every_row_is_in_the_report(frame: pd.DataFrame, mapping: Path) -> None:
@@ -93,4 +93,4 @@ def test_a_dataframe_with_a_column_twice_is_refused_with_what_to_do(frame: pd.Da
 def test_a_live_run_is_refused_unless_it_was_confirmed(frame: pd.DataFrame, mapping: Path, tmp_path: Path) -> None:
     place = TargetOptions(ledger=tmp_path / "ledger.db", environment={"SENDER_API_TOKEN": "t"})
     with pytest.raises(UsageError, match="a live run sends real events, and was not confirmed"):
-        importer.run(frame, mapping, settings=Settings(destination=place))
+        importer.run(frame, mapping, settings=Settings(target=place))

@@ -11,7 +11,7 @@ import pytest
 from importer.deliver import DeliveryOptions, Progress
 from importer.model import State
 from importer.pipeline import program
-from importer.pipeline.job import Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.pipeline.program import Result
 from importer.sandbox import SandboxOptions, parse_faults
 
@@ -57,7 +57,7 @@ class Place:
         sources, out = (str(self.home / "o.csv"),), self.home / "out"
         return replace(RunOptions(sources=sources, mapping=str(self.home / "m.yaml"), out=out), **changes)  # type: ignore[arg-type]  # fields by name
 
-    def destination(self, faults: str = "") -> TargetOptions:
+    def target(self, faults: str = "") -> TargetOptions:
         """A rehearsal's, whose sandbox misbehaves."""
         sandbox = SandboxOptions(faults=parse_faults(faults), events=str(self.home / "arrived.jsonl"))
         return TargetOptions(ledger=self.home / "ledger.db", sandbox=sandbox)
@@ -82,49 +82,49 @@ def states(result: Result) -> dict[State, int]:
 def test_first_and_max_events_together_send_no_more_than_max_events(
     place: Place, first: int, most: int, sent: int
 ) -> None:
-    result = program.run(place.order(first=first, delivery=DeliveryOptions(most=most)), place.destination(), Console())
+    result = program.run(place.order(first=first, delivery=DeliveryOptions(most=most)), place.target(), Console())
     assert len(place.arrived()) == sent == result.written.counts[State.SENT]
     assert result.ended.reason == f"{sent} events sent, as asked for"
 
 
 def test_whoever_drops_again_does_not_go_on_with_the_run_that_sends_again(place: Place) -> None:
-    program.run(place.order(), place.destination(), Console())
-    stopped = program.run(place.order(again=True, delivery=DeliveryOptions(most=1)), place.destination(), Console())
-    without = program.run(place.order(), place.destination(), Console())
+    program.run(place.order(), place.target(), Console())
+    stopped = program.run(place.order(again=True, delivery=DeliveryOptions(most=1)), place.target(), Console())
+    without = program.run(place.order(), place.target(), Console())
     assert without.run.id != stopped.run.id
     assert states(without) == {State.DUPLICATE: ROWS}
     assert len(place.arrived()) == ROWS + 1
-    again = program.run(place.order(again=True), place.destination(), Console())
+    again = program.run(place.order(again=True), place.target(), Console())
     assert again.run.id == stopped.run.id, "with it, the run goes on, and nothing is sent a third time"
     assert len(place.arrived()) == 2 * ROWS
 
 
 def test_a_no_to_resending_leaves_the_rows_in_doubt(place: Place) -> None:
     """They may have arrived: a later `importer resume` must not send them unasked."""
-    begun = program.run(place.order(delivery=DeliveryOptions(most=3)), place.destination("error=1"), Console())
+    begun = program.run(place.order(delivery=DeliveryOptions(most=3)), place.target("error=1"), Console())
     assert states(begun) == {State.IN_DOUBT: 3, State.PENDING: ROWS - 3}
-    declined = program.resume(begun.run.id, place.order(delivery=RESEND), place.destination(), Console(agrees=False))
+    declined = program.resume(begun.run.id, place.order(delivery=RESEND), place.target(), Console(agrees=False))
     assert states(declined) == states(begun)
-    resumed = program.resume(begun.run.id, place.order(), place.destination(), Console())
+    resumed = program.resume(begun.run.id, place.order(), place.target(), Console())
     assert states(resumed) == {State.IN_DOUBT: 3, State.SENT: ROWS - 3}
 
 
 def test_a_no_to_a_retry_leaves_the_rows_refused(place: Place) -> None:
-    begun = program.run(place.order(delivery=DeliveryOptions(most=2)), place.destination("lie=1"), Console())
+    begun = program.run(place.order(delivery=DeliveryOptions(most=2)), place.target("lie=1"), Console())
     assert states(begun) == {State.REFUSED: 2, State.PENDING: ROWS - 2}
-    desk = Console(agrees=False)
-    declined = program.retry(begun.run.id, place.order(), place.destination(), desk)
-    assert f"2 refused or failed rows of run {begun.run.id} to be sent once more" in desk.said
+    console = Console(agrees=False)
+    declined = program.retry(begun.run.id, place.order(), place.target(), console)
+    assert f"2 refused or failed rows of run {begun.run.id} to be sent once more" in console.said
     assert states(declined) == states(begun)
 
 
 def test_a_run_goes_on_as_it_was_begun_unless_it_is_told_otherwise(place: Place) -> None:
     """``--on-doubt hold`` counts for the runs that were begun with ``--on-doubt resend``, too."""
     once = DeliveryOptions(resend_doubtful=True, most=1, max_attempts=1)
-    begun = program.run(place.order(delivery=once), place.destination("error=1"), Console())
+    begun = program.run(place.order(delivery=once), place.target("error=1"), Console())
     assert states(begun) == {State.FAILED: 1, State.PENDING: ROWS - 1}
     hold = DeliveryOptions(resend_doubtful=False, most=2)
-    held = program.resume(begun.run.id, place.order(delivery=hold), place.destination("error=1"), Console())
+    held = program.resume(begun.run.id, place.order(delivery=hold), place.target("error=1"), Console())
     assert states(held) == {State.FAILED: 1, State.IN_DOUBT: 2, State.PENDING: ROWS - 3}
-    kept = program.resume(begun.run.id, place.order(), place.destination(), Console())
+    kept = program.resume(begun.run.id, place.order(), place.target(), Console())
     assert states(kept) == {State.FAILED: 1, State.SENT: ROWS - 1}

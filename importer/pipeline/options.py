@@ -1,0 +1,154 @@
+"""What the user asks for, as frozen objects that travel whole from the command line to the rooms."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import platformdirs
+
+from importer.deliver.options import DeliveryOptions, Progress
+from importer.model import (
+    DEFAULT_ENDPOINT,
+    SANDBOX_ENDPOINT,
+    Counts,
+    Format,
+    PendingSummary,
+    Run,
+    scope_options,
+)
+from importer.sandbox.options import SandboxOptions
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """Where events go, and which ledger remembers it."""
+
+    ledger: Path
+    account: str = "default"
+    endpoint: str = DEFAULT_ENDPOINT
+    token_file: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where the token is looked up."""
+    sandbox: SandboxOptions | None = None
+    """Rehearse: start a sandbox for this run; endpoint and token are its own."""
+    reserve: int = 0
+    outage_limit: float | None = None
+    processes: int = 1
+    """How many post side by side; everything else is one process's."""
+
+    def addressed(self, hint: str) -> str:
+        """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""
+        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.place}`", hint)
+
+    @property
+    def place(self) -> str:
+        """The options by which a command finds what is remembered here."""
+        words = scope_options(self.account, SANDBOX_ENDPOINT if self.sandbox else self.endpoint)
+        usual = self.ledger == default_ledger(self.environment)
+        return words if usual else f"{words} --ledger {shlex.quote(str(self.ledger))}"
+
+
+def default_ledger(environment: Mapping[str, str]) -> Path:
+    """``IMPORTER_LEDGER``, or ``ledger.db`` in the user's state directory."""
+    if named := environment.get("IMPORTER_LEDGER"):
+        return Path(named)
+    return platformdirs.user_state_path("importer") / "ledger.db"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is to be delivered, and how."""
+
+    sources: tuple[str, ...]
+    mapping: str
+    strict: bool = False
+    transform: str = ""
+    """``file.py:function``: the user's own function between reading and shaping."""
+    again: bool = False
+    """Send what was delivered before once more, knowingly."""
+    out: Path | None = None
+    """None: ``importer-runs/RUN``."""
+    report_format: Format = "csv"
+    keep_bodies: bool = False
+    first: int | None = None
+    """Send so many, then ask again."""
+    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+
+    def kept(self) -> dict[str, Any]:
+        """What `importer resume` must still know, as JSON values."""
+        return {
+            "sources": list(self.sources),
+            "strict": self.strict,
+            "again": self.again,
+            "transform": self.transform,
+            "out": None if self.out is None else str(self.out),
+            "report_format": self.report_format,
+            "keep_bodies": self.keep_bodies,
+            "resend_doubtful": bool(self.delivery.resend_doubtful),
+            "strict_order": self.delivery.strict_order,
+        }
+
+    def of_run(self, run: Run) -> RunOptions:
+        """This order, with what the run was begun with where the command line says nothing."""
+        kept = run.options
+        out = self.out or (Path(kept["out"]) if kept["out"] else None)
+        asked = self.delivery.resend_doubtful
+        delivery = replace(
+            self.delivery,
+            resend_doubtful=kept["resend_doubtful"] if asked is None else asked,
+            strict_order=self.delivery.strict_order or kept["strict_order"],
+        )
+        return replace(
+            self,
+            sources=tuple(kept["sources"]),
+            mapping=run.mapping_name,
+            strict=kept["strict"],
+            out=out,
+            report_format=kept["report_format"],
+            keep_bodies=kept["keep_bodies"],
+            delivery=delivery,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a live run is about to do, shown before it asks."""
+
+    run: Run
+    outlook: PendingSummary
+    limit: int | None
+    """Requests a minute that the API grants; None where it did not say."""
+    seconds: float | None
+    """How long delivery will take at that limit."""
+    endpoint: str
+    rehearsal: bool
+    """It is a sandbox that will get the events."""
+    counts: Counts
+    """The run's books now."""
+
+
+class Console(Protocol):
+    """The user, as the program needs one."""
+
+    def say(self, text: str) -> None:
+        """Tell something."""
+
+    def require_answer(self) -> None:
+        """A live run will ask: raises `UsageError` if nobody is there to answer."""
+
+    def confirm(self, forecast: Forecast) -> bool:
+        """Show what is about to be sent; whether to go on."""
+
+    def confirm_more(self, sent: int) -> bool:
+        """After ``--first``: whether to send the rest."""
+
+    def read(self, rows: int) -> None:
+        """So many rows more were read."""
+
+    def watch(self, progress: Progress) -> None:
+        """Delivery moves."""
