@@ -146,9 +146,9 @@ def test_check_tells_what_fails_before_it_reads_a_file(files: Path, source: tupl
 
 def test_check_without_a_file_runs_the_tests_alone(files: Path) -> None:
     outcome = importer("check", "-m", "sound.yaml")
-    assert (outcome.exit_code, outcome.stderr) == (0, "sound.yaml is a sound mapping; all its tests pass (1)\n")
+    assert (outcome.exit_code, outcome.stderr) == (0, "sound.yaml is a valid mapping; all its tests pass (1)\n")
     outcome = importer("check", "-m", "plain.yaml")
-    assert (outcome.exit_code, outcome.stderr) == (0, "plain.yaml is a sound mapping; it has no tests\n")
+    assert (outcome.exit_code, outcome.stderr) == (0, "plain.yaml is a valid mapping; it has no tests\n")
 
 
 def test_check_goes_on_to_the_file_when_all_pass(files: Path) -> None:
