@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import ledger_options
+from importer.cli.console import in_colour
+from importer.cli.options import basic, ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
-@click.option(
+@basic(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
     help="A .csv, .jsonl or .parquet file, or a directory for all outputs. [default: CSV on stdout]",
 )
-@click.option(
+@basic(
     "--open",
     "opened",
     is_flag=True,
@@ -47,11 +49,10 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
       importer report 20261123-180355-k7 --open
     """
     from importer import report
-    from importer.cli.runs import plain_destination
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import refuse_pruned, settled
 
-    target = plain_destination(given)
+    target = target_options(given)
     with open_ledger(target) as ledger:
         run = settled(ledger, ledger.run(run_id))
         refuse_pruned(run)
@@ -68,7 +69,9 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
             written = report.write(ledger, run, report.ReportOptions(output, form, scope_options=target.place))
-            click.echo(report.render_summary(written), err=True, nl=False)
+            click.echo(report.render_summary(written, colour=in_colour()), err=True, nl=False)
+            if written.failure is not None:
+                raise written.failure
             if opened:
                 _open(next(path for path in written.paths if path.suffix == ".html"))
 

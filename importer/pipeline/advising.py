@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from importer.mapping.load import LoadedMapping
-from importer.mapping.locate import presets
+from importer.mapping.load import LoadedMapping, preset_names
 from importer.model import EncodedChunk
 from importer.report.model import MappingAdvice, ReasonSummary
 
@@ -61,7 +60,7 @@ class Advisor:
     def _placed(self, advice: Advice) -> MappingAdvice:
         """Where to write it: over the line that says it now, or into the mapping that extends another."""
         loaded = self._loaded
-        if loaded.name in presets():
+        if loaded.name in preset_names():
             write = f"{advice.restated(loaded.mapping)}"
             return MappingAdvice(advice.why, write, f"a mapping of your own that begins with `extends: {loaded.name}`")
         place = loaded.places.get(advice.target)

@@ -47,9 +47,9 @@ def messages_of(code: str, fields: ArrowArray, values: ArrowArray) -> ArrowArray
     values = pc.if_else(pc.equal(pc.utf8_trim_whitespace(values), ""), _EMPTY, values)
     columns = {_FIELD: shown_column(pc.fill_null(fields, "")), _VALUE: values}
     template = REASONS[code].message.format(field=_FIELD, value=_VALUE)
+    if _FIELD not in template and _VALUE not in template:
+        return pa.repeat(pa.scalar(template, pa.string()), len(values))
     pieces = [columns.get(piece, piece) for piece in re.split(f"([{_FIELD}{_VALUE}])", template) if piece]
-    if all(isinstance(piece, str) for piece in pieces):
-        return pa.repeat(pa.scalar("".join(pieces), pa.string()), len(values))
     return pc.binary_join_element_wise(*pieces, "")
 
 

@@ -268,7 +268,7 @@ def _each(width: int) -> str:
 
 def _pauses(pauses: Sequence[Pause]) -> list[tuple[str, str, Sequence[Pause]]]:
     """By kind: why, how often and how long in all, and the longest of them."""
-    found = []
+    found: list[tuple[str, str, Sequence[Pause]]] = []
     for kind, why in _WHY.items():
         those = [one for one in pauses if one.kind == kind]
         if those:

@@ -102,9 +102,10 @@ class Rejected:
     """The columns of ``roundtrip.APPENDED``, as long as ``raw_rows``; none null."""
 
     @classmethod
-    def of(cls, explained: ExplainedBatch, raw_rows: ArrowTable, positions: ArrowArray) -> Rejected:
-        """The rows at ``positions`` (0-based) of a batch."""
+    def of(cls, explained: ExplainedBatch, run: str, positions: ArrowArray) -> Rejected:
+        """The rows at ``positions`` (0-based) of a batch whose originals are kept; ``run`` is empty for a check."""
         batch = explained.batch
+        assert batch.raw_rows is not None
         arrays = (
             explained.column("state"),
             explained.codes,
@@ -113,10 +114,11 @@ class Rejected:
             pa.repeat(pa.scalar(batch.source.name, pa.string()), batch.table.num_rows),
             explained.column("row"),
             explained.column("line"),
+            pa.repeat(pa.scalar(run, pa.string()), batch.table.num_rows),
         )
         facts = pa.table(dict(zip(APPENDED, arrays, strict=True))).take(positions)
         filled = [pc.fill_null(a, "") if pa.types.is_string(a.type) else a for a in facts.columns]
-        return cls(raw_rows.take(positions), pa.table(filled, names=list(APPENDED)))
+        return cls(batch.raw_rows.take(positions), pa.table(filled, names=list(APPENDED)))
 
     def records(self) -> list[str]:
         """The raw records of a text source; bytes that are not text are lone surrogates."""

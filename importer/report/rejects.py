@@ -46,8 +46,9 @@ class _Form:
 class Rejects:
     """All rejects and in-doubt files of one run, written as batches come by."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, outputs: Outputs, run: str) -> None:
         self._outputs = outputs
+        self._run = run
         self._forms: dict[tuple[object, ...], _Form] = {}
         self.without_originals = 0
         """Rows that belong in a file but whose original cells are no longer kept."""
@@ -67,7 +68,7 @@ class Rejects:
             if batch.raw_rows is None:
                 self.without_originals += len(positions)
                 continue
-            self._writer(form, kind).add(Rejected.of(explained, batch.raw_rows, pa.array(positions)))
+            self._writer(form, kind).add(Rejected.of(explained, self._run, pa.array(positions)))
             form.rows[kind] = form.rows.get(kind, 0) + len(positions)
 
     def close(self) -> list[tuple[str, WrittenFile]]:

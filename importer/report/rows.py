@@ -50,7 +50,7 @@ class ExplainedBatch:
     """One line per row and reason, by row: at int64 (0-based position in the batch), row int64, code, field, value and
     message string (none null). Delivery's reasons come behind planning's."""
     codes: ArrowArray
-    """Of each row its reasons' codes, joined; null where there is nothing to say. So are ``fields`` and ``messages``."""
+    """Of each row its reasons' codes, joined; null where there is nothing to say."""
     fields: ArrowArray
     messages: ArrowArray
 
@@ -88,7 +88,7 @@ def report_table(explained: ExplainedBatch, run: str) -> ArrowTable:
 
 def _reasons(batch: RowBatch) -> ArrowTable:
     """Planning's reasons, then delivery's, by row."""
-    planned, rows = _planned(batch), batch.table.column("row").combine_chunks()
+    planned, rows = batch.reasons, batch.table.column("row").combine_chunks()
     at = np.searchsorted(rows.to_numpy(zero_copy_only=False), planned.column("row").to_numpy())
     columns = {name: planned.column(name).combine_chunks() for name in ("row", "code", "field", "value")}
     table = pa.table({"at": pa.array(at, pa.int64()), **columns, "message": _messages(columns)})
@@ -97,15 +97,6 @@ def _reasons(batch: RowBatch) -> ArrowTable:
         return table
     table = pa.concat_tables([table, delivered]).combine_chunks()
     return table.take(pa.array(np.argsort(table.column("at").to_numpy(), kind="stable"))).combine_chunks()
-
-
-def _planned(batch: RowBatch) -> ArrowTable:
-    if not isinstance(batch.reasons, tuple):
-        return batch.reasons
-    names = {"row": pa.int64(), "code": pa.string(), "field": pa.string(), "value": pa.string()}
-    return pa.table(
-        {name: pa.array([getattr(one, name) for one in batch.reasons], kind) for name, kind in names.items()}
-    )
 
 
 def _messages(reasons: dict[str, ArrowArray]) -> ArrowArray:

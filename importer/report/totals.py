@@ -192,7 +192,8 @@ class Totals:
                 self._event_times = [min(known), max(known)]
 
     def _add_reasons(self, explained: ExplainedBatch) -> None:
-        reasons = explained.reasons
+        # A row that is still to be sent may have the API's words without a code.
+        reasons = explained.reasons.filter(pc.not_equal(explained.reasons.column("code"), ""))
         left_out = pc.is_in(reasons.column("code"), value_set=pa.array(FILTERED)).combine_chunks()
         if left_out.true_count:
             self._add_filtered(explained, reasons.filter(left_out))

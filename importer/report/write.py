@@ -164,7 +164,7 @@ def _with_rows(
 ) -> tuple[list[tuple[str, WrittenFile]], int]:
     """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
     name = f"report.{options.format}"
-    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs)
+    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs, _run_id(story.info))
     for explained in batches:
         totals.add(explained)
         report.add(report_table(explained, story.info.run))
@@ -186,6 +186,11 @@ def _written(
     summary = story.explain(summarise(story.info, books, totals, files), totals)
     rejects = [out / one.name for one in files if one.holds == "rejects" and one.rows] if out else []
     return Written((), counts, books.balanced, summary, tuple(next_steps(story.info, summary, rejects)))
+
+
+def _run_id(info: RunInfo) -> str:
+    """What rejects that come back say of where they came from; nothing of a check, which the ledger does not know."""
+    return "" if info.is_check else info.run
 
 
 def _again(info: RunInfo) -> str:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from importer.mapping.model import SourceOptions
 from importer.model import Chunk, RowBatch, RunSource, State
 from importer.read import expand, open_source
-from importer.report import CHECK, RunInfo, ReportOptions, write_check
+from importer.report import CHECK, ReportOptions, RunInfo, write_check
 from tests.support.story import Row, batch
 
 INFO = RunInfo(CHECK, "checked", "", "", "", "")

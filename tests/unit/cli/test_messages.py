@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.wording import on_screen, safe
-from importer.errors import counted
+from importer.cli.console import on_screen
+from importer.wording import counted, shown_lines
 from tests.support.program import Outcome, importer
 
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n"
@@ -94,9 +94,9 @@ REFUSED = [
     (
         ("run", "o.csv", "-m", "bad.yaml", "--sandbox"),
         (
-            "error: the mapping has 1 mistake; nothing was read or sent\n"
-            "  bad.yaml:2:1: a mapping has no word `subscribr` (did you mean `subscriber`?)\n\n"
-            "hint: mend the lines named above, then run the command again\n"
+            "error: the mapping has 1 problem; nothing was read or sent\n"
+            '  bad.yaml:2:1: unknown key "subscribr" in the mapping; did you mean subscriber?\n\n'
+            "hint: correct the lines above, then run the command again\n"
         ),
     ),
     (
@@ -108,7 +108,10 @@ REFUSED = [
     ),
     (
         ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--until", "yesterday"),
-        "error: --until yesterday: not a time\n\nhint: write 06:00, or 2026-11-30 06:00, in this machine's zone\n",
+        (
+            "error: --until yesterday: not a time\n\n"
+            "hint: write 06:00 or 2026-11-30 06:00, in this machine's zone, or 8h\n"
+        ),
     ),
     (
         ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--ledger", "o.csv"),
@@ -205,7 +208,7 @@ def test_a_header_without_rows_is_no_mistake_and_is_said(here: Path) -> None:
     (here / "quiet.csv").write_text("email\n")
     outcome = run("quiet.csv", "-m", "m.yaml")
     assert outcome.exit_code == 0
-    assert "quiet.csv: holds no rows\n" in outcome.stderr
+    assert "quiet.csv: has a header but no rows\n" in outcome.stderr
 
 
 def test_the_same_file_again_sends_nothing_and_says_why() -> None:
@@ -272,7 +275,7 @@ def test_a_fault_that_is_none_is_told_by_the_option_that_was_typed() -> None:
 
 
 def test_control_characters_of_files_and_servers_never_reach_the_terminal() -> None:
-    assert safe("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
+    assert shown_lines("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
 
 
 def test_a_terminal_gets_lines_that_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:

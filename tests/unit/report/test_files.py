@@ -13,7 +13,7 @@ import pytest
 
 from importer.errors import ExitCode, LedgerError, ReportError, UsageError
 from importer.model import Format, RowBatch, State
-from importer.report import CHECK, RunInfo, ReportOptions, prepare, write, write_check, write_file
+from importer.report import CHECK, ReportOptions, RunInfo, prepare, write, write_check, write_file
 from importer.report.atomic import Outputs
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
@@ -134,8 +134,8 @@ def test_a_full_disk_after_a_run_says_that_nothing_is_lost(tmp_path: Path, monke
     assert done.failure is not None
     assert done.failure.exit_code is ExitCode.INCOMPLETE
     assert done.failure.hint == (
-        f"free some room there, then `importer report {RUN.id} --endpoint https://api.example.com/v2` writes the reports"
-        " again; what was delivered is recorded"
+        f"free some room there, then `importer report {RUN.id} --endpoint https://api.example.com/v2`"
+        " writes the reports again; what was delivered is recorded"
     )
     assert (done.paths, done.counts.read) == ((), 1)
     assert names(tmp_path) == []

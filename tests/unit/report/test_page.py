@@ -100,7 +100,8 @@ def test_money_tells_sent_from_unconfirmed_and_not_sent_per_type_and_currency(tm
 
     page = written(
         tmp_path, event(State.SENT, "1000.5"), event(State.SENT, "0.25"), event(State.FAILED, "5"),
-        event(State.IN_DOUBT, "6"), event(State.INVALID, "7"), event(State.REFUSED, "8"), event(State.SENT, "-3", "refund"),
+        event(State.IN_DOUBT, "6"), event(State.INVALID, "7"), event(State.REFUSED, "8"),
+        event(State.SENT, "-3", "refund"),
         event(State.INVALID, "seven"),
     )  # fmt: skip
     table = words(
