@@ -18,7 +18,6 @@ from importer.deliver.line import Line
 from importer.deliver.quota import SharedQuota
 from importer.deliver.rate_limit import Pacer, PacerOptions
 from importer.deliver.token import Token, exposure, read_token
-from importer.deliver.workers import Workers
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import SANDBOX_ENDPOINT, Response
 from importer.pipeline.options import TargetOptions
@@ -80,9 +79,7 @@ async def open_line(
     """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
     clock = SystemClock()
     breaker = Breaker(BreakerOptions(outage_limit=target.outage_limit))
-    many = target.processes
-    poster = Workers(way.endpoint, way.token, many) if many > 1 else Client(way.endpoint, way.token, clock=clock)
-    async with poster as client:
+    async with Client(way.endpoint, way.token, clock=clock) as client:
         with _quota(way, target) as quota:
             if quota is not None and quota.trouble:
                 say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")
