@@ -87,11 +87,11 @@ class RowMapper:
                 Property(name, field.kind, known[field].converted.values, known[field].converted.instants)
                 for name, field in self._properties.items()
             ),
-            kept=findings.kept,
+            passes_filter=findings.passes_filter,
             key=key,
-            place=place,
+            order_value=place,
             event_time=known[self._clock].converted.instants if self._clock else None,
-            problems=findings.problems(),
+            violations=findings.problems(),
             membership=membership,
         )
 
@@ -161,14 +161,14 @@ class _Findings:
     """The problems of one chunk, as they are found; rows that are not kept have none."""
 
     def __init__(self, kept: Bools) -> None:
-        self.kept = kept
+        self.passes_filter = kept
         self._all_kept = bool(kept.all())
         self._found: list[Violations] = []
 
     def add(self, code: str, field: str, positions: Int64s, texts: ArrowArray) -> None:
         """Note a problem; ``texts`` is the whole column."""
         if not self._all_kept:
-            positions = positions[self.kept[positions]]
+            positions = positions[self.passes_filter[positions]]
         if len(positions):
             values = pc.fill_null(texts.take(pa.array(positions)), "")
             self._found.append(Violations(code, field, positions, values))

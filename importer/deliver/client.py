@@ -23,6 +23,7 @@ from importer.clock import Clock, SystemClock
 from importer.deliver.connections import Attempt, Connector, current_attempt, tracing
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
+from importer.deliver.proxy import shown
 from importer.deliver.responses import classify, classify_probe, distrusted, shorten, unanswered
 from importer.deliver.token import Token
 from importer.errors import UsageError
@@ -68,11 +69,6 @@ def trust(ca_file: Path) -> ssl.SSLContext:
         why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise UsageError(f"--ca-file {ca_file}: {why}", hint="name a file of PEM certificates") from None
     return context
-
-
-def without_userinfo(url: str) -> str:
-    """A proxy's URL as it may be shown."""
-    return str(URL(url).with_user(None))
 
 
 class Client:
@@ -233,7 +229,7 @@ class Client:
             self._endpoint.host,
             connect_timeout=self._options.connect_timeout,
             answer_timeout=self._options.answer_timeout,
-            proxy=without_userinfo(self._proxy) if self._proxy else "",
+            proxy=shown(self._proxy) if self._proxy else "",
         )
         answer = unanswered(
             shorten(self._token.redact(words)),

@@ -67,7 +67,7 @@ class IdleWatch(asyncio.Protocol):
         """aiohttp closes the connection after this answer: the server has closed it, says so, or has said too much."""
 
     def released(self) -> None:
-        """aiohttp is done with the answer: the connection is idle, or about to be closed."""
+        """Aiohttp is done with the answer: the connection is idle, or about to be closed."""
         self.ended = self.protocol.should_close
         if not self.ended and not self.transport.is_closing():
             self.transport.set_protocol(self)

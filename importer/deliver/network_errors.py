@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import ssl
 
 import aiohttp
 
@@ -37,35 +36,37 @@ def explain(error: Exception, host: str, *, connect_timeout: float, answer_timeo
     if error_number(error) in OUT_OF_HANDLES:
         return "this process has no file handle left for another connection; raise the limit (ulimit -n)"
     why = _reason(error)
-    words = f"the request failed: {type(error).__name__}"
-    match error:  # the special before the general
-        case aiohttp.ClientProxyConnectionError():
-            words = f"no connection to the proxy {proxy}: {why}"
-        case aiohttp.ClientHttpProxyError():
-            words = f"the proxy {proxy} answered {error.status} instead of connecting to {host}"
-        case aiohttp.ClientConnectorDNSError():
-            words = f"the name {host} cannot be resolved: {why}"
-        case aiohttp.ClientConnectorCertificateError():
-            words = f"the certificate of {host}{through} {_certificate(error.certificate_error)}"
-        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            words = f"no TLS connection to {host}{through}: {_no_tls(error) or why}"
-        case aiohttp.ClientConnectorError():
-            words = f"no connection to {host}{through}: {why}"
-        case aiohttp.ConnectionTimeoutError():
-            words = f"no connection to {host}{through} within {connect_timeout:g} s"
-        case TimeoutError():
-            words = f"no whole answer within {answer_timeout:g} s"
-        case SpokeUnaskedError():
-            words = f"{host} keeps sending data before any request"
-        case aiohttp.ServerDisconnectedError():
-            words = "the server closed the connection without an answer"
-        case aiohttp.ClientResponseError():
-            words = "the answer is not HTTP"
-        case OSError():
-            words = f"the connection was lost: {why}"
-        case aiohttp.ClientConnectionError():
-            words = "the connection was lost"
-    return words
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words.format(
+                host=host,
+                proxy=proxy,
+                through=through,
+                why=why,
+                status=getattr(error, "status", ""),
+                certificate=_certificate(getattr(error, "certificate_error", error)),
+                no_tls=_no_tls(error) or why,
+                connect_timeout=connect_timeout,
+                answer_timeout=answer_timeout,
+            )
+    return f"the request failed: {type(error).__name__}"
+
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (  # the special before the general
+    (aiohttp.ClientProxyConnectionError, "no connection to the proxy {proxy}: {why}"),
+    (aiohttp.ClientHttpProxyError, "the proxy {proxy} answered {status} instead of connecting to {host}"),
+    (aiohttp.ClientConnectorDNSError, "the name {host} cannot be resolved: {why}"),
+    (aiohttp.ClientConnectorCertificateError, "the certificate of {host}{through} {certificate}"),
+    (aiohttp.ClientConnectorSSLError, "no TLS connection to {host}{through}: {no_tls}"),
+    (aiohttp.ClientConnectorError, "no connection to {host}{through}: {why}"),
+    (aiohttp.ConnectionTimeoutError, "no connection to {host}{through} within {connect_timeout:g} s"),
+    (TimeoutError, "no whole answer within {answer_timeout:g} s"),
+    (SpokeUnaskedError, "{host} keeps sending data before any request"),
+    (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
+    (OSError, "the connection was lost: {why}"),
+    (aiohttp.ClientConnectionError, "the connection was lost"),
+)
 
 
 def _reason(error: Exception) -> str:

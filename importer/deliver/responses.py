@@ -86,7 +86,7 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
     )
 
 
-def classify_probe(  # noqa: PLR0913  # as `classify`
+def classify_probe(  # as `classify`
     status: int,
     headers: Mapping[str, str],
     body: bytes,

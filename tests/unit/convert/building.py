@@ -51,8 +51,8 @@ def pick(**words: Any) -> Pick:
 def cell(text: str | None, **words: Any) -> str | None:
     """What becomes of one cell as a property: its value, or the code of what is wrong with it."""
     made = events({"id": ["1"], "cell": [text]}, properties={"it": pick(**words)})
-    if made.problems:
-        (problem,) = made.problems
+    if made.violations:
+        (problem,) = made.violations
         assert (problem.field, problem.positions.tolist()) == ("properties.it", [0])
         return problem.code
     value: str | None = made.properties[0].values[0].as_py()
@@ -73,6 +73,6 @@ def found_problems(made: Events) -> set[tuple[str, str, int, str]]:
     """Every problem as (code, field, position, value)."""
     return {
         (problem.code, problem.field, position, value)
-        for problem in made.problems
+        for problem in made.violations
         for position, value in zip(problem.positions.tolist(), problem.values.to_pylist(), strict=True)
     }

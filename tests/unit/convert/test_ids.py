@@ -27,7 +27,7 @@ from tests.unit.convert.building import events, found_problems
 def test_an_id_stays_as_it_is_but_for_the_apostrophe_that_kept_its_digits_text(text: str, expected: str) -> None:
     """No real id is an apostrophe and digits. Keys are ids; e-mails and properties stay as found."""
     made = events({"id": [text]}, key="id", properties={"it": "id"})
-    assert not made.problems
+    assert not made.violations
     assert made.subscriber_id.to_pylist() == [expected]
     assert made.key is not None
     assert made.key.to_pylist() == [expected]
@@ -47,7 +47,7 @@ def test_an_id_stays_as_it_is_but_for_the_apostrophe_that_kept_its_digits_text(t
 def test_as_integer_takes_the_point_off_an_id(text: str, expected: str) -> None:
     pick = {"column": "c", "as": "integer"}
     made = events({"c": [text]}, subscriber={"id": pick}, key=pick)
-    assert not made.problems
+    assert not made.violations
     assert made.subscriber_id.to_pylist() == [expected]
     assert made.key is not None
     assert made.key.to_pylist() == [expected]
@@ -77,4 +77,4 @@ def test_other_ids_come_out_as_they_went_in(texts: list[str]) -> None:
     """Without a plus nothing is a rounded number."""
     made = events({"id": texts})
     assert made.subscriber_id.to_pylist() == texts
-    assert not made.problems
+    assert not made.violations

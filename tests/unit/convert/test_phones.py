@@ -116,7 +116,7 @@ def test_a_country_can_be_translated_and_have_a_default() -> None:
         subscriber={"phone": {"column": "p", "country": country}},
     )
     assert made.phone.to_pylist() == ["+37061234567", "+12025550144"]
-    assert not made.problems
+    assert not made.violations
 
 
 @given(st.lists(st.tuples(written_numbers, st.sampled_from([None, "LT", "us", "XX"])), min_size=1))

@@ -87,7 +87,7 @@ def test_a_column_that_the_source_lacks_is_absent() -> None:
         {"id": ["1", "2"]}, value="total", properties={"it": "gone"}, where=[{"column": "void", "empty": True}]
     )
     assert made.value.to_pylist() == made.properties[0].values.to_pylist() == [None, None]
-    assert made.kept.all()
+    assert made.passes_filter.all()
 
 
 def test_nested_cells_are_refused_unless_text_is_asked_for() -> None:

@@ -56,9 +56,9 @@ def test_every_target_of_a_row() -> None:
         ),
         EVERYTHING,
     )
-    assert made.problems == ()
+    assert made.violations == ()
     found = [made.subscriber_id, made.email, made.phone, made.type, made.value, made.value_currency]
-    found += [made.key, made.place, made.event_time]
+    found += [made.key, made.order_value, made.event_time]
     noon = 1_719_835_200_000_000
     expected = ["A-17", "Ann@Example.com", "+37061234567", "purchase", "1234.5", "USD", "A-17-paid", noon, noon]
     assert [column[0].as_py() for column in found if column is not None] == expected
@@ -89,7 +89,7 @@ def test_a_row_gets_all_its_reasons() -> None:
         ),
         EVERYTHING,
     )
-    assert [(problem.code, problem.field, problem.values.to_pylist()) for problem in made.problems] == [
+    assert [(problem.code, problem.field, problem.values.to_pylist()) for problem in made.violations] == [
         ("phone.rounded", "subscriber.phone", ["9.2E+11"]),
         ("value.not_a_number", "value", ["free"]),
         ("property.not_a_date", "properties.at", ["soon"]),
@@ -115,8 +115,8 @@ def test_the_place_in_order_has_the_kind_that_is_asked_for() -> None:
     }
     for kind, (place_type, places, invalid) in expected.items():
         made = events(cells, order_by={"column": "cell", "as": kind})
-        assert made.place is not None
-        assert (made.place.type, made.place.to_pylist()) == (place_type, places)
+        assert made.order_value is not None
+        assert (made.order_value.type, made.order_value.to_pylist()) == (place_type, places)
         assert {(code, position) for code, _, position, _ in found_problems(made)} == {(bad, one) for one in invalid}
 
 
@@ -141,14 +141,14 @@ def test_the_source_s_own_time_is_order_by_s_else_the_first_date_s() -> None:
 
 def test_without_key_and_order_there_is_none() -> None:
     made = events({"id": ["1"]})
-    assert (made.key, made.place, made.event_time) == (None, None, None)
+    assert (made.key, made.order_value, made.event_time) == (None, None, None)
     assert made.email.to_pylist() == made.value.to_pylist() == [None]
 
 
 def test_a_chunk_without_rows_has_columns_without_rows() -> None:
     """A chunk of nothing but spoiled rows."""
     made = convert(chunk({"id": [], "at": [], "total": []}), EVERYTHING)
-    assert (len(made.subscriber_id), len(made.key or ()), made.kept.shape, made.problems) == (0, 0, (0,), ())
+    assert (len(made.subscriber_id), len(made.key or ()), made.passes_filter.shape, made.violations) == (0, 0, (0,), ())
 
 
 CELLS = """
@@ -169,13 +169,13 @@ def summary(made: list[Events]) -> tuple[Any, ...]:
         found = {
             name: getattr(one, name) for name in ("subscriber_id", "email", "phone", "type", "value", "value_currency")
         }
-        found |= {name: getattr(one, name) for name in ("key", "place", "event_time")}
+        found |= {name: getattr(one, name) for name in ("key", "order_value", "event_time")}
         found |= {f"properties.{each.name}": each.values for each in one.properties}
         for name, values in found.items():
             columns.setdefault(name, []).extend(values.to_pylist())
-        columns.setdefault("kept", []).extend(one.kept.tolist())
+        columns.setdefault("kept", []).extend(one.passes_filter.tolist())
         problems |= {(code, field, start + position, value) for code, field, position, value in found_problems(one)}
-        start += len(one.kept)
+        start += len(one.passes_filter)
     return columns, problems
 
 
@@ -211,11 +211,11 @@ def test_every_array_has_the_rows_of_the_chunk_and_positions_ascend(made_rows: l
     columns = [made.subscriber_id, made.email, made.phone, made.type, made.value, made.value_currency]
     columns += [one.values for one in made.properties]
     assert {(column.type, len(column)) for column in columns} == {(pa.string(), len(made_rows))}
-    for problem in made.problems:
+    for problem in made.violations:
         assert (np.diff(problem.positions) > 0).all()
         assert len(problem.values) == len(problem.positions)
         assert problem.values.null_count == 0
-        assert made.kept[problem.positions].all()
+        assert made.passes_filter[problem.positions].all()
 
 
 @settings(max_examples=50)

@@ -75,13 +75,13 @@ def test_date_time_and_zone_may_stand_in_three_columns() -> None:
     }
     inside = {"first_of": [{"template": "{Date} {Time} {Time Zone}"}, {"template": "{Date} {Time} America/Denver"}]}
     made = events(cells, order_by=beside, properties={"at": {**inside, "format": "mdy", "as": "datetime"}})
-    assert not made.problems
+    assert not made.violations
     assert made.properties[0].values.to_pylist() == [
         "2024-07-04T14:30:05-04:00",
         "2024-12-24T08:00:00-08:00",
         "2024-11-03T01:30:00-06:00",
     ]
-    assert made.place is not None
-    assert made.place.to_pylist() == [
+    assert made.order_value is not None
+    assert made.order_value.to_pylist() == [
         datetime.fromisoformat(text).timestamp() * 1_000_000 for text in made.properties[0].values.to_pylist()
     ]

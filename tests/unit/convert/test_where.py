@@ -15,7 +15,7 @@ from tests.unit.convert.building import events, found_problems
 
 def kept(cells: list[str | None], *tests: dict[str, Any]) -> list[bool]:
     where = [{"column": "cell"} | test for test in tests]
-    found: list[bool] = events({"cell": cells}, subscriber={"id": {"const": "1"}}, where=where).kept.tolist()
+    found: list[bool] = events({"cell": cells}, subscriber={"id": {"const": "1"}}, where=where).passes_filter.tolist()
     return found
 
 
@@ -53,7 +53,7 @@ def test_rows_that_are_left_out_have_no_problems() -> None:
         value="total",
         key="total",
     )
-    assert made.kept.tolist() == [True, False]
+    assert made.passes_filter.tolist() == [True, False]
     assert found_problems(made) == {("value.not_a_number", "value", 0, "x")}
 
 

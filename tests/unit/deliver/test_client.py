@@ -113,9 +113,11 @@ async def test_no_part_of_the_token_is_left_where_the_apis_words_are_cut(shape: 
     for repeated in (secret, secret.replace("/", "\\/")):
         for before in (0, 100, 115, 290, 297):
             raw = answer("422 No", shape.format("x" * before + " " + repeated).encode())
-            async with raw_server(answering(raw)) as server:
-                async with Client(Endpoint.parse(server.url), Token(secret), clock=VirtualClock()) as api:
-                    refused = await api.post(BODY)
+            async with (
+                raw_server(answering(raw)) as server,
+                Client(Endpoint.parse(server.url), Token(secret), clock=VirtualClock()) as api,
+            ):
+                refused = await api.post(BODY)
             assert "kabc" not in refused.message
 
 
@@ -148,9 +150,11 @@ async def test_a_proxy_is_used_if_it_is_named_and_the_endpoint_is_elsewhere() ->
         )
         assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
         assert SECRET.encode() not in b"".join(proxy.requests)
-        async with raw_server(answering(answer())) as server:
-            async with Client(Endpoint.parse(server.url), Token(SECRET), options) as api:
-                assert (await api.post(BODY)).fate is ResponseKind.SENT
+        async with (
+            raw_server(answering(answer())) as server,
+            Client(Endpoint.parse(server.url), Token(SECRET), options) as api,
+        ):
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
         assert len(proxy.requests) == 1
 
 

@@ -31,7 +31,9 @@ async def test_two_answers_in_one_piece_are_trusted_neither(second: bytes, close
     )
 
 
-@pytest.mark.parametrize("words", [answer(), b"x", b"\r\n", b"HTTP/1.1 "], ids=["an answer", "a letter", "a line", "half"])
+@pytest.mark.parametrize(
+    "words", [answer(), b"x", b"\r\n", b"HTTP/1.1 "], ids=["an answer", "a letter", "a line", "half"]
+)
 @virtual_time
 async def test_what_follows_later_takes_the_answer_before_it_back(words: bytes) -> None:
     """At once, not when the connection is needed again."""
@@ -80,7 +82,10 @@ async def test_an_answer_that_was_late_is_taken_back_when_the_true_one_comes() -
 @virtual_time
 async def test_a_connection_that_ends_in_the_usual_ways_takes_nothing_back() -> None:
     """Closed by the server after the answer, with or without saying so."""
-    for script in (answering(answer(), close=True), answering(answer("200 OK", b"{}", "Connection: close"), close=True)):
+    for script in (
+        answering(answer(), close=True),
+        answering(answer("200 OK", b"{}", "Connection: close"), close=True),
+    ):
         taken_back: list[Response] = []
         async with raw_server(script) as server, client(server) as api:
             for _ in range(3):

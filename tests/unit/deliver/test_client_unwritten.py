@@ -101,7 +101,10 @@ async def test_an_untrusted_certificate_is_not_accepted(certificate: Path) -> No
         trusted = ClientOptions(tls=ssl.create_default_context(cafile=str(certificate)))
         async with Client(endpoint, Token(SECRET), trusted, clock=VirtualClock()) as api:
             accepted = await api.post(BODY)
-    assert (refused.fate, refused.message) == (ResponseKind.NOT_ACCEPTED, "the certificate of localhost is self-signed; if it is yours, name it with --ca-file")
+    assert (refused.fate, refused.message) == (
+        ResponseKind.NOT_ACCEPTED,
+        "the certificate of localhost is self-signed; if it is yours, name it with --ca-file",
+    )
     assert accepted.fate is ResponseKind.SENT
     assert len(server.requests) == 1
 
@@ -243,8 +246,10 @@ async def test_a_certificate_for_another_host_is_named_so(certificate: Path) -> 
         (18, "the certificate of example.com is self-signed; if it is yours, name it with --ca-file"),
         (
             20,
-            "the certificate of example.com is signed by an authority that this machine does not know; --ca-file FILE"
-            " names another",
+            (
+                "the certificate of example.com is signed by an authority that this machine does not know;"
+                " --ca-file FILE names another"
+            ),
         ),
         (23, "the certificate of example.com is not trusted: certificate revoked"),
     ],

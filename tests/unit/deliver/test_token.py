@@ -39,7 +39,9 @@ def test_what_others_have_cut_off_the_token_is_redacted_too() -> None:
     assert token.redact("nothing of it") == "nothing of it"
 
 
-@pytest.mark.parametrize("pasted", [SECRET + "x" * 200, SECRET + "/" + SECRET, "12|AbCdEfGhIjKlMnOpQrStUv", "a\0" + SECRET])
+@pytest.mark.parametrize(
+    "pasted", [SECRET + "x" * 200, SECRET + "/" + SECRET, "12|AbCdEfGhIjKlMnOpQrStUv", "a\0" + SECRET]
+)
 def test_a_token_that_is_given_in_the_files_place_is_not_shown(pasted: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_token({}, Path(pasted))

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from importer.convert import RowMapper
 from importer.errors import SourceError
-from importer.group import Shaped, grouped
+from importer.group import grouped
 from importer.mapping.model import ImportMapping
-from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
+from importer.model import Chunk, Dialect, Events, Source, SourceStream, UnreadableRow
 
 Row = dict[str, str | None]
 
@@ -36,13 +36,13 @@ class Made:
     """What became of each row, by its place in the run."""
 
     group_heads: list[int] = field(default_factory=list)
-    kept: list[bool] = field(default_factory=list)
-    problems: set[tuple[int, str, str, str]] = field(default_factory=set)
+    passes_filter: list[bool] = field(default_factory=list)
+    violations: set[tuple[int, str, str, str]] = field(default_factory=set)
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
 
-def shaped(one: File, shaper: RowMapper) -> Shaped:
+def shaped(one: File, shaper: RowMapper) -> SourceStream[Events]:
     """The file as a source whose chunks are shaped when they are asked for."""
     source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
 
@@ -54,7 +54,7 @@ def shaped(one: File, shaper: RowMapper) -> Shaped:
         if one.breaks_off:
             raise SourceError(one.name, "it broke off")
 
-    return Shaped(source, chunks(), lambda: one.digest)
+    return SourceStream(source, chunks(), lambda: one.digest)
 
 
 def _sizes(one: File) -> Iterator[int]:
@@ -78,7 +78,7 @@ def _chunk(source: Source, one: File, first: int, rows: Sequence[Row | None]) ->
     return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, unreadable, {}, raw_rows)
 
 
-def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[Shaped]] = grouped) -> Made:
+def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[SourceStream[Events]]] = grouped) -> Made:
     """Group the files' rows as a run does."""
     shaper = RowMapper(mapping)
     made, place = Made(), 0
@@ -100,15 +100,15 @@ def _note(made: Made, events: Events, start: int) -> None:
     assert events.chunk.raw_rows.num_rows == count
     at = events.chunk.rows - events.chunk.first_row
     group_heads, kept = np.full(count, -2), np.zeros(count, bool)
-    group_heads[at], kept[at] = events.group_heads, events.kept
+    group_heads[at], kept[at] = events.group_heads, events.passes_filter
     made.group_heads += group_heads.tolist()
-    made.kept += kept.tolist()
-    for one in events.problems:
+    made.passes_filter += kept.tolist()
+    for one in events.violations:
         places = start + at[one.positions]
         found = zip(places.tolist(), one.values.to_pylist(), strict=True)
-        made.problems |= {(place, one.code, one.field, value) for place, value in found}
+        made.violations |= {(place, one.code, one.field, value) for place, value in found}
     columns: dict[str, Any] = {one.name: one.values for one in events.properties}
-    columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.place}
+    columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.order_value}
     for position, leader in enumerate(events.group_heads.tolist()):
         if leader < 0 and kept[at[position]]:
             made.events[start + int(at[position])] = {
