@@ -59,7 +59,7 @@ def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) ->
     events = _in_source_order(events)
     at = chunk.rows - chunk.first_row
     states = np.full(chunk.count, _INVALID)
-    states[at[~events.kept]] = _FILTERED
+    states[at[~events.passes_filter]] = _FILTERED
     states[at[verdict.valid]] = _PENDING
     group_heads = _leaders(events)
     if group_heads is not None:
@@ -78,7 +78,7 @@ def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) ->
         values=events.value,
         currencies=events.value_currency,
         keys=events.key,
-        places=events.place,
+        places=events.order_value,
         event_time=events.event_time,
         reasons=_reasons(events, verdict),
         raw_rows=chunk.raw_rows,
@@ -107,7 +107,7 @@ def _in_source_order(events: Events) -> Events:
         value_currency=spread(events.value_currency),
         properties=tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties),
         key=spread(events.key),
-        place=spread(events.place),
+        order_value=spread(events.order_value),
         event_time=spread(events.event_time),
     )
 
@@ -171,7 +171,7 @@ def _reasons(events: Events, verdict: ValidationResult) -> ArrowTable:
     """Every reason of every row: by row, then in the order of the targets."""
     chunk = events.chunk
     targets = (*_TARGETS, *(f"properties.{each.name}" for each in events.properties), "properties", "order_by", "key")
-    found = [_table(problems, chunk.rows[problems.positions], targets) for problems in verdict.problems]
+    found = [_table(problems, chunk.rows[problems.positions], targets) for problems in verdict.violations]
     found.append(_of_spoiled(chunk))
     table = pa.concat_tables(found).combine_chunks()
     order = np.lexsort((table["rank"].to_numpy(), table["row"].to_numpy()))

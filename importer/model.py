@@ -10,6 +10,7 @@ row starts (for Parquet it equals the row); *position* is the 0-based place with
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -237,15 +238,15 @@ class Events:
     value: ArrowArray
     value_currency: ArrowArray
     properties: tuple[Property, ...]
-    kept: Bools
+    passes_filter: Bools
     """False: the mapping's ``where`` leaves the row out, whatever its problems."""
     key: ArrowArray | None
     """The mapping's ``key`` as text; None without one."""
-    place: ArrowArray | None
+    order_value: ArrowArray | None
     """The mapping's ``order_by`` as int64, float64 or string, ascending; None without one."""
     event_time: ArrowArray | None
     """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
-    problems: tuple[Violations, ...] = ()
+    violations: tuple[Violations, ...] = ()
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
     membership: Membership | None = None
     """With ``group_by``, until the groups are made; None without, and afterwards."""
@@ -258,7 +259,7 @@ class Events:
 class ValidationResult:
     """What validation says of a chunk's events."""
 
-    problems: tuple[Violations, ...]
+    violations: tuple[Violations, ...]
     """Everything found, shaping's problems included, errors and warnings; rows that ``where`` left out have none."""
     valid: Bools
     """True: kept, and without an error, be it as an event or as a part of one. Shape (table.num_rows,)."""
@@ -399,6 +400,20 @@ class Counts:
     def balanced(self) -> bool:
         """Whether every row read is in exactly one state."""
         return self.read == sum(self.by_state.values())
+
+
+DEFAULT_ENDPOINT = "https://api.sender.net/v2"
+"""The real API's base URL (https://api.sender.net)."""
+SANDBOX_ENDPOINT = "sandbox"
+"""How the ledger names the endpoint of every rehearsal, whatever its port: nothing in it counts as sent for real."""
+
+
+def scope_options(account: str, endpoint: str) -> str:
+    """The options (with a leading blank, or empty) by which any command finds the runs of an account at an endpoint."""
+    base = endpoint.removesuffix("/events")
+    named = {DEFAULT_ENDPOINT: "", SANDBOX_ENDPOINT: " --sandbox"}
+    options = named[base] if base in named else f" --endpoint {shlex.quote(base)}"
+    return options if account == "default" else f"{options} --account {shlex.quote(account)}"
 
 
 @dataclass(frozen=True, slots=True)

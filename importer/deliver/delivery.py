@@ -12,16 +12,16 @@ import contextlib
 from collections import deque
 from collections.abc import Coroutine
 
+from importer.deliver.circuit_breaker import Gate
 from importer.deliver.guard import Guard
 from importer.deliver.journal import Journal
+from importer.deliver.lanes import Lanes
 from importer.deliver.line import Line
 from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
 from importer.deliver.settle import enough, outcome_of, refusals_hint, rest, unauthorized
 from importer.deliver.tally import Tally
 from importer.errors import LedgerError
 from importer.model import Claim, Outcome, Response, ResponseKind, State
-from importer.send.breaker import Gate
-from importer.send.lanes import Lanes
 
 LOOK = 0.5
 """Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing stirred it."""

@@ -11,10 +11,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from importer.deliver.lanes import Fetch, Lanes
+from importer.deliver.rate_limit import Pacer
 from importer.ledger.interface import Store
 from importer.model import Claim, Outcome, Run, State
-from importer.send.lanes import Fetch, Lanes
-from importer.send.pacing import Pacer
 
 
 class Journal:

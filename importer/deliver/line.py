@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from importer.clock import Clock
+from importer.deliver.circuit_breaker import Breaker
 from importer.deliver.options import Ended
+from importer.deliver.rate_limit import Pacer
 from importer.deliver.schedule import Schedule
 from importer.deliver.settle import GOES_ON, OUTSIDE, unreachable
 from importer.model import Pace, PauseKind, Response
-from importer.send.breaker import Breaker
-from importer.send.pacing import Pacer
 
 
 class Poster(Protocol):

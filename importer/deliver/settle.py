@@ -7,9 +7,9 @@ answer means is ``send.fate``'s.
 from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, Ended
+from importer.deliver.responses import reason_code
 from importer.errors import counted
 from importer.model import Claim, Outcome, Response, ResponseKind, State
-from importer.send.fate import reason_code
 
 _STATES = {
     ResponseKind.SENT: State.SENT,

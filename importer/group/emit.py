@@ -63,11 +63,11 @@ class Emitter:
                 pa.nulls(len(places), pa.string()),
             ),
             properties=(),
-            kept=kept,
+            passes_filter=kept,
             key=None,
-            place=None,
+            order_value=None,
             event_time=None,
-            problems=tuple(self._problems_of(places, header)),
+            violations=tuple(self._problems_of(places, header)),
             group_heads=np.where(leads, NONE, group_heads),
         )
         return with_columns(

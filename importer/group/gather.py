@@ -78,8 +78,8 @@ class Gatherer:
         self.tests = membership.tests
         header = self._header(events.chunk)
         places = header.start + events.chunk.rows - events.chunk.first_row
-        grouped = events.kept & membership.keys.is_valid().to_numpy(zero_copy_only=False)
-        kept = grouped | (events.kept & _alone(membership))
+        grouped = events.passes_filter & membership.keys.is_valid().to_numpy(zero_copy_only=False)
+        kept = grouped | (events.passes_filter & _alone(membership))
         codes, keys = _codes(membership.keys, grouped)
         layout = Layout(codes, len(keys))
         positions = np.flatnonzero(grouped)
@@ -113,11 +113,11 @@ class Gatherer:
         places = part_places[layout.codes]
         own = events.chunk.rows[positions] - events.chunk.first_row + self.headers[-1].start
         for at, column in enumerate(self._columns):
-            problems = [one for one in events.problems if one.field == column.target]
+            problems = [one for one in events.violations if one.field == column.target]
             ranks = column.ranks(events)
             given = Values(
                 column.of(events).take(indices),
-                _rows(problems, len(events.kept))[positions],
+                _rows(problems, len(events.passes_filter))[positions],
                 None if ranks is None else ranks.take(indices),
             )
             made = aggregate(column, layout, given)
@@ -157,7 +157,7 @@ class Gatherer:
 
     def _put_problems(self, events: Events, alone: Bools, places: Int64s, batch: int) -> None:
         """What is wrong with rows that are in no group."""
-        for one in events.problems:
+        for one in events.violations:
             stays = alone[one.positions]
             if stays.any():
                 positions = one.positions[stays]

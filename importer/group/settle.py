@@ -194,7 +194,7 @@ class _Group:
             problem_table(
                 self.group_heads[groups], one.code, one.field, pa.repeat(one.values[0], len(groups))
             ).append_column("group", pa.array(groups))
-            for one in self.grounds.absent.problems
+            for one in self.grounds.absent.violations
             if one.field == column.target
         ]
         if default.is_valid:

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from importer.clock import SystemClock
+from importer.deliver.circuit_breaker import Breaker, BreakerOptions
+from importer.deliver.client import Client
+from importer.deliver.endpoint import Endpoint
 from importer.deliver.line import Line
+from importer.deliver.quota import SharedQuota
+from importer.deliver.rate_limit import Pacer, PacerOptions
+from importer.deliver.token import Token, exposure, read_token
+from importer.deliver.workers import Workers
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Response
+from importer.model import SANDBOX_ENDPOINT, Response
 from importer.pipeline.options import TargetOptions
-from importer.send.breaker import Breaker, BreakerOptions
-from importer.send.client import Client
-from importer.send.endpoint import SANDBOX, Endpoint
-from importer.send.pacing import Pacer, PacerOptions
-from importer.send.quota import SharedQuota
-from importer.send.token import Token, exposure, read_token
-from importer.send.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Target:
 @contextmanager
 def open_ledger(target: TargetOptions) -> Iterator[SqliteLedger]:
     """The ledger, scoped to the destination's account and endpoint."""
-    endpoint = SANDBOX if target.sandbox else Endpoint.parse(target.endpoint).events_url
+    endpoint = SANDBOX_ENDPOINT if target.sandbox else Endpoint.parse(target.endpoint).events_url
     with SqliteLedger(target.ledger, account=target.account, endpoint=endpoint) as ledger:
         yield ledger
 

@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
+from importer.deliver.client import Client
+from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError, counted
 from importer.ledger.upkeep import health
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, open_way
 from importer.pipeline.options import TargetOptions
-from importer.send.client import Client
-from importer.send.token import VARIABLE, exposure
 
 SKEW = 30.0
 """Seconds by which the machine's clock may be wrong before it is worth a word."""

@@ -14,6 +14,7 @@ from functools import partial
 
 import pyarrow.compute as pc
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import MappingError
 from importer.group import Shaped, grouped
@@ -22,7 +23,6 @@ from importer.mapping.model import ImportMapping
 from importer.model import Events, State
 from importer.pipeline.sampling import ROWS, Sampled
 from importer.read import Limits, Reader, open_source
-from importer.shape import RowMapper
 from importer.suggest import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
 from importer.suggest.advice import Advice, Context, Finding, advise, alike, phone_for_want_of_email
 from importer.validate import validate

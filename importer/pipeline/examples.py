@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from importer.errors import FailedTestsError, MappingProblem
-from importer.mapping.example import Example, ExpectedReason
 from importer.mapping.load import LoadedMapping
-from importer.mapping.model import ImportMapping, SourceOptions
+from importer.mapping.model import Example, ExpectedReason, ImportMapping, SourceOptions
 from importer.model import Reason
 from importer.pipeline.supply import ReadOptions, supplies
 

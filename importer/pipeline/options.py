@@ -12,9 +12,16 @@ from typing import Any, Protocol
 import platformdirs
 
 from importer.deliver.options import DeliveryOptions, Progress
-from importer.model import Counts, Format, PendingSummary, Run
+from importer.model import (
+    DEFAULT_ENDPOINT,
+    SANDBOX_ENDPOINT,
+    Counts,
+    Format,
+    PendingSummary,
+    Run,
+    scope_options,
+)
 from importer.sandbox.options import SandboxOptions
-from importer.send.endpoint import DEFAULT, SANDBOX, same_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class TargetOptions:
 
     ledger: Path
     account: str = "default"
-    endpoint: str = DEFAULT
+    endpoint: str = DEFAULT_ENDPOINT
     token_file: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where the token is looked up."""
@@ -41,7 +48,7 @@ class TargetOptions:
     @property
     def place(self) -> str:
         """The options by which a command finds what is remembered here."""
-        words = same_place(self.account, SANDBOX if self.sandbox else self.endpoint)
+        words = scope_options(self.account, SANDBOX_ENDPOINT if self.sandbox else self.endpoint)
         usual = self.ledger == default_ledger(self.environment)
         return words if usual else f"{words} --ledger {shlex.quote(str(self.ledger))}"
 

@@ -10,9 +10,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from importer.deliver import DeliveryOptions, Ended
+from importer.deliver import DeliveryOptions, Ended, loop
 from importer.deliver.delivery import Delivery
 from importer.deliver.journal import Journal
+from importer.deliver.lanes import Lanes
 from importer.deliver.line import Line
 from importer.deliver.settle import enough, unauthorized
 from importer.ledger.sqlite import SqliteLedger
@@ -21,8 +22,6 @@ from importer.pipeline.connect import Target, open_line
 from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.send import loop
-from importer.send.lanes import Lanes
 
 DECLINED = "you chose not to send"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
@@ -25,7 +26,6 @@ from importer.pipeline.ahead import ahead
 from importer.pipeline.memory import give_back_soon
 from importer.plan import PreparedSource, unreadable
 from importer.read import Reader, expand, open_source, text_of
-from importer.shape import RowMapper
 from importer.validate import validate
 from importer.without_pandas import want_pandas
 
@@ -134,8 +134,8 @@ def _transformed(
             events = shaper(changed)
             yield replace(
                 events,
-                kept=events.kept & kept,
-                problems=tuple(_of_kept(problems, kept) for problems in events.problems),
+                passes_filter=events.passes_filter & kept,
+                violations=tuple(_of_kept(problems, kept) for problems in events.violations),
             )
 
 

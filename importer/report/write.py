@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
+from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.afterwards import steps
 from importer.report.atomic import Outputs
 from importer.report.explain import Explained, explain
@@ -24,7 +24,6 @@ from importer.report.summary import Books, summarise, summary_bytes
 from importer.report.table import report_table
 from importer.report.tally import Tally
 from importer.report.writers import REPORTS
-from importer.send.endpoint import same_place
 
 _PAGE = "report.html"
 
@@ -54,7 +53,7 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     and `LedgerError` where the ledger cannot be read.
     """
     books = ledger.counts(run)
-    place = same_place(run.account, run.endpoint) if options.place is None else options.place
+    place = scope_options(run.account, run.endpoint) if options.place is None else options.place
     undelivered = any(books[state] for kind in STATES.values() for state in kind)
     story = _Story(
         facts=replace(Facts.of_run(run), place=place),

@@ -112,6 +112,8 @@ class Draft:
     """Columns that are mapped, or that an event does not need."""
     group: Column | None = None
     """The column by which rows become one event."""
+    preset: str = ""
+    """The preset that it extends; empty if none was recognised."""
 
     def note(self, word: str, *targets: str) -> None:
         """Put what was decided above a word."""

@@ -146,7 +146,7 @@ def _leave_open(made: Draft, emails: Sequence[str]) -> None:
     """Ask whom the events are about; a mapping without a subscriber cannot run."""
     phones = [one.name for one in made.sample.named("phone") if one.phones >= 0.5]
     ids = [one.name for one in made.sample.named("person") if one.name not in emails]
-    why = "no column surely names a person by an e-mail address or a phone"
+    why = "no column surely does, by an e-mail address or a phone; `id` is the id that Sender gave, not the shop's own"
     options = [Option(name, why) for name in (*emails, *ids)][:_MOST_OFFERED]
     question = "Who is the event about: which column names the subscriber"
     name = made.decisions.choose("subscriber", question, Grade.OPEN, options or [Option(NONE, why)], takes_any=True)
@@ -159,6 +159,3 @@ def _leave_open(made: Draft, emails: Sequence[str]) -> None:
     lines += [line({"subscriber": {"phone": {"column": one, "country": "COUNTRY"}}}) for one in phones[:1]]
     lines += [line({"subscriber": {"id": one}}) for one in ids[:2]]
     made.leave_open("subscriber", "subscriber", lines)
-    made.opens["subscriber"] = made.opens["subscriber"].because(
-        "`id` is the id that Sender gave the subscriber, not the shop's own number of a customer"
-    )

@@ -30,16 +30,18 @@ def validate(events: Events, *, strict: bool) -> ValidationResult:
     are about events. Where shaping already found fault with a field, the rules on that field are
     silent: one cell, one reason. ``strict`` makes errors of the warnings that `importer.reasons` says it lifts.
     """
-    shaped = tuple(_among(events.problems, events.kept))
-    of_own = events.kept if events.group_heads is None else events.kept & (events.group_heads < 0)
+    shaped = tuple(_among(events.violations, events.passes_filter))
+    of_own = events.passes_filter if events.group_heads is None else events.passes_filter & (events.group_heads < 0)
     found: list[Violations] = []
     for problems in (*subscriber.check(events), *money.check(events), *properties.check(events)):
         blamed = [earlier for earlier in shaped if _is_about(earlier.field, problems.field)]
-        found.extend(_among([problems], of_own & ~_rows(blamed, len(events.kept))))
+        found.extend(_among([problems], of_own & ~_rows(blamed, len(events.passes_filter))))
 
     problems_of_all = (*shaped, *found)
     errors = [problems for problems in problems_of_all if is_error(problems.code, strict=strict)]
-    return ValidationResult(problems=problems_of_all, valid=events.kept & ~_rows(errors, len(events.kept)))
+    return ValidationResult(
+        violations=problems_of_all, valid=events.passes_filter & ~_rows(errors, len(events.passes_filter))
+    )
 
 
 def _is_about(shaped: str, field: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from importer.send.token import VARIABLE
+from importer.deliver.token import VARIABLE
 from importer.watch.outcome import Outcome
 
 LONGEST = 300.0

@@ -20,7 +20,10 @@ import pyarrow.json
 import pyarrow.parquet
 
 from importer import report
+from importer.convert import RowMapper
 from importer.deliver import Progress
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token
 from importer.encode import encode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
@@ -30,9 +33,6 @@ from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions
-from importer.send.endpoint import Endpoint
-from importer.send.token import Token
-from importer.shape import RowMapper
 from importer.validate import validate
 
 MEBIBYTE = 1 << 20

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from importer.encode import encode
 from importer.model import Events, Kind, ValidationResult
 from importer.reasons import is_error
-from importer.sandbox.payload import NotJsonError, parse
-from importer.sandbox.rules import check
+from importer.sandbox.rules import NotJsonError, check, parse
 from importer.validate import validate
 from tests.support.events import Row, make_events
 
@@ -113,7 +112,7 @@ rows = st.builds(
 def encoded_all_the_same(events: Events) -> list[bytes]:
     """A body for every row, whatever is wrong with it."""
     bodies = encode(
-        events, ValidationResult(problems=(), valid=np.ones(events.chunk.count, np.bool_))
+        events, ValidationResult(violations=(), valid=np.ones(events.chunk.count, np.bool_))
     ).bodies.to_pylist()
     assert all(isinstance(body, bytes) for body in bodies)
     return list(bodies)
@@ -122,7 +121,7 @@ def encoded_all_the_same(events: Events) -> list[bytes]:
 def faults(verdict: ValidationResult, count: int, *, strict: bool) -> list[set[str]]:
     """The fields at fault in each row."""
     found: list[set[str]] = [set() for _ in range(count)]
-    for problems in verdict.problems:
+    for problems in verdict.violations:
         if is_error(problems.code, strict=strict):
             for position in problems.positions.tolist():
                 found[position].add(problems.field)

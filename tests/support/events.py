@@ -25,7 +25,7 @@ class Row:
     value: str | None = None
     currency: str | None = None
     properties: Mapping[str, str | None] = field(default_factory=dict)
-    kept: bool = True
+    passes_filter: bool = True
 
 
 def strings(values: Sequence[str | None]) -> Any:
@@ -37,7 +37,7 @@ def make_events(
     kinds: Mapping[str, Kind] | None = None,
     *,
     unreadable: Sequence[UnreadableRow] = (),
-    problems: Sequence[Violations] = (),
+    violations: Sequence[Violations] = (),
     first_row: int = 1,
 ) -> Events:
     """A chunk of ``rows`` in which ``spoiled`` rows lie where their row numbers say; lines are row numbers plus one."""
@@ -67,11 +67,11 @@ def make_events(
         properties=tuple(
             Property(name, kind, strings([row.properties.get(name) for row in rows])) for name, kind in kinds.items()
         ),
-        kept=np.array([row.kept for row in rows], np.bool_),
+        passes_filter=np.array([row.passes_filter for row in rows], np.bool_),
         key=None,
-        place=None,
+        order_value=None,
         event_time=None,
-        problems=tuple(problems),
+        violations=tuple(violations),
     )
 
 

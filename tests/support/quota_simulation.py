@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
+from importer.deliver.rate_limit import Pacer
+from importer.deliver.responses import classify
 from importer.model import Response
-from importer.send.fate import classify
-from importer.send.pacing import Pacer
 
 EPOCH = 1_800_000_017.3
 """Wall time at simulated 0; a minute has begun 17.3 s ago."""

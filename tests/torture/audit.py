@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from importer.deliver.endpoint import Endpoint
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import State
-from importer.send.endpoint import Endpoint
 from tests.torture.material import Material
 from tests.torture.world import BrokenPromiseError, World
 

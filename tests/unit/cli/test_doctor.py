@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from importer.cli.doctor import _fitted
+from importer.deliver.responses import classify_probe
 from importer.model import Response, ResponseKind
 from importer.pipeline import doctor
 from importer.pipeline.doctor import Finding, Severity
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
-from importer.send.fate import classify_probe
 from tests.support.ledgers import chunk, open_ledger, planned
 from tests.support.program import Outcome, importer
 

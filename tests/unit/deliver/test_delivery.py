@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from importer.deliver import DeliveryOptions, Ended, Progress, Schedule
+from importer.deliver.circuit_breaker import Breaker, BreakerOptions
 from importer.deliver.delivery import Delivery
 from importer.deliver.journal import Journal
+from importer.deliver.lanes import Lanes
 from importer.deliver.line import Line
 from importer.deliver.options import Watch
+from importer.deliver.rate_limit import Pacer
 from importer.errors import DiskFullError, LedgerError
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
-from importer.send.breaker import Breaker, BreakerOptions
-from importer.send.lanes import Lanes
-from importer.send.pacing import Pacer
 from tests.support.ledgers import chunk, open_ledger, planned
 from tests.support.virtual_time import VirtualClock, virtual_time
 

@@ -129,7 +129,7 @@ def test_rows_that_are_not_sent_have_no_body_and_do_no_harm() -> None:
         Row(),
         Row(email=None),
         Row(type=None),
-        Row(email=None, type=None, kept=False, properties={"note": '"'}),
+        Row(email=None, type=None, passes_filter=False, properties={"note": '"'}),
         Row(value="1e999", properties={"note": "x" * 9_000}),
         Row(properties={"count": "1"}),
     ]
@@ -139,7 +139,7 @@ def test_rows_that_are_not_sent_have_no_body_and_do_no_harm() -> None:
 
 
 def test_a_chunk_in_which_nothing_is_sent_has_no_bodies() -> None:
-    assert bodies([Row(kept=False), Row(type=None)], KINDS) == [None, None]
+    assert bodies([Row(passes_filter=False), Row(type=None)], KINDS) == [None, None]
     assert bodies([], KINDS) == []
 
 
@@ -166,7 +166,7 @@ rows = st.builds(
             'odd "key"\\\n😀': st.none() | texts,
         }
     ),
-    kept=st.sampled_from([True, True, True, False]),
+    passes_filter=st.sampled_from([True, True, True, False]),
 )
 
 

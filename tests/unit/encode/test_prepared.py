@@ -34,7 +34,7 @@ def mixed() -> Events:
             Row(email="Ann@Example.com", value="1", currency="EUR", properties={"n": "1"}),
             Row(id="7", email=None),
             Row(email="no"),
-            Row(kept=False),
+            Row(passes_filter=False),
         ],
         {"n": "integer"},
         unreadable=[RAGGED, BROKEN],
@@ -43,7 +43,7 @@ def mixed() -> Events:
     return replace(
         events,
         key=strings(["k1", None, "k3", None]),
-        place=pa.array([4, 3, None, 1], pa.int64()),
+        order_value=pa.array([4, 3, None, 1], pa.int64()),
         event_time=pa.array([40, 30, None, 10], pa.int64()),
     )
 
@@ -122,7 +122,7 @@ def test_reasons_go_by_row_and_then_in_the_order_of_the_targets() -> None:
         problem("value.not_a_number", "value", 1),
     ]
     rows = [Row(email="no", type=None, properties={"a": "x" * 9_000})] * 2
-    events = make_events(rows, {"a": "text", "b": "integer"}, unreadable=[replace(RAGGED, row=2)], problems=found)
+    events = make_events(rows, {"a": "text", "b": "integer"}, unreadable=[replace(RAGGED, row=2)], violations=found)
     table = reasons(prepare(events))
     assert [(row, code, field) for row, code, field, _ in table] == [
         (1, "email.invalid", "subscriber.email"),
@@ -168,14 +168,14 @@ def test_a_row_that_could_not_be_decoded_names_the_encoding() -> None:
 )
 def test_offending_values_are_shortened_and_made_readable(value: str, shown: str) -> None:
     found = Violations("value.not_a_number", "value", np.array([0], np.int64), strings([value]))
-    assert reasons(prepare(make_events([Row()], problems=[found]))) == [(1, "value.not_a_number", "value", shown)]
+    assert reasons(prepare(make_events([Row()], violations=[found]))) == [(1, "value.not_a_number", "value", shown)]
     unreadable = [UnreadableRow(1, 2, "row.not_json", value)]
     assert reasons(prepare(make_events([], unreadable=unreadable))) == [(1, "row.not_json", "", shown)]
 
 
 def test_a_value_that_is_not_there_is_shown_as_nothing() -> None:
     found = Violations("key.missing", "key", np.array([0], np.int64), strings([None]))
-    assert reasons(prepare(make_events([Row()], problems=[found]))) == [(1, "key.missing", "key", "")]
+    assert reasons(prepare(make_events([Row()], violations=[found]))) == [(1, "key.missing", "key", "")]
 
 
 def test_without_problems_the_table_is_empty_but_typed() -> None:

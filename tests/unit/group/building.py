@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from importer.convert import RowMapper
 from importer.errors import SourceError
 from importer.group import Shaped, grouped
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
-from importer.shape import RowMapper
 
 Row = dict[str, str | None]
 
@@ -36,8 +36,8 @@ class Made:
     """What became of each row, by its place in the run."""
 
     group_heads: list[int] = field(default_factory=list)
-    kept: list[bool] = field(default_factory=list)
-    problems: set[tuple[int, str, str, str]] = field(default_factory=set)
+    passes_filter: list[bool] = field(default_factory=list)
+    violations: set[tuple[int, str, str, str]] = field(default_factory=set)
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
@@ -100,15 +100,15 @@ def _note(made: Made, events: Events, start: int) -> None:
     assert events.chunk.raw_rows.num_rows == count
     at = events.chunk.rows - events.chunk.first_row
     group_heads, kept = np.full(count, -2), np.zeros(count, bool)
-    group_heads[at], kept[at] = events.group_heads, events.kept
+    group_heads[at], kept[at] = events.group_heads, events.passes_filter
     made.group_heads += group_heads.tolist()
-    made.kept += kept.tolist()
-    for one in events.problems:
+    made.passes_filter += kept.tolist()
+    for one in events.violations:
         places = start + at[one.positions]
         found = zip(places.tolist(), one.values.to_pylist(), strict=True)
-        made.problems |= {(place, one.code, one.field, value) for place, value in found}
+        made.violations |= {(place, one.code, one.field, value) for place, value in found}
     columns: dict[str, Any] = {one.name: one.values for one in events.properties}
-    columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.place}
+    columns |= {"id": events.subscriber_id, "value": events.value, "key": events.key, "place": events.order_value}
     for position, leader in enumerate(events.group_heads.tolist()):
         if leader < 0 and kept[at[position]]:
             made.events[start + int(at[position])] = {

@@ -140,7 +140,7 @@ def against_the_oracle(files: list[File], made: Made) -> None:
 
 def _against_the_oracle(files: list[File], made: Made) -> None:
     group_heads, kept, rows = expected(files)
-    faulty = {place for place, code, *_ in made.problems if code != "group.invalid_row"}
+    faulty = {place for place, code, *_ in made.violations if code != "group.invalid_row"}
     for place, row in enumerate(rows):
         if row is None:
             assert made.group_heads[place] == -2
@@ -149,10 +149,10 @@ def _against_the_oracle(files: list[File], made: Made) -> None:
             assert made.group_heads[place] == (-1 if leads else group_heads[place])
             inside = any(place in places for places in kept.values())
             alone = place not in group_heads and number(filled(row, "q")) != 9 and taken([row])
-            assert made.kept[place] == (inside or alone)
+            assert made.passes_filter[place] == (inside or alone)
             bad = any(filled(row, column) == "x" for column in ("q", "p"))
             # A product needs both of its factors, a sum, a minimum and a maximum theirs alone.
-            assert (place in faulty) == (made.kept[place] and (bad or alone))
+            assert (place in faulty) == (made.passes_filter[place] and (bad or alone))
     for places in kept.values():
         mine = {place: rows[place] for place in places}
         if not faulty.intersection(places):
@@ -160,7 +160,7 @@ def _against_the_oracle(files: list[File], made: Made) -> None:
         elif places[0] not in faulty:
             first = min(faulty.intersection(places))
             told = [
-                value for place, code, _, value in made.problems if (place, code) == (places[0], "group.invalid_row")
+                value for place, code, _, value in made.violations if (place, code) == (places[0], "group.invalid_row")
             ]
             assert any(value.endswith(f"row {row_number(files, first)}") for value in told)
 

@@ -28,7 +28,7 @@ def test_a_group_goes_on_in_the_next_source() -> None:
 
 def test_a_faulty_row_in_another_source_is_named_with_it() -> None:
     made = group(mapping(properties={"sum": SUM}), file("a.csv", row("x")), file("b.csv", row("y"), row("x", "two")))
-    assert made.problems == {
+    assert made.violations == {
         (2, NOT_A_NUMBER, "properties.sum", "two"),
         (0, INVALID_ROW, "properties.sum", "b.csv, row 2"),
     }
@@ -47,7 +47,7 @@ def test_first_and_last_mind_only_the_cell_they_take() -> None:
         row("z", "1"),
     )
     made = group(words, file("a.csv", *rows))
-    assert made.problems == {
+    assert made.violations == {
         (4, NOT_A_NUMBER, "properties.last", "two"),
         (3, INVALID_ROW, "properties.last", "row 5"),
         (5, NOT_A_NUMBER, "properties.first", "two"),
@@ -59,7 +59,7 @@ def test_groups_of_a_source_that_broke_off_are_not_sent() -> None:
     files = (file("a.csv", row("x"), row("y")), file("b.csv", row("x"), row("z"), breaks_off=True))
     made = group(mapping(), *files)
     assert made.errors == ["b.csv"]
-    assert made.problems == {(0, "group.incomplete", "", "b.csv"), (3, "group.incomplete", "", "b.csv")}
+    assert made.violations == {(0, "group.incomplete", "", "b.csv"), (3, "group.incomplete", "", "b.csv")}
 
 
 def test_a_copy_of_a_source_is_not_added_up() -> None:
@@ -79,26 +79,26 @@ def test_a_default_stands_in_for_a_whole_group() -> None:
 
 def test_a_default_that_cannot_be_read_is_a_fault_of_the_groups_that_need_it() -> None:
     made = group(mapping(properties={"sum": SUM | {"default": "none"}}), file("a.csv", row("x", None), row("y")))
-    assert made.problems == {(0, NOT_A_NUMBER, "properties.sum", "none")}
+    assert made.violations == {(0, NOT_A_NUMBER, "properties.sum", "none")}
 
 
 def test_a_key_may_stand_in_any_row_of_the_group() -> None:
     made = group(mapping(key="t"), file("a.csv", row("x"), row("x", t="k1"), row("y")))
     assert [one["key"] for one in made.events.values()] == ["k1", None]
-    assert made.problems == {(2, "key.missing", "key", "")}
+    assert made.violations == {(2, "key.missing", "key", "")}
 
 
 def test_a_group_has_its_place_in_order() -> None:
     late = {"column": "at", "aggregate": "max"}
     made = group(mapping(order_by=late), file("a.csv", row("x", at="2026-01-01"), row("x", at="2026-01-02"), row("y")))
     assert made.events[0]["place"] == 1_767_312_000_000_000
-    assert made.problems == {(2, "order_by.invalid", "order_by", "")}
+    assert made.violations == {(2, "order_by.invalid", "order_by", "")}
 
 
 def test_what_where_leaves_out_has_no_reasons() -> None:
     words = mapping(where=[{"column": "s", "equals": "paid"}], properties={"sum": SUM}, key="t")
     made = group(words, file("a.csv", row("x", "two"), row(None, "two"), row("x", "1")))
-    assert (made.kept, made.problems) == ([False, False, False], set())
+    assert (made.passes_filter, made.violations) == ([False, False, False], set())
 
 
 def test_rows_that_cannot_be_read_stay_where_they_stood() -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from importer.model import RunState, State
+from importer.model import RunState, State, scope_options
 from importer.report import ReportOptions, render_summary, write
-from importer.send.endpoint import same_place
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:mend"})
@@ -30,7 +29,7 @@ FAILED = Row(b"f", State.FAILED, told={"code": "failed.attempts", "message": "no
     ],
 )
 def test_a_command_looks_where_the_run_is_remembered(account: str, endpoint: str, options: str) -> None:
-    assert same_place(account, endpoint) == options
+    assert scope_options(account, endpoint) == options
 
 
 def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> None:

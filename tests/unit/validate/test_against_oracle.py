@@ -55,7 +55,7 @@ def currency_code(text: str) -> str | None:
 
 
 def oracle(row: Row) -> set[tuple[str, str]]:
-    if not row.kept:
+    if not row.passes_filter:
         return set()
     found: set[tuple[str, str]] = set()
     if (row.id or "").strip() == "" and row.email is None and row.phone is None:
@@ -115,7 +115,7 @@ rows = st.builds(
             'a "key"': st.none() | texts,
         }
     ),
-    kept=st.sampled_from([True, True, True, False]),
+    passes_filter=st.sampled_from([True, True, True, False]),
 )
 
 
@@ -125,10 +125,10 @@ def test_the_rules_over_columns_say_what_the_rules_row_by_row_say(batch: list[Ro
     """Every code and field of every row, and which rows may be sent."""
     verdict = validate(sliced(make_events(batch, KINDS)), strict=strict)
     found: list[set[tuple[str, str]]] = [set() for _ in batch]
-    for problems in verdict.problems:
+    for problems in verdict.violations:
         for position in problems.positions.tolist():
             assert (problems.code, problems.field) not in found[position], "one reason per rule and field"
             found[position].add((problems.code, problems.field))
     assert found == [oracle(row) for row in batch]
     lenient = set() if strict else {("currency.retired", "value_currency")}
-    assert verdict.valid.tolist() == [row.kept and not oracle(row) - lenient for row in batch]
+    assert verdict.valid.tolist() == [row.passes_filter and not oracle(row) - lenient for row in batch]

@@ -8,8 +8,8 @@ from tests.support.events import Row, make_events
 
 def codes(row: Row, *, strict: bool = False) -> tuple[list[tuple[str, str, str]], bool]:
     verdict = validate(make_events([Row(), row]), strict=strict)
-    found = [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.problems]
-    assert all(p.positions.tolist() == [1] for p in verdict.problems)
+    found = [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.violations]
+    assert all(p.positions.tolist() == [1] for p in verdict.violations)
     assert verdict.valid[0]
     return found, bool(verdict.valid[1])
 

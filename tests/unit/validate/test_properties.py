@@ -13,9 +13,9 @@ from tests.support.events import Row, make_events
 def codes(properties: Mapping[str, str | None], kind: Kind = "text") -> list[tuple[str, str, str]]:
     kinds: dict[str, Kind] = dict.fromkeys(properties, kind)
     verdict = validate(make_events([Row(), Row(properties=properties), Row()], kinds), strict=False)
-    assert all(p.positions.tolist() == [1] for p in verdict.problems)
-    assert verdict.valid.tolist() == [True, not verdict.problems, True]
-    return [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.problems]
+    assert all(p.positions.tolist() == [1] for p in verdict.violations)
+    assert verdict.valid.tolist() == [True, not verdict.violations, True]
+    return [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.violations]
 
 
 @pytest.mark.parametrize(

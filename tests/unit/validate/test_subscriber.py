@@ -79,8 +79,8 @@ BAD_PHONES = ["", "+", "+123456", "+1234567890123456", "+0370600000", "370600000
 
 def codes(row: Row) -> list[tuple[str, str, str]]:
     verdict = validate(make_events([Row(), row]), strict=False)
-    found = [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.problems]
-    assert all(p.positions.tolist() == [1] for p in verdict.problems)
+    found = [(p.code, p.field, p.values.to_pylist()[0]) for p in verdict.violations]
+    assert all(p.positions.tolist() == [1] for p in verdict.violations)
     assert verdict.valid.tolist() == [True, not found]
     return found
 
@@ -134,10 +134,10 @@ def test_a_bad_phone_beside_a_good_email_still_refuses_the_row() -> None:
 def test_a_phone_that_shaping_found_fault_with_is_not_blamed_twice() -> None:
     events = make_events(
         [Row(email=None, phone="0600"), Row(email=None, phone="0601")],
-        problems=[problem("phone.no_country", "subscriber.phone", 0)],
+        violations=[problem("phone.no_country", "subscriber.phone", 0)],
     )
     verdict = validate(events, strict=False)
-    assert [(p.code, p.positions.tolist()) for p in verdict.problems] == [
+    assert [(p.code, p.positions.tolist()) for p in verdict.violations] == [
         ("phone.no_country", [0]),
         ("phone.invalid", [1]),
     ]
@@ -145,5 +145,5 @@ def test_a_phone_that_shaping_found_fault_with_is_not_blamed_twice() -> None:
 
 
 def test_a_phone_that_shaping_could_not_keep_is_not_a_missing_subscriber() -> None:
-    events = make_events([Row(email=None)], problems=[problem("phone.rounded", "subscriber.phone", 0)])
-    assert [p.code for p in validate(events, strict=False).problems] == ["phone.rounded"]
+    events = make_events([Row(email=None)], violations=[problem("phone.rounded", "subscriber.phone", 0)])
+    assert [p.code for p in validate(events, strict=False).violations] == ["phone.rounded"]

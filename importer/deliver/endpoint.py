@@ -1,0 +1,93 @@
+"""Where events go: a base URL that is safe to send a token to.
+
+Owns the parsing and the refusal of anything that could leak the token; speaking to it is ``client``'s.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from importer.errors import UsageError
+from importer.model import DEFAULT_ENDPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An API's base URL, canonical: lower-case scheme and host, no trailing slash."""
+
+    url: str
+    host: str
+    """The host's name or address alone, for people."""
+
+    @classmethod
+    def parse(cls, url: str = DEFAULT_ENDPOINT) -> Endpoint:
+        """Check and canonicalise ``url``; raises `UsageError`.
+
+        HTTPS only; plain HTTP is for this machine alone (127.0.0.0/8, ::1, localhost). No user, password, query
+        or fragment.
+        """
+        parts, host, port = _split(url)
+        if parts.scheme not in ("http", "https"):
+            raise _refusal(url, "it must begin with https://", DEFAULT_ENDPOINT)
+        if not host:
+            raise _refusal(url, "it names no host", DEFAULT_ENDPOINT)
+        if parts.username is not None or parts.password is not None:
+            raise _refusal(
+                url, "it holds a user name or password", f"the token belongs into the environment; {DEFAULT_ENDPOINT}"
+            )
+        if "?" in url or "#" in url:
+            raise _refusal(url, "it holds a query or a fragment", DEFAULT_ENDPOINT)
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise _refusal(
+                url, "plain http would show the token to the network", "use https; http is for loopback only"
+            )
+        path = parts.path.rstrip("/")
+        if path.endswith("/events"):
+            raise _refusal(url, "it ends in /events", f"give the base alone: {url.rstrip('/').removesuffix('/events')}")
+        netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
+        return cls(url=f"{parts.scheme}://{netloc}{path}", host=host)
+
+    @property
+    def events_url(self) -> str:
+        """``POST`` creates one event."""
+        return f"{self.url}/events"
+
+    @property
+    def subscribers_url(self) -> str:
+        """``GET`` is the harmless probe."""
+        return f"{self.url}/subscribers"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return _is_loopback(self.host)
+
+    def scope(self, account: str) -> str:
+        """What names this account at this endpoint, in the ledger and among importers that share its quota."""
+        return f"{account}@{self.url}"
+
+
+def _split(url: str) -> tuple[SplitResult, str, int | None]:
+    # What one parser reads as a host, another may read as a user name or a path: refuse whatever invites that.
+    if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}'):
+        raise _refusal(url, "it holds characters that no URL has", DEFAULT_ENDPOINT)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise _refusal(url, str(error), DEFAULT_ENDPOINT) from None
+    return parts, host, port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refusal(url: str, why: str, hint: str) -> UsageError:
+    shown = url.rsplit("@", 1)[-1] if "@" in url else url
+    return UsageError(f"--endpoint {shown}: {why}", hint=hint)

@@ -1,0 +1,220 @@
+"""What a request's end means for its row: the design's table of fates, as a pure function.
+
+Owns the reading of statuses and bodies, answers that lie included. Making requests is ``client``'s, what follows for
+the row is delivery's.
+
+Where the documentation is silent, a row is `ResponseKind.IN_DOUBT` unless the answer proves that no event was made;
+sending twice is worse than asking the user:
+
+======================================  ==============  =====================================================
+answer                                  fate            why
+======================================  ==============  =====================================================
+200, 201, an object without             sent            documented; ``success`` missing is taken as true
+``success: false``
+200, 201, ``success: false``            refused         the body speaks of this very event
+200, 201, anything else                 in doubt        HTML, cut short, over-long, not an object, ``success``
+                                                        neither true nor false or both, or ``errors`` (``error``)
+                                                        beside a missing one
+other 2xx                               in doubt        undocumented: 202 promises, 204 says nothing
+1xx as a final answer                   in doubt        101 leaves HTTP; the others are no answers
+3xx                                     in doubt        never followed, the token goes nowhere else; a 303 is sent
+                                                        *after* the work was done, so nothing is proven
+401, 403                                unauthorized    documented: the token is the problem, not the row
+425, 429                                not accepted    RFC 8470 5.2, RFC 6585 4: turned away before any work
+408                                     in doubt        RFC 9110 says "not received in full", but proxies answer so
+                                                        after the server behind them was too slow
+other 4xx                               refused         the request itself is at fault, whoever repeats it
+5xx and beyond                          in doubt        the server may have failed after the event was made
+======================================  ==============  =====================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from importer.deliver.headers import read_date, read_limits
+from importer.model import Response, ResponseKind
+
+LONGEST_MESSAGE = 300
+"""Characters of the API's own words that are kept."""
+
+_UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2066-\u2069\ufeff]+")
+_TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<[^>]*>", re.DOTALL | re.IGNORECASE)
+
+
+def classify(
+    status: int, headers: Mapping[str, str], body: bytes, *, complete: bool, latency: float, wall: float
+) -> Response:
+    """Judge an answer to ``POST /v2/events``.
+
+    ``headers`` look names up in any case; ``complete`` is false where the body was cut short or longer than what is
+    read; ``latency`` is in seconds; ``wall`` the machine's time in seconds since the epoch.
+    """
+    limits = read_limits(headers, wall)
+    fate, message = _judge(status, body, complete=complete)
+    return Response(
+        fate=fate,
+        status=status,
+        message=shorten(message),
+        latency=latency,
+        retry_after=limits.retry_after,
+        limit=limits.limit,
+        remaining=limits.remaining,
+        reset_in=limits.reset_in,
+    )
+
+
+def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, latency: float, wall: float) -> Response:
+    """Judge an answer to the harmless ``GET /v2/subscribers``; never in doubt, since nothing hangs on it.
+
+    `ResponseKind.SENT`: the API answers as documented (its body, which lists people, is not repeated anywhere),
+    `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else is `ResponseKind.NOT_ACCEPTED`, told apart by
+    its status.
+    """
+    limits = read_limits(headers, wall)
+    if status == 200 and body.lstrip()[:1] == b"{":
+        fate, message = ResponseKind.SENT, ""
+    else:
+        message = f"HTTP {status}" if status == 200 else words(status, body)
+        fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
+    return Response(
+        fate=fate,
+        status=status,
+        message=shorten(message),
+        latency=latency,
+        retry_after=limits.retry_after,
+        limit=limits.limit,
+        remaining=limits.remaining,
+        reset_in=limits.reset_in,
+        date=read_date(headers),
+    )
+
+
+def unanswered(message: str, *, written: bool, latency: float) -> Response:
+    """The answer where none came: in doubt if the request may have been ``written``, surely not accepted if not."""
+    return Response(
+        fate=ResponseKind.IN_DOUBT if written else ResponseKind.NOT_ACCEPTED,
+        status=None,
+        message=shorten(message),
+        latency=latency,
+    )
+
+
+def reason_code(answer: Response) -> str:
+    """The code of ``importer.reasons`` for a row that ends with this answer; empty if it was sent or stays pending."""
+    if answer.fate is ResponseKind.REFUSED:
+        return "api.refused"
+    if answer.fate is not ResponseKind.IN_DOUBT:
+        return ""
+    if answer.status is None:
+        return "doubt.no_answer"
+    return "doubt.server_error" if answer.status >= 500 else "doubt.unreadable"
+
+
+@lru_cache(maxsize=16)  # most answers of a run are the same few
+def _judge(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
+    if status in (200, 201):
+        return _judge_success(status, body, complete=complete)
+    message = words(status, body)
+    if status in (401, 403):
+        return ResponseKind.UNAUTHORIZED, message
+    if status in (425, 429):
+        return ResponseKind.NOT_ACCEPTED, message
+    if 400 <= status < 500 and status != 408:
+        return ResponseKind.REFUSED, message
+    if 300 <= status < 400:
+        return ResponseKind.IN_DOUBT, f"HTTP {status}: a redirect, which is not followed; is --endpoint right?"
+    return ResponseKind.IN_DOUBT, message
+
+
+def _judge_success(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
+    if not complete:
+        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is cut short or too long"
+    answer = _decode(body)
+    if not isinstance(answer, dict):
+        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body)}"
+    success = answer.get("success", None if answer.get("errors") or answer.get("error") else True)
+    if body.count(b'"success"') > 1 and _contradicts_itself(body):
+        success = None
+    if success is True:
+        return ResponseKind.SENT, ""
+    if success is False:
+        return ResponseKind.REFUSED, _said(answer) or f"HTTP {status}, success: false"
+    return (
+        ResponseKind.IN_DOUBT,
+        f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body)}",
+    )
+
+
+def _contradicts_itself(body: bytes) -> bool:
+    """Whether ``success`` stands there more than once, with different values: JSON leaves open which one counts."""
+    outermost: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> None:
+        outermost[:] = pairs  # the outermost object is the last to be complete
+
+    try:
+        json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        return True
+    return len({repr(value) for name, value in outermost if name == "success"}) > 1
+
+
+def words(status: int, body: bytes) -> str:
+    """The API's own words in an answer, else the status and the beginning of its text."""
+    answer = _decode(body)
+    said = _said(answer) if isinstance(answer, dict) else ""
+    if said:
+        return said
+    text = _plain(body)
+    return f"HTTP {status}: {text}" if text else f"HTTP {status}"
+
+
+def shorten(text: str) -> str:
+    """``text`` on one line, without control characters, at most 300 characters long."""
+    if not text:
+        return ""
+    line = _UNSEEN.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip()
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _said(answer: dict[str, Any]) -> str:
+    """``message`` and the per-field ``errors``, as in ``The given data was invalid. email: The email is required.``."""
+    message = answer.get("message") or answer.get("error")
+    parts = [message] if isinstance(message, str) else []
+    errors = answer.get("errors")
+    if isinstance(errors, dict):
+        parts += [f"{field}: {_flat(errors[field])}" for field in errors]
+    elif errors:
+        parts.append(_flat(errors))
+    return " ".join(part for part in parts if part)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(_flat(item) if not isinstance(item, (list, dict)) else _json(item) for item in value)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _plain(body: bytes) -> str:
+    """The beginning of a body as plain text, without markup."""
+    return _UNSEEN.sub(" ", _TAG.sub(" ", body[:4096].decode("utf-8", "replace"))).strip()[:120]

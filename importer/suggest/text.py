@@ -1,0 +1,89 @@
+"""A draft as the text of a mapping: every word with its comment, and open questions above lines that are commented out.
+
+Comments hold names and shapes, never a file's cells: they may be somebody's address.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from importer.suggest.decide import OPEN, Draft, Open
+from importer.suggest.yaml_text import flow, printable, scalar
+
+_WIDTH = 100
+_MOST_LEFT = 60
+"""Columns named in a comment."""
+ORDER = ("version", "extends", "source", "where", "group_by", "order_by", "key", "subscriber", "type", "value",
+         "value_currency", "properties", "missing_columns")  # fmt: skip
+_NESTED = ("subscriber", "properties")
+
+
+def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
+    """Lines of a comment, wrapped at words; those after the first are indented by ``rest``."""
+    yield from textwrap.wrap(
+        printable(text), _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# {rest}", break_on_hyphens=False
+    )
+
+
+def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
+    """The words in the order of the documentation, notes above them, and what is left out below."""
+    lines: list[str] = []
+    inner = {target.partition(".")[0] for target in made.opens if "." in target}
+    for word in (one for one in ORDER if {one} & (made.words.keys() | made.notes.keys() | made.opens.keys() | inner)):
+        block = [*_comments(made, word), *_word(made, word)]
+        if lines and (len(block) > 1 or word in _NESTED):
+            lines.append("")
+        lines += block
+    lines += _left(left, beside="properties" in made.words)
+    return "\n".join(lines) + "\n"
+
+
+def _comments(made: Draft, target: str, indent: str = "") -> Iterator[str]:
+    for note in made.notes.get(target, ()):
+        yield from comment(note, indent)
+    if target in made.opens:
+        yield from _open(made.opens[target], indent)
+
+
+def _open(asked: Open, indent: str) -> Iterator[str]:
+    if asked.question:
+        yield from comment(f"{OPEN} {asked.question}", indent, rest=" " * (len(OPEN) + 1))
+    yield from (f"{indent}# {printable(line)}" for line in asked.lines)
+
+
+def _word(made: Draft, word: str) -> Iterator[str]:
+    value = made.words.get(word)
+    if word == "where" and value:
+        yield from (f"{word}:", *(f"  - {flow(test)}" for test in value))
+    elif word not in _NESTED:
+        if word in made.words:
+            yield f"{word}: {flow(value)}"
+    else:
+        members = {**(value or {}), **{one.partition(".")[2]: None for one in made.opens if one.startswith(f"{word}.")}}
+        if value:
+            yield f"{word}:"
+        elif members:
+            yield f"# {word}:"
+        for name in members:
+            indent = "  " if value else "#   "
+            yield from _comments(made, f"{word}.{name}", indent if value else "")
+            if value and name in value:
+                yield f"  {scalar(name)}: {flow(value[name])}"
+
+
+def _left(left: Mapping[str, Any], *, beside: bool) -> Iterator[str]:
+    """Columns that nothing maps, as lines to take the mark away from."""
+    if not left:
+        return
+    if beside:
+        yield "  # Not sent; take a # away to send it. Much of it may be personal: send what you need."
+    else:
+        yield "# Not sent; take the # away to send it. Much of it may be personal: send what you need."
+        yield "# properties:"
+    indent = "  # " if beside else "#   "
+    for name, pick in list(left.items())[:_MOST_LEFT]:
+        yield f"{indent}{scalar(name)}: {flow(pick)}"
+    if len(left) > _MOST_LEFT:
+        yield f"{indent}and {len(left) - _MOST_LEFT} more columns"
