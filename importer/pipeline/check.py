@@ -5,7 +5,7 @@ This module owns what `importer check` does with the same prepared chunks that `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -17,6 +17,9 @@ from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.supply import ReadOptions, supplies
 from importer.report import CHECK, Checking, Facts, ReportOptions, Written
+from importer.report.check_model import MappingAdvice
+from importer.report.model import ReasonSummary
+from importer.suggest.advise import advise
 
 
 @dataclass(slots=True)
@@ -60,7 +63,16 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     loaded = load(options.mapping)
     run_tests(loaded)
     books = _Books()
-    checking = Checking(loaded, rate)
+
+    def advised(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None]:
+        # What a function of the user's makes of the cells is not known to a mapping's line.
+        return (
+            [None] * len(reasons)
+            if options.transform
+            else advise(options.sources, loaded, reasons, strict=options.strict)
+        )
+
+    checking = Checking(loaded, rate, advised)
     batches = _batches(options, loaded, books, checking, console)
     facts = Facts(CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text)
     if options.out is None:

@@ -7,28 +7,19 @@ with the number of types and of reasons, up to a bound each, never with rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Exact, sums
-from importer.model import ArrowArray, ArrowTable, EncodedChunk, State
+from importer.model import ArrowArray, EncodedChunk, State
 from importer.report.check_model import CurrencyTotal, ForeseenEvents, TypeCount
 from importer.report.distinct import Distinct
-from importer.report.model import ReasonSummary
 from importer.report.wording import iso
-
-if TYPE_CHECKING:
-    from importer.suggest.advice import Context, Finding
 
 _MOST_TYPES = 1_000
 """Types counted by name; the rest of them together."""
 _TOLD_TYPES = 20
-_MOST_VALUES = 200
-"""Offending values kept of one reason."""
-_MOST_PHONES = 500
 
 
 class Foresight:
@@ -43,15 +34,9 @@ class Foresight:
         self._valued: Counter[str] = Counter()
         self._oldest: int | None = None
         self._newest: int | None = None
-        self._values: dict[tuple[str, str], dict[str, None]] = {}
-        self._phones: dict[str, None] = {}
 
     def add(self, prepared: EncodedChunk) -> None:
-        """Count a chunk's events, and look at what its other rows offend with."""
-        self._look(prepared.reasons)
-        phones = prepared.identities[2]
-        if len(self._phones) < _MOST_PHONES and phones.null_count < len(phones):
-            self._phones |= dict.fromkeys(phones.drop_null().slice(0, _MOST_PHONES).to_pylist())
+        """Count a chunk's events."""
         here = pc.equal(prepared.states, State.PENDING.value)
         events = here.true_count
         if not events:
@@ -86,30 +71,6 @@ class Foresight:
             rate=rate,
             seconds=round(60 * self._events / rate),
         )
-
-    def findings(self, reasons: Sequence[ReasonSummary], rows: int) -> tuple[Finding, ...]:
-        """What each reason's rows offend with, one for one."""
-        from importer.suggest.advice import Finding
-
-        return tuple(
-            Finding(one.code, one.field, tuple(self._values.get((one.code, one.field), ())), one.count * 2 >= rows)
-            for one in reasons
-        )
-
-    def context(self, unmapped: tuple[str, ...]) -> Context:
-        """What else advice is made from."""
-        from importer.suggest.advice import Context
-
-        return Context(tuple(one for one in self._phones if one.startswith("+")), unmapped)
-
-    def _look(self, reasons: ArrowTable) -> None:
-        if not reasons.num_rows:
-            return
-        distinct = reasons.select(["code", "field", "value"]).slice(0, 50 * _MOST_VALUES)
-        for one in distinct.group_by(["code", "field", "value"]).aggregate([]).to_pylist():
-            values = self._values.setdefault((one["code"], one["field"]), {})
-            if len(values) < _MOST_VALUES:
-                values[one["value"]] = None
 
     def _add_types(self, types: ArrowArray) -> None:
         for found in pc.value_counts(types).to_pylist():

@@ -1,10 +1,11 @@
 """What to write into a mapping: a whole one for a file (`importer init`), or a line of it (`importer check`, `run`).
 
-    sampling.py    a file's first rows         draft.py     decision after decision: kind of table, key, type, properties
-    profile.py     what their cells look like  people.py    who it is about      money.py  what it is worth, in which currency
-    numbers.py     how numbers are written     when.py      when it happened     rows.py   which rows are no events
-    times.py       how times are written       adapt.py     a recognised platform's preset, adapted to the file
-    vocabulary.py  names and words as data     decide.py    sure, likely or open
-    write.py       questions, answers, trials  text.py      the mapping's text;  yaml_text.py  values as YAML
-    trial.py       a mapping tried on rows     advice.py    from cells that break a rule to a line;  advise.py  tried lines
+sampling.py    a file's first rows          decide.py   sure, likely or open; the draft that decisions make
+profile.py     what the cells look like     draft.py    kind of table, key, groups, type, properties
+numbers.py     how numbers are written      when.py     when it happened
+times.py       how times are written        people.py   who it is about
+vocabulary.py  names and words, as data     money.py    what it is worth, in which currency
+adapt.py       a preset, adapted to a file  rows.py     which rows are no events
+write.py       questions, trials, the text  text.py     the mapping's layout;  yaml_text.py  values as YAML
+trial.py       a mapping tried on rows      advice.py   from cells to a line;  advise.py  lines that were tried
 """

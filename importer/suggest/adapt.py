@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.presets import load_preset, recognise
-from importer.mapping.checks import ORDERS
 from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import CURRENCIES, Column, Sample
@@ -62,8 +62,8 @@ def _why(name: str, sample: Sample) -> str:
 
 def _add_needs(made: Draft, preset: ImportMapping) -> None:
     """Words that the export does not say."""
-    for word, why in preset.needs.items():
-        why = " ".join(why.split())
+    for word, text in preset.needs.items():
+        why = " ".join(text.split())
         if word == "value_currency":
             codes = _codes(made.sample.columns)
             options = [Option(code, f"the amounts have its sign; {why}") for code in codes] or [Option("EUR", why)]
@@ -77,7 +77,9 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
                 made.words[word] = _currency(code.upper(), preset.value, made.sample)
                 made.note(word, word)
         else:
-            name = made.decisions.choose(word, f"Which column is `{word}`", Grade.OPEN, [Option(NONE, why)], takes_any=True)
+            name = made.decisions.choose(
+                word, f"Which column is `{word}`", Grade.OPEN, [Option(NONE, why)], takes_any=True
+            )
             if name is None or made.sample.column(name) is None:
                 made.leave_open(word, word, [line({word: "COLUMN"})])
             else:
@@ -87,7 +89,9 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
 def _codes(columns: Sequence[Column]) -> list[str]:
     """The currencies that signs before amounts name without doubt."""
     signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
-    return sorted({CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN and sign not in "$¥"} & CURRENCIES)
+    return sorted(
+        {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN and sign not in "$¥"} & CURRENCIES
+    )
 
 
 def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _add_times(made: Draft, mapping: ImportMapping) -> None:
 def _leave_open(made: Draft, target: str, picks: Sequence[dict[str, Any]]) -> None:
     """The question once, and its lines for each target."""
     word, _, name = target.partition(".")
-    asked = any(one.question and target != one for one in made.opens.values() if "day (dmy)" in one.question)
+    asked = any("day (dmy)" in one.question for one in made.opens.values())
     made.leave_open(target, "date order", [line({name or word: pick}) for pick in picks])
     if asked:
         made.opens[target] = replace(made.opens[target], question="")

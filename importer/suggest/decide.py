@@ -1,4 +1,4 @@
-"""Decisions (what was chosen, how certain that is and why, what else it could be), and the draft of a mapping they make."""
+"""Decisions (what was chosen, how certain that is and why, what else it could be), and the draft that they make."""
 
 from __future__ import annotations
 
@@ -112,6 +112,8 @@ class Draft:
     """Columns that are mapped, or that an event does not need."""
     group: Column | None = None
     """The column by which rows become one event."""
+    amount: Column | None = None
+    """The column of the value, or of how many items there are."""
     preset: str = ""
     """The preset that it extends; empty if none was recognised."""
 

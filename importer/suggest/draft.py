@@ -24,6 +24,7 @@ _TELLING = ("key", "quantity", "item", "status", "country", "price", "type", "va
 _PLAIN_FORMS = {"s", "ms", "us", ""}
 _TOTAL = ("order total", "grand total", "invoice total", "total", "total price", "gesamtbetrag", "order amount")
 
+
 def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     """Decide everything; `answers` replace guesses, by the decision's target."""
     made = Draft(sample, Decisions(answers))
@@ -84,13 +85,13 @@ def _decide_key(made: Draft) -> None:
             return
     options = [Option(one.name, "the row's own id: every row has another one") for one in own]
     exact = [one for one in named if fit(one.name, "key") is Fit.EXACT and one.is_full and one.is_unique]
-    if made.kind.name in ("purchase", "") or made.kind.name == "refund" and not sample.named("own_id"):
+    if made.kind.name in ("purchase", "") or (made.kind.name == "refund" and not sample.named("own_id")):
         options += [Option(one.name, "named like a key, and every row has another one") for one in exact
                     if made.kind.name != "refund" or "refund" in plain(one.name)]  # fmt: skip
     pair = None if options or made.kind.name not in ("line", "purchase", "") else _pair(sample, named)
     if pair is not None:
         options.append(Option(" + ".join(one.name for one in pair), "together every row has other ones"))
-    why = "no column identifies a row: only the same row of the same file is known again, not the same event in another file"
+    why = "no column identifies a row, so the same event in another file would be sent again"
     options.append(Option(NONE, why))
     grade = Grade.SURE if len(options) > 1 and pair is None else Grade.LIKELY
     name = made.decisions.choose("key", "What identifies an event, so that it is never delivered twice", grade, options)
@@ -121,9 +122,9 @@ def _pair(sample: Sample, named: Sequence[Column]) -> tuple[Column, Column] | No
     """An order's id and a line's number, which together no two rows share."""
     for key in named:
         for line in sample.named("sequence"):
-            if line.name != key.name and key.is_full and line.is_full:
-                if len(set(zip(key.cells, line.cells, strict=True))) == len(key.cells):
-                    return key, line
+            pairs = set(zip(key.cells, line.cells, strict=True))
+            if line.name != key.name and key.is_full and line.is_full and len(pairs) == len(key.cells):
+                return key, line
     return None
 
 
@@ -161,6 +162,8 @@ def _decide_type(made: Draft) -> None:
 
 def _holds_types(one: Column, sample: Sample) -> bool:
     distinct = len({cell.lower() for cell in one.counts})
+    if {cell.lower() for cell in one.counts} <= {"event", "track", "identify", "page"}:
+        return False  # the kind of record, not the event's name
     is_few = distinct <= 50 and (distinct * 3 <= one.filled or distinct <= 3)
     return one.filled >= 0.9 * sample.rows and is_few and not one.is_flag and one.times is None
 
@@ -169,7 +172,9 @@ def decide_properties(made: Draft) -> dict[str, Any]:
     """Fill ``properties``; returns those left out, by their names, for comments."""
     properties: dict[str, Any] = made.words.setdefault("properties", {})
     sample = made.sample
-    for one in [one for one in sample.columns if one.name in made.used and f"{{{one.name}}}" in str(made.words.get("key"))]:
+    for one in [
+        one for one in sample.columns if one.name in made.used and f"{{{one.name}}}" in str(made.words.get("key"))
+    ]:
         properties[_name(one.name, properties) if plain(one.name) != "id" else "id"] = one.name
     left: dict[str, Any] = {}
     for one in sorted(sample.columns, key=_importance):
@@ -221,9 +226,9 @@ def _read_as(one: Column) -> dict[str, Any]:
     if one.is_flag:
         return {"as": "boolean"}
     times = one.times
-    if times is not None and times.share == 1 and not times.other and times.format in _PLAIN_FORMS:
-        if fit(one.name, "time"):
-            return times.words()
+    is_plain = times is not None and times.share == 1 and not times.other and times.format in _PLAIN_FORMS
+    if times is not None and is_plain and fit(one.name, "time"):
+        return times.words()
     read = one.money if fit(one.name, "value") or fit(one.name, "price") else one.numbers
     if read is None or read.share < 1 or read.other is not None or _is_code(one):
         return {}
@@ -236,7 +241,7 @@ def _is_code(one: Column) -> bool:
     """Whether its digits are a name: an order's number, a code with zeros in front."""
     words = {"id", "code", "sku", "zip", "no", "nr"}
     named = fit(one.name, "key") or fit(one.name, "person") or words.intersection(plain(one.name).split())
-    return bool(named) or any(cell[:1] == "0" and cell[1:2].isdigit() or len(cell) > 15 for cell in one.distinct)
+    return bool(named) or any((cell[:1] == "0" and cell[1:2].isdigit()) or len(cell) > 15 for cell in one.distinct)
 
 
 def _name(column: str, *taken: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from importer.suggest.decide import NONE, Draft, Grade, Open, Option
+from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import CURRENCIES, Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_minor, plain
@@ -19,6 +19,8 @@ def candidates(sample: Sample, role: str) -> list[Column]:
     found = []
     for one in sample.columns:
         read = one.money
+        if not one.cells and fit(one.name, role) is Fit.EXACT:
+            found.append(one)  # a file without rows: the name alone says it
         if one.nested or read is None or read.share < 0.5 or (one.times is not None and fit(one.name, "time")):
             continue
         is_unnamed = not one.has_name and not read.whole and one.times is None
@@ -42,8 +44,9 @@ def decide_value(made: Draft) -> None:
     role = "refund_value" if made.kind.name == "refund" else "value"
     found = [one for one in candidates(made.sample, role) if one.name not in made.used]
     product = _product(made)
-    options = [Option(one.name, "named like an amount, and its cells are numbers") for one in found]
-    grade = Grade.SURE if found and fit(found[0].name, role) is Fit.EXACT else Grade.LIKELY
+    named = "named like an amount, and its cells are numbers"
+    options = [Option(one.name, named if one.has_name else "its cells look like amounts of money") for one in found]
+    grade = Grade.SURE if found and found[0].cells and fit(found[0].name, role) is Fit.EXACT else Grade.LIKELY
     if product is not None and made.group is not None:
         varying = {one.name for one in found if one.varies_within(made.group)}
         options = [one for one in options if one.name not in varying]
@@ -62,9 +65,11 @@ def decide_value(made: Draft) -> None:
     column = made.sample.column(name)
     if product is not None and "×" in name:
         made.words["value"] = {"product_of": [_number(one) for one in product], "aggregate": "sum"}
+        made.amount = product[0]
         _decide_currency(made, product[1])
     elif column is not None:
         made.used.add(name)
+        made.amount = column
         _write_value(made, column)
         _decide_currency(made, column)
 
@@ -105,7 +110,9 @@ def _write_value(made: Draft, column: Column) -> None:
         asked += [] if chosen is not None else ["decimal sign"]
     if is_minor(column.name):
         picks = [one | {"minor_units": True} for one in picks]
-        made.notes.setdefault("value", []).append("sure: the column's name says that the amounts are in minor units (cents)")
+        made.notes.setdefault("value", []).append(
+            "sure: the column's name says that the amounts are in minor units (cents)"
+        )
     elif read is not None and read.whole and _may_be_minor(made, column):
         options = [
             Option("minor", "whole numbers without decimals, as programs write amounts in minor units (cents)"),
@@ -172,7 +179,9 @@ def _decide_currency(made: Draft, value: Column) -> None:
     name = made.decisions.choose("value_currency", question, grade, options, takes_any=True)
     made.note("value_currency", "value_currency")
     if name is None:
-        made.leave_open("value_currency", "value_currency", [line({"value_currency": {"const": one.name}}) for one in options])
+        made.leave_open(
+            "value_currency", "value_currency", [line({"value_currency": {"const": one.name}}) for one in options]
+        )
     elif name != NONE:
         made.words["value_currency"] = _currency(made, name)
 

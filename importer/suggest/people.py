@@ -22,17 +22,22 @@ def decide_subscriber(made: Draft) -> None:
     emails = _emails(made.sample.columns)
     grade = emails[0][1] if emails else Grade.OPEN
     options = [Option(one.name, _reason(one, grade)) for one, grade in emails]
-    offered = [Option(one.name, "its cells are e-mail addresses, its name does not say whose") for one in _unnamed(made)]
+    offered = [
+        Option(one.name, "its cells are e-mail addresses, its name does not say whose") for one in _unnamed(made)
+    ]
     question = "Which column has the subscriber's e-mail address"
-    name = made.decisions.choose("subscriber.email", question, grade, [*options, *offered, Option(NONE, "no column has it")])
+    name = made.decisions.choose(
+        "subscriber.email", question, grade, [*options, *offered, Option(NONE, "no column has it")]
+    )
     if name is not None and name != NONE:
         subscriber["email"] = _email(made, name)
         made.note("subscriber.email", "subscriber.email")
     _add_phone(made, subscriber)
+    if "email" not in subscriber:
+        made.decisions.made.pop("subscriber.email", None)
     if subscriber:
         made.words["subscriber"] = subscriber
         return
-    made.decisions.made.pop("subscriber.email", None)
     _leave_open(made, [one.name for one in offered])
 
 
@@ -45,9 +50,9 @@ def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
             continue
         if named and one.emails >= 0.9:
             found.append((one, Grade.SURE))
-        elif named and (one.distinct or named is Fit.EXACT):
-            found.append((one, Grade.LIKELY))
-        elif one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person")):
+        elif (named and (one.distinct or named is Fit.EXACT)) or (
+            one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person"))
+        ):
             found.append((one, Grade.LIKELY))
     return sorted(found, key=lambda at: (-at[1], -fit(at[0].name, "email"), -at[0].filled, at[0].name.count(".")))
 
@@ -91,48 +96,49 @@ def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
     if not found:
         return
     best = max(found, key=lambda one: (fit(one.name, "phone"), one.filled))
-    pick: dict[str, Any] = {"column": best.name}
-    if any(re.match(r"'?(?!00)[0-9(]", cell) for cell in best.distinct):
-        if country := _country_column(made):
-            pick["country"] = {"column": country}
-    email = subscriber.get("email")
-    are_good = all(map(_is_valid, best.distinct))
-    if email is None and ("country" in pick or are_good):
-        options = [Option(best.name, "named like phone numbers, and its cells are phone numbers"), Option(NONE, "")]
-        if made.decisions.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
-            subscriber["phone"] = pick
-            made.note("subscriber.phone", "subscriber.phone")
-            made.used.add(best.name)
-    elif email is not None and are_good and fit(best.name, "phone") is Fit.EXACT:
-        subscriber["phone"] = best.name
-        made.notes["subscriber.phone"] = ["sure: named like phone numbers, and all of its cells are valid ones"]
+    country = _country_column(made, best)
+    if not _are_valid(best, country):
+        if "email" in subscriber:
+            why = "some of its numbers have no country code or are not valid, and would cost a row"
+            made.notes.setdefault("subscriber", []).append(f"{best.name} is not taken: {why}")
+        return
+    if "email" in subscriber and fit(best.name, "phone") is not Fit.EXACT:
+        return  # somebody else's perhaps, and the e-mail names the person
+    options = [Option(best.name, "named like phone numbers, and all of its cells are valid ones"), Option(NONE, "")]
+    if made.decisions.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
+        pick = {"column": best.name} | ({"country": {"column": country.name}} if country is not None else {})
+        subscriber["phone"] = pick
+        made.note("subscriber.phone", "subscriber.phone")
         made.used.add(best.name)
-    elif email is not None and fit(best.name, "phone"):
-        made.notes.setdefault("subscriber", []).append(
-            f"{best.name} is not taken: some of its numbers have no country code or are not valid, which costs their rows"
-        )
 
 
-def _is_valid(text: str) -> bool:
-    """Whether it is a number with its country code that is in use."""
+def _country_column(made: Draft, phones: Column) -> Column | None:
+    """The column that names the countries of national numbers; None if there is none, or none is needed."""
+    if not any(re.match(r"'?(?!00)[0-9(]", cell) for cell in phones.distinct):
+        return None
+    for one in made.sample.named("country"):
+        codes = sum(cell in phonenumbers.SUPPORTED_REGIONS for cell in one.distinct)
+        if codes > 0.8 * len(one.distinct):
+            return one
+    return None
+
+
+def _are_valid(phones: Column, country: Column | None) -> bool:
+    """Whether all are numbers in use, with their country code or that of the row's country."""
+    regions = country.cells if country is not None else ("",) * len(phones.cells)
+    return all(_is_valid(cell, region) for cell, region in set(zip(phones.cells, regions, strict=True)) if cell)
+
+
+def _is_valid(text: str, region: str) -> bool:
     digits = re.sub(r"^'?00", "+", text).lstrip("'")
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(digits, None))
+        return phonenumbers.is_valid_number(phonenumbers.parse(digits, region or None))
     except phonenumbers.NumberParseException:
         return False
 
 
-def _country_column(made: Draft) -> str | None:
-    """The column that names the countries of national numbers."""
-    for one in made.sample.named("country"):
-        codes = sum(cell in phonenumbers.SUPPORTED_REGIONS for cell in one.distinct)
-        if codes > 0.8 * len(one.distinct):
-            return one.name
-    return None
-
-
 def country_of(numbers: Iterable[str]) -> str | None:
-    """The one country that all of the international numbers are from; None if they are from several, or there are none."""
+    """The one country that all of the international numbers are from; None if there is not exactly one."""
     regions = set()
     for text in numbers:
         try:

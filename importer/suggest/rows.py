@@ -9,9 +9,9 @@ from typing import Any
 
 from importer.suggest.decide import Draft, Grade, Open, Option
 from importer.suggest.profile import Column
-from importer.suggest.vocabulary import flag, paid_pattern, state
+from importer.suggest.vocabulary import fit, flag, paid_pattern, state
 
-BELOW_ZERO = r"^[^0-9A-Za-z]*[A-Z]{0,3}[^0-9A-Za-z]*[-(−][^0-9]{0,4}[0-9.,]|[0-9]\s*-$"  # noqa: RUF001 # a minus sign is meant
+BELOW_ZERO = r"^\W*(?:[A-Z]{3}\W*)?[-(−]\W*[0-9]|[0-9]\s*-$"  # noqa: RUF001 # a minus sign is meant
 """An amount with a minus before or behind it, or in brackets; no text that only begins with a dash."""
 _MOST_STATES = 50
 _MOST_UNKNOWN = 12
@@ -29,15 +29,14 @@ def decide_rows(made: Draft) -> None:
 
 def _below_zero(made: Draft) -> list[dict[str, Any]]:
     """Refunds and cancellations."""
-    value = made.words.get("value") if made.kind.name != "refund" else None
-    if value is None:
+    if made.amount is None or made.kind.name == "refund":
         return []
     made.notes.setdefault("where", []).append("an amount below zero is a refund or a cancellation, no purchase")
-    if "product_of" in value:
-        # An invoice may have a discount below zero; only if all its rows are, it takes something back.
-        return [{"column": value["product_of"][0]["column"], "above": 0, "rows": "any"}]
-    test: dict[str, Any] = {"column": value["column"], "not_matches": BELOW_ZERO}
-    return [test | ({"rows": "any"} if "aggregate" in value else {})]
+    test: dict[str, Any] = {"column": made.amount.name}
+    # An invoice may have a discount below zero; only if all its rows are, it takes something back.
+    several = made.group is not None and made.amount.varies_within(made.group)
+    test |= {"above": 0} if fit(made.amount.name, "quantity") else {"not_matches": BELOW_ZERO}
+    return [test | ({"rows": "any"} if several else {})]
 
 
 def _states(made: Draft) -> list[dict[str, Any]]:

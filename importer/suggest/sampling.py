@@ -149,7 +149,7 @@ def _no_columns(source: str, header: Sequence[str]) -> SourceError:
     return SourceError(
         source,
         f"the header has {' and '.join(doubled)} more than once, so a mapping cannot say which column it means",
-        hint=f"rename them, or name all columns in the mapping: `source: {{header: [{', '.join(names)}], skip_lines: 1}}`",
+        hint=f"rename them, or name all in a mapping: `source: {{header: [{', '.join(names)}], skip_lines: 1}}`",
     )
 
 
@@ -220,9 +220,7 @@ def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
                     rows += chunk.count
                     if all(later.values()) or rows > _LAST_ROW:
                         break
-    return replace(
-        sample, columns=tuple(replace(one, later=tuple(later.get(one.name, ()))) for one in sample.columns)
-    )
+    return replace(sample, columns=tuple(replace(one, later=tuple(later.get(one.name, ()))) for one in sample.columns))
 
 
 def chunks(reader: Reader, names: Sequence[str], *, raw_rows: bool = False) -> Generator[Chunk, None, None]:

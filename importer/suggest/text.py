@@ -23,7 +23,11 @@ _NESTED = ("subscriber", "properties")
 def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
     """Lines of a comment, wrapped at words; those after the first are indented by ``rest``."""
     yield from textwrap.wrap(
-        printable(text), _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# {rest}", break_on_hyphens=False
+        printable(text),
+        _WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# {rest}",
+        break_on_hyphens=False,
     )
 
 
@@ -33,7 +37,7 @@ def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
     inner = {target.partition(".")[0] for target in made.opens if "." in target}
     for word in (one for one in ORDER if {one} & (made.words.keys() | made.notes.keys() | made.opens.keys() | inner)):
         block = [*_comments(made, word), *_word(made, word)]
-        if lines and (len(block) > 1 or word in _NESTED):
+        if lines and (block[0].startswith("#") or word in _NESTED):
             lines.append("")
         lines += block
     lines += _left(left, beside="properties" in made.words)

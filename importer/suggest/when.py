@@ -13,6 +13,7 @@ from importer.suggest.yaml_text import line
 
 
 def decide_time(made: Draft) -> None:
+    """Fill ``order_by`` and the property of the time."""
     sample = made.sample
     found = [
         one
@@ -38,7 +39,9 @@ def decide_time(made: Draft) -> None:
     pick |= column.times.words() | ({"as": "datetime"} if clock is not None else {})
     made.used.add(column.name)
     zone = _zone(made, column) if pick["as"] == "datetime" and not column.times.zoned else {}
-    is_sortable = column.is_full and column.times.share == 1 and (clock is None or clock.is_full and clock.clocks == 1)
+    is_sortable = (
+        column.is_full and column.times.share == 1 and (clock is None or (clock.is_full and clock.clocks == 1))
+    )
     forms = [column.times.format]
     if column.times.other:
         chosen = decide_date_order(made.decisions, column.name, column.times)
@@ -74,7 +77,7 @@ def _is_never_time(name: str) -> bool:
 
 
 def _order(pick: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: word for name, word in pick.items() if word != "datetime"}
+    return {name: word for name, word in pick.items() if (name, word) != ("as", "datetime")}
 
 
 def decide_date_order(decisions: Decisions, column: str, times: Times) -> str | None:
