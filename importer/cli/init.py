@@ -119,7 +119,8 @@ def _ask(decision: Decision, sample: Sample) -> str:
     for number, option in enumerate(options, start=1):
         reason = f" ({option.reason})" if option.reason else ""
         _say(_wrapped(f"{number}. {option.name}{reason}{_cells(option.name, sample)}", "  ", "     "))
-    _say(_cells_named(decision.question, sample))
+    if cells := _cells_named(decision.question, sample):
+        _say(cells)
     hint = "a number, or a text" if decision.takes_any else "a number"
     default = "1" if decision.chosen is not None else ""
     left = "" if default else "; Enter leaves it open"

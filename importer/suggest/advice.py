@@ -205,6 +205,11 @@ def _another_address(mapping: ImportMapping, context: Context) -> Advice | None:
     return None
 
 
+def may_be_address(name: str) -> bool:
+    """Whether a column of this name may have a person's e-mail address or phone."""
+    return fit(name, "email") > Fit.NO or fit(name, "phone") > Fit.NO
+
+
 _RULES: Mapping[str, Callable[[ValueMapping, Finding, Context], _Words | None]] = {
     "value.not_a_number": _number,
     "property.not_a_number": _number,

@@ -14,7 +14,7 @@ from importer.model import Chunk
 from importer.read import expand, open_source
 from importer.report.check_model import MappingAdvice
 from importer.report.model import ReasonSummary
-from importer.suggest.advice import ADVISED, Advice, alike, propose
+from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose
 from importer.suggest.sampling import LIMITS, chunks
 from importer.suggest.trial import Trial, attempt
 
@@ -121,7 +121,10 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
             continue
         with suppress(ImporterError), open_source(each, mapping.source, LIMITS) as reader:
             rows = {row for source, row in wanted if source == reader.source.name}
-            with closing(chunks(reader, mapping.columns())) as read:
+            header = reader.source.columns or ()
+            others = [name for name in header if header.count(name) == 1 and may_be_address(name)]
+            names = tuple(dict.fromkeys((*mapping.columns(), *others)))
+            with closing(chunks(reader, names)) as read:
                 for chunk in read:
                     here = {row for row in rows if chunk.first_row <= row < chunk.first_row + chunk.count}
                     rows -= here

@@ -90,8 +90,8 @@ def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
     other = next((style for style in rivals if any(_read(n, style) != _read(n, best) for n in numbers)), None)
     if other is not None and best == NumberStyle() and not _groups_alone(numbers, "."):
         other = None
-    if money and best == NumberStyle(","):
-        if _groups_alone(numbers, ","):
+    if money and best.decimal == ",":
+        if best == NumberStyle(",") and _groups_alone(numbers, ","):
             best, other = NumberStyle(".", ","), None
         elif any("," in number and _groups_alone([number], ",") for number in numbers):
             other = NumberStyle(".", ",")

@@ -44,17 +44,17 @@ def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comments(made: Draft, target: str, indent: str = "") -> Iterator[str]:
+def _comments(made: Draft, target: str, indent: str = "", *, inner: str = "") -> Iterator[str]:
     for note in made.notes.get(target, ()):
         yield from comment(note, indent)
     if target in made.opens:
-        yield from _open(made.opens[target], indent)
+        yield from _open(made.opens[target], indent, inner)
 
 
-def _open(asked: Open, indent: str) -> Iterator[str]:
+def _open(asked: Open, indent: str, inner: str) -> Iterator[str]:
     if asked.question:
         yield from comment(f"{OPEN} {asked.question}", indent, rest=" " * (len(OPEN) + 1))
-    yield from (f"{indent}# {printable(line)}" for line in asked.lines)
+    yield from (f"{indent}# {inner}{printable(line)}" for line in asked.lines)
 
 
 def _word(made: Draft, word: str) -> Iterator[str]:
@@ -71,8 +71,7 @@ def _word(made: Draft, word: str) -> Iterator[str]:
         elif members:
             yield f"# {word}:"
         for name in members:
-            indent = "  " if value else "#   "
-            yield from _comments(made, f"{word}.{name}", indent if value else "")
+            yield from _comments(made, f"{word}.{name}", "  " if value else "", inner="" if value else "  ")
             if value and name in value:
                 yield f"  {scalar(name)}: {flow(value[name])}"
 

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from importer.convert import RowMapper
 from importer.encode import encode
-from importer.group import Shaped, grouped
+from importer.group import grouped
 from importer.mapping.model import ImportMapping
-from importer.model import Chunk, EncodedChunk, Events, State
+from importer.model import Chunk, EncodedChunk, Events, SourceStream, State
 from importer.suggest.advice import Context, Finding
 from importer.validate import validate
 
@@ -85,7 +85,8 @@ def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[s
     seen = _Seen()
     convert = RowMapper(mapping)
     if chunks:
-        sources: Iterator[Shaped] = iter([Shaped(chunks[0].source, map(convert, chunks), partial(str, ""))])
+        stream = SourceStream(chunks[0].source, map(convert, chunks), partial(str, ""), threaded=False)
+        sources: Iterator[SourceStream[Events]] = iter([stream])
         if mapping.group_by is not None:
             sources = grouped(sources, mapping, convert.absent())
         for source in sources:

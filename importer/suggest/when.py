@@ -38,7 +38,6 @@ def decide_time(made: Draft) -> None:
         made.used.add(clock.name)
     pick |= column.times.words() | ({"as": "datetime"} if clock is not None else {})
     made.used.add(column.name)
-    zone = _zone(made, column) if pick["as"] == "datetime" and not column.times.zoned else {}
     is_sortable = (
         column.is_full and column.times.share == 1 and (clock is None or (clock.is_full and clock.clocks == 1))
     )
@@ -46,6 +45,7 @@ def decide_time(made: Draft) -> None:
     if column.times.other:
         chosen = decide_date_order(made.decisions, column.name, column.times)
         forms = [chosen] if chosen is not None else ["dmy", "mdy"]
+    zone = _zone(made, column) if pick["as"] == "datetime" and not column.times.zoned else {}
     picks = [pick | ({"format": form} if form else {}) | zone for form in forms]
     properties = made.words.setdefault("properties", {})
     if len(picks) > 1:
