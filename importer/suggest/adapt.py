@@ -76,6 +76,8 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
             else:
                 made.words[word] = _currency(code.upper(), preset.value, made.sample)
                 made.note(word, word)
+        elif word == "subscriber":
+            _ask_whom(made, why)
         else:
             name = made.decisions.choose(
                 word, f"Which column is `{word}`", Grade.OPEN, [Option(NONE, why)], takes_any=True
@@ -113,10 +115,21 @@ def _drop_foreign_ids(made: Draft, preset: ImportMapping) -> None:
         made.words["subscriber"] = known
         made.notes["subscriber"] = [f"the preset's `id` is not taken: {why}"]
         return
-    question = "Who is the event about: do the platform's ids stand for Sender's"
-    options = [Option("yes", why), Option("no", "name the subscriber by an e-mail address or a phone")]
-    if made.decisions.choose("subscriber", question, Grade.OPEN, options) != "yes":
-        made.leave_open("subscriber", "subscriber", [line({"subscriber": {"email": "COLUMN"}})])
+    _ask_whom(made, why)
+
+
+def _ask_whom(made: Draft, why: str) -> None:
+    """The export names no subscriber: only a column that was joined to it can."""
+    question = "Who is the event about: which column has the subscriber's e-mail address"
+    emails = [one.name for one in made.sample.columns if one.emails >= 0.9]
+    options = [Option(name, why) for name in emails] or [Option(NONE, why)]
+    name = made.decisions.choose("subscriber", question, Grade.OPEN, options, takes_any=True)
+    if name is not None and made.sample.column(name) is not None:
+        made.words["subscriber"] = {"email": name}
+    else:
+        made.leave_open(
+            "subscriber", "subscriber", [line({"subscriber": {"email": one}}) for one in emails or ["COLUMN"]]
+        )
 
 
 def _add_times(made: Draft, mapping: ImportMapping) -> None:

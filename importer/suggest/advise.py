@@ -12,8 +12,7 @@ from importer.mapping.load import OWN, LoadedMapping, from_data, preset_names
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk
 from importer.read import expand, open_source
-from importer.report.check_model import MappingAdvice
-from importer.report.model import ReasonSummary
+from importer.report.model import MappingAdvice, ReasonSummary
 from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose
 from importer.suggest.sampling import LIMITS, chunks
 from importer.suggest.trial import Trial, attempt

@@ -52,9 +52,15 @@ def test_the_next_file_may_have_refunds_though_this_one_has_none(tmp_path: Path)
 
 
 def test_a_cancelled_invoice_is_left_out_and_a_discount_inside_an_invoice_is_not(tmp_path: Path) -> None:
-    lines = ["1,ada@example.com,Mug,2,10.00", "1,ada@example.com,Discount,-1,5.00", "C2,ada@example.com,Mug,-2,10.00"]
-    lines += ["3,bo@example.com,Mug,1,10.00", "3,bo@example.com,Cap,1,7.00"]
-    outcome, where, _ = drafted(tmp_path, "\n".join(["InvoiceNo,Email,Description,Quantity,UnitPrice", *lines, ""]))
+    lines = [
+        "1,ada@example.com,Mug,2,10.00,EUR",
+        "1,ada@example.com,Discount,-1,5.00,EUR",
+        "C2,ada@example.com,Mug,-2,10.00,EUR",
+    ]
+    lines += ["3,bo@example.com,Mug,1,10.00,EUR", "3,bo@example.com,Cap,1,7.00,EUR"]
+    outcome, where, _ = drafted(
+        tmp_path, "\n".join(["InvoiceNo,Email,Description,Quantity,UnitPrice,Currency", *lines, ""])
+    )
     assert where == [{"column": "Quantity", "above": 0, "rows": "any"}]
     assert [line.split('"value":')[1].split(",")[0] for line in outcome.stdout.splitlines()] == ["15", "17"]
 
