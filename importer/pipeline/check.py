@@ -78,9 +78,8 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
 
 
 def _batches(
-    options: RunOptions, loaded: LoadedMapping, books: _Books, lookers: tuple[Checking, Advisor], console: Console
+    options: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, console: Console
 ) -> Iterator[RowBatch]:
-    checking, advisor = lookers
     written = options.out is not None  # the page shows the first events
     reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
     found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
@@ -92,7 +91,6 @@ def _batches(
                 rows += prepared.count
                 console.read(prepared.count)
                 checking.add(prepared)
-                advisor.add(prepared)
                 yield checked(prepared)
         except SourceError as broken:
             error = broken.message

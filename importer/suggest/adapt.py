@@ -107,7 +107,7 @@ def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
 def _drop_foreign_ids(made: Draft, preset: ImportMapping) -> None:
     """An id of the platform is none of Sender's: rows that have nothing else are refused, not sent to a stranger."""
     subscriber = preset.subscriber
-    if subscriber.id is None or subscriber.id.const is not None:
+    if subscriber.id is None or subscriber.id.const is not None or "subscriber" in preset.needs:
         return
     known = {name: written(pick) for name in ("email", "phone") if (pick := getattr(subscriber, name)) is not None}
     why = "`id` is the id that Sender gave the subscriber, and the platform's own is another one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from importer.errors import MappingError
@@ -23,7 +24,6 @@ from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
 
-_SCHEMA = "# yaml-language-server: $schema=mapping.schema.json"
 Ask = Callable[[Decision, Sample], str]
 
 
@@ -100,8 +100,10 @@ def _drafted(
     left = {} if made.preset else decide_properties(made)
     for target, advice in (changes or {}).items():
         _change(made, target, advice, wanted)
+    schema = f"{PurePath(wanted.name).stem}.schema.json"
     head = [
-        _SCHEMA,
+        f"# yaml-language-server: $schema={schema}",
+        f"# `importer schema --for {printable(sample.name)} > {schema}` makes what editors complete it by.",
         *comment(f"Written by `importer init` from {sample.rows:,} rows of {sample.name}."),
         *comment("A line marked `likely` deserves a look; one marked `OPEN` needs an answer before the mapping runs."),
         *comment("This shows what each row becomes:"),
