@@ -50,6 +50,8 @@ class ConsoleOptions:
     log_format: str = "text"
     metrics: Path | None = None
     account: str = "default"
+    output_format: str = "text"
+    """``json``: the summary also goes to stdout."""
     brief: bool = False
     """One of many runs: the plan takes one line, and the end takes none."""
 
@@ -78,6 +80,8 @@ class ConsoleOptions:
 
 def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     """Do the work with a console, then say what became of every row; returns the exit code."""
+    from importer.report import summary_bytes
+
     console = options.console()
     metrics = None
     try:
@@ -94,7 +98,15 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     if metrics:
         metrics.end(result.exit_code, result.written.counts)
     console.conclude(result)
+    if options.output_format == "json":
+        print_bytes(summary_bytes(result.written.summary))
     return int(result.exit_code)
+
+
+def print_bytes(data: bytes) -> None:
+    """Write to stdout, whatever its encoding."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 class ProgressThrottle:
