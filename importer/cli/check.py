@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole, print_bytes
+from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_bytes
 from importer.cli.options import basic, mapping_option, output, reading_options, run_options, summary_option
 from importer.cli.settings import Command
 from importer.errors import ExitCode
@@ -71,5 +71,5 @@ def command(**given: Any) -> int:  # fmt: skip
     console.close()
     if given["output_format"] == "json":
         print_bytes(summary_bytes(written.summary))
-    click.echo(render_summary(written), err=True, nl=False)
+    click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(check.exit_code(written))
