@@ -45,9 +45,8 @@ def command(run_id: str | None, **given: Any) -> None:
         for run in runs:
             counts = ledger.counts(run)
             parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-            click.echo(
-                f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {shown(_sources(ledger, run))}"
-            )
+            names = shown(_sources(ledger, run))
+            click.echo(f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {names}")
 
 
 def _sources(ledger: SqliteLedger, run: Run) -> str:
