@@ -18,7 +18,7 @@ import pyarrow as pa
 from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import SourceError
-from importer.group import Shaped, grouped
+from importer.group import ConvertedSource, grouped
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.model import Bools, Chunk, EncodedChunk, Events, Source, Violations
@@ -72,7 +72,7 @@ def _shaped(
     shaper: RowMapper,
     reading: ReadOptions,
     say: Callable[[str], None],
-) -> Generator[Shaped, None, None]:
+) -> Generator[ConvertedSource, None, None]:
     """Each source with its rows as they are, before groups are made."""
     inputs = expand(arguments)
     transform = _loaded(reading.transform) if reading.transform else None
@@ -84,10 +84,12 @@ def _shaped(
                 with closing(_events(reader, mapping, shaper, transform, reading)) as events:
                     # The user's own function stays on the thread that loaded it.
                     may_run_ahead = bool(reader.size) and transform is None
-                    yield Shaped(reader.source, events, partial(getattr, reader, "digest"), ahead=may_run_ahead)
+                    yield ConvertedSource(
+                        reader.source, events, partial(getattr, reader, "digest"), ahead=may_run_ahead
+                    )
         except SourceError as error:
             say(str(error))
-            yield Shaped(unreadable(error.source), (), str, error.message)
+            yield ConvertedSource(unreadable(error.source), (), str, error.message)
 
 
 def _loaded(spec: str) -> Transform:
