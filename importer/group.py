@@ -5,9 +5,8 @@ All sources are read before the first event exists, so their rows wait in a temp
 memory stays flat however many there are. Then the chunks come out as they came: each group's first row, its head, has
 the event, the other rows point to it.
 
-A *place* is a row's position in the run, over all sources, from 0; SQLite's column ``p`` has it as digits of one
-length. A *cell* is NULL (absent), ``=`` and the value, or ``!`` (the value cannot be used). So ``min(p || cell)`` is the first
-cell.
+A *place* is a row's position in the run, over all sources, from 0; the column ``p`` has it as digits of one length. A
+*cell* is NULL (absent), ``=`` and the value, or ``!`` (the value cannot be used). So ``min(p || cell)`` is the first.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import os
 import pickle
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -30,7 +29,7 @@ import pyarrow.compute as pc
 from importer.errors import SourceError, SpaceError
 from importer.exact import UNLIMITED, token
 from importer.mapping.model import ImportMapping
-from importer.model import ArrowArray, Bools, Events, GroupTest, Int64s, Kind, Property, Source, Violations
+from importer.model import ArrowArray, Bools, Events, GroupTest, Int64s, Kind, Property, SourceStream, Violations
 from importer.reasons import is_error
 
 _ATTRIBUTES = {
@@ -71,24 +70,9 @@ _HEAD = 2
 """Its position in a row of ``groups``."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertedSource:
-    """One source with its converted chunks."""
-
-    source: Source
-    chunks: Iterable[Events]
-    """May raise `SourceError` where the source breaks off; what came before is good."""
-    digest: Callable[[], str]
-    """The content's SHA-256, known when the chunks are at their end."""
-    error: str = ""
-    """Why the source cannot be read at all."""
-    ahead: bool = True
-    """Whether its chunks may be made on another thread, before they are asked for."""
-
-
 def grouped(
-    sources: Iterable[ConvertedSource], mapping: ImportMapping, absent: Events
-) -> Generator[ConvertedSource, None, None]:
+    sources: Iterable[SourceStream[Events]], mapping: ImportMapping, absent: Events
+) -> Generator[SourceStream[Events], None, None]:
     """The same sources with one event per group; all are read before the first comes out.
 
     ``absent`` is one row without a cell, converted as if it stood alone: a group's columns get its values where no row
@@ -105,7 +89,7 @@ def grouped(
         read = [rows.add(one) for one in sources]
         rows.group()
         for number, (one, digest) in enumerate(read):
-            yield ConvertedSource(one.source, rows.chunks(number), partial(str, digest), one.error)
+            yield SourceStream(one.source, rows.chunks(number), partial(str, digest), one.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +155,7 @@ class _Column:
 
 def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
     """The columns that the mapping's events have."""
-    picks = dict(mapping.picks())
+    picks = dict(mapping.fields())
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in absent.properties} | {"value": "number"}
     columns = []
     for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
@@ -315,7 +299,7 @@ class _Rows:
         """Forget everything."""
         self._database.close()
 
-    def add(self, one: ConvertedSource) -> tuple[ConvertedSource, str]:
+    def add(self, one: SourceStream[Events]) -> tuple[SourceStream[Events], str]:
         """Read a source to its end; the source and the digest of its content, empty if it could not be read."""
         number = len(self._names)
         self._names.append(one.source.name)

@@ -95,9 +95,9 @@ REFUSED = [
     (
         ("run", "o.csv", "-m", "bad.yaml", "--sandbox"),
         (
-            "error: the mapping has 1 mistake; nothing was read or sent\n"
-            "  bad.yaml:2:1: a mapping has no word `subscribr` (did you mean `subscriber`?)\n\n"
-            "hint: mend the lines named above, then run the command again\n"
+            "error: the mapping has 1 problem; nothing was read or sent\n"
+            '  bad.yaml:2:1: unknown key "subscribr" in the mapping; did you mean subscriber?\n\n'
+            "hint: correct the lines above, then run the command again\n"
         ),
     ),
     (
@@ -177,7 +177,7 @@ def test_what_cannot_be_done_is_refused_with_what_where_and_what_next(arguments:
             (
                 "error: o.csv: the mapping needs columns that the file lacks: 'Emial' "
                 "for subscriber.email (did you mean 'email'?)\n\n"
-                "hint: correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`\n"
+                "hint: correct the names in the mapping, give the values a `default`, or set `missing_columns: warn`\n"
             ),
         ),
     ],

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from importer.convert import RowMapper
 from importer.errors import SourceError
-from importer.group import ConvertedSource, grouped
+from importer.group import grouped
 from importer.mapping.model import ImportMapping
-from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
+from importer.model import Chunk, Dialect, Events, Source, SourceStream, UnreadableRow
 
 Row = dict[str, str | None]
 
@@ -42,7 +42,7 @@ class Made:
     errors: list[str] = field(default_factory=list)
 
 
-def converted(one: File, mapper: RowMapper, change: Callable[[Events], Events]) -> ConvertedSource:
+def converted(one: File, mapper: RowMapper, change: Callable[[Events], Events]) -> SourceStream[Events]:
     """The file as a source whose chunks are converted when they are asked for."""
     source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
 
@@ -54,7 +54,7 @@ def converted(one: File, mapper: RowMapper, change: Callable[[Events], Events]) 
         if one.breaks_off:
             raise SourceError(one.name, "it broke off")
 
-    return ConvertedSource(source, chunks(), lambda: one.digest)
+    return SourceStream(source, chunks(), lambda: one.digest)
 
 
 def _sizes(one: File) -> Iterator[int]:
