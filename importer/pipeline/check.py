@@ -99,10 +99,17 @@ def _batches(
         books.sources.append(RunSource(number, supply.source, "", rows, error))
 
 
-def exit_code(written: Written) -> ExitCode:
-    """0 if every row could be sent, 1 if some could not, 2 if no file could be used."""
+def exit_code(written: Written, *, ready: bool = True) -> ExitCode:
+    """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
+
+    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter.
+    ``ready``: pending rows count as good.
+    """
+    counts = written.counts
     broken = [source for source in written.summary.sources if source.error]
-    if broken and not written.counts.read:
+    if broken and not counts.read:
         return ExitCode.UNUSABLE
-    whole = written.balanced and not written.counts[State.INVALID] and not broken and written.failure is None
-    return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+    bad = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
+    none_left = counts.read > 0 and counts[State.FILTERED] == counts.read
+    whole = written.balanced and written.failure is None and not broken and not none_left
+    return ExitCode.DELIVERED if whole and not any(counts[state] for state in bad) else ExitCode.INCOMPLETE
