@@ -86,6 +86,10 @@ class Database:
 
     def query(self, sql: str, *values: Any, table: ArrowTable | None = None) -> ArrowTable:
         """What a query answers; with ``table``, one answer after the other for each of its rows as values."""
+        if table is not None and not table.num_rows:
+            # The driver crashes on a table without rows; a row of nulls equals nothing.
+            nothing = pa.table({field.name: pa.nulls(1, field.type) for field in table.schema})
+            return self.query(sql, table=nothing).slice(0, 0)
         with self._explained():
             return self._read(sql, values, table).read_all()
 
@@ -111,6 +115,8 @@ class Database:
 
     def execute(self, sql: str, *values: Any, table: ArrowTable | None = None) -> int:
         """Run a statement, with ``table`` once for each of its rows; returns how many rows it has changed."""
+        if table is not None and not table.num_rows:
+            return 0
         with self._explained(), adbc_driver_manager.AdbcStatement(self._connection) as statement:
             _bind(statement, sql, values, table)
             changed: int = statement.execute_update()

@@ -287,7 +287,8 @@ class Deduplicator:
         ):
             waits = state == State.PENDING and not maybe_sent and theirs >> RUN_BITS not in alive
             if another and not (waits and self._places.same_row(mine, theirs)):
-                words = f"another subscriber has the same key: {self._places.describe_other(theirs)}"
+                place = self._places.describe_other(theirs)
+                words = f"another subscriber has the same key: {place}"
                 marked[mine] = (State.INVALID, "key.conflict", words, theirs)
             elif waits:
                 taken[theirs] = mine
@@ -296,8 +297,7 @@ class Deduplicator:
                 marked[mine] = (State.DUPLICATE, code, f"already in run {self._places.run(theirs)}", theirs)
         for kind in {(state, code) for state, code, _, _ in marked.values()}:
             chosen = [mine for mine, (state, code, _, _) in marked.items() if (state, code) == kind]
-            words, others = [marked[mine][2] for mine in chosen], [marked[mine][3] for mine in chosen]
-            self._mark(chosen, *kind, words, others)
+            self._mark(chosen, *kind, [marked[mine][2] for mine in chosen], [marked[mine][3] for mine in chosen])
         self._take({theirs: mine for theirs, mine in taken.items() if mine not in marked})
         return np.isin(table.column("id").to_numpy(), np.fromiter(marked, dtype=np.int64, count=len(marked)))
 

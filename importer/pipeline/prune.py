@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from importer.ledger.sqlite import SqliteLedger
-from importer.ledger.upkeep import size_of
+from importer.ledger.database import size_of
 from importer.model import Run, RunState, State
 
 _DONE = (RunState.FINISHED, RunState.SUPERSEDED)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from importer.ledger.sqlite import SqliteLedger
-from importer.ledger.upkeep import size_of
+from importer.ledger.database import size_of
 from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support import program
