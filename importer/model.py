@@ -373,6 +373,8 @@ class Response(msgspec.Struct, frozen=True):
     """Seconds until ``X-RateLimit-Reset``, measured against the answer's own ``Date`` so that clock skew cancels."""
     date: float | None = None
     """The server's own time, seconds since the epoch; of probes alone."""
+    local: bool = False
+    """The trouble is this machine's own (it has no file handle left), and says nothing of the API."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -435,6 +437,8 @@ class Counts:
         return self.read == sum(self.by_state.values())
 
 
+TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
+"""The environment variable that holds the API token; in no other process than the sender's."""
 DEFAULT_ENDPOINT = "https://api.sender.net/v2"
 """The real API's base URL (https://api.sender.net)."""
 SANDBOX_ENDPOINT = "sandbox"
