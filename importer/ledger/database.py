@@ -252,6 +252,7 @@ def _make_private(path: Path) -> bool:
 
 def _explain(path: Path, problem: str) -> LedgerError:
     """Our error for the words of SQLite's; ADBC hands on no code."""
+    problem = problem.partition("\n")[0]  # the query follows
     words = problem.rsplit(": ", 1)[-1].strip()
     if "disk is full" in problem:
         return DiskFullError(

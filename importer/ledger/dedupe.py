@@ -5,10 +5,10 @@ are sent once; where they differ in anything, none of them is. A key that anothe
 the same subscriber, and a conflict for another one. Without a key, the same row of the same content is never sent
 twice, whatever the file is called, if it becomes an event of the same type.
 
-A row that still waits in an earlier, interrupted run is taken over: it becomes a duplicate there and is pending here, so
-that after a corrected mapping or a renamed file no two runs have the same row to send. From a run that another process
-works on now nothing is taken, and from none a row that may have been accepted: whether it is sent again is that run's
-question (``--on-doubt``). A row that comes back from another run's rejects takes the place of the row it corrects.
+A row that still waits in an earlier, interrupted run is taken over: it becomes a duplicate there and is pending here,
+so that after a corrected mapping or a renamed file no two runs have the same row to send. From a run that another
+process works on now nothing is taken, and from none a row that may have been accepted: whether it is sent again is that
+run's question (``--on-doubt``). A row that comes back from another run's rejects takes the place of the row it corrects.
 
 With ``group_by`` the row that counts is the group's head. It is a duplicate if its row was sent before, be it as an
 event or as a part of one.
@@ -97,8 +97,9 @@ class Deduplicator:
         if not self._db.value("SELECT COUNT(*) FROM temp.taken"):
             return
         execute(
-            "UPDATE row SET state = $1, code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
-            " message = $2, other = (SELECT mine FROM temp.taken WHERE theirs = row.id)"
+            "UPDATE row SET state = $1, message = $2,"
+            " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
+            " other = (SELECT mine FROM temp.taken WHERE theirs = row.id)"
             " WHERE id IN (SELECT t.theirs FROM temp.taken t JOIN row m ON m.id = t.mine WHERE m.state = $3)"
             " AND state = $3 AND maybe_sent = 0",
             State.DUPLICATE,
@@ -204,7 +205,8 @@ class Deduplicator:
         """Mark corrections of rows that were sent all the same, and note those that still wait elsewhere."""
         kin = (
             "SELECT row.id AS mine, e.id AS theirs, e.state, e.maybe_sent FROM row"
-            " JOIN row x ON x.id = row.origin OR x.origin = row.origin JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
+            " JOIN row x ON x.id = row.origin OR x.origin = row.origin"
+            " JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
             " WHERE row.id BETWEEN $1 AND $2 AND row.origin IS NOT NULL AND row.state = $3 AND x.id < $1"
         )
         bounds = (self._first, self._last, State.PENDING)
@@ -222,7 +224,9 @@ class Deduplicator:
                 elif state in (State.PENDING, State.SENT, State.IN_DOUBT, State.FAILED, CLAIMED):
                     marked[mine] = theirs
             ours, others = [*marked], [*marked.values()]
-            words = [f"the row that it corrects was sent all the same, by run {self._places.run(one)}" for one in others]
+            words = [
+                f"the row that it corrects was sent all the same, by run {self._places.run(one)}" for one in others
+            ]
             self._mark(ours, State.DUPLICATE, "duplicate.row", words, others)
             self._take(taken)
 
@@ -316,7 +320,8 @@ class Deduplicator:
             }
         )
         self._db.execute(
-            f"UPDATE row SET state = $1, code = $2, message = $3, other = $4 WHERE id = $5 AND state = '{State.PENDING}'",
+            "UPDATE row SET state = $1, code = $2, message = $3, other = $4"
+            f" WHERE id = $5 AND state = '{State.PENDING}'",
             table=table,
         )
 
@@ -426,7 +431,9 @@ class Places:
     def _source(self, row_id: int) -> tuple[int, str, str]:
         no = row_id >> RUN_BITS
         if no not in self._sources:
-            found = self._db.rows("SELECT first_id, name, digest FROM source WHERE run = $1 AND rows > 0 ORDER BY no", no)
+            found = self._db.rows(
+                "SELECT first_id, name, digest FROM source WHERE run = $1 AND rows > 0 ORDER BY no", no
+            )
             self._sources[no] = [(int(first), str(name), str(digest)) for first, name, digest in found]
         known: Sequence[tuple[Any, ...]] = self._sources[no]
         return self._sources[no][bisect_right([first for first, *_ in known], row_id) - 1]

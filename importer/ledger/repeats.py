@@ -67,10 +67,8 @@ def _conflicts(database: Database, run: Run) -> list[str]:
     if not count:
         return []
     ((key, message, line),) = database.rows("SELECT key, message, line FROM row WHERE id = $1", first)
-    return [
-        f"{counted(count, 'row')} will not be sent, as one key stands for different events (key.conflict);"
-        f" the first is line {line}, key {key!r}: {message}"
-    ]
+    said = f"{counted(count, 'row')} will not be sent, as one key stands for different events (key.conflict);"
+    return [f"{said} the first is line {line}, key {key!r}: {message}"]
 
 
 def _taken_over(database: Database, run: Run) -> list[str]:
@@ -111,8 +109,8 @@ def _grown(database: Database, run: Run) -> list[str]:
         State.PENDING,
         State.SENT,
     )
+    advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
     return [
-        f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: without a key its old"
-        " rows count as new ones and would be sent again; give the mapping a `key`"
+        f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
         for name, run_id, rows in found
     ]

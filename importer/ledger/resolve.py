@@ -62,7 +62,8 @@ def release(database: Database, run: Run) -> int:
     """Put what is in doubt back into the queue, for as long as ``--on-doubt resend`` holds; returns how many rows."""
     with database.transaction():
         count = database.execute(
-            "UPDATE row SET state = $1, requeued_from = state, maybe_sent = 1 WHERE id BETWEEN $2 AND $3 AND state = $4",
+            "UPDATE row SET state = $1, requeued_from = state, maybe_sent = 1"
+            " WHERE id BETWEEN $2 AND $3 AND state = $4",
             State.PENDING,
             *ids(run),
             State.IN_DOUBT,
@@ -90,29 +91,30 @@ def take_back(database: Database, run: Run, *, doubts: bool) -> int:
         )
 
 
+_TWIN_ELSEWHERE = (
+    "SELECT e.id FROM source s JOIN run own ON own.no = s.run"
+    " JOIN source t ON t.digest = s.digest AND t.digest <> '' AND t.no <> s.no"
+    " JOIN run other ON other.no = t.run AND other.scope = own.scope AND other.state <> 'planning'"
+    " JOIN row twin ON twin.id = row.id - s.first_id + t.first_id AND twin.id < t.first_id + t.rows"
+    " JOIN row e ON e.id = COALESCE(twin.group_head, twin.id)"
+    f" WHERE s.run = $1 AND row.id BETWEEN s.first_id AND s.first_id + s.rows - 1 AND e.state IN {SPOKEN_FOR}"
+    " AND COALESCE(row.type = e.type, 1 = 1)"
+    " AND (row.key_hash IS NULL OR e.key_hash IS NULL OR row.key_hash = e.key_hash)"
+)
+_KEY_ELSEWHERE = (
+    "SELECT o.id FROM run own JOIN delivered_key d ON d.scope = own.scope AND d.key = row.key_hash AND d.id <> row.id"
+    f" JOIN row o ON o.id = d.id JOIN run other ON other.no = o.id >> {RUN_BITS}"
+    f" WHERE own.no = $1 AND o.state IN {SPOKEN_FOR} AND other.state <> 'planning'"
+)
+_CORRECTED_ELSEWHERE = (
+    f"SELECT x.id FROM row x JOIN run other ON other.no = x.id >> {RUN_BITS}"
+    " WHERE (x.origin = COALESCE(row.origin, row.id) OR x.id = row.origin)"
+    f" AND other.no <> $1 AND x.state IN {SPOKEN_FOR} AND other.state <> 'planning'"
+)
 _DELIVERED_ELSEWHERE = (
-    (
-        "duplicate.row",
-        "SELECT e.id FROM source s JOIN run own ON own.no = s.run"
-        " JOIN source t ON t.digest = s.digest AND t.digest <> '' AND t.no <> s.no"
-        " JOIN run other ON other.no = t.run AND other.scope = own.scope AND other.state <> 'planning'"
-        " JOIN row twin ON twin.id = row.id - s.first_id + t.first_id AND twin.id < t.first_id + t.rows"
-        " JOIN row e ON e.id = COALESCE(twin.group_head, twin.id)"
-        f" WHERE s.run = $1 AND row.id BETWEEN s.first_id AND s.first_id + s.rows - 1 AND e.state IN {SPOKEN_FOR}"
-        " AND COALESCE(row.type = e.type, 1 = 1)"
-        " AND (row.key_hash IS NULL OR e.key_hash IS NULL OR row.key_hash = e.key_hash)",
-    ),
-    (
-        "duplicate.key",
-        "SELECT o.id FROM run own JOIN delivered_key d ON d.scope = own.scope AND d.key = row.key_hash AND d.id <> row.id"
-        f" JOIN row o ON o.id = d.id JOIN run other ON other.no = o.id >> {RUN_BITS}"
-        f" WHERE own.no = $1 AND o.state IN {SPOKEN_FOR} AND other.state <> 'planning'",
-    ),
-    (
-        "duplicate.row",
-        f"SELECT x.id FROM row x JOIN run other ON other.no = x.id >> {RUN_BITS} WHERE (x.origin = COALESCE(row.origin, row.id) OR x.id = row.origin)"
-        f" AND x.id <> row.id AND other.no <> $1 AND x.state IN {SPOKEN_FOR} AND other.state <> 'planning'",
-    ),
+    ("duplicate.row", _TWIN_ELSEWHERE),
+    ("duplicate.key", _KEY_ELSEWHERE),
+    ("duplicate.row", _CORRECTED_ELSEWHERE),
 )
 """A code, and in SQL the row of another run that has taken care of a row: its twin, its key, its correction."""
 

@@ -64,7 +64,8 @@ class RunRepository:
             self._db.execute("INSERT INTO scope (account, endpoint) VALUES ($1, $2) ON CONFLICT DO NOTHING", *scope)
             self._db.execute(
                 "INSERT INTO run (id, scope, state, created_at, mapping_name, mapping_text, mapping_digest, options,"
-                " planned_by) SELECT $1, no, $2, $3, $4, $5, $6, $7, $8 FROM scope WHERE account = $9 AND endpoint = $10",
+                " planned_by) SELECT $1, no, $2, $3, $4, $5, $6, $7, $8 FROM scope"
+                " WHERE account = $9 AND endpoint = $10",
                 run_id,
                 RunState.PLANNING,
                 now,

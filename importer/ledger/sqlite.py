@@ -94,9 +94,7 @@ class SqliteLedger:
         with self._db.transaction():
             for statement in TABLES:
                 self._db.execute(statement)
-            self._db.execute(
-                "INSERT INTO ledger (version, secret) VALUES ($1, $2)", VERSION, secrets.token_bytes(16)
-            )
+            self._db.execute("INSERT INTO ledger (version, secret) VALUES ($1, $2)", VERSION, secrets.token_bytes(16))
             self._db.query(f"PRAGMA user_version = {VERSION}")
 
     @property

@@ -163,9 +163,7 @@ def _clean_chunk(database: Database, first: int, chosen: list[int]) -> None:
         keep = [row - first_row not in positions for row in table.column("row").to_pylist()]
         reasons = pack(table.filter(pa.array(keep)))
     with database.transaction():
-        database.execute(
-            "UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first
-        )
+        database.execute("UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first)
 
 
 # The file

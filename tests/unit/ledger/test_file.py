@@ -16,8 +16,8 @@ import pytest
 from importer.errors import DiskFullError, ExitCode, LedgerError
 from importer.ledger import database
 from importer.ledger.database import Database
-from importer.ledger.tables import VERSION
 from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.tables import VERSION
 from importer.model import State
 from tests.support.ledgers import chunk, new_run, open_ledger, planned
 

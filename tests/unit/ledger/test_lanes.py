@@ -84,11 +84,11 @@ def test_lanes_are_settled_in_a_run_of_several_sources(tmp_path: Path) -> None:
 
 
 def test_ties_of_a_plan_are_gone_with_it(tmp_path: Path) -> None:
-    rows = {"ids": [str(n) for n in range(5)], "places": range(5)}
+    ids = [str(n) for n in range(5)]
     emails = [f"{n}@example.org" for n in range(5)]
     with open_ledger(tmp_path) as ledger:
         for digest in ("1", "2"):
-            run = planned(ledger, chunk(emails, **rows), chunk(emails, **rows), digest=digest)
+            run = planned(ledger, *[chunk(emails, ids=ids, places=range(5))] * 2, digest=digest)
             assert len({lane for _, _, lane in ledger.queue(run, after=None, count=99)}) == 5
 
 

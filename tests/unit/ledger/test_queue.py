@@ -96,9 +96,7 @@ def test_many_rows_at_one_place_are_paged_without_loss(ledger: SqliteLedger) -> 
 
 
 @pytest.mark.parametrize("places", [None, list(range(40, 0, -1))], ids=["in file order", "by place"])
-def test_one_lane_alone_can_be_asked_for(
-    ledger: SqliteLedger, places: list[int] | None
-) -> None:
+def test_one_lane_alone_can_be_asked_for(ledger: SqliteLedger, places: list[int] | None) -> None:
     run = planned(ledger, chunk([f"{n % 4}@example.org" for n in range(40)], places=places))
     rows = paged(ledger, run, 100)
     for lane in {lane for _, _, lane in rows}:

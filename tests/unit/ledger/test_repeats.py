@@ -303,9 +303,9 @@ def test_of_rows_that_share_a_key_and_differ_none_is_sent(ledger: SqliteLedger) 
         ("pending", None, None),
         ("invalid", "key.conflict", "another event has the same key: one.csv, row 1 (line 2)"),
     ]
+    said = "2 rows will not be sent, as one key stands for different events (key.conflict);"
     assert ledger.repeats(run) == [
-        "2 rows will not be sent, as one key stands for different events (key.conflict);"
-        " the first is line 2, key '#1001': another event has the same key: two.csv, row 1 (line 2)"
+        f"{said} the first is line 2, key '#1001': another event has the same key: two.csv, row 1 (line 2)"
     ]
     assert ledger.counts(run).balanced
 
@@ -413,8 +413,8 @@ def test_a_file_that_has_grown_is_warned_of_where_nothing_tells_its_old_rows(led
     first = deliver(ledger, planned(ledger, chunk([A, B]), digest="monday"), State.SENT, State.SENT)
     grown = released(ledger, planned(ledger, chunk([A, B, C]), digest="tuesday"))
     assert ledger.repeats(grown) == [
-        f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: without a key its old rows count"
-        " as new ones and would be sent again; give the mapping a `key`"
+        f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: without a key its old rows"
+        " count as new ones and would be sent again; give the mapping a `key`"
     ]
 
 
