@@ -7,8 +7,9 @@ twice, whatever the file is called, if it becomes an event of the same type.
 
 A row that still waits in an earlier, interrupted run is taken over: it becomes a duplicate there and is pending here,
 so that after a corrected mapping or a renamed file no two runs have the same row to send. From a run that another
-process works on now nothing is taken, and from none a row that may have been accepted: whether it is sent again is that
-run's question (``--on-doubt``). A row that comes back from another run's rejects takes the place of the row it corrects.
+process works on now nothing is taken, and from none a row that may have been accepted: whether it is sent again is
+that run's question (``--on-doubt``). A row that comes back from another run's rejects takes the place of the row that
+it corrects.
 
 With ``group_by`` the row that counts is the group's head. It is a duplicate if its row was sent before, be it as an
 event or as a part of one.

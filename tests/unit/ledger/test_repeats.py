@@ -412,9 +412,9 @@ def test_rows_that_another_run_has_and_has_not_delivered_are_told(ledger: Sqlite
 def test_a_file_that_has_grown_is_warned_of_where_nothing_tells_its_old_rows(ledger: SqliteLedger) -> None:
     first = deliver(ledger, planned(ledger, chunk([A, B]), digest="monday"), State.SENT, State.SENT)
     grown = released(ledger, planned(ledger, chunk([A, B, C]), digest="tuesday"))
+    advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
     assert ledger.repeats(grown) == [
-        f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: without a key its old rows"
-        " count as new ones and would be sent again; give the mapping a `key`"
+        f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: {advice}"
     ]
 
 

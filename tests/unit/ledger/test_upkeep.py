@@ -77,10 +77,11 @@ def test_after_repair_what_waited_is_in_doubt(ledger: SqliteLedger, tmp_path: Pa
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
     lose_log(ledger, tmp_path / "copy")
-    assert upkeep.repair(tmp_path / "copy" / "ledger.db") == [
+    (said,) = upkeep.repair(tmp_path / "copy" / "ledger.db")
+    assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
         " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
-    ]
+    )
     with open_ledger(tmp_path / "copy") as other:
         assert [code for *_, code in other.doubtful(run)] == ["doubt.ledger"] * 2
         other.resolve(run, State.PENDING)
