@@ -504,8 +504,8 @@ class RowBatch:
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
     and occurred int64 (microseconds since the epoch, the source's own time)."""
-    reasons: tuple[Reason, ...]
-    """What planning found, ascending by row."""
+    reasons: ArrowTable
+    """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
     """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
 

@@ -24,7 +24,6 @@ from importer.model import (
     Pause,
     PauseKind,
     PendingSummary,
-    Reason,
     RowBatch,
     Run,
     RunSource,
@@ -32,6 +31,9 @@ from importer.model import (
     State,
 )
 
+_NO_REASONS = pa.table(
+    {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
+)
 _COLUMNS = {
     "line": pa.int64(),
     "state": pa.string(),
@@ -171,7 +173,7 @@ def _batch(database: Database, chunk: tuple[int, int, int], sources: _Sources, *
     return RowBatch(
         source=sources.here,
         table=pa.table({name: arrays[name] for name in _ORDER}),
-        reasons=() if reasons is None else tuple(Reason(**one) for one in unpack(reasons).to_pylist()),
+        reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
         raw_rows=None if records is None else unpack(records),
     )
 

@@ -181,7 +181,7 @@ class _Chain:
             if not isinstance(documents[-1].data, dict) and not documents[-1].problems:
                 problems.append(here.problem(("extends",), f"{base.name} is not a mapping", at_value=True))
         last = documents[-1].data
-        is_whole = isinstance(last, dict) and "extends" not in last
+        is_whole = isinstance(last, dict) and last.get("extends") is None
         data, origins = _merged(documents)
         return cls(tuple(documents), data, origins, tuple(problems), is_whole)
 

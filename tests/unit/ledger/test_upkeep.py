@@ -185,21 +185,13 @@ def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: Sqlit
     ]
     assert batch.raw_rows is not None
     assert batch.raw_rows.column("record").to_pylist() == [None, b"bob@,2", None]
-    assert [row for row, *_ in told(batch.reasons)] == [2]
+    assert batch.reasons.column("row").to_pylist() == [2]
     again = planned(ledger, rows, digest="again")
     assert states(ledger, again)[:2] == ["duplicate", "duplicate"]
     ledger.discard(again)
     ledger.forget(ada)
     ledger.shrink()
     assert not any(ada.encode() in path.read_bytes() for path in tmp_path.glob("ledger.db*") if path.is_file())
-
-
-def told(reasons: object) -> list[tuple[int, str]]:
-    """Reasons, as a table or one by one."""
-    if isinstance(reasons, pa.Table):
-        return [(row["row"], row["code"]) for row in reasons.to_pylist()]
-    assert isinstance(reasons, tuple)
-    return [(reason.row, reason.code) for reason in reasons]
 
 
 def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: SqliteLedger, tmp_path: Path) -> None:
