@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importer.errors import counted
 from importer.ledger.database import Database
 from importer.ledger.tables import RUN_BITS, ids
 from importer.model import Run, State
+from importer.wording import counted
 
 _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 """States of runs that may have lost rows to a later one, in SQL."""
