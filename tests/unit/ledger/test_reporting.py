@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from importer.ledger.interface import Ledger
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import Dialect, Outcome, PendingSummary, Reason, Run, RunSource, Source, State
+from importer.model import Dialect, Outcome, PendingSummary, Run, RunSource, Source, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
 
 
@@ -100,7 +100,7 @@ def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
         {"row": 4, "line": 9, "state": "invalid", "attempts": 0, "key": None, "subscriber": "7", "type": None,
          **common},
     ]  # fmt: skip
-    assert batch.reasons == (Reason(4, "email.invalid", "subscriber.email", "b@"),)
+    assert batch.reasons == reasons
     assert batch.source == SOURCE
     assert batch.raw_rows == records
     assert next(iter(ledger.batches(run))).raw_rows is None
