@@ -1,22 +1,26 @@
 """The command line: a file per command, each with its help, its options and its few lines of work.
 
-This module owns the list of commands, loading them only when they are asked for, and turning errors into words and
-exit codes. Data goes to stdout, everything else to stderr.
+Data goes to stdout, everything else to stderr. Every error ends as a sentence and an exit code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from importer import __version__
-from importer.cli.settings import ARGUMENTS, configurable
-from importer.cli.wording import on_screen, usage_error
+from importer.cli.console import masked, on_screen
+from importer.cli.settings import ARGUMENTS
+from importer.cli.usage import usage_error
 from importer.errors import ExitCode, ImporterError
-from importer.without_pandas import without_pandas
+from importer.wording import shown
 
 COMMANDS = (
     "run",
@@ -50,7 +54,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"importer.cli.{cmd_name}").command
-        return configurable(command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each command with the whole first sentence of its help."""
@@ -61,7 +65,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """See click; what is typed behind the command's name is kept for ``settings``."""
+        """See click; keeps the arguments for ``--show-config``."""
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta[ARGUMENTS] = list(rest)
         return name, command, rest
@@ -84,9 +88,9 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
+    _replace_closed_streams()
     try:
-        with without_pandas():
-            code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
+        code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
     except ImporterError as error:
         click.echo(on_screen(str(error)), err=True)
         code = error.exit_code
@@ -103,6 +107,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("error: interrupted; nothing more was sent\n\nhint: run the same command again to go on", err=True)
         code = ExitCode.STOPPED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever reads our output has gone; there is nobody to tell
-        code = ExitCode.INCOMPLETE
-    return int(code)
+        code = ExitCode.INCOMPLETE  # the reader of the output has gone
+    except OSError as error:
+        place = f"{shown(str(error.filename))} cannot be used" if error.filename else "an output cannot be written"
+        _complain(f"error: {place}: {error.strerror or error}")
+        code = ExitCode.STOPPED
+    except Exception as error:  # noqa: BLE001  # the net: a defect of ours is an error in words, too
+        code = _report_defect(error)
+    return _flushed(int(code))
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of streams that were closed before the process began.
+
+    Otherwise the next file that is opened, such as the ledger, would get their number. Writing to stdout fails then, as
+    it would on a full disk; stderr takes words to nowhere.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _report_defect(error: Exception) -> ExitCode:
+    """Print what happened and keep the details in a file; the code says that the run may not have come to its end."""
+    details = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="importer-error-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(masked(details))
+        where = f"the details are in {file.name}"
+    except OSError:
+        where = "the details could not be written to a file"
+    message = f"error: importer failed in a way that it does not know: {type(error).__name__}: {error}"
+    hint = f"hint: {where}; `importer runs` shows what was sent, and the same command goes on from there"
+    _complain(f"{message}\n\n{hint}")
+    return ExitCode.STOPPED
+
+
+def _complain(text: str) -> None:
+    """Print an error, if stderr can still be written."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(on_screen(text), err=True)
+
+
+def _flushed(code: int) -> int:
+    """The exit code once stdout is written. Output that cannot be written is an error, never a success."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and code != ExitCode.STOPPED:
+            _complain(f"error: stdout cannot be written: {error.strerror}")
+        # Python flushes stdout again at exit, and would report the same trouble in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or int(ExitCode.STOPPED)
+    return code

@@ -9,55 +9,44 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import mapping_option
+from importer.cli.console import ConsoleOptions, TerminalConsole
+from importer.cli.options import basic, mapping_option, output, reading_options, run_options
+from importer.cli.settings import Command
 from importer.errors import ExitCode
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=completing.files)
 @mapping_option
-@click.option(
+@basic(
     "--preview",
     type=click.IntRange(min=1),
     metavar="N",
     help="Print the first N bodies, byte for byte as they would be sent, and stop.",
 )
-@click.option(
+@basic(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Also write the report and the rejects there.",
 )
-@click.option(
-    "--report-format",
-    type=click.Choice(["csv", "jsonl", "parquet"]),
-    default="csv",
-    show_default=True,
-    help="The report's format; rejects keep their source's.",
-)
-@click.option(
-    "--transform",
-    default="",
-    metavar="FILE:FUNCTION",
-    help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping.",
-)
-@click.option(
+@reading_options
+@output(
     "--rate",
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
     metavar="N",
-    help="Events a minute, to tell how long delivery will take.",
+    help="Events a minute, to estimate how long delivery takes.",
 )
-@click.option(
+@output(
     "--format",
-    "output",
+    "output_format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
     help="json: also print the summary, as in summary.json, to stdout.",
 )
-@click.option("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
 def command(**given: Any) -> int:  # fmt: skip
     """Check SOURCE against the mapping and the API's rules, without sending anything.
 
@@ -73,32 +62,22 @@ def command(**given: Any) -> int:  # fmt: skip
     neither the API nor the ledger. Exit codes: 0 every row could be sent, 1 some could not, 2 the mapping or the input
     cannot be used, or a test fails.
     """
-    from importer.cli.console import TerminalConsole
-    from importer.cli.manner import Manner
     from importer.pipeline import check
-    from importer.pipeline.options import RunOptions
     from importer.report import render_summary, summary_bytes
 
     if not given["sources"]:
         name, passed = check.check_mapping(given["mapping"])
         told = f"all its tests pass ({passed})" if passed else "it has no tests"
-        click.echo(f"{name} is a sound mapping; {told}", err=True)
+        click.echo(f"{name} is a valid mapping; {told}", err=True)
         return int(ExitCode.DELIVERED)
-    options = RunOptions(
-        sources=given["sources"],
-        mapping=given["mapping"],
-        strict=given["strict"],
-        transform=given["transform"],
-        out=given["out"],
-        report_format=given["report_format"],
-    )
-    console = TerminalConsole(Manner(yes=True))
+    options = run_options(given)
+    console = TerminalConsole(ConsoleOptions(yes=True))
     if given["preview"]:
         check.preview(options, console, given["preview"], _print)
         return int(ExitCode.DELIVERED)
     written = check.check(options, console, rate=given["rate"])
     console.close()
-    if given["output"] == "json":
+    if given["output_format"] == "json":
         _print(summary_bytes(written.summary).removesuffix(b"\n"))
     click.echo(render_summary(written), err=True, nl=False)
     return int(check.exit_code(written))

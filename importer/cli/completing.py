@@ -24,7 +24,7 @@ def files(context: click.Context, parameter: click.Parameter, typed: str) -> lis
 
 def presets(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Presets by their names."""
-    from importer.mapping.locate import presets as names
+    from importer.mapping.load import preset_names as names
 
     del context, parameter
     return [CompletionItem(name) for name in names() if name.startswith(typed)]
@@ -37,13 +37,13 @@ def mappings(context: click.Context, parameter: click.Parameter, typed: str) -> 
 
 def runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
-    from importer.cli.runs import plain_destination
+    from importer.cli.options import target_options
     from importer.pipeline.connect import open_ledger
 
     del parameter
     names = ("account", "endpoint", "ledger", "sandbox")
     try:
-        target = plain_destination({name: context.params[name] for name in names})
+        target = target_options({name: context.params[name] for name in names})
         if not target.ledger.exists():
             return []
         with open_ledger(target) as ledger:

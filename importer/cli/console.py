@@ -1,48 +1,149 @@
-"""The user at a terminal, or a log file in the terminal's place.
+"""The consoles: what a command says on stderr while it works, to a person, into a log, or to a program.
 
-This module owns what is said before and while a run sends, on stderr. What is said afterwards is the report's.
+stdout carries data alone. A terminal gets a progress bar; a log gets a line now and then, so that a run of weeks leaves
+some dozens of lines.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import shutil
 import sys
+import textwrap
 import time
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from importer.cli.rhythm import Rhythm
-from importer.cli.wording import on_screen
-from importer.errors import ExitCode, UsageError, counted
+from importer.errors import ExitCode, ImporterError, UsageError
 from importer.model import State
+from importer.wording import counted, duration, shown, shown_lines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from importer.cli.manner import Manner
     from importer.deliver import Progress
-    from importer.errors import ImporterError
-    from importer.pipeline.options import Forecast
+    from importer.metrics import Metrics
+    from importer.pipeline.options import Console, Forecast
     from importer.pipeline.program import Result
 
-_BAR = "{percentage:3.0f}%|{bar:6}| {n_fmt}/{total_fmt}{postfix}"
-"""What matters most stands first: at 80 columns the end is cut off, and nothing wraps."""
+_BAR = "{percentage:3.0f}%|{bar:6}| {postfix}"
+"""The most important words come first: a narrow screen cuts the end, and nothing wraps."""
+
+_SHORTEST_SECRET = 8
+"""A token shorter than this is an everyday word, and is not masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """How a command speaks."""
+
+    yes: bool
+    quiet: bool = False
+    verbose: bool = False
+    log_format: str = "text"
+    metrics: Path | None = None
+    account: str = "default"
+    brief: bool = False
+    """One of many runs: the plan takes one line, and the end takes none."""
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> ConsoleOptions:
+        """From all options of a command. Raises `UsageError` for --quiet with --verbose."""
+        if given["quiet"] and given["verbose"]:
+            raise UsageError("--quiet and --verbose exclude each other", hint="give one of them")
+        names = (field.name for field in dataclasses.fields(cls) if field.name in given)
+        return cls(**{name: given[name] for name in names})
+
+    def console(self) -> TerminalConsole | JsonConsole:
+        """The console that the options ask for."""
+        return JsonConsole(self) if self.log_format == "json" else TerminalConsole(self)
+
+    def open_metrics(self) -> Metrics | None:
+        """The metrics, if asked for. Raises `UsageError` if their file cannot be written."""
+        if self.metrics is None:
+            return None
+        from importer.metrics import Metrics
+
+        metrics = Metrics(self.metrics, self.account)
+        metrics.write()
+        return metrics
+
+
+def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
+    """Do the work with a console, then say what became of every row; returns the exit code."""
+    console = options.console()
+    metrics = None
+    try:
+        metrics = options.open_metrics()
+        result = work(metrics.console(console) if metrics else console)
+    except ImporterError as error:
+        console.close()
+        if metrics:
+            metrics.end(error.exit_code)
+        console.fail(error)
+        return int(error.exit_code)
+    finally:
+        console.close()
+    if metrics:
+        metrics.end(result.exit_code, result.written.counts)
+    console.conclude(result)
+    return int(result.exit_code)
+
+
+class ProgressThrottle:
+    """Says when a log gets its next line: after 30 s at first, then ever more rarely, at least once an hour."""
+
+    FIRST, LAST, VERBOSE = 30.0, 3600.0, 5.0
+    """Seconds between two lines: at first, at most, and with --verbose."""
+    SHARE = 0.25
+    """The pause grows to this share of the time that has passed."""
+    ORDINARY = ("limit reached", "the API said 429")
+    """Waits that happen every minute: the regular lines show them."""
+
+    def __init__(self, now: float, *, verbose: bool = False) -> None:
+        self._began = self._said = now
+        self._verbose = verbose
+        self._trouble = ""
+
+    def due(self, now: float) -> bool:
+        """Whether it is time for the next line, in monotonic seconds; a yes counts as that line."""
+        pause = self.VERBOSE if self._verbose else min(self.LAST, max(self.FIRST, (now - self._began) * self.SHARE))
+        if now - self._said < pause:
+            return False
+        self._said = now
+        return True
+
+    def turned(self, progress: Progress) -> str | None:
+        """The wait that has begun, or an empty text if it has ended; None while nothing changes."""
+        words = progress.pace.waiting_for
+        trouble = words.partition(",")[0]  # the rest counts seconds
+        if trouble.startswith(self.ORDINARY) and not self._verbose:
+            trouble = ""
+        if trouble == self._trouble:
+            return None
+        self._trouble = trouble
+        return words if trouble else ""
 
 
 class TerminalConsole:
-    """See `importer.pipeline.options.Console`."""
+    """A person at a terminal, or a log file in the terminal's place; see `importer.pipeline.options.Console`."""
 
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-        self._yes = manner.yes
+    def __init__(self, options: ConsoleOptions) -> None:
+        self._options = options
         self._rows = 0
         self._bar: tqdm[None] | None = None
-        self._rhythm = Rhythm(time.monotonic(), verbose=manner.verbose)
+        self._throttle = ProgressThrottle(time.monotonic(), verbose=options.verbose)
 
     def say(self, text: str) -> None:
-        """Tell something, above the progress bar if there is one."""
-        if self._manner.quiet and not text.startswith(("warning", "error")):
+        """Print a message, above the progress bar if there is one."""
+        if self._options.quiet and not text.startswith(("warning", "error")):
             return
         self._close_bar()
         click.echo(on_screen(text), err=True)
@@ -50,75 +151,76 @@ class TerminalConsole:
     def read(self, rows: int) -> None:
         """Count rows as they are read."""
         self._rows += rows
-        if self._manner.quiet:
+        if self._options.quiet:
             return
-        if _moves():
+        if _rewrites_lines():
             click.echo(f"\rreading: {counted(self._rows, 'row')}", err=True, nl=False)
-        elif self._rhythm.due(time.monotonic()):
+        elif self._throttle.due(time.monotonic()):
             click.echo(f"reading: {counted(self._rows, 'row')} so far", err=True)
 
     def require_answer(self) -> None:
-        """Refuse where nobody can be asked and --yes was not given."""
-        if not self._yes and not sys.stdin.isatty():
-            refuse_silence()
+        """Raise `UsageError` where no terminal can answer and --yes was not given."""
+        if not self._options.yes and not sys.stdin.isatty():
+            refuse_without_terminal()
 
     def confirm(self, forecast: Forecast) -> bool:
-        """Show what is about to be sent, and ask unless told not to; a rehearsal needs no question."""
+        """Show what is about to be sent, and ask unless --yes was given; a rehearsal needs no question."""
         self._end_reading()
-        asks = not (self._yes or forecast.rehearsal)
-        if asks or not self._manner.quiet:
-            click.echo((_forecast_line if self._manner.brief else _forecast_text)(forecast), err=True)
+        asks = not (self._options.yes or forecast.rehearsal)
+        if asks or not self._options.quiet:
+            text = _forecast_line(forecast) if self._options.brief else _forecast_text(forecast)
+            click.echo(shown_lines(text), err=True)
         return not asks or _agreed("Send these events now?")
 
     def confirm_more(self, sent: int) -> bool:
-        """After ``--first``: look at them in Sender, then decide."""
+        """After ``--first``: ask whether to send the rest."""
         self._close_bar()
-        if self._yes and not sys.stdin.isatty():
+        if self._options.yes and not sys.stdin.isatty():
             return False
         return _agreed(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?")
 
     def watch(self, progress: Progress) -> None:
-        """Show how delivery stands."""
-        if self._manner.quiet:
+        """Show the progress of a delivery."""
+        if self._options.quiet:
             return
-        if _moves():
+        if _rewrites_lines():
             self._show_bar(progress)
-        elif (turned := self._rhythm.turned(progress)) is not None:
-            click.echo(turned or "going on", err=True)
-        elif self._rhythm.due(time.monotonic()):
+        elif (turned := self._throttle.turned(progress)) is not None:
+            click.echo(shown(turned) or "sending again", err=True)
+        elif self._throttle.due(time.monotonic()):
             click.echo(progress_line(progress), err=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was found."""
+        """Leave the terminal as it was."""
         self._close_bar()
 
     def fail(self, error: ImporterError) -> None:
-        """Leave the words to whoever started the command."""
+        """Leave the words to the caller."""
         raise error
 
     def conclude(self, result: Result) -> None:
-        """Say what became of every row."""
+        """Show what became of every row."""
         from importer.report import render_summary
 
-        if not self._manner.quiet:
+        if not self._options.quiet:
             click.echo(err=True)
             click.echo(render_summary(result.written), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
         if result.ended.reason:
-            above = "" if self._manner.quiet else "\n"
+            above = "" if self._options.quiet else "\n"
             click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
             if result.ended.hint:
                 click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
 
     def _show_bar(self, progress: Progress) -> None:
-        done = progress.sent + progress.refused + progress.failed + progress.in_doubt
+        done = _done(progress)
         if self._bar is None:
             from tqdm import tqdm
 
             self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
         self._bar.n = done
-        self._bar.set_postfix_str(_details(progress), refresh=True)
+        self._bar.set_postfix_str(progress_line(progress), refresh=True)
 
     def _close_bar(self) -> None:
         self._end_reading()
@@ -127,79 +229,170 @@ class TerminalConsole:
             self._bar = None
 
     def _end_reading(self) -> None:
-        if self._rows and _moves() and not self._manner.quiet:
+        if self._rows and _rewrites_lines() and not self._options.quiet:
             click.echo(err=True)
         self._rows = 0
 
 
-def _agreed(question: str) -> bool:
-    """The user's word; Ctrl-C, and the end of the input, say no, so that the report is written all the same."""
-    try:
-        return click.confirm(question, default=False, err=True)
-    except click.Abort:
-        click.echo(err=True)
+class JsonConsole:
+    """One JSON object a line, for programs: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``message``, and figures.
+
+    It asks no question: without --yes only rehearsals go on.
+    """
+
+    def __init__(self, options: ConsoleOptions) -> None:
+        self._options = options
+        self._rows = 0
+        self._throttle = ProgressThrottle(time.monotonic(), verbose=options.verbose)
+
+    def say(self, text: str) -> None:
+        """Write a message."""
+        level, _, rest = text.partition(": ")
+        if level in ("warning", "error"):
+            self._write(level, "said", rest)
+        else:
+            self._write("info", "said", text)
+
+    def read(self, rows: int) -> None:
+        """Count rows as they are read."""
+        self._rows += rows
+        if self._throttle.due(time.monotonic()):
+            self._write("info", "reading", f"{self._rows:,} rows so far", rows=self._rows)
+
+    def require_answer(self) -> None:
+        """Raise `UsageError` unless --yes was given."""
+        if not self._options.yes:
+            refuse_without_terminal()
+
+    def confirm(self, forecast: Forecast) -> bool:
+        """Write what is about to be sent."""
+        outlook = forecast.outlook
+        self._write(
+            "info",
+            "plan",
+            f"{outlook.events:,} events to {outlook.subscribers:,} subscribers",
+            run=forecast.run.id,
+            events=outlook.events,
+            subscribers=outlook.subscribers,
+            most_for_one=outlook.most_for_one,
+            limit=forecast.limit,
+            seconds=forecast.seconds,
+            rehearsal=forecast.rehearsal,
+        )
+        return self._options.yes or forecast.rehearsal
+
+    def confirm_more(self, sent: int) -> bool:
+        """Stop after the first events: no person has looked at them."""
+        del sent
         return False
 
+    def watch(self, progress: Progress) -> None:
+        """Write the progress of a delivery now and then."""
+        if (turned := self._throttle.turned(progress)) is not None:
+            level, words = ("warning", turned) if turned else ("info", "sending again")
+            self._write(level, "wait", words, **_figures(progress))
+        elif self._throttle.due(time.monotonic()):
+            self._write("info", "progress", progress_line(progress), **_figures(progress))
 
-def duration(seconds: float) -> str:
-    """A time to wait, to two units: ``28 h 10 min``."""
-    left = round(seconds)
-    parts: list[str] = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or (name == "s" and not parts):
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+    def close(self) -> None:
+        """Do nothing: no line stays open."""
+
+    def fail(self, error: ImporterError) -> None:
+        """Write why the command cannot go on."""
+        self._write("error", "error", error.message, hint=error.hint, exit_code=int(error.exit_code))
+
+    def conclude(self, result: Result) -> None:
+        """Write what became of the rows."""
+        summary = result.written.summary
+        code = int(result.exit_code)
+        self._write(
+            "info" if code == 0 else "warning",
+            "summary",
+            f"run {summary.run}: {summary.state}",
+            run=summary.run,
+            rows=dict(summary.rows),
+            balanced=summary.balanced,
+            stopped=result.ended.reason or None,
+            hint=result.ended.hint or None,
+            reports=[str(path) for path in result.written.paths],
+            exit_code=code,
+        )
+
+    def _write(self, level: str, event: str, message: str, **more: Any) -> None:
+        if self._options.quiet and level == "info":
+            return
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"time": moment, "level": level, "event": event, "message": masked(message), **more}
+        click.echo(json.dumps(line, ensure_ascii=True), file=sys.stderr)
 
 
-def refuse_silence() -> NoReturn:
-    """Where nobody can be asked and --yes was not given."""
+def masked(text: str) -> str:
+    """The text without the API token, which a user's own function may have put into its error."""
+    token = os.environ.get("SENDER_API_TOKEN", "").strip()
+    return text.replace(token, "(the token)") if len(token) >= _SHORTEST_SECRET else text
+
+
+def on_screen(text: str) -> str:
+    """The text without its secrets and control characters; on a terminal broken between words.
+
+    A log in the terminal's place gets each paragraph as one line, so that it can be searched.
+    """
+    text = shown_lines(masked(text))
+    if not sys.stderr.isatty():
+        return text
+    return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
+
+
+def colours(stream: Any) -> bool:
+    """Whether the stream shows colours: a terminal, and no ``NO_COLOR`` in the environment (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def refuse_without_terminal() -> NoReturn:
+    """Raise the `UsageError` of a live run that cannot ask."""
     raise UsageError(
         "a live run asks before it sends, and there is no terminal to ask on",
         hint="give --yes if this is meant, or rehearse with --sandbox",
     )
 
 
-def _moves() -> bool:
-    """Whether a line can be written over and over."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
 def progress_line(progress: Progress) -> str:
-    """How delivery stands, for a log."""
-    done = progress.sent + progress.refused + progress.failed + progress.in_doubt
-    return f"{done:,} of {done + progress.left:,} events done; {_details(progress)}"
-
-
-def _details(progress: Progress) -> str:
-    """What it waits for, or how long it will take; what went wrong; the pace. The most important comes first."""
+    """How far a delivery is: ``264 of 303 · 54 a minute of 60 allowed · 41 s left``; waits come first."""
+    done = _done(progress)
     pace = progress.pace
-    words = []
+    words = [f"{done:,} of {done + progress.left:,}"]
     if pace.waiting_for:
-        told = pace.wait_until is None or "next try" in pace.waiting_for
-        wait = "" if told else f", {duration(max(0.0, (pace.wait_until or 0.0) - time.time()))}"
-        words.append(f"{pace.waiting_for}{wait}")
-    elif pace.rate and progress.left:
-        words.append(f"{duration(progress.left / pace.rate)} left")
-    for count, name in ((progress.refused, "refused"), (progress.in_doubt, "in doubt"), (progress.failed, "failed")):
-        if count:
-            words.append(f"{count:,} {name}")
-    if pace.rate and not pace.waiting_for:
-        words.append(f"{pace.rate * 60:,.0f}/min")
-    if pace.limit is not None:
-        words.append(f"limit {pace.limit}/min, {pace.remaining} left")
-    return ", ".join(words) or "sending"
+        says_when = pace.wait_until is None or "next try" in pace.waiting_for
+        rest = "" if says_when else f", {duration(max(0.0, (pace.wait_until or 0.0) - time.time()))}"
+        words.append(f"{shown(pace.waiting_for)}{rest}")
+    elif pace.rate:
+        allowed = "" if pace.limit is None else f" of {pace.limit:,} allowed"
+        words.append(f"{pace.rate * 60:,.0f} a minute{allowed}")
+        if progress.left:
+            words.append(f"{duration(progress.left / pace.rate)} left")
+    troubles = ((progress.refused, "refused"), (progress.in_doubt, "in doubt"), (progress.failed, "failed"))
+    words += [f"{count:,} {name}" for count, name in troubles if count]
+    return " · ".join(words)
+
+
+def _done(progress: Progress) -> int:
+    return progress.sent + progress.refused + progress.failed + progress.in_doubt
+
+
+def _figures(progress: Progress) -> dict[str, Any]:
+    figures = dataclasses.asdict(progress)
+    pace = figures.pop("pace")
+    return {**figures, **{name: pace[name] for name in ("rate", "limit", "remaining", "waiting_for")}}
 
 
 def _trouble(result: Result) -> str:
-    """One line for those who want to hear of trouble alone."""
+    """The one line of --quiet about rows that were not delivered."""
     counts = result.written.counts
     states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
-    what = found or "a source was not read to its end, or the books do not balance"
-    return (
-        f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {result.written.paths[0].parent}"
-    )
+    what = found or "a source was not read to its end, or the totals do not add up"
+    place = result.written.paths[0].parent
+    return f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {place}"
 
 
 def _forecast_line(forecast: Forecast) -> str:
@@ -212,21 +405,20 @@ def _forecast_line(forecast: Forecast) -> str:
 def _forecast_text(forecast: Forecast) -> str:
     outlook = forecast.outlook
     where = "the sandbox on this machine" if forecast.rehearsal else forecast.endpoint
-    most = f"; most for one: {outlook.most_for_one:,} ({outlook.most_subscriber})" if outlook.events else ""
+    most = f"; most for one: {outlook.most_for_one:,} ({shown(outlook.most_subscriber)})" if outlook.events else ""
     lines = [
         f"run {forecast.run.id} is about to send to {where}:",
-        f"  events       {outlook.events:,}",
+        f"  events       {outlook.events:,}{_left_out(forecast)}",
         f"  subscribers  {outlook.subscribers:,}{most}",
-        "  types        " + ", ".join(f"{name} ({count:,})" for name, count in outlook.types),
+        "  types        " + ", ".join(f"{shown(name)} ({count:,})" for name, count in outlook.types),
     ]
     for currency, count, total in outlook.totals:
-        lines.append(f"  value        {total} {currency or '(no currency)'} in {counted(count, 'event')}")
+        lines.append(f"  value        {total} {shown(currency) or '(no currency)'} in {counted(count, 'event')}")
     if outlook.oldest is not None and outlook.newest is not None:
         lines.append(f"  source time  {_day(outlook.oldest)} to {_day(outlook.newest)}")
     if forecast.limit is not None and forecast.seconds is not None:
-        lines.append(
-            f"  will take    about {duration(forecast.seconds)} at {counted(forecast.limit, 'request')} a minute"
-        )
+        pace = counted(forecast.limit, "request")
+        lines.append(f"  will take    about {duration(forecast.seconds)} at {pace} a minute")
     elif not forecast.rehearsal:
         lines.append("  will take    unknown: the API did not tell its limit")
     if not forecast.rehearsal:
@@ -234,5 +426,34 @@ def _forecast_text(forecast: Forecast) -> str:
     return "\n".join(lines)
 
 
+def _left_out(forecast: Forecast) -> str:
+    """The rows that the run leaves out, by state, behind the number of events."""
+    states = (State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
+    counts = forecast.counts
+    found = ", ".join(f"{counts[state]:,} {state.value}" for state in states if counts[state])
+    return f" of {counted(counts.read, 'row')}; not sent: {found}" if found else ""
+
+
 def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
+def _agreed(question: str) -> bool:
+    """The user's answer; Ctrl-C and the end of the input mean no, so that the report is written all the same."""
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
+
+
+def _rewrites_lines() -> bool:
+    """Whether stderr is a terminal that can write a line over and over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = "  " if line.startswith("  ") else ""
+    return textwrap.fill(
+        line, width, subsequent_indent=indent * 2, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )

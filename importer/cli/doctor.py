@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from importer.cli.options import ledger_options, sending_options
+from importer.cli.options import ledger_options, sending_options, target_options
+from importer.cli.settings import Command
 from importer.errors import ExitCode
 
 _MARGIN = 16
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @sending_options
 @ledger_options
 def command(**given: Any) -> int:  # fmt: skip
@@ -28,11 +29,10 @@ def command(**given: Any) -> int:  # fmt: skip
     The token, the API and its limit, the clock, the ledger, the disk; each with what to do. The token is never printed.
     Exit codes: 0 a run would do, 1 it would not.
     """
-    from importer.cli.run import where
     from importer.pipeline.doctor import Severity, examine
 
     failed = False
-    for finding in examine(where(given).target()):
+    for finding in examine(target_options(given)):
         failed = failed or finding.verdict is Severity.FAIL
         click.echo(_fitted(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}", 0))
         if finding.advice:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli import completing
+from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from importer.suggest import Decision
 
 
-@click.command("init")
+@click.command("init", cls=Command)
 @click.argument("source", metavar="SOURCE", shell_complete=completing.files)
 @click.option(
     "-o",

@@ -1,183 +1,245 @@
-"""Options that several commands share, and the frozen objects that they become.
-
-This module owns names, help texts and environment variables of the shared options. What they mean is the pipeline's.
-"""
+"""Options that several commands share, and the frozen objects that they become."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from importer.cli import completing
+from importer.cli.settings import Option, was_given
 from importer.errors import UsageError
+from importer.model import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
-    from importer.pipeline.options import TargetOptions
-    from importer.sandbox import Faults
+    from importer.deliver import DeliveryOptions, Schedule
+    from importer.pipeline.options import RunOptions, TargetOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-DEFAULT_ENDPOINT = "https://api.sender.net/v2"
+option = partial(click.option, cls=Option)
+basic = partial(option, group="Basics")
+pace = partial(option, group="Pace and time")
+safety = partial(option, group="Safety")
+output = partial(option, group="Output")
+connection = partial(option, group="Connection")
+sandbox = partial(option, group="Sandbox")
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where events go, as typed."""
+class Duration(click.ParamType[float]):
+    """``90``, ``30s``, ``15m``, ``2h`` or ``1d``, in seconds; never negative."""
 
-    account: str
-    endpoint: str
-    ledger: Path | None
-    sandbox: bool
-    token_file: Path | None = None
-    limit: int | None = None
-    fault: str = ""
-    seed: int = 0
-    events: Path | None = None
-    reserve: int = 0
-    outage_limit: float | None = None
-    processes: int = 1
+    name = "duration"
 
-    def target(self) -> TargetOptions:
-        """The destination, with the ledger's place settled."""
-        from importer.pipeline.options import TargetOptions, default_ledger
-        from importer.sandbox import SandboxOptions
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        seconds = float(value) if isinstance(value, (int, float)) else seconds_of(value)
+        if seconds is None or not 0 <= seconds < float("inf"):
+            self.fail(f"{value!r} is not a duration such as 90s, 15m, 2h or 1d", param, ctx)
+        return seconds
 
-        sandbox = None
-        if self.sandbox:
-            sandbox = SandboxOptions(
-                limit=self.limit,
-                faults=_faults(self.fault),
-                seed=self.seed,
-                events=None if self.events is None else str(self.events),
-            )
-        return TargetOptions(
-            ledger=self.ledger or default_ledger(os.environ),
-            account=self.account,
-            endpoint=self.endpoint,
-            token_file=self.token_file,
-            environment=os.environ,
-            sandbox=sandbox,
-            reserve=self.reserve,
-            outage_limit=self.outage_limit,
-            processes=self.processes,
+
+def seconds_of(text: str) -> float | None:
+    """The seconds of a duration as typed, or None if it is not one."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([smhd]?)", text.strip())
+    return float(match[1]) * _UNITS[match[2] or "s"] if match else None
+
+
+def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator that adds the options in the order in which they are listed."""
+
+    def add(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return add
+
+
+mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
+                       help="The mapping, a YAML file or a preset's name.")  # fmt: skip
+
+out_option = basic("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                   help="Where the report goes. [default: importer-runs/RUN]")  # fmt: skip
+
+reading_options = options_of(
+    output("--report-format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
+           help="The report's format; rejects keep their source's."),
+    basic("--transform", default="", metavar="FILE:FUNCTION",
+          help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
+    safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
+)  # fmt: skip
+
+ledger_options = options_of(
+    connection("--account", envvar="IMPORTER_ACCOUNT", default="default", show_default=True, metavar="NAME",
+               help="The account's name; the ledger keeps runs and sent rows by account."),
+    connection("--endpoint", envvar="IMPORTER_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, metavar="URL",
+               help="The API's base address, or the full address of its events."),
+    basic("--sandbox", is_flag=True, help="Rehearse against a sandbox on this machine; no token, nothing leaves."),
+    connection("--ledger", envvar="IMPORTER_LEDGER", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+               help="The ledger's file. [default: ledger.db in your state directory]"),
+)  # fmt: skip
+
+sending_options = options_of(
+    connection("--token-file", envvar="IMPORTER_TOKEN_FILE", type=click.Path(path_type=Path), metavar="FILE",
+               help="Read the API token from FILE instead of the variable SENDER_API_TOKEN."),
+    pace("--reserve", type=click.IntRange(min=0), default=0, metavar="N",
+         help="Requests a minute to leave to the account's other programs."),
+    pace("--outage-limit", type=Duration(), metavar="TIME",
+         help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
+    sandbox("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
+            help="With --sandbox: its requests per minute. [default: no limit]"),
+    sandbox("--sandbox-fault", "fault", default="", metavar="SPEC",
+            help="With --sandbox: what goes wrong, such as error=0.02,slow=0.05:2s."),
+    sandbox("--sandbox-seed", "seed", type=int, default=0, metavar="N", hidden=True),
+    sandbox("--events", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+            help="With --sandbox: append what it accepts to FILE. [default: in --out]"),
+    pace("--processes", type=click.IntRange(1, 64), default=1, metavar="N", hidden=True),
+)  # fmt: skip
+
+unattended_options = options_of(
+    basic("--yes", "-y", is_flag=True, help="Do not ask before sending."),
+    safety("--on-doubt", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
+           help="An event that may have been accepted: wait for your decision, or send it again."),
+    safety("--strict-order", is_flag=True,
+           help="A subscriber's later events wait while an earlier one is in doubt."),
+    safety("--max-refused", type=click.IntRange(min=0), default=100, show_default=True, metavar="N",
+           help="Stop after N refusals in a row; 0 never does."),
+    pace("--until", metavar="TIME", help="Stop at this time (06:00, 2026-11-30 06:00), or after it (90m, 8h)."),
+    pace("--for", "lasting", type=Duration(), metavar="TIME", hidden=True),
+    pace("--between", metavar="HH:MM-HH:MM", help="Send only at these times of day: 22:00-06:00."),
+)  # fmt: skip
+
+delivery_options = options_of(
+    pace("--first", type=click.IntRange(min=1), metavar="N", help="Send N events, then ask again."),
+    pace("--max-events", type=click.IntRange(min=1), metavar="N", hidden=True),
+    unattended_options,
+)
+
+console_options = options_of(
+    output("--quiet", "-q", is_flag=True, help="Print nothing but warnings and errors."),
+    output("--verbose", "-v", is_flag=True, help="Print progress more often, including every pause."),
+    output("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+           help="The form of the messages on stderr: text, or one JSON object a line."),
+    output("--metrics", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+           help="Keep FILE up to date with figures for Prometheus (textfile collector)."),
+)  # fmt: skip
+
+
+def target_options(given: dict[str, Any]) -> TargetOptions:
+    """Where events go, from all options of a command; those that it does not have keep their defaults."""
+    from importer.pipeline.options import TargetOptions, default_ledger
+    from importer.sandbox import SandboxOptions
+
+    rehearsal = None
+    if given["sandbox"]:
+        events = given.get("events")
+        rehearsal = SandboxOptions(
+            limit=given.get("limit"),
+            faults=_faults(given.get("fault", "")),
+            seed=given.get("seed", 0),
+            events=None if events is None else str(events),
         )
+    return TargetOptions(
+        ledger=given["ledger"] or default_ledger(os.environ),
+        account=given["account"],
+        endpoint=given["endpoint"],
+        token_file=given.get("token_file"),
+        environment=os.environ,
+        sandbox=rehearsal,
+        reserve=given.get("reserve", 0),
+        outage_limit=given.get("outage_limit"),
+    )
 
 
-def _faults(text: str) -> Faults:
+def run_options(given: dict[str, Any]) -> RunOptions:
+    """What to deliver and how, from all options of a command; those that it does not have keep their defaults."""
+    from importer.pipeline.options import RunOptions
+
+    defaults: dict[str, Any] = {"sources": (), "mapping": ""}
+    names = ("sources", "mapping", "strict", "transform", "again", "out", "report_format", "keep_bodies", "first")
+    return RunOptions(
+        **defaults | {name: given[name] for name in names if name in given},
+        delivery=delivery_options_of(given),
+    )
+
+
+def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
+    """How to deliver. A run that goes on keeps what it was begun with where an option is not given."""
+    from importer.deliver import DeliveryOptions
+
+    if "on_doubt" not in given:
+        return DeliveryOptions()
+    chosen = was_given(click.get_current_context(), "on_doubt")
+    return DeliveryOptions(
+        resend_doubtful=given["on_doubt"] == "resend" if chosen else None,
+        strict_order=given["strict_order"],
+        max_refused=given["max_refused"],
+        most=given.get("max_events"),
+        schedule=schedule(given["until"], given["lasting"], given["between"], datetime.now().astimezone()),
+    )
+
+
+def schedule(until: str | None, lasting: float | None, between: str | None, now: datetime) -> Schedule:
+    """The schedule of --until, --for and --between; ``now`` is in the machine's zone.
+
+    Raises `UsageError` for text that is no time, and for a time that has passed.
+    """
+    from importer.deliver import Schedule
+
+    ends = []
+    if until:
+        ends.append(_until(until, now).timestamp())
+    if lasting is not None:
+        ends.append(now.timestamp() + lasting)
+    return Schedule(until=min(ends) if ends else None, between=_between(between) if between else None)
+
+
+def _until(text: str, now: datetime) -> datetime:
+    if clock := _clock(text):
+        moment = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+        return moment if moment > now else moment + timedelta(days=1)
+    try:
+        if text[-1:].isalpha() and (seconds := seconds_of(text)) is not None:
+            return now + timedelta(seconds=seconds)
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone() if moment.tzinfo is None else moment
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--until {text}: not a time", hint="write 06:00 or 2026-11-30 06:00, in this machine's zone, or 8h"
+        ) from None
+    if moment <= now:
+        raise UsageError(f"--until {text}: that time has passed", hint="give a time to come")
+    return moment
+
+
+def _between(text: str) -> tuple[time, time]:
+    begin, _, end = text.partition("-")
+    first, second = _clock(begin.strip()), _clock(end.strip())
+    if first is None or second is None or first == second:
+        raise UsageError(f"--between {text}: not two times of day", hint="write 22:00-06:00, in this machine's zone")
+    return first, second
+
+
+def _clock(text: str) -> time | None:
+    match = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})", text)
+    if not match or int(match[1]) > 23 or int(match[2]) > 59:
+        return None
+    return time(int(match[1]), int(match[2]))
+
+
+def _faults(text: str) -> Any:
     from importer.sandbox import parse_faults
 
     try:
         return parse_faults(text)
     except UsageError as error:
         raise UsageError(error.message.replace("--fault", "--sandbox-fault"), hint=error.hint or "") from None
-
-
-class Duration(click.ParamType[float]):
-    """``90``, ``30s``, ``15m``, ``2h`` or ``1d``, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
-        try:
-            return float(number) * _UNITS[unit]
-        except ValueError:
-            self.fail(f"{value!r} is not a duration such as 90s, 15m, 2h or 1d", param, ctx)
-
-
-def mapping_option(command: Command) -> Command:
-    """Which mapping."""
-    return click.option(
-        "-m",
-        "--mapping",
-        required=True,
-        metavar="MAPPING",
-        help="The mapping, a YAML file or a preset's name.",
-        shell_complete=completing.mappings,
-    )(command)
-
-
-def ledger_options(command: Command) -> Command:
-    """Which ledger, and whose runs in it."""
-    for option in reversed(
-        (
-            click.option("--account", envvar="IMPORTER_ACCOUNT", default="default", show_default=True, metavar="NAME",
-                         help="Whose events these are; runs and what was delivered are remembered by account."),
-            click.option("--endpoint", envvar="IMPORTER_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True,
-                         metavar="URL", help="The API's base address."),
-            click.option("--sandbox", is_flag=True,
-                         help="Rehearse against a sandbox on this machine; needs no token, nothing leaves."),
-            click.option("--ledger", envvar="IMPORTER_LEDGER", type=click.Path(path_type=Path, dir_okay=False),
-                         metavar="FILE", help="The ledger's file. [default: ledger.db in your state directory]"),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def sending_options(command: Command) -> Command:
-    """How to reach the API, and how a rehearsal behaves."""
-    for option in reversed(
-        (
-            click.option("--token-file", envvar="IMPORTER_TOKEN_FILE", type=click.Path(path_type=Path), metavar="FILE",
-                         help="Read the API token from FILE instead of the variable SENDER_API_TOKEN."),
-            click.option("--reserve", type=click.IntRange(min=0), default=0, metavar="N",
-                         help="Requests a minute to leave to the account's other programs."),
-            click.option("--outage-limit", type=Duration(), metavar="TIME",
-                         help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
-            click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
-                         help="Post from so many processes; for a limit of thousands of events a second."),
-            click.option("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
-                         help="With --sandbox: its requests per minute. [default: no limit]"),
-            click.option("--sandbox-fault", "fault", default="", metavar="SPEC",
-                         help="With --sandbox: what goes wrong, such as error=0.02,slow=0.05:2s."),
-            click.option("--sandbox-seed", "seed", type=int, default=0, metavar="N",
-                         help="With --sandbox: the seed of its faults."),
-            click.option("--events", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-                         help="With --sandbox: append what it accepts to FILE. [default: in --out]"),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def delivery_options(command: Command) -> Command:
-    """How a delivery is to behave, and when it is to stop."""
-    for option in reversed(
-        (
-            click.option("--first", type=click.IntRange(min=1), metavar="N", help="Send N events, then ask again."),
-            click.option("--max-events", type=click.IntRange(min=1), metavar="N", help="Stop after N events."),
-        )
-    ):
-        command = option(command)
-    return unattended_options(command)
-
-
-def unattended_options(command: Command) -> Command:
-    """As `delivery_options`, for what runs without anybody there to be asked."""
-    for option in reversed(
-        (
-            click.option("--yes", "-y", is_flag=True, help="Do not ask before sending."),
-            click.option("--on-doubt", type=click.Choice(["hold", "resend"]), default="hold", show_default=True,
-                         help="An event that may have been accepted: wait for your word, or send it again."),
-            click.option("--strict-order", is_flag=True,
-                         help="A subscriber's later events wait while an earlier one is in doubt."),
-            click.option("--max-refused", type=click.IntRange(min=0), default=100, show_default=True, metavar="N",
-                         help="Stop after N refusals in a row; 0 never does."),
-            click.option("--until", metavar="TIME", help="Stop at this time: 06:00, or 2026-11-30 06:00."),
-            click.option("--for", "lasting", type=Duration(), metavar="TIME", help="Stop after this time: 90m, 8h."),
-            click.option("--between", metavar="HH:MM-HH:MM", help="Send only at these times of day: 22:00-06:00."),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command

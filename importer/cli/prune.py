@@ -8,16 +8,17 @@ from typing import Any
 
 import click
 
-from importer.cli.options import Duration, ledger_options
+from importer.cli.options import Duration, basic, ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import LedgerError, UsageError, counted
 
 
-@click.command("prune")
-@click.option(
+@click.command("prune", cls=Command)
+@basic(
     "--older-than", required=True, type=Duration(), metavar="TIME", help="Runs that ended longer ago than this: 90d."
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
+@basic("--yes", "-y", is_flag=True, help="Do not ask.")
+@basic("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
 @ledger_options
 def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:  # fmt: skip
     """Forget what old runs told, to keep the ledger small.
@@ -30,11 +31,10 @@ def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None: 
     that keeps a row or a key from being sent twice. Runs with rows in doubt, or still to be sent, are left alone, and
     so are reports in files.
     """
-    from importer.cli.runs import plain_destination
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.prune import choose, forget
 
-    target = plain_destination(given)
+    target = target_options(given)
     if not target.ledger.exists():
         raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
     with open_ledger(target) as ledger:

@@ -10,13 +10,14 @@ import inspect
 import click
 
 from importer.cli import COMMANDS, group
+from importer.cli.settings import HELP_ALL
 from importer.errors import ExitCode
 
 _WIDTH = 100
 _HEAD = """\
 # Commands
 
-Each as `importer COMMAND --help` tells it. Options can also be set in a file or by variables: see
+Each as `importer COMMAND --help-all` shows it. Options can also be set in a file or by variables: see
 [configuration](configuration.md). Data goes to stdout, everything else to stderr.
 
 Written by `python -m importer.cli.reference`; do not edit.
@@ -36,6 +37,7 @@ def _section(command: click.Command) -> str:
         terminal_width=_WIDTH,
         help_option_names=["-h", "--help"],  # as the group hands them down
     )
+    context.meta[HELP_ALL] = True
     return f"## importer {command.name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 

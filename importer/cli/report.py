@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import ledger_options
+from importer.cli.options import basic, ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
-@click.option(
+@basic(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
     help="A .csv, .jsonl or .parquet file, or a directory for all outputs. [default: CSV on stdout]",
 )
-@click.option(
+@basic(
     "--open",
     "opened",
     is_flag=True,
@@ -47,11 +48,10 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
       importer report 20261123-180355-k7 --open
     """
     from importer import report
-    from importer.cli.runs import plain_destination
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import refuse_pruned, settled
 
-    target = plain_destination(given)
+    target = target_options(given)
     with open_ledger(target) as ledger:
         run = settled(ledger, ledger.run(run_id))
         refuse_pruned(run)

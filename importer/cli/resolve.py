@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import ledger_options
+from importer.cli.options import basic, ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import UsageError, counted
 
 
-@click.command("resolve")
+@click.command("resolve", cls=Command)
 @click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
-@click.option("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
-@click.option("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
-@click.option("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@basic("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
+@basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
+@basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
+@basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @ledger_options
 def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...], yes: bool, **given: Any) -> None:
     """Settle the rows of RUN that may or may not have arrived, all of them or row by row.
@@ -28,14 +29,13 @@ def command(run_id: str, assume_sent: bool, resend: bool, rows: tuple[str, ...],
 
     Without either option it lists them. Rows put back are sent by `importer resume`.
     """
-    from importer.cli.runs import plain_destination
     from importer.model import State
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import locked
 
     if assume_sent and resend:
         raise UsageError("--assume-sent and --resend exclude each other", hint="give one of them")
-    target = plain_destination(given)
+    target = target_options(given)
     with open_ledger(target) as ledger:
         run = ledger.run(run_id)
         with locked(ledger, run):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer.cli import completing
-from importer.cli.options import Where, ledger_options
+from importer.cli.options import ledger_options, target_options
+from importer.cli.settings import Command
 from importer.errors import counted
 
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger
     from importer.model import Run
-    from importer.pipeline.options import TargetOptions
 
 
-@click.command("runs")
+@click.command("runs", cls=Command)
 @click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @ledger_options
 def command(run_id: str | None, **given: Any) -> None:
@@ -32,7 +32,7 @@ def command(run_id: str | None, **given: Any) -> None:
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.find import settled
 
-    with open_ledger(plain_destination(given)) as ledger:
+    with open_ledger(target_options(given)) as ledger:
         runs = [settled(ledger, run) for run in ([ledger.run(run_id)] if run_id else ledger.runs())]
         if run_id:
             _show(ledger, runs[0])
@@ -48,11 +48,6 @@ def command(run_id: str | None, **given: Any) -> None:
             click.echo(
                 f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {_sources(ledger, run)}"
             )
-
-
-def plain_destination(given: dict[str, Any]) -> TargetOptions:
-    """The destination of a command that sends nothing."""
-    return Where(**given).target()
 
 
 def _sources(ledger: SqliteLedger, run: Run) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from importer.cli.settings import Command
 
-@click.command("sandbox")
+
+@click.command("sandbox", cls=Command)
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="On 127.0.0.1; 0: any.")
 @click.option("--token", metavar="TOKEN", help="The token it accepts. [default: one is made up and printed]")
 @click.option(
@@ -36,7 +38,8 @@ def command(**given: Any) -> None:  # fmt: skip
       importer sandbox --token secret --events arrived.jsonl
       SENDER_API_TOKEN=secret importer run orders.csv -m orders.yaml --endpoint http://127.0.0.1:8025/v2
     """
-    from importer.sandbox import SandboxOptions, parse_duration, parse_faults, serve
+    from importer.sandbox import SandboxOptions, parse_duration, parse_faults
+    from importer.sandbox.server import serve
 
     serve(
         SandboxOptions(

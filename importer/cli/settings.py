@@ -1,93 +1,149 @@
-"""Settings from files and the environment, for every command alike.
+"""Settings: the command line, then ``IMPORTER_…`` variables, then one ``importer.toml``, then the default.
 
-This module owns where they are looked for and which is stronger: the command line, then ``IMPORTER_…`` variables, then
-``importer.toml`` (or ``[tool.importer]`` in ``pyproject.toml``), then the default. Commands know nothing of it: click
-resolves the values, from the defaults that are put into its context here. What an option means is the command's.
+The file is the one of ``--config``, else ``importer.toml`` beside the mapping or in the working directory. Its keys are
+the options' long names; a key at the top is for every command with that option, a key in a table ``[run]`` for that
+command. click resolves the values, from the ``default_map`` that `Command.make_context` gives its context.
 
-One file counts: that of ``--config``, else the first one found beside the mapping, in the working directory, or in the
-directories above it. Its keys are the options' long names; at the top they are for every command that has the option,
-in a table ``[run]`` for that command.
+A file that is found, not named, may belong to a stranger. So it must be the user's own (or root's), names no code
+to run, and the endpoint it names gets the token only after the user has agreed.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from importer.errors import UsageError
+from importer.wording import shown
 
-ARGUMENTS = "importer.cli.arguments"
-"""Where the context keeps what was typed behind the command's name."""
-_SETTLED = "importer.cli.settled"
-_FROM_FILE = "importer.cli.from_file"
-_FILES = ("importer.toml", "pyproject.toml")
-_EACH_TIME = frozenset({"yes", "again", "assume-sent", "resend", "row"})
-"""What may reach customers, and so is said on the command line, each time."""
-_OWN = frozenset({"config", "env-file", "show-config", "help"})
+_META = "importer.settings"
+HELP_ALL = "importer.help_all"
+ARGUMENTS = "importer.arguments"
+"""Where the context keeps the settings, whether all options are shown, and what was typed."""
+_FILE = "importer.toml"
+_COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "row"})
+"""Options that can reach customers: each time they are meant, they are typed."""
+_CODE = frozenset({"transform", "on-finish"})
+"""Options that name code to run."""
+_OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A configuration file, and what it holds."""
+class _Settings:
+    """What was found for one command."""
 
-    path: Path
-    data: Mapping[str, Any]
+    path: Path | None = None
+    named: bool = False
+    """The user named the file with --config."""
+    values: Mapping[str, Any] | None = None
+    """By parameter, for click's ``default_map``."""
+    from_env_file: Mapping[str, Path] | None = None
+    """Variables that --env-file brought."""
 
 
-def configurable(command: click.Command) -> click.Command:
-    """Give a command the options about settings, and each of its options its variable. May be called again."""
-    if any(param.name == "show_config" for param in command.params):
-        return command
-    for name, option in _options(command).items():
-        if option.envvar is None and name not in _EACH_TIME:
-            option.envvar = variable(name)
-    files = click.Path(path_type=Path, dir_okay=False)
-    eager = partial(click.Option, is_eager=True, expose_value=False)
-    command.params += [
-        eager(["--config"], type=files, metavar="FILE", envvar=variable("config"), callback=_settle,
-              help="Take settings from FILE. [default: importer.toml beside the mapping, here or above]"),
-        eager(["--env-file"], type=files, metavar="FILE", callback=_settle,
-              help="Read variables from FILE, such as .env, that the environment does not have."),
-        eager(["--show-config"], is_flag=True, callback=_show,
-              help="Print each setting, its value and where it comes from; do nothing else."),
-    ]  # fmt: skip
-    return command
+class Option(click.Option):
+    """An option that belongs to a group of the help; groups that `ADVANCED` lists show with --help-all only."""
+
+    def __init__(self, *args: Any, group: str = "Basics", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
+
+GROUPS = ("Basics", "Pace and time", "Safety", "Output", "Connection", "Sandbox", "Settings")
+ADVANCED = ("Connection", "Sandbox", "Settings")
+
+
+class Command(click.Command):
+    """A command whose options are in groups, and can be set by variables and `importer.toml`."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        for name, option in _options(self).items():
+            if option.envvar is None and name not in _COMMAND_LINE_ONLY:
+                option.envvar = variable(name)
+        files = click.Path(path_type=Path, dir_okay=False)
+        self.params += [
+            Option(["--config"], group="Settings", type=files, metavar="FILE", envvar=variable("config"),
+                   expose_value=False,
+                   help="Take settings from FILE. [default: importer.toml beside the mapping or here]"),
+            Option(["--env-file"], group="Settings", type=files, metavar="FILE", expose_value=False,
+                   help="Read variables from FILE, such as .env, that the environment does not have."),
+            Option(["--show-config"], group="Settings", is_flag=True, is_eager=True, expose_value=False, callback=_show,
+                   help="Print each setting, its value and where it comes from; do nothing else."),
+            Option(["--help-all"], group="Settings", is_flag=True, is_eager=True, expose_value=False, hidden=True,
+                   callback=_help_all, help="Show all options."),
+        ]  # fmt: skip
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """See click. Reads the settings first."""
+        if not extra.get("resilient_parsing"):
+            settings = self._read_settings(info_name, list(args), parent)
+            extra["default_map"] = settings.values
+            (parent.meta if parent else {})[_META] = settings
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click. The token goes to an endpoint of a found file only if the user agrees."""
+        _confirm_endpoint(ctx)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options in their groups, each group with a heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                groups.setdefault(getattr(param, "group", "Basics"), []).append(record)
+        everything = ctx.meta.get(HELP_ALL, False)
+        for group in GROUPS:
+            if group in groups and (everything or group not in ADVANCED):
+                with formatter.section(group):
+                    formatter.write_dl(groups[group])
+        if not everything:
+            formatter.write_paragraph()
+            formatter.write_text("--help-all shows the options for connection, sandbox and settings, too.")
+
+    def _read_settings(self, info_name: str | None, args: list[str], parent: click.Context | None) -> _Settings:
+        with click.Context(self, info_name=info_name, parent=parent, resilient_parsing=True) as ctx:
+            try:
+                typed, _, _ = self.make_parser(ctx).parse_args(args=args)
+            except click.UsageError:
+                return _Settings()  # click reports it when it parses for real
+        if typed.get("help") or typed.get("help_all"):
+            return _Settings()
+        brought = _read_variables(Path(typed["env_file"])) if typed.get("env_file") else {}
+        named = typed.get("config") or os.environ.get(variable("config"))
+        path = Path(named) if named else _find(typed.get("mapping"))
+        if path is None:
+            return _Settings(from_env_file=brought)
+        return _Settings(path, bool(named), _values(self, path, found=not named), brought)
 
 
 def variable(name: str) -> str:
-    """The environment variable of an option."""
+    """The environment variable of an option: ``IMPORTER_MAX_REFUSED`` for ``max-refused``."""
     return "IMPORTER_" + name.upper().replace("-", "_")
 
 
-def _settle(ctx: click.Context, param: click.Parameter, value: object) -> None:
-    """Put the file's settings where click looks for defaults, before any other option is looked at."""
-    del param, value
-    if ctx.resilient_parsing or _SETTLED in ctx.meta:
-        return
-    typed = _typed(ctx)
-    if typed.get("env_file"):
-        ctx.meta[_FROM_FILE] = _read_variables(Path(typed["env_file"]))
-    found = _find(typed.get("config") or os.environ.get(variable("config")), typed.get("mapping"))
-    ctx.meta[_SETTLED] = found
-    if found is not None:
-        ctx.default_map = _defaults(found, ctx)
-
-
-def _typed(ctx: click.Context) -> Mapping[str, Any]:
-    """The options as they were typed, by their parameters' names."""
-    options, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(ctx.meta[ARGUMENTS]))
-    return options
+def was_given(ctx: click.Context, parameter: str) -> bool:
+    """Whether the user set the parameter, in any way; otherwise it has its default."""
+    return ctx.get_parameter_source(parameter) not in (ParameterSource.DEFAULT, None)
 
 
 def _read_variables(path: Path) -> dict[str, Path]:
-    """Set what the environment does not have; returns which variables those are, and the file."""
+    """Set the variables that the environment does not have; returns them, with the file."""
     from dotenv import dotenv_values
 
     from importer.deliver.token import exposure
@@ -99,170 +155,190 @@ def _read_variables(path: Path) -> dict[str, Path]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"--env-file {path}: {reason}", hint="name a file of lines NAME=value") from None
     if warning := exposure(path):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {shown(warning)}", err=True)
     new = {name: value for name, value in values.items() if value is not None and name not in os.environ}
     os.environ.update(new)
     return dict.fromkeys(new, path)
 
 
-def _find(named: str | None, mapping: str | None) -> _Found | None:
-    """The configuration that counts, or None."""
-    if named:
-        found = _load(Path(named))
-        if found is None:
-            raise UsageError(f"{named} has no table [tool.importer]", hint="or name an importer.toml with --config")
-        return found
-    here = Path.cwd()
+def _find(mapping: str | None) -> Path | None:
+    """The file beside the mapping, else the one in the working directory."""
     beside = [Path(mapping).absolute().parent] if mapping and Path(mapping).is_file() else []
-    for directory in (*beside, here, *here.parents):
-        for name in _FILES:
-            path = directory / name
-            found = _load(path) if path.is_file() else None
-            if found is not None:
-                _refuse_strangers(path)
-                return found
+    for directory in (*beside, Path.cwd()):
+        path = directory / _FILE
+        if path.exists() or path.is_symlink():
+            _refuse_strangers(path)
+            return path
     return None
 
 
-def _load(path: Path) -> _Found | None:
-    import tomllib  # most commands meet no such file
-
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="see docs/configuration.md") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        if path.name == "pyproject.toml":
-            return None  # another tool's business, and it will say so
-        raise UsageError(f"{path} is no TOML: {error}", hint='lines look like `account = "shop-eu"`') from None
-    if path.name == "pyproject.toml":
-        table: dict[str, Any] | None = data.get("tool", {}).get("importer")
-        return None if table is None else _Found(path, table)
-    return _Found(path, data)
-
-
 def _refuse_strangers(path: Path) -> None:
-    """A file found on the way up, which could name another endpoint for the token, must be the user's own or root's."""
-    stat = path.stat()
-    if stat.st_uid not in (os.getuid(), 0) or stat.st_mode & 0o002:
-        raise UsageError(
-            f"{path} can be changed by other users of this machine, and settings decide where your token goes",
-            hint="run chown and chmod o-w on it, or name it yourself with --config",
-        )
+    """Raise `UsageError` unless only the user or root can change the file."""
+    facts = path.lstat()
+    if stat.S_ISLNK(facts.st_mode):
+        trouble, advice = "is a link", "name the file itself with --config"
+    elif facts.st_uid not in (os.getuid(), 0) or facts.st_mode & 0o022:
+        trouble, advice = "can be changed by other users of this machine", "run chown and chmod go-w on it"
+    else:
+        return
+    raise UsageError(
+        f"{path} {trouble}, and settings decide where your token goes", hint=f"{advice}, or name it with --config"
+    )
 
 
-def _defaults(found: _Found, ctx: click.Context) -> dict[str, Any]:
-    """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be."""
+def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
+    """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
     from importer.cli import COMMANDS
 
+    data = _load(path)
     commands = {name: importlib.import_module(f"importer.cli.{name}").command for name in COMMANDS}
-    every = {option for command in commands.values() for option in _options(command)}
-    own = _options(ctx.command)
-    values: dict[str, Any] = {}
-    for key, value in found.data.items():
+    known = {option for one in commands.values() for option in _options(one)} | set(commands)
+    for key, value in data.items():
         if isinstance(value, dict) and key in commands:
             for name in value:
-                _check(found, f"{key}.{name}", name, _options(commands[key]))
+                _check(path, f"{key}.{name}", name, set(_options(commands[key])), found=found)
         else:
-            _check(found, key, key, every | set(commands))
-    table = found.data.get(ctx.command.name or "", {})
-    top = {key: value for key, value in found.data.items() if not isinstance(value, dict)}
-    for key, value in {**top, **table}.items():
-        if option := own.get(_plain(key)):
-            values[str(option.name)] = _value(found, key, value, option, ctx)
+            _check(path, key, key, known, found=found)
+    top = {key: value for key, value in data.items() if not isinstance(value, dict)}
+    own = _options(command)
+    values = {}
+    for key, value in {**top, **data.get(command.name or "", {})}.items():
+        if option := own.get(_dashed(key)):
+            values[str(option.name)] = _value(path, key, value, option, command)
     return values
 
 
-def _check(found: _Found, key: str, name: str, known: Iterable[str]) -> None:
-    plain = _plain(name)
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="see docs/configuration.md") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML: {error}", hint='lines look like `account = "shop-eu"`') from None
+
+
+def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> None:
+    plain = _dashed(name)
     if plain == "token":
         raise UsageError(
-            f"{found.path}: {key}: a token does not belong into a settings file",
+            f"{path}: {key}: a token does not belong into a settings file",
             hint="set SENDER_API_TOKEN, or name a file that only you can read with token-file",
         )
-    if plain in _EACH_TIME:
+    if plain in _COMMAND_LINE_ONLY:
         raise UsageError(
-            f"{found.path}: {key} cannot be set here", hint=f"say --{plain} on the command line, each time it is meant"
+            f"{path}: {key} cannot be set here", hint=f"give --{plain} on the command line, each time it is meant"
         )
     if plain not in known:
-        import difflib
-
         near = difflib.get_close_matches(plain, sorted(known), n=1)
         hint = f"did you mean {near[0]}?" if near else "keys are the long names of options; see docs/configuration.md"
-        raise UsageError(f"{found.path}: there is no setting {key}", hint=hint)
-
-
-def _value(found: _Found, key: str, value: Any, option: click.Option, ctx: click.Context) -> Any:
-    """A value that the option takes; paths count from where the file lies."""
-    given = [_from_here(found, one, option) for one in value] if isinstance(value, list) else value
-    given = _from_here(found, given, option)
-    try:
-        option.type_cast_value(ctx, given)
-    except click.BadParameter as error:
+        raise UsageError(f"{path}: there is no setting {key}", hint=hint)
+    if plain in _CODE and found:
         raise UsageError(
-            f"{found.path}: {key} = {value!r}: {error.message.rstrip('.')}", hint="mend the line"
-        ) from None
+            f"{path}: {key} names code to run, and this file was found, not named",
+            hint=f"give --{plain} on the command line, or name the file with --config",
+        )
+
+
+def _value(path: Path, key: str, value: Any, option: click.Option, command: click.Command) -> Any:
+    """A value that the option takes; relative paths start at the file's directory."""
+    given = (
+        [_anchored(path, one, option) for one in value] if isinstance(value, list) else _anchored(path, value, option)
+    )
+    try:
+        option.type_cast_value(click.Context(command, resilient_parsing=True), given)
+    except click.BadParameter as error:
+        raise UsageError(f"{path}: {key} = {value!r}: {error.message.rstrip('.')}", hint="correct the line") from None
     return given
 
 
-def _from_here(found: _Found, value: Any, option: click.Option) -> Any:
+def _anchored(path: Path, value: Any, option: click.Option) -> Any:
     is_path = isinstance(option.type, click.Path) or option.name in ("mapping", "transform")
     if not (is_path and isinstance(value, str)):
         return value
-    path = found.path.parent / value
+    there = path.parent / value
     # A mapping may be a preset's name, and a transform ends in a function's.
-    there = isinstance(option.type, click.Path) or path.exists() or option.name == "transform"
-    return str(path) if there else value
+    certain = isinstance(option.type, click.Path) or there.exists() or option.name == "transform"
+    return str(there) if certain else value
+
+
+def _confirm_endpoint(ctx: click.Context) -> None:
+    """Before a token leaves for an endpoint that a found file names, ask; raises `UsageError` where that cannot be."""
+    settings = _settings(ctx)
+    sends = "token_file" in ctx.params and not ctx.params.get("sandbox")
+    if settings.named or not sends or ctx.get_parameter_source("endpoint") is not ParameterSource.DEFAULT_MAP:
+        return
+    where = f"{ctx.params['endpoint']}, named by {settings.path}"
+    if ctx.params.get("yes") or not sys.stdin.isatty():
+        raise UsageError(
+            f"the API token would go to {where}", hint="give --endpoint itself, or name the file with --config"
+        )
+    if not click.confirm(f"The API token goes to {shown(where)}. Is that right?", default=False, err=True):
+        raise UsageError("the endpoint was not confirmed; nothing was sent", hint="give --endpoint, or change the file")
+
+
+def _settings(ctx: click.Context) -> _Settings:
+    found: _Settings = ctx.meta.get(_META) or _Settings()
+    return found
+
+
+def _help_all(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    del param
+    if value and not ctx.resilient_parsing:
+        ctx.meta[HELP_ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit(0)
 
 
 def _show(ctx: click.Context, param: click.Parameter, value: object) -> None:
     """Print every setting of the command, and where its value comes from; then end."""
+    del param
     if not value or ctx.resilient_parsing:
         return
-    _settle(ctx, param, value)
-    lines = list(_lines(ctx))
+    lines = [(name, masked_address(text), origin) for name, text, origin in _lines(ctx)]
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
-    for name, shown, origin in lines:
-        click.echo(f"{name:<{widths[0]}}  {shown:<{widths[1]}}  {origin}")
+    for name, text, origin in lines:
+        click.echo(f"{name:<{widths[0]}}  {shown(text):<{widths[1]}}  {shown(origin)}")
     ctx.exit(0)
 
 
-def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
-    from click.core import ParameterSource
+def masked_address(text: str) -> str:
+    """The text without the user name and password of an address: ``https://***@host/``."""
+    scheme, found, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else text
 
+
+def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
     from importer.deliver.token import VARIABLE
 
-    typed = dict(_typed(ctx))
-    found = ctx.meta[_SETTLED]
+    settings = _settings(ctx)
+    typed, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(ctx.meta[ARGUMENTS]))
     for name, option in _options(ctx.command).items():
         value, source = option.consume_value(ctx, typed)
         origin = {
             ParameterSource.COMMANDLINE: "command line",
-            ParameterSource.ENVIRONMENT: _variable_of(ctx, str(option.envvar)),
-            ParameterSource.DEFAULT_MAP: str(found.path) if found else "",
+            ParameterSource.ENVIRONMENT: _variable_of(settings, str(option.envvar)),
+            ParameterSource.DEFAULT_MAP: str(settings.path),
         }.get(source, "default")
-        shown = "-" if not isinstance(value, (bool, int, float, str, Path, tuple, list)) else str(value)
-        yield name, "[hidden]" if name == "token" else shown or "-", origin
+        text = str(value) if isinstance(value, (bool, int, float, str, Path, tuple, list)) else "-"
+        yield name, "[hidden]" if name == "token" else text or "-", origin
     if "token-file" in _options(ctx.command):
         there = VARIABLE in os.environ
-        yield "token", "[hidden]" if there else "-", _variable_of(ctx, VARIABLE) if there else f"{VARIABLE} is not set"
+        origin = _variable_of(settings, VARIABLE) if there else f"{VARIABLE} is not set"
+        yield "token", "[hidden]" if there else "-", origin
 
 
-def _variable_of(ctx: click.Context, name: str) -> str:
-    path = ctx.meta.get(_FROM_FILE, {}).get(name)
+def _variable_of(settings: _Settings, name: str) -> str:
+    path = (settings.from_env_file or {}).get(name)
     return f"variable {name} in {path}" if path else f"variable {name}"
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """A command's options that can be set, by their long names."""
+    """The options of a command that can be set, by their long names."""
     options = (param for param in command.params if isinstance(param, click.Option))
-    named = {_long(option): option for option in options}
+    named = {max(option.opts, key=len).lstrip("-"): option for option in options}
     return {name: option for name, option in named.items() if name not in _OWN}
 
 
-def _long(option: click.Option) -> str:
-    return max(option.opts, key=len).lstrip("-")
-
-
-def _plain(key: str) -> str:
+def _dashed(key: str) -> str:
     return key.replace("_", "-")

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer.cli import completing
-from importer.cli.manner import Manner, speaking_options
-from importer.cli.options import Duration, ledger_options, sending_options, unattended_options
+from importer.cli.console import ConsoleOptions
+from importer.cli.options import (
+    Duration,
+    basic,
+    console_options,
+    delivery_options_of,
+    ledger_options,
+    sending_options,
+    target_options,
+    unattended_options,
+)
+from importer.cli.settings import Command
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,29 +28,29 @@ if TYPE_CHECKING:
     from importer.watch import Drop, Outcome
 
 
-@click.command("watch")
+@click.command("watch", cls=Command)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
+@basic(
     "-m",
     "--mapping",
     metavar="MAPPING",
     help="The mapping of all files, a YAML file or a preset's name.",
     shell_complete=completing.mappings,
 )
-@click.option(
+@basic(
     "--drops",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Which mapping a file gets by its name. [default: DIR/drops.yaml]",
 )
-@click.option("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
-@click.option(
+@basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
+@basic(
     "--marker",
     default="",
     metavar="SUFFIX",
     help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.",
 )
-@click.option(
+@basic(
     "--settle",
     type=Duration(),
     default="10s",
@@ -48,7 +58,7 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Between two looks; a file that is the same at both is complete.",
 )
-@click.option(
+@basic(
     "--retry-after",
     "retry",
     type=Duration(),
@@ -57,24 +67,24 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Go on with what was stopped (an outage, a token) after this time.",
 )
-@click.option("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
-@click.option(
+@basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
+@basic(
     "--report-format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
     default="csv",
     show_default=True,
     help="The reports' format; rejects keep their source's.",
 )
-@click.option("--transform", default="", metavar="FILE:FUNCTION", help="As for `importer run`.")
-@click.option("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
-@click.option(
+@basic("--transform", default="", metavar="FILE:FUNCTION", help="As for `importer run`.")
+@basic("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
+@basic(
     "--metrics-port",
     type=click.IntRange(1, 65535),
     metavar="PORT",
     help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.",
 )
 @unattended_options
-@speaking_options
+@console_options
 @sending_options
 @ledger_options
 def command(**given: Any) -> int:  # fmt: skip
@@ -90,7 +100,6 @@ def command(**given: Any) -> int:  # fmt: skip
     DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
-    from importer.cli.run import delivery, where
     from importer.pipeline.options import RunOptions
     from importer.watch import Voice, Watcher, WatchOptions
 
@@ -109,28 +118,28 @@ def command(**given: Any) -> int:  # fmt: skip
             strict=given["strict"],
             transform=given["transform"],
             report_format=given["report_format"],
-            delivery=delivery({**given, "max_events": None}),
+            delivery=delivery_options_of(given),
         ),
         marker=given["marker"],
         settle=given["settle"],
         retry=given["retry"],
         on_finish=given["on_finish"],
     )
-    manner = replace(Manner.of({**given, "yes": True}), brief=not given["verbose"])
-    console = manner.console()
-    metrics = _metrics(manner, given["metrics_port"])
+    speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"])
+    console = speech.console()
+    metrics = _metrics(speech, given["metrics_port"])
     voice = Voice(metrics.console(console) if metrics else console, lambda outcome: _show(outcome, metrics))
-    watcher = Watcher(options, where(given).target(), voice)
+    watcher = Watcher(options, target_options(given), voice)
     try:
         return int(watcher.once() if given["once"] else watcher.forever())
     finally:
         console.close()
 
 
-def _metrics(manner: Manner, port: int | None) -> Metrics | None:
+def _metrics(speech: ConsoleOptions, port: int | None) -> Metrics | None:
     from importer.metrics import Metrics
 
-    metrics = manner.measure() or (Metrics(None, manner.account) if port else None)
+    metrics = speech.open_metrics() or (Metrics(None, speech.account) if port else None)
     if metrics and port:
         metrics.serve(port)
     return metrics

@@ -14,8 +14,8 @@ from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.connect import open_ledger, open_way
 from importer.pipeline.options import Console, RunOptions, TargetOptions
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
-from importer.pipeline.supply import ReadOptions, supplies
 from importer.plan import plan
 from importer.report import ReportOptions, Written
 
@@ -100,7 +100,7 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
-        plan(ledger, current, supplies(options.sources, loaded.mapping, reading, console.say), console.read)
+        plan(ledger, current, prepare_sources(options.sources, loaded.mapping, reading, console.say), console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)

@@ -1,7 +1,6 @@
-"""What can go wrong between a client and the API, to be rehearsed: ``--fault error=0.02,slow=0.05:2s,outage=30s@100``.
+"""Faults to rehearse: their list, their grammar, and which comes next.
 
-Owns the list of faults, their grammar and the seeded dice that choose one per event; acting a fault out is
-``mischief``'s.
+The grammar is that of ``--fault error=0.02,slow=0.05:2s,outage=30s@100``. ``responses`` acts faults out.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ import difflib
 import random
 import re
 from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
@@ -18,22 +19,22 @@ from importer.errors import UsageError
 
 
 class Fault(StrEnum):
-    """What may befall a single event; at most one does."""
+    """What can happen to a single event; at most one does."""
 
-    # The event is not recorded.
+    # BEFORE_ACCEPT: the event is not recorded.
     DROP_BEFORE = "drop-before"
-    """The connection closes; nothing was accepted."""
+    """The connection closes."""
     ERROR = "error"
     """500."""
     TOO_MANY = "429"
-    """429 with ``Retry-After: 1``, although the quota has room."""
+    """429 with ``Retry-After``, although the quota has room."""
     HTML = "html"
     """502 with a page of HTML."""
     LIE = "lie"
     """200, but ``"success": false``."""
     REDIRECT = "redirect"
     """302 to another host."""
-    # The event is recorded, but its answer is lost. One that breaks a rule gets its 422 undisturbed.
+    # AFTER_ACCEPT: the event is recorded, but its answer is lost. An event that breaks a rule gets its 422 as usual.
     DROP_AFTER_ACCEPT = "drop-after-accept"
     """The connection closes without an answer."""
     ERROR_AFTER_ACCEPT = "error-after-accept"
@@ -52,9 +53,15 @@ class Fault(StrEnum):
     EARLY = "early"
     """103 Early Hints come before the answer."""
     CLOSE = "close"
-    """The connection closes behind the answer, unannounced."""
+    """The connection closes after the answer, unannounced."""
     STRAY = "stray"
-    """Behind the answer comes another "Event created" that nobody asked for."""
+    """After the answer comes another "Event created" that nobody asked for."""
+
+
+BEFORE_ACCEPT = frozenset({Fault.DROP_BEFORE, Fault.ERROR, Fault.TOO_MANY, Fault.HTML, Fault.LIE, Fault.REDIRECT})
+AFTER_ACCEPT = frozenset(
+    {Fault.DROP_AFTER_ACCEPT, Fault.ERROR_AFTER_ACCEPT, Fault.GARBAGE, Fault.TRUNCATE, Fault.OVERSIZE, Fault.HANG}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +73,75 @@ class Faults:
     slow_for: float = 0.0
     """Seconds by which `Fault.SLOW` delays an answer."""
     outage_at: int | None = None
-    """After this many requests nobody listens for a while; once. None: never."""
+    """After this many requests the port is closed for a while; once. None: never."""
     outage_for: float = 0.0
     """Seconds."""
     token_after: int | None = None
     """After this many requests that bear it, the first token has expired. None: never."""
 
 
-class Dice:
-    """Chooses each event's fault; the same seed gives the same sequence."""
+class FaultPicker:
+    """Chooses each event's fault by chance; the same seed gives the same sequence."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self._faults = [fault for fault, _ in faults.chances]
         self._bounds = list(accumulate(chance for _, chance in faults.chances))
         self._random = random.Random(seed)  # noqa: S311 - a rehearsal must be repeatable, not secret
 
-    def throw(self) -> Fault | None:
+    def next(self) -> Fault | None:
         """The next event's fault; None, mostly."""
         if not self._faults:
             return None
-        place = bisect_right(self._bounds, self._random.random())
-        return self._faults[place] if place < len(self._faults) else None
+        position = bisect_right(self._bounds, self._random.random())
+        return self._faults[position] if position < len(self._faults) else None
+
+
+class FaultQueue:
+    """Faults that somebody ordered on the dashboard for the next so many events, the oldest order first."""
+
+    MAX_EVENTS = 10_000
+    """Per order."""
+    MAX_ORDERS = 100
+    """That may wait."""
+    OFFERED: Mapping[Fault, str] = {
+        Fault.ERROR: "answer 500 (not accepted)",
+        Fault.TOO_MANY: "answer 429, try again in 1 s",
+        Fault.DROP_BEFORE: "drop the connection (not accepted)",
+        Fault.DROP_AFTER_ACCEPT: "accept, then drop the connection",
+        Fault.ERROR_AFTER_ACCEPT: "accept, then answer 500",
+        Fault.GARBAGE: "accept, then send an answer that is not JSON",
+        Fault.HTML: "answer 502 with a page of HTML",
+    }
+
+    def __init__(self) -> None:
+        self._orders: deque[tuple[Fault, int]] = deque()
+
+    @property
+    def waiting(self) -> tuple[tuple[Fault, int], ...]:
+        """What is still to come: fault and number of events."""
+        return tuple(self._orders)
+
+    def add(self, fault: Fault, count: int) -> bool:
+        """Order a fault for ``count`` events, after those of earlier orders; False if it is not offered."""
+        if fault not in self.OFFERED or not 1 <= count <= self.MAX_EVENTS or len(self._orders) >= self.MAX_ORDERS:
+            return False
+        self._orders.append((fault, count))
+        return True
+
+    def clear(self) -> None:
+        """Forget all orders."""
+        self._orders.clear()
+
+    def next(self) -> Fault | None:
+        """The next event's fault; None, mostly."""
+        if not self._orders:
+            return None
+        fault, count = self._orders[0]
+        if count > 1:
+            self._orders[0] = (fault, count - 1)
+        else:
+            self._orders.popleft()
+        return fault
 
 
 _GRAMMAR = {fault.value: f"{fault.value}=CHANCE" for fault in Fault} | {
@@ -136,7 +191,7 @@ def parse_faults(text: str) -> Faults:
     if sum(chance for _, chance in chances) > 1 + 1e-9:
         raise UsageError(
             "--fault: the chances add up to more than 1",
-            hint="at most one fault befalls an event; make the chances smaller",
+            hint="at most one fault happens to an event; make the chances smaller",
         )
     return Faults(
         chances=chances,

@@ -1,7 +1,4 @@
-"""How a sandbox is to behave; one frozen object from the command line to the socket.
-
-Owns the options and their defaults; reading them from a command line is ``__main__``'s and ``importer.cli``'s.
-"""
+"""How a sandbox behaves: one frozen object from the command line to the socket."""
 
 from __future__ import annotations
 
@@ -16,31 +13,26 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """What can be set."""
+    """Everything that can be set. Raises `UsageError` for a port, a token or a number that cannot be used."""
 
     port: int = 0
     """On 127.0.0.1, and nowhere else; 0 takes a free one."""
     tokens: tuple[str, ...] = ()
     """The bearer tokens that are accepted; none: one is made up. ``Faults.token_after`` lets the first one expire."""
     events: str | None = None
-    """The file to append accepted events to, as JSON lines; None: they are counted only."""
+    """The file to append accepted events to, as JSON lines; None: they are only counted."""
     limit: int | None = None
     """Requests per minute; None or 0: no limit, and no headers about one."""
     latency: float = 0.0
-    """Seconds by which every answer is late; what arrives is recorded at once."""
+    """Seconds by which every answer is late; events are recorded at once."""
     refuse_retired: bool = False
     """Refuse currencies that are no longer in use; what the real API does is not documented."""
     faults: Faults = field(default_factory=Faults)
     seed: int = 0
-    """Of the faults' dice: the same seed and the same order of requests give the same faults."""
+    """Of the faults: the same seed and the same order of requests give the same faults."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            UsageError: a port, a token or a number that cannot be used.
-
-        """
+        """Check every value."""
         if not 0 <= self.port <= 65_535:
             raise UsageError(f"--port: {self.port} is not a port", hint="1 to 65535, or 0 for any that is free")
         if self.limit is not None and self.limit < 0:

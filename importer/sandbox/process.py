@@ -1,16 +1,13 @@
-"""A sandbox in a process of its own, so that it costs the importer neither its event loop nor its core.
+"""A sandbox in a process of its own, so that it takes no time of the importer's event loop.
 
-Owns starting it, learning its port and token, and its end: it goes when it is left, and when its parent dies, however
-that happens, because its standard input ends then. Ctrl-C in the terminal does not reach it, so that a run which is
-being stopped still gets its answers.
+It ends when its context is left, and also when its parent dies, however that happens, because its standard input ends
+then. Ctrl-C in the terminal does not reach it, so a run that is being stopped still gets its answers.
 """
 
 from __future__ import annotations
 
-import asyncio
 import selectors
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,10 +18,7 @@ import msgspec
 from importer.child import start as start_child
 from importer.errors import UsageError
 from importer.sandbox.options import SandboxOptions
-from importer.sandbox.server import Sandbox
 
-FROM_STDIN = "--from-stdin"
-"""Makes ``python -m importer.sandbox`` read its options from, and live as long as, its standard input."""
 _READY_WITHIN = 30.0
 """Seconds."""
 _GONE_WITHIN = 5.0
@@ -36,17 +30,17 @@ class Running:
     """Where to find a sandbox that runs in another process."""
 
     url: str
-    """As `Sandbox.url`."""
+    """The API's base; events go to ``url + "events"``."""
     token: str
     port: int
     pid: int
     page: str
-    """As `Sandbox.page`."""
+    """The address, with its secret, where a browser on this machine shows what arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Report:
-    """The one line that the child says: where it listens, or why it does not."""
+class Started:
+    """The one line that the child writes: where it listens, or why it does not."""
 
     url: str = ""
     token: str = ""
@@ -61,33 +55,31 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
     """Run a sandbox in a process of its own, for as long as the context lasts.
 
     Raises:
-        UsageError: it could not start; the words are the sandbox's own.
+        UsageError: it could not start; the message is the sandbox's own.
 
     """
-    child = start_child("importer.sandbox", FROM_STDIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = start_child("importer.sandbox", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
     assert child.stdout is not None
     try:
         child.stdin.write(msgspec.json.encode(options or SandboxOptions()) + b"\n")
         child.stdin.flush()
-        report = _hear(child.stdout)
-        yield Running(url=report.url, token=report.token, port=report.port, pid=child.pid, page=report.page)
+        started = _receive(child.stdout)
+        yield Running(url=started.url, token=started.token, port=started.port, pid=child.pid, page=started.page)
     finally:
         _end(child)
 
 
-def _hear(stdout: IO[bytes]) -> _Report:
+def _receive(stdout: IO[bytes]) -> Started:
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
         line = stdout.readline() if selector.select(_READY_WITHIN) else b""
     if not line:
-        raise UsageError(
-            "the sandbox did not start", hint="`python -m importer.sandbox` shows what is wrong on this machine"
-        )
-    report = msgspec.json.decode(line, type=_Report)
-    if report.error:
-        raise UsageError(report.error, hint=report.hint)
-    return report
+        raise UsageError("the sandbox did not start", hint="`importer sandbox` shows what is wrong on this machine")
+    started = msgspec.json.decode(line, type=Started)
+    if started.error:
+        raise UsageError(started.error, hint=started.hint)
+    return started
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -101,25 +93,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.kill()
         child.wait()
     child.stdout.close()
-
-
-def run_child() -> None:
-    """The child's side of `start`."""
-    options = msgspec.json.decode(sys.stdin.buffer.readline(), type=SandboxOptions)
-    try:
-        asyncio.run(_serve_parent(options))
-    except UsageError as problem:
-        _tell(_Report(error=problem.message, hint=problem.hint))
-
-
-async def _serve_parent(options: SandboxOptions) -> None:
-    async with Sandbox(options) as sandbox:
-        _tell(_Report(url=sandbox.url, token=sandbox.token, page=sandbox.page, port=sandbox.port))
-        reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        await reader.read()
-
-
-def _tell(report: _Report) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-    sys.stdout.buffer.flush()

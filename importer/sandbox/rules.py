@@ -1,19 +1,20 @@
 """The rules of the endpoint's page, for one event: the oracle that the importer's validation is compared with.
 
-Owns what makes an event acceptable and the API's words for what does not. Each rule is written from the parameter table
-of "Create custom event"; where that is silent the docstring says what was decided. It leaves bytes to ``payload`` and
-status codes to ``endpoint``.
+Each rule is written from the parameter table of "Create custom event"; where that is silent the docstring says what was
+decided. `parse` turns a request's body into JSON, `check` judges it.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import re
+import string
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-from importer.sandbox.address import is_email, is_phone
-from importer.sandbox.currency import standing
-from importer.sandbox.payload import compact_size
+import msgspec
+from iso4217 import Currency
 
 Errors: TypeAlias = dict[str, list[str]]
 """What is wrong, per field in dotted form; empty for an acceptable event."""
@@ -22,6 +23,51 @@ TEXT_BYTES = 2_048
 """A property's text: "must not exceed 2KB"."""
 PROPERTIES_BYTES = 8_192
 """All properties as compact JSON: "total properties size must not exceed 8KB"."""
+
+
+class Number(float):
+    """A JSON number with a fraction or an exponent, that remembers how it was written.
+
+    ``1e400`` is infinite here, which lets `check` name the field at fault.
+    """
+
+    __slots__ = ("token",)
+    token: str
+
+    def __new__(cls, token: str) -> Self:
+        """From the digits as they came."""
+        number = super().__new__(cls, token)
+        number.token = token
+        return number
+
+
+class NotJsonError(ValueError):
+    """The body is not JSON; the message says why."""
+
+
+_decoder = msgspec.json.Decoder(float_hook=Number)
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: bytes) -> Any:
+    """Decode a body: str, int, `Number`, bool, None, list and dict; of a repeated key the last value counts.
+
+    Raises:
+        NotJsonError: malformed, not UTF-8, a lone surrogate, NaN, nested a thousand deep, or an integer of thousands
+            of digits.
+
+    """
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise NotJsonError(str(problem)) from problem
+    except RecursionError as problem:
+        raise NotJsonError("it is nested too deep") from problem
+
+
+def _compact_size(value: str | float | bool) -> int:
+    """Bytes that a value takes in compact UTF-8 JSON, a number as it was written."""
+    return len(value.token) if isinstance(value, Number) else len(_encode(value))
 
 
 def check(payload: Any, *, refuse_retired: bool = False) -> Errors:
@@ -59,6 +105,40 @@ def _check_subscriber(subscriber: Any, errors: Errors) -> None:
         errors["subscriber"] = ["The subscriber must contain at least one of: id, email, phone."]
 
 
+_ATEXT = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-/=?^_`{|}~")
+_LETTERS_DIGITS_HYPHEN = frozenset(string.ascii_letters + string.digits + "-")
+_PHONE = re.compile(r"(?:\+|00)[1-9][0-9]{6,14}")
+
+
+def is_email(text: str) -> bool:
+    """Whether ``text`` is a mailbox in the form people have them.
+
+    RFC 5321, 4.1.2, without quoted local parts and address literals: a dot-string of at most 64 characters, ``@``, and
+    a domain of two or more labels (at most 63 letters, digits and inner hyphens each), the last not all digits
+    (RFC 3696, 2); at most 254 characters of ASCII in all. An international domain is written in its ``xn--`` form.
+    """
+    if len(text) > 254 or not text.isascii():
+        return False
+    local, _, domain = text.rpartition("@")
+    labels = domain.split(".")
+    return (
+        len(local) <= 64
+        and all(atom and _ATEXT.issuperset(atom) for atom in local.split("."))
+        and len(labels) > 1
+        and all(_is_label(label) for label in labels)
+        and not labels[-1].isdigit()
+    )
+
+
+def _is_label(label: str) -> bool:
+    return 0 < len(label) <= 63 and label[0] != "-" and label[-1] != "-" and _LETTERS_DIGITS_HYPHEN.issuperset(label)
+
+
+def is_phone(text: str) -> bool:
+    """Whether ``text`` is ``+`` or ``00``, then 7 to 15 digits that begin with a country code (E.164; never a 0)."""
+    return _PHONE.fullmatch(text) is not None
+
+
 _IDENTIFIERS: tuple[tuple[str, Callable[[str], object], str], ...] = (
     ("id", str.strip, "The subscriber.id must be a non-empty string."),
     ("email", is_email, "The subscriber.email must be a valid e-mail address."),
@@ -82,7 +162,7 @@ def _is_finite_number(value: Any) -> bool:
 def _currency_problem(code: Any, refuse_retired: bool) -> str | None:
     if not isinstance(code, str):
         return "The value_currency must be a string."
-    match standing(code):
+    match _currency_status(code):
         case "current":
             return None
         case "retired":
@@ -91,6 +171,30 @@ def _currency_problem(code: Any, refuse_retired: bool) -> str | None:
             return "The value_currency is not a currency that payments are made in."
         case _:
             return "The value_currency must be an ISO 4217 currency code."
+
+
+_CURRENT = frozenset(currency.code for currency in Currency if currency.exponent is not None)
+_NOT_MONEY = frozenset(currency.code for currency in Currency if currency.exponent is None)
+"""Metals, funds, tests and "no currency": whatever ISO 4217 gives no minor unit."""
+
+_CurrencyStatus: TypeAlias = Literal["current", "retired", "not_money", "unknown"]
+
+
+def _currency_status(code: str) -> _CurrencyStatus:
+    """The status of a code in ISO 4217; codes are upper case there, and so they must be here."""
+    if code in _CURRENT:
+        return "current"
+    if code in _NOT_MONEY:
+        return "not_money"
+    return "retired" if code in _ever_used() else "unknown"
+
+
+@functools.cache
+def _ever_used() -> frozenset[str]:
+    from babel.numbers import list_currencies  # only rare events need it, and it takes 50 ms to load
+
+    # The offshore yuan has a code in the CLDR, but never had one in ISO 4217.
+    return frozenset(list_currencies()) - {"CNH"}
 
 
 def _check_properties(properties: Any, errors: Errors) -> None:
@@ -102,7 +206,7 @@ def _check_properties(properties: Any, errors: Errors) -> None:
         if problem := _property_problem(value):
             errors[f"properties.{name}"] = [problem]
         else:
-            size += compact_size(name) + 1 + compact_size(value)
+            size += _compact_size(name) + 1 + _compact_size(value)
     if size > PROPERTIES_BYTES:
         errors["properties"] = [f"The properties must not exceed {PROPERTIES_BYTES} bytes; these take {size}."]
 

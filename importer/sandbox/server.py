@@ -1,7 +1,4 @@
-"""A sandbox on a port: everything of this room put together.
-
-Owns listening, outages, and the life of a sandbox within a process; a process of its own is ``process``'s.
-"""
+"""A sandbox on a port: listening, outages, and its life within a process."""
 
 from __future__ import annotations
 
@@ -14,19 +11,24 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+import msgspec
+from aiohttp import web
+
 from importer.clock import Clock, SystemClock
 from importer.errors import UsageError
-from importer.sandbox.connection import Connection, Switchboard
-from importer.sandbox.endpoint import Endpoint
+from importer.sandbox.api import ApiHandlers
+from importer.sandbox.dashboard import Dashboard
+from importer.sandbox.events import EventLog
 from importer.sandbox.faults import Fault
 from importer.sandbox.options import SandboxOptions
-from importer.sandbox.page import Page
-from importer.sandbox.record import Record
+from importer.sandbox.process import Started
 
 HOST = "127.0.0.1"
 """Never another: a sandbox records customers' data."""
-_REBIND_EVERY = 0.05
+_REOPEN_EVERY = 0.05
 """Seconds between attempts to get the port back after an outage."""
+_IDLE = 30 * 86_400.0
+"""Seconds that an idle connection may stay open."""
 
 
 class Sandbox:
@@ -42,26 +44,30 @@ class Sandbox:
         self.options = options or SandboxOptions()
         self._clock = clock or SystemClock()
         self._tokens = self.options.tokens or (secrets.token_urlsafe(24),)
-        self._endpoint = Endpoint(self.options, self._tokens, self._clock)
-        self._record: Record | None = None
-        self._switchboard: Switchboard | None = None
-        self._server: asyncio.Server | None = None
-        self._outage: asyncio.Task[None] | None = None
+        self._secret = secrets.token_urlsafe(24)
         self._port = self.options.port
-        self._accepted = 0
+        self._outage: asyncio.Task[None] | None = None
+        self._site: web.TCPSite | None = None
 
     def __repr__(self) -> str:
-        state = f"listening on {self.url}" if self._server else "not listening"
+        state = f"listening on {self.url}" if self._site else "not listening"
         return f"<Sandbox {state}, {self.requests} requests, {self.accepted} events accepted>"
 
     async def __aenter__(self) -> Self:
-        self._record = Record(self.options.events, self._clock)
-        self._endpoint.pages = Page(self._endpoint.books(lambda: self.accepted), self._clock).routes
-        self._switchboard = Switchboard(self._endpoint, self._record, self._begin_outage)
+        self._log = EventLog(self.options.events, self._clock)
+        self._api = ApiHandlers(self.options, self._tokens, self._log, self._clock)
+        app = web.Application()
+        app.add_routes(Dashboard(self._api, self._secret, self._begin_outage).routes())
+        app.add_routes(self._api.routes(self._begin_outage))
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, keepalive_timeout=_IDLE, shutdown_timeout=0.0
+        )
+        await self._runner.setup()
         try:
             await self._listen()
         except OSError as problem:
-            self._record.close()
+            await self._runner.cleanup()
+            self._log.close()
             raise UsageError(
                 f"--port: cannot listen on {HOST}:{self._port}: {os.strerror(problem.errno or 0)}",
                 hint="another program may hold the port; choose another one, or 0 for any that is free",
@@ -71,20 +77,13 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._switchboard is not None
-        assert self._record is not None
         if self._outage is not None:
             self._outage.cancel()
             await asyncio.gather(self._outage, return_exceptions=True)
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        self._switchboard.abort_all()
-        if server is not None:
-            await server.wait_closed()
-        await asyncio.sleep(0)  # lets the transports close their sockets
-        self._accepted = self._record.accepted
-        self._record.close()
+        self._api.closing.set()
+        self._site = None
+        await self._runner.cleanup()
+        self._log.close()
 
     @property
     def port(self) -> int:
@@ -98,8 +97,8 @@ class Sandbox:
 
     @property
     def page(self) -> str:
-        """Where a browser on this machine shows what arrived."""
-        return f"http://{HOST}:{self._port}/"
+        """The address, with its secret, where a browser on this machine shows what arrived."""
+        return f"http://{HOST}:{self._port}/?secret={self._secret}"
 
     @property
     def token(self) -> str:
@@ -109,47 +108,50 @@ class Sandbox:
     @property
     def requests(self) -> int:
         """Requests answered, or dropped by a fault, so far."""
-        return self._endpoint.requests
+        return self._api.requests
 
     @property
     def accepted(self) -> int:
         """Events accepted and recorded so far."""
-        return self._record.accepted if self._record is not None else self._accepted
+        return self._log.accepted
 
     @property
     def statuses(self) -> Mapping[int, int]:
         """Answers so far, by status; 0 for one that never came."""
-        return self._endpoint.statuses
+        return self._api.statuses
 
     @property
     def faults(self) -> Mapping[Fault, int]:
         """Faults acted out so far."""
-        return self._endpoint.faults
+        return self._api.faults
 
     async def _listen(self) -> None:
-        switchboard = self._switchboard
-        assert switchboard is not None
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(switchboard), HOST, self._port, backlog=1024)
-        self._port = self._server.sockets[0].getsockname()[1]
+        site = web.TCPSite(self._runner, HOST, self._port, backlog=1024)
+        await site.start()
+        self._site = site
+        self._port = self._runner.addresses[0][1]
 
     def _begin_outage(self, seconds: float) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self._outage = asyncio.get_running_loop().create_task(self._sit_out(seconds))
+        """Close the port and every connection for a while."""
+        if self._site is not None:
+            assert self._runner.server is not None
+            for connection in self._runner.server.connections:
+                connection.force_close()
+            site, self._site = self._site, None
+            self._outage = asyncio.get_running_loop().create_task(self._reopen_after(seconds, site))
 
-    async def _sit_out(self, seconds: float) -> None:
+    async def _reopen_after(self, seconds: float, site: web.TCPSite) -> None:
+        await site.stop()
         await self._clock.sleep(seconds)
         while True:
             try:
                 return await self._listen()
-            except OSError:  # somebody took the port meanwhile
-                await self._clock.sleep(_REBIND_EVERY)
+            except OSError:  # another program has taken the port meanwhile
+                await self._clock.sleep(_REOPEN_EVERY)
 
 
 def serve(options: SandboxOptions) -> None:
-    """Run a sandbox until SIGINT or SIGTERM; says on stderr where it is, what opens it, and in the end what came.
+    """Run a sandbox until SIGINT or SIGTERM; says on stderr where it is, what opens it, and at the end what came.
 
     Raises:
         UsageError: the port is taken, or the file of events cannot be written.
@@ -172,3 +174,25 @@ async def _serve(options: SandboxOptions) -> None:
         sys.stderr.flush()
         await stop.wait()
     sys.stderr.write(f"{sandbox.requests} requests, {sandbox.accepted} events accepted\n")
+
+
+def serve_parent() -> None:
+    """Run a sandbox for the process that started this one, until standard input ends; see ``process.start``."""
+    options = msgspec.json.decode(sys.stdin.buffer.readline(), type=SandboxOptions)
+    try:
+        asyncio.run(_serve_parent(options))
+    except UsageError as problem:
+        _report(Started(error=problem.message, hint=problem.hint))
+
+
+async def _serve_parent(options: SandboxOptions) -> None:
+    async with Sandbox(options) as sandbox:
+        _report(Started(url=sandbox.url, token=sandbox.token, page=sandbox.page, port=sandbox.port))
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        await reader.read()
+
+
+def _report(started: Started) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(started) + b"\n")
+    sys.stdout.buffer.flush()

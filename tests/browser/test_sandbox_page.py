@@ -43,7 +43,7 @@ def eventually(browser: Chrome, found: Callable[[Chrome], Any]) -> Any:
 
 
 def rows(browser: Chrome) -> list[str]:
-    script = "return [...document.querySelectorAll('#lines tr')].map(r => r.innerText.replace(/\\s+/g, ' '))"
+    script = "return [...document.querySelectorAll('#rows tr')].map(r => r.innerText.replace(/\\s+/g, ' '))"
     return list(browser.execute_script(script))
 
 
@@ -89,7 +89,7 @@ def test_events_are_searched_and_opened_by_keyboard(browser: Chrome, sandbox: Ru
     at(browser, "subscriber").send_keys(Keys.BACKSPACE)
     at(browser, "type").send_keys("refund")
     eventually(browser, lambda _: len(rows(browser)) == 2)
-    browser.find_element(By.CSS_SELECTOR, "#lines button").send_keys(Keys.ENTER)
+    browser.find_element(By.CSS_SELECTOR, "#rows button").send_keys(Keys.ENTER)
     eventually(browser, lambda _: at(browser, "event").is_displayed())
     assert json.loads(at(browser, "json").text)["subscriber"] == {"email": "customer.3@example.com"}
     at(browser, "close").send_keys(Keys.ESCAPE)
@@ -99,6 +99,8 @@ def test_events_are_searched_and_opened_by_keyboard(browser: Chrome, sandbox: Ru
 def test_a_fault_is_ordered_and_forgotten(browser: Chrome, sandbox: Running, resize: Resize) -> None:
     resize(PHONE)
     browser.get(sandbox.page)
+    assert not at(browser, "count").is_displayed()
+    at(browser, "faults-h").click()
     count = at(browser, "count")
     count.clear()
     count.send_keys("3", Keys.ENTER)
@@ -114,6 +116,7 @@ def test_a_fault_is_ordered_and_forgotten(browser: Chrome, sandbox: Running, res
 def test_an_outage_is_told_of_and_passes(browser: Chrome, sandbox: Running, resize: Resize) -> None:
     resize(DESKTOP)
     browser.get(sandbox.page)
+    at(browser, "faults-h").click()
     seconds = at(browser, "seconds")
     seconds.clear()
     seconds.send_keys("2", Keys.ENTER)

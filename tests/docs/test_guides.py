@@ -1,6 +1,6 @@
 """The guides are walk-throughs: their files are written, their commands are run, and what the page shows is said.
 
-Only what differs from run to run is left out of the comparison: ids of runs, ports, times and paces.
+Only what differs from run to run is left out of the comparison: ids of runs, ports, secrets, times and paces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = ("backfill", "migration", "troubleshooting")
 RUN = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{4}\b")
-PASSING = re.compile(r" in [\d.]+ s\b| \([\d.,]+ events a second\)|(?<=127\.0\.0\.1:)\d+|most for one: [^\n]+")
+PASSING = re.compile(
+    r" in [\d.]+ s\b| \([\d.,]+ events a second\)|(?<=127\.0\.0\.1:)\d+|\?secret=\S+|most for one: [^\n]+"
+)
 
 
 def steady(text: str) -> list[str]:

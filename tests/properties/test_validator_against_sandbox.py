@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from importer.encode import encode
 from importer.model import Events, Kind, ValidationResult
 from importer.reasons import is_error
-from importer.sandbox.payload import NotJsonError, parse
-from importer.sandbox.rules import check
+from importer.sandbox.rules import NotJsonError, check, parse
 from importer.validate import validate
 from tests.support.events import Row, make_events
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.wording import on_screen, safe
+from importer.cli.console import on_screen
 from importer.errors import counted
+from importer.wording import shown_lines
 from tests.support.program import Outcome, importer
 
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n"
@@ -94,9 +95,9 @@ REFUSED = [
     (
         ("run", "o.csv", "-m", "bad.yaml", "--sandbox"),
         (
-            "error: the mapping has 1 mistake; nothing was read or sent\n"
-            "  bad.yaml:2:1: a mapping has no word `subscribr` (did you mean `subscriber`?)\n\n"
-            "hint: mend the lines named above, then run the command again\n"
+            "error: the mapping has 1 problem; nothing was read or sent\n"
+            '  bad.yaml:2:1: unknown key "subscribr" in the mapping; did you mean subscriber?\n\n'
+            "hint: correct the lines above, then run the command again\n"
         ),
     ),
     (
@@ -108,7 +109,10 @@ REFUSED = [
     ),
     (
         ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--until", "yesterday"),
-        "error: --until yesterday: not a time\n\nhint: write 06:00, or 2026-11-30 06:00, in this machine's zone\n",
+        (
+            "error: --until yesterday: not a time\n\n"
+            "hint: write 06:00 or 2026-11-30 06:00, in this machine's zone, or 8h\n"
+        ),
     ),
     (
         ("run", "o.csv", "-m", "m.yaml", "--sandbox", "--ledger", "o.csv"),
@@ -272,7 +276,7 @@ def test_a_fault_that_is_none_is_told_by_the_option_that_was_typed() -> None:
 
 
 def test_control_characters_of_files_and_servers_never_reach_the_terminal() -> None:
-    assert safe("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
+    assert shown_lines("a\x1b[31mb\x00\r\nc\u202e") == "a\\x1b[31mb\\x00\\r\nc\\u202e"
 
 
 def test_a_terminal_gets_lines_that_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:

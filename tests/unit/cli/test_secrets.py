@@ -2,9 +2,9 @@
 
 import pytest
 
-from importer.cli.wording import safe
+from importer.cli.console import on_screen
 
 
 def test_the_token_is_masked_whoever_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENDER_API_TOKEN", "sekrit-0123456789")
-    assert safe("ValueError: sekrit-0123456789 is no good") == "ValueError: (the token) is no good"
+    assert on_screen("ValueError: sekrit-0123456789 is no good") == "ValueError: (the token) is no good"

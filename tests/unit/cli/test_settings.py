@@ -55,29 +55,28 @@ def test_a_commands_own_table_is_stronger_than_the_top(home: Path) -> None:
     assert shown(importer("resume", "--show-config"))["reserve"][0] == "2"
 
 
-def test_the_file_beside_the_mapping_counts_before_the_one_here_and_that_before_those_above(home: Path) -> None:
+def test_the_file_beside_the_mapping_counts_before_the_one_here(home: Path) -> None:
     (home / "shop").mkdir()
     (home / "shop" / "m.yaml").touch()
-    (home.parent / "pyproject.toml").write_text("[tool.importer]\naccount = 'above'\n")
-    assert shown(importer("run", "--show-config"))["account"][0] == "above"
-    (home / "pyproject.toml").write_text("[tool.other]\naccount = 'nobody'\n")
-    assert shown(importer("run", "--show-config"))["account"][0] == "above"
+    (home.parent / "importer.toml").write_text("account = 'above'\n")
+    assert shown(importer("run", "--show-config"))["account"] == ("default", "default")
     (home / "importer.toml").write_text("account = 'here'\n")
     assert shown(importer("run", "--show-config"))["account"][0] == "here"
     (home / "shop" / "importer.toml").write_text("account = 'beside'\n")
-    assert shown(importer("run", "--show-config", "-m", "shop/m.yaml"))["account"][0] == "beside"
+    beside = ("run", "--show-config", "-m", "shop/m.yaml")
+    assert shown(importer(*beside))["account"][0] == "beside"
     (home / "other.toml").write_text("account = 'named'\n")
-    assert (
-        shown(importer("run", "--show-config", "-m", "shop/m.yaml", "--config", "other.toml"))["account"][0] == "named"
-    )
+    assert shown(importer(*beside, "--config", "other.toml"))["account"][0] == "named"
 
 
-def test_paths_count_from_where_the_file_lies(home: Path) -> None:
-    (home.parent / "m.yaml").touch()
-    (home.parent / "importer.toml").write_text("mapping = 'm.yaml'\nledger = 'state/ledger.db'\n")
-    told = shown(importer("run", "--show-config"))
-    assert told["mapping"][0] == str(home.parent / "m.yaml")
-    assert told["ledger"][0] == str(home.parent / "state" / "ledger.db")
+def test_paths_start_at_the_files_directory(home: Path) -> None:
+    shop = home / "shop"
+    shop.mkdir()
+    (shop / "m.yaml").touch()
+    (shop / "importer.toml").write_text("mapping = 'm.yaml'\nledger = 'state/ledger.db'\n")
+    told = shown(importer("run", "--show-config", "--config", "shop/importer.toml"))
+    assert told["mapping"][0] == str(Path("shop") / "m.yaml")
+    assert told["ledger"][0] == str(Path("shop") / "state" / "ledger.db")
 
 
 def test_a_presets_name_stays_a_presets_name(home: Path) -> None:
@@ -127,9 +126,9 @@ def test_an_env_file_that_others_can_read_is_told_of(home: Path) -> None:
         ("[run]\nresrve = 1", "there is no setting run.resrve", "did you mean reserve?"),
         ("[wach]\nx = 1", "there is no setting wach", "did you mean watch?"),
         ("[runs]\nreserve = 1", "there is no setting runs.reserve", "docs/configuration.md"),
-        ("yes = true", "yes cannot be set here", "say --yes on the command line, each time it is meant"),
+        ("yes = true", "yes cannot be set here", "give --yes on the command line, each time it is meant"),
         ("token = 'x'", "a token does not belong into a settings file", "SENDER_API_TOKEN"),
-        ("reserve = 'x'", "reserve = 'x': 'x' is not a valid integer range", "mend the line"),
+        ("reserve = 'x'", "reserve = 'x': 'x' is not a valid integer range", "correct the line"),
         ("account", "is no TOML: Expected '=' after a key", 'account = "shop-eu"'),
     ],
 )
@@ -156,3 +155,44 @@ def test_a_file_that_is_named_must_be_there(home: Path) -> None:
     outcome = importer("runs", "--config", "nowhere.toml")
     assert outcome.exit_code == 2
     assert "error: nowhere.toml cannot be read: No such file or directory" in outcome.stderr
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o664])
+def test_a_found_file_must_be_changed_by_its_user_alone(home: Path, mode: int) -> None:
+    (home / "importer.toml").write_text("account = 'theirs'\n")
+    (home / "importer.toml").chmod(mode)
+    assert "chmod go-w" in importer("runs").stderr
+
+
+def test_a_found_file_that_is_a_link_is_refused(home: Path) -> None:
+    (home / "real.toml").write_text("account = 'theirs'\n")
+    (home / "importer.toml").symlink_to("real.toml")
+    outcome = importer("runs")
+    assert (outcome.exit_code, "is a link" in outcome.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("line", ["transform = 'f.py:f'", "[run]\ntransform = 'f.py:f'", "[watch]\non-finish = 'rm x'"])
+def test_a_found_file_names_no_code_to_run(home: Path, line: str) -> None:
+    (home / "importer.toml").write_text(line + "\n")
+    outcome = importer("run", "o.csv", "-m", "m.yaml", "--sandbox")
+    assert outcome.exit_code == 2
+    assert "names code to run, and this file was found, not named" in outcome.stderr
+    assert importer("run", "--show-config", "--config", "importer.toml").exit_code == 0
+
+
+def test_the_token_goes_to_an_endpoint_of_a_found_file_only_when_the_user_names_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENDER_API_TOKEN", TOKEN)
+    (home / "importer.toml").write_text("endpoint = 'https://api.example.com/v2'\nledger = 'l.db'\n")
+    (home / "o.csv").write_text("email\na@example.com\n")
+    (home / "m.yaml").write_text("version: 1\nsubscriber: {email: email}\ntype: {const: t}\n")
+    outcome = importer("run", "o.csv", "-m", "m.yaml", "--yes")
+    assert outcome.exit_code == 2
+    assert "the API token would go to https://api.example.com/v2, named by" in outcome.stderr
+    assert not (home / "l.db").exists()
+
+
+def test_the_settings_shown_hide_a_password_in_an_address(home: Path) -> None:
+    told = shown(importer("run", "--show-config", "--endpoint", "https://me:secret@api.example.com/v2"))
+    assert told["endpoint"][0] == "https://***@api.example.com/v2"

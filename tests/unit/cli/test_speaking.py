@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.console import progress_line
-from importer.cli.rhythm import Rhythm
+from importer.cli.console import ProgressThrottle, progress_line
 from importer.deliver import Progress
 from importer.model import Pace
 from tests.support.program import Outcome, importer
@@ -41,22 +40,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcom
 
 
 def test_a_run_of_a_day_leaves_dozens_of_lines() -> None:
-    rhythm, now, lines = Rhythm(0.0), 0.0, 0
+    throttle, now, lines = ProgressThrottle(0.0), 0.0, 0
     while now < 28 * 3600:
         now += 0.5
-        lines += rhythm.due(now)
+        lines += throttle.due(now)
     assert 20 < lines < 60
 
 
 def test_verbose_tells_every_five_seconds() -> None:
-    rhythm = Rhythm(0.0, verbose=True)
-    assert sum(rhythm.due(now / 2) for now in range(201)) == 20
+    throttle = ProgressThrottle(0.0, verbose=True)
+    assert sum(throttle.due(now / 2) for now in range(201)) == 20
 
 
 def test_an_outage_is_told_of_as_it_begins_and_ends_and_not_in_between() -> None:
-    rhythm = Rhythm(0.0)
+    throttle = ProgressThrottle(0.0)
     told = [
-        rhythm.turned(progress)
+        throttle.turned(progress)
         for progress in (
             SENDING,
             waiting("API unreachable since 12:03, next try in 8 s"),
@@ -69,26 +68,24 @@ def test_an_outage_is_told_of_as_it_begins_and_ends_and_not_in_between() -> None
 
 
 def test_the_limit_is_reached_every_minute_and_not_told_each_time() -> None:
-    rhythm = Rhythm(0.0)
-    assert [rhythm.turned(waiting("limit reached")), rhythm.turned(SENDING)] == [None, None]
-    assert Rhythm(0.0, verbose=True).turned(waiting("limit reached")) == "limit reached"
+    throttle = ProgressThrottle(0.0)
+    assert [throttle.turned(waiting("limit reached")), throttle.turned(SENDING)] == [None, None]
+    assert ProgressThrottle(0.0, verbose=True).turned(waiting("limit reached")) == "limit reached"
 
 
 def test_a_day_of_429s_tells_of_them_in_the_lines_that_are_due_and_no_others() -> None:
-    rhythm, refused = Rhythm(0.0), waiting("the API said 429, too many requests", until=9e9)
-    assert [rhythm.turned(progress) for _ in range(500) for progress in (refused, SENDING)] == [None] * 1000
-    assert "; the API said 429, too many requests, " in progress_line(refused)
+    throttle, refused = ProgressThrottle(0.0), waiting("the API said 429, too many requests", until=9e9)
+    assert [throttle.turned(progress) for _ in range(500) for progress in (refused, SENDING)] == [None] * 1000
+    assert " · the API said 429, too many requests, " in progress_line(refused)
 
 
 def test_a_line_says_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1000.0)
-    assert progress_line(SENDING) == (
-        "16 of 3,616 events done; 1 h left, 3 refused, 1 in doubt, 60/min, limit 60/min, 12 left"
-    )
+    assert progress_line(SENDING) == ("16 of 3,616 · 60 a minute of 60 allowed · 1 h left · 3 refused · 1 in doubt")
     told = progress_line(waiting("limit reached", 1034.0))
-    assert told == "16 of 3,616 events done; limit reached, 34 s, 3 refused, 1 in doubt, limit 60/min, 12 left"
+    assert told == "16 of 3,616 · limit reached, 34 s · 3 refused · 1 in doubt"
     told = progress_line(waiting("API unreachable since 12:03, next try in 8 s", 1008.0))
-    assert "; API unreachable since 12:03, next try in 8 s, 3 refused" in told
+    assert " · API unreachable since 12:03, next try in 8 s · 3 refused" in told
 
 
 def test_quiet_says_nothing_where_nothing_is_wrong(run: Callable[..., Outcome], tmp_path: Path) -> None:

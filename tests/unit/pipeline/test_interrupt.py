@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from importer.cli.console import TerminalConsole
-from importer.cli.manner import Manner
+from importer.cli.console import ConsoleOptions, TerminalConsole
 from importer.pipeline.interrupt import answerable
 
 
@@ -45,5 +44,5 @@ def test_ctrl_c_at_the_question_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    assert not TerminalConsole(Manner(yes=False)).confirm_more(3)
+    assert not TerminalConsole(ConsoleOptions(yes=False)).confirm_more(3)
     assert asked

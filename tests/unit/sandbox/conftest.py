@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from importer.sandbox import Sandbox
+from importer.sandbox.server import Sandbox
 
 TOKEN = "rehearsal"
 EVENT: dict[str, Any] = {
@@ -99,12 +99,11 @@ Exchange = Callable[[Sandbox, bytes], Any]
 
 @pytest.fixture
 def exchange() -> Exchange:
-    """Write bytes on a connection of one's own, close one's side, and read until the sandbox closes its own."""
+    """Write bytes on a connection of one's own, and read until the sandbox closes it."""
 
     async def talk(sandbox: Sandbox, data: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
         writer.write(data)
-        writer.write_eof()
         try:
             return await reader.read()
         finally:

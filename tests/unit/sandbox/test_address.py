@@ -2,7 +2,7 @@
 
 import pytest
 
-from importer.sandbox.address import is_email, is_phone
+from importer.sandbox.rules import is_email, is_phone
 
 
 @pytest.mark.parametrize(

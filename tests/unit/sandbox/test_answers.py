@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from importer.errors import UsageError
-from importer.sandbox import Sandbox, SandboxOptions, start
+from importer.sandbox import SandboxOptions, start
+from importer.sandbox.server import Sandbox
 
 from .conftest import EVENT, TOKEN, Calling
 

@@ -5,7 +5,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from importer.sandbox import Sandbox, SandboxOptions
+from importer.sandbox import SandboxOptions
+from importer.sandbox.server import Sandbox
 from tests.support.virtual_time import VirtualClock, virtual_time
 
 from .conftest import Calling

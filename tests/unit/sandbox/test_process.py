@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from importer.errors import UsageError
-from importer.sandbox import Running, Sandbox, SandboxOptions, parse_faults, start
+from importer.sandbox import Running, SandboxOptions, parse_faults, start
+from importer.sandbox.server import Sandbox
 
 from .conftest import EVENT, TOKEN
 
@@ -91,7 +92,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
 
 def module(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "importer.sandbox", *arguments],
+        [sys.executable, "-m", "importer", "sandbox", *arguments],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -101,17 +102,32 @@ def module(*arguments: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_on_the_command_line_it_says_where_it_is_and_what_came(tmp_path: Path, number: signal.Signals) -> None:
     events = tmp_path / "events.jsonl"
-    arguments = ["--token", TOKEN, "--events", str(events), "--limit", "60", "--latency", "1ms", "--seed", "1"]
-    with module(*arguments, "--fault", "error=1", "--refuse-retired") as sandbox:
+    arguments = [
+        "--port",
+        "0",
+        "--token",
+        TOKEN,
+        "--events",
+        str(events),
+        "--limit",
+        "60",
+        "--latency",
+        "1ms",
+        "--seed",
+        "1",
+    ]
+    with module(*arguments, "--fault", "error=1", "--seed", "1") as sandbox:
         assert sandbox.stderr is not None
         assert sandbox.stdout is not None
         said = [sandbox.stderr.readline().rstrip() for _ in range(5)]
         url = said[0].removeprefix("sandbox   ")
+        page = said[3].removeprefix("watch     ").removesuffix(" in a browser on this machine")
+        assert page.startswith(url.removesuffix("v2/") + "?secret=")
         assert said == [
             f"sandbox   {url}",
             f"token     {TOKEN}",
             f"events    appended to {events}",
-            f"watch     {url.removesuffix('v2/')} in a browser on this machine",
+            f"watch     {page} in a browser on this machine",
             "Ctrl-C ends it",
         ]
         assert post(Running(url=url, token=TOKEN, port=0, pid=0, page="")) == 500

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.sandbox.payload import NotJsonError, parse
-from importer.sandbox.rules import check
+from importer.sandbox.rules import NotJsonError, check, parse
 
 SUBSCRIBER = {"id": "Qmp2g5"}
 

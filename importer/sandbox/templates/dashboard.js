@@ -4,45 +4,45 @@
 const EVERY = 1000;
 const AWAY = 5000;
 const SHOWN = 1000;
-const TELL = 5000;
+const ANNOUNCE = 5000;
 const COLUMNS = ["Time", "Subscriber", "Type", "Value", "Answer"];
 
 const at = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const secret = document.querySelector('meta[name="sandbox-secret"]').content;
+const secret = new URLSearchParams(location.search).get("secret");
 
 let process = "";
 let newest = 0;
 let oldest = 0;
 let searched = 0;
-let untold = 0;
-let toldAt = 0;
+let unannounced = 0;
+let announcedAt = 0;
 let timer = 0;
 
 function query(more) {
   return new URLSearchParams({ subscriber: at("subscriber").value, type: at("type").value, ...more });
 }
 
-function answerOf(line) {
-  const status = line.status ? String(line.status) : "no answer";
-  const words = [line.recorded ? `accepted, ${status}` : status];
-  if (line.fault) words.push(`fault: ${line.fault}`);
+function answerOf(event) {
+  const status = event.status ? String(event.status) : "no answer";
+  const words = [event.accepted ? `accepted, ${status}` : status];
+  if (event.fault) words.push(`fault: ${event.fault}`);
   return words.join("; ");
 }
 
-function row(line) {
+function row(event) {
   const made = document.createElement("tr");
   const head = document.createElement("th");
   head.scope = "row";
   const open = document.createElement("button");
   open.type = "button";
-  open.textContent = number.format(line.n);
-  open.setAttribute("aria-label", `Show the JSON of event ${line.n}`);
-  open.addEventListener("click", () => show(line.n));
+  open.textContent = number.format(event.n);
+  open.setAttribute("aria-label", `Show the JSON of event ${event.n}`);
+  open.addEventListener("click", () => show(event.n));
   head.append(open);
   made.append(head);
-  const cells = [clock.format(new Date(line.at * 1000)), line.subscriber, line.type, line.value, answerOf(line)];
+  const cells = [clock.format(new Date(event.at * 1000)), event.subscriber, event.type, event.value, answerOf(event)];
   cells.forEach((text, place) => {
     const cell = document.createElement("td");
     cell.dataset.label = COLUMNS[place];
@@ -54,12 +54,12 @@ function row(line) {
     made.append(cell);
   });
   made.children[1].className = "time";
-  made.lastChild.className = line.recorded ? "good" : "bad";
+  made.lastChild.className = event.accepted ? "good" : "bad";
   return made;
 }
 
 async function ask(path, options) {
-  const response = await fetch(path, { cache: "no-store", ...options });
+  const response = await fetch(path, { cache: "no-store", ...options, headers: { "X-Sandbox-Secret": secret, ...options?.headers } });
   const content = await response.json();
   if (!response.ok) throw new Error(content.message);
   return content;
@@ -75,7 +75,7 @@ async function show(n) {
   at("event").showModal();
 }
 
-function showBooks(state) {
+function showCounts(state) {
   at("accepted").textContent = number.format(state.accepted);
   at("refused").textContent = number.format(state.arrived - state.accepted);
   at("requests").textContent = number.format(state.requests);
@@ -89,19 +89,19 @@ function showBooks(state) {
   at("clear").disabled = orders.length === 0;
 }
 
-function tell(arrived, fresh) {
-  untold += fresh;
+function announce(arrived, fresh) {
+  unannounced += fresh;
   const now = Date.now();
-  if (untold && now - toldAt >= TELL) {
-    at("news").textContent = `${number.format(arrived)} arrived; ${number.format(untold)} new in this list.`;
-    untold = 0;
-    toldAt = now;
+  if (unannounced && now - announcedAt >= ANNOUNCE) {
+    at("news").textContent = `${number.format(arrived)} arrived; ${number.format(unannounced)} new in this list.`;
+    unannounced = 0;
+    announcedAt = now;
   }
 }
 
 function begin() {
   newest = oldest = 0;
-  at("lines").replaceChildren();
+  at("rows").replaceChildren();
   at("older").hidden = true;
   searched += 1;
 }
@@ -115,19 +115,19 @@ async function refresh() {
     return;
   }
   process = state.process;
-  showBooks(state);
+  showCounts(state);
   if (!at("live").checked && newest) return;
-  const lines = at("lines");
-  if (state.lines.length === 200 && newest) lines.replaceChildren(); // more came than one answer holds: no holes
-  lines.prepend(...state.lines.map(row));
-  while (lines.children.length > SHOWN) lines.lastChild.remove();
-  if (state.lines.length) {
-    if (state.lines.length === 200 || !oldest) oldest = state.lines.at(-1).n;
-    if (state.lines.length === 200) at("older").hidden = false;
-    newest = state.lines[0].n;
+  const list = at("rows");
+  if (state.rows.length === 200 && newest) list.replaceChildren(); // more came than one answer holds: no holes
+  list.prepend(...state.rows.map(row));
+  while (list.children.length > SHOWN) list.lastChild.remove();
+  if (state.rows.length) {
+    if (state.rows.length === 200 || !oldest) oldest = state.rows.at(-1).n;
+    if (state.rows.length === 200) at("older").hidden = false;
+    newest = state.rows[0].n;
   }
-  if (!lines.children.length) at("news").textContent = state.arrived ? "Nothing that arrived fits the search." : "Nothing arrived yet.";
-  tell(state.arrived, state.lines.length);
+  if (!list.children.length) at("news").textContent = state.arrived ? "Nothing that arrived fits the search." : "Nothing arrived yet.";
+  announce(state.arrived, state.rows.length);
 }
 
 async function poll() {
@@ -146,12 +146,12 @@ async function poll() {
 
 async function order(what) {
   try {
-    const told = await ask("/_sandbox/faults", {
+    const answer = await ask("/_sandbox/faults", {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Sandbox-Secret": secret },
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify(what),
     });
-    at("said").textContent = told.message;
+    at("said").textContent = answer.message;
   } catch (problem) {
     at("said").textContent = problem.message;
   }
@@ -174,7 +174,7 @@ for (const id of ["subscriber", "type"]) {
     clearTimeout(typing);
     typing = setTimeout(() => {
       begin();
-      toldAt = 0;
+      announcedAt = 0;
       poll();
     }, 200);
   });
@@ -183,13 +183,13 @@ at("live").addEventListener("change", poll);
 at("older").addEventListener("click", async () => {
   const search = searched;
   const state = await ask(`/_sandbox/state?${query({ before: oldest })}`);
-  if (search !== searched || !state.lines.length) {
+  if (search !== searched || !state.rows.length) {
     at("older").hidden = true;
     return;
   }
-  at("lines").append(...state.lines.map(row));
-  oldest = state.lines.at(-1).n;
-  at("older").hidden = state.lines.length < 200 || at("lines").children.length >= SHOWN;
+  at("rows").append(...state.rows.map(row));
+  oldest = state.rows.at(-1).n;
+  at("older").hidden = state.rows.length < 200 || at("rows").children.length >= SHOWN;
 });
 document.addEventListener("visibilitychange", () => document.hidden || poll());
 poll();

@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from importer.sandbox import Fault, Sandbox, SandboxOptions, parse_faults
+from importer.sandbox import Fault, SandboxOptions, parse_faults
+from importer.sandbox.server import Sandbox
 from tests.support.virtual_time import VirtualClock, virtual_time
 
 from .conftest import TOKEN, Calling, Exchange, Wire
@@ -45,8 +46,8 @@ async def test_a_dropped_connection_leaves_the_client_without_an_answer(
 
 async def test_a_truncated_answer_ends_in_its_middle(exchange: Exchange, wire: Wire) -> None:
     async with faulty("truncate=1") as sandbox:
-        answer = await exchange(sandbox, wire())
-        assert b"Content-Length: 45\r\n\r\n" in answer
+        answer = await exchange(sandbox, wire(headers="Connection: close\r\n"))
+        assert b"Content-Length: 45\r\n" in answer
         assert answer.endswith(b'{"success": true, "mes')
         assert sandbox.accepted == 1
 
@@ -90,14 +91,14 @@ async def test_an_oversized_answer_has_8_mib(calling: Calling) -> None:
 
 async def test_early_hints_come_before_the_answer(exchange: Exchange, wire: Wire) -> None:
     async with faulty("early=1") as sandbox:
-        answer = await exchange(sandbox, wire())
+        answer = await exchange(sandbox, wire(headers="Connection: close\r\n"))
         assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\n")
         assert b"\r\n\r\nHTTP/1.1 200 OK\r\n" in answer
 
 
 async def test_a_stray_answer_follows_the_asked_one(exchange: Exchange, wire: Wire) -> None:
     async with faulty("stray=1") as sandbox:
-        answer = await exchange(sandbox, wire())
+        answer = await exchange(sandbox, wire(headers="Connection: close\r\n"))
         assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
         assert sandbox.accepted == 1
 

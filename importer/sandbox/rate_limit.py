@@ -1,7 +1,4 @@
-"""The account's quota: so many requests per fixed window of a minute, and the headers that tell of it.
-
-Owns the counting; refusing with 429 is ``endpoint``'s.
-"""
+"""The account's quota: so many requests per fixed window of a minute, and the headers that report it."""
 
 from __future__ import annotations
 
@@ -26,41 +23,44 @@ class RateLimit:
         self._clock = clock
         self._ends = -math.inf  # on the clock that never goes back
         self._used = 0
-        self._fixed_lines = ""
+        self._reset = ""
 
     def take(self) -> bool:
         """Count one request; False, and nothing counted, if the window's quota is used up."""
         if self.limit is None:
             return True
         if self._clock.monotonic() >= self._ends:
-            self._begin(self.limit)
+            self._begin()
         if self._used >= self.limit:
             return False
         self._used += 1
         return True
 
-    def _begin(self, limit: int) -> None:
+    def _begin(self) -> None:
         now = self._clock.time()
         second = math.floor(now)
         self._ends = self._clock.monotonic() + WINDOW - (now - second)
         self._used = 0
-        reset = datetime.fromtimestamp(second + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._fixed_lines = f"X-RateLimit-Limit: {limit}\r\nX-RateLimit-Reset: {reset}\r\n"
+        self._reset = datetime.fromtimestamp(second + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def headers(self) -> str:
-        """The header lines for the answer to the request just taken; empty without a limit."""
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer to the request just taken; empty without a limit."""
         if self.limit is None:
-            return ""
-        return f"{self._fixed_lines}X-RateLimit-Remaining: {self.limit - self._used}\r\n"
+            return {}
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.limit - self._used),
+            "X-RateLimit-Reset": self._reset,
+        }
 
     @property
     def left(self) -> int | None:
-        """Requests that are welcome now; None without a limit."""
+        """Requests that may come now; None without a limit."""
         if self.limit is None:
             return None
         return self.limit if self._clock.monotonic() >= self._ends else self.limit - self._used
 
     def retry_after(self) -> int:
-        """Whole seconds until requests are welcome again, at least 1."""
+        """Whole seconds until requests are accepted again, at least 1."""
         left = self._ends - self._clock.monotonic()
         return max(1, math.ceil(left)) if self.limit is not None else 1

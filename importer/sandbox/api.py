@@ -1,0 +1,165 @@
+"""The API's two resources: a request in, an answer out, and everything counted on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from importer.clock import Clock
+from importer.sandbox.events import EventLog, RecentEvents
+from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultPicker, FaultQueue
+from importer.sandbox.options import SandboxOptions
+from importer.sandbox.rate_limit import RateLimit
+from importer.sandbox.responses import CREATED, ResponseFactory, json_body, send
+from importer.sandbox.rules import NotJsonError, check, parse
+
+_SUBSCRIBERS = msgspec.json.encode(
+    {
+        "data": [],
+        "links": {"first": None, "last": None, "prev": None, "next": None},
+        "meta": {"current_page": 1, "from": None, "last_page": 1, "per_page": 10, "to": None, "total": 0},
+    }
+)
+_NO_ANSWER = frozenset({Fault.DROP_BEFORE, Fault.DROP_AFTER_ACCEPT, Fault.HANG})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    response: web.Response
+    accepted: bool = False
+    fault: Fault | None = None
+
+    @property
+    def status(self) -> int:
+        """As the client sees it; 0: no answer."""
+        return 0 if self.fault in _NO_ANSWER else self.response.status
+
+
+_Route = Callable[[web.Request, bytes], _Answer]
+
+
+class ApiHandlers:
+    """Answers ``POST /v2/events`` and ``GET /v2/subscribers``; anything else is 404.
+
+    Checks come in this order: quota, path, token, fault, body, rules. ``requests``, ``statuses`` (0: no answer) and
+    ``faults`` count what happened.
+    """
+
+    def __init__(self, options: SandboxOptions, tokens: tuple[str, ...], log: EventLog, clock: Clock) -> None:
+        self.requests = 0
+        self.statuses: Counter[int] = Counter()
+        self.faults: Counter[Fault] = Counter()
+        self.log = log
+        self.recent = RecentEvents(clock)
+        self.queue = FaultQueue()
+        self.limit = RateLimit(options.limit or None, clock)
+        self.closing = asyncio.Event()
+        """Set when the sandbox ends: it releases requests that hang."""
+        self._options = options
+        self._clock = clock
+        self._responses = ResponseFactory(self.limit, clock)
+        self._picker = FaultPicker(options.faults, options.seed)
+        self._tokens = frozenset(tokens)
+        self._expiring_token = tokens[0]
+        self._expiring_token_uses = 0
+        self._outage_at = options.faults.outage_at
+
+    def routes(self, begin_outage: Callable[[float], None]) -> list[web.RouteDef]:
+        """What to register; ``begin_outage`` closes the port for so many seconds."""
+
+        def handler(route: _Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+            async def handle(request: web.Request) -> web.StreamResponse:
+                body = await request.read()
+                if self._outage_at is not None and self.requests >= self._outage_at:
+                    self._outage_at = None
+                    begin_outage(self._options.faults.outage_for)
+                    return web.Response()  # goes nowhere
+                return await self._respond(request, self._judge(request, body, route))
+
+            return handle
+
+        return [
+            web.post("/v2/events", handler(self._create_event)),
+            web.get("/v2/subscribers", handler(self._list_subscribers), allow_head=False),
+            web.route("*", "/{path:.*}", handler(self._not_found)),
+        ]
+
+    def _judge(self, request: web.Request, body: bytes, route: _Route) -> _Answer:
+        answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
+        self.requests += 1
+        self.statuses[answer.status] += 1
+        return answer
+
+    async def _respond(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
+        delay = self._options.latency + (self._options.faults.slow_for if answer.fault is Fault.SLOW else 0.0)
+        if delay:
+            await self._clock.sleep(delay)
+        return await send(request, answer.response, answer.fault, self.closing)
+
+    def _not_found(self, request: web.Request, body: bytes) -> _Answer:  # noqa: ARG002 - a route's signature
+        return self._refuse(404, "Resource not found.")
+
+    def _list_subscribers(self, request: web.Request, body: bytes) -> _Answer:  # noqa: ARG002 - as above
+        if not self._authorized(request):
+            return self._refuse(401, "Unauthenticated.")
+        return _Answer(self._responses.response(200, _SUBSCRIBERS))
+
+    def _create_event(self, request: web.Request, body: bytes) -> _Answer:
+        if not self._authorized(request):
+            return self._refuse(401, "Unauthenticated.")
+        fault = self.queue.next() or self._picker.next()
+        if fault in BEFORE_ACCEPT:
+            answer = _Answer(self._responses.response(200, b""), fault=fault)
+        else:
+            answer = self._record(request, body, fault)
+        if answer.fault is not None:
+            self.faults[answer.fault] += 1
+            answer = replace(answer, response=self._responses.spoiled(answer.fault, answer.response))
+        self.recent.add(body, answer.status, answer.fault, accepted=answer.accepted)
+        return answer
+
+    def _authorized(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        expires_after = self._options.faults.token_after
+        if expires_after is not None and token == self._expiring_token:
+            self._expiring_token_uses += 1
+            return self._expiring_token_uses <= expires_after
+        return token in self._tokens
+
+    def _record(self, request: web.Request, body: bytes, fault: Fault | None) -> _Answer:
+        """The right answer; an acceptable event is recorded. Only those meet the faults that lose an answer."""
+        refusal = self._problem(request, body)
+        if refusal is not None:
+            return _Answer(refusal, fault=None if fault in AFTER_ACCEPT else fault)
+        try:
+            self.log.append(body)
+        except OSError as problem:
+            _log.error("the sandbox cannot write its record: %s", problem.strerror)
+            return self._refuse(500, "The sandbox cannot write its record of events.")
+        return _Answer(self._responses.response(200, CREATED), accepted=True, fault=fault)
+
+    def _problem(self, request: web.Request, body: bytes) -> web.Response | None:
+        """The API's refusal of a body; None: it is an event."""
+        if request.content_type.lower() != "application/json":
+            return self._responses.refusal(400, "The Content-Type must be application/json.")
+        try:
+            payload: Any = parse(body)
+        except NotJsonError as problem:
+            return self._responses.refusal(400, f"The body is not JSON: {problem}.")
+        if not isinstance(payload, dict):
+            return self._responses.refusal(400, "The body must be a JSON object.")
+        if errors := check(payload, refuse_retired=self._options.refuse_retired):
+            return self._responses.response(422, json_body(message="The given data was invalid.", errors=errors))
+        return None
+
+    def _refuse(self, status: int, message: str) -> _Answer:
+        return _Answer(self._responses.refusal(status, message))

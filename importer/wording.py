@@ -1,0 +1,58 @@
+"""Text for people: foreign text made harmless, counts with their noun, lengths of time, and moments.
+
+Every text that comes from outside (a cell, a file's name, the API's words, a hook's output) goes through `shown` before
+it is put on a screen, into a log, a message or a page.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def shown(text: str) -> str:
+    r"""The text on one line, with everything invisible as escapes such as ``\x1b``, ``\n``, ``\u202e`` or ``\u200b``.
+
+    Control characters, line breaks, direction marks, zero-width characters and lone surrogates can neither steer a
+    terminal, forge a line of a report or a log, nor hide. Letters, marks, symbols and ordinary blanks stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def shown_lines(text: str) -> str:
+    """`shown` for a text of this program's own lines: its line feeds stay."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``1,234 rows``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: ``4.2 s``, ``41 s``, ``4 min 26 s``, ``28 h``, ``11 d 14 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    parts: list[tuple[int, str]] = []
+    left = round(seconds)
+    for name, size in _UNITS[1:] if seconds < 48 * 3_600 else _UNITS:
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append((number, name))
+    return " ".join(f"{number:,} {name}" for number, name in parts[:2] if number)
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since the epoch as ISO 8601 in UTC with milliseconds: ``2026-11-23T18:03:55.123Z``; None without any."""
+    if seconds is None:
+        return None
+    # Rounded to whole milliseconds first: isoformat would cut, the report's kernels round.
+    moment = datetime.fromtimestamp(round(seconds * 1000) / 1000, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
