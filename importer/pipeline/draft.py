@@ -28,6 +28,7 @@ from importer.suggest.advice import Advice, Context, Finding, advise, alike, pho
 from importer.validate import validate
 
 _SHOWN = 3
+_LIMITS = Limits(block=1 << 20, rows=ROWS)
 _ROUNDS = 12
 _MOST_VALUES = 200
 Ask = Callable[[Decision], str]
@@ -179,7 +180,7 @@ def _try(wanted: Wanted, text: str) -> Trial:
     mapping = loads(text, wanted.name).mapping
     sampled = wanted.sampled
     seen = _Tally()
-    with open_source(sampled.input, mapping.source, Limits(block=1 << 20, rows=ROWS)) as reader:
+    with open_source(sampled.input, mapping.source, _LIMITS, columns=mapping.columns()) as reader:
         shaper = RowMapper(mapping)
         sources: Iterator[SourceStream[Events]] = iter(
             [SourceStream(reader.source, _first(reader, mapping, shaper), partial(str, ""))]

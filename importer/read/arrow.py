@@ -92,8 +92,8 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
         if bad.any():
             texts = [None if wrong else text for text, wrong in zip(texts, bad, strict=True)]
         return pa.array(texts, pa.string()), array.is_valid(), bad if bad.any() else None
-    texts, bad = _scalars(array)
-    return texts, None, bad if bad is not None and bad.any() else None
+    texts, textless = _scalars(array)
+    return texts, None, textless if textless is not None and textless.any() else None
 
 
 def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:

@@ -1,7 +1,7 @@
 """What a text file is, by its beginning: CSV or JSON lines, its delimiter and quotes, and the line of its header.
 
-Whatever the mapping sets is not recognised. The columns that the mapping names decide first: the header is the line that
-has them.
+Whatever the mapping sets is not recognised. The columns that the mapping names decide first: the header is the line
+that has them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _COMMON = (b",", b";", b"\t", b"|")
 _RARE = (b"^", b"~", b"\x01", b"\x1f", b":")
 _TRIAL = 64 << 10
 """Bytes that are enough to tell delimiter and header."""
+_MOSTLY, _MANY = 0.9, 0.4
 _FEWEST = 2
 """Records that must be alike before an unusual delimiter is believed."""
 _SEPARATOR_LINE = re.compile(rb'"?sep=([^\r\n"]+)"?\r?\n', re.IGNORECASE)
@@ -210,6 +211,11 @@ class _Trial:
         """Whether the rules leave nothing to be wished for."""
         return self.width > 1 and self.score[2] == 1
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the rules make a table of the file, but for a few broken rows."""
+        return self.width > 1 and self.score[2] > _MOSTLY
+
 
 class _Trials:
     """Reads a file's beginning by one set of rules after the other, the usual ones first."""
@@ -252,39 +258,40 @@ class _Trials:
         rules = best.rules
         if self._options.escape is None and b"\\" + rules.quote in self._text.data and not best.fits:
             best = self._better(best, replace(rules, escape=b"\\"))
-        if self._options.quote is None and b"'" in self._text.data and rules.delimiter:
-            other = self._read(replace(rules, quote=b"'"))
+        if self._options.quote is None and rules.delimiter and (_in_quotes(best) or not best.is_table):
+            other = self._read(replace(rules, quote=b"'")) if b"'" in self._text.data else None
             if other is not None and (other.score > best.score or (other.alike >= best.alike and _in_quotes(best))):
                 best = other
         return best
 
     def _delimited_otherwise(self, best: _Trial) -> _Trial:
         """With two characters, an unusual one, or blanks between the fields."""
-        sign = best.rules.delimiter
-        if best.width > 1:
-            for pair in (sign + b" ", sign * 2):
-                other = self._read(replace(best.rules, delimiter=pair)) if pair in self._text.data else None
-                same = best.width if pair != sign * 2 else (best.width + 1) // 2
-                if other is not None and other.width == same and other.width > 1 and other.score[2] >= best.score[2]:
+        sign, header = best.rules.delimiter, best.records[best.head]
+        for pair, width in ((sign + b" ", best.width), (sign * 2, (best.width + 1) // 2)):
+            if width > 1 and header.count(pair) >= width - 1:
+                other = self._read(replace(best.rules, delimiter=pair))
+                if other is not None and other.width == width and other.score[2] >= best.score[2]:
                     best = other
-        if best.fits:
+        if best.is_table:
             return best
         for unusual in _RARE:
-            if unusual in self._text.data:
-                best = self._better(best, replace(best.rules, delimiter=unusual), least=2)
-                best = self._better(best, replace(best.rules, delimiter=unusual * 2), least=2)
+            for delimiter in (unusual, unusual * 2):
+                if delimiter in self._text.data:
+                    best = self._better(best, replace(self._plain, delimiter=delimiter), 2, 1)
         for blanks in (b"", b" "):
-            best = self._better(best, replace(best.rules, delimiter=blanks), least=3)
+            best = self._better(best, replace(self._plain, delimiter=blanks), 3, 1)
+        if sign not in header:
+            best = self._better(best, replace(self._plain, delimiter=b" "), 5, _MANY)
         return best
 
-    def _better(self, best: _Trial, rules: Rules, least: int = 0) -> _Trial:
-        """The rules if they fit better; rules with a ``least`` width only if every record is that wide."""
+    def _better(self, best: _Trial, rules: Rules, width: int = 0, alike: float = 0) -> _Trial:
+        """The rules if they fit better, and if so large a share of the records has at least that many fields."""
         other = self._read(rules)
         if other is None or other.score <= best.score:
             return best
-        if least and (other.width < least or other.alike < 1 or len(other.table) < _FEWEST):
+        if width and (other.width < width or other.alike < alike or len(other.table) < _FEWEST):
             return best
-        return other
+        return best if width and not _names_columns(other.table[0]) else other
 
     def _read(self, rules: Rules, remarks: bytes = b"") -> _Trial | None:
         layout = Layout(rules, blank=BLANKS, skip_lines=self._skip_lines, remarks=remarks)
@@ -314,7 +321,8 @@ class _Trials:
         for at, row in enumerate(rows[:_MOST_ABOVE]):
             filled = sum(bool(cell.strip()) for cell in row)
             if len(row) == width and filled > min(width, 2) // 2:
-                return (at if at == 0 or _names_columns(row) else 0), 0
+                has_rows = any(len(below) == width for below in rows[at + 1 :])
+                return (at if has_rows and _names_columns(row) else 0), 0
             if filled > max(1, width // 2):
                 break
         return 0, 0
@@ -367,9 +375,7 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
         line = trial.records.lines[trial.head]
         notes = (*notes, f"the header is on line {line}; the lines above it are left out")
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
-    return Table(
-        rules, _with_blanks(layout, width), tuple(cell.decode() for cell in names), width, above, raw, notes
-    )
+    return Table(rules, _with_blanks(layout, width), tuple(cell.decode() for cell in names), width, above, raw, notes)
 
 
 def _with_blanks(layout: Layout, width: int) -> Layout:
@@ -380,9 +386,7 @@ def _with_blanks(layout: Layout, width: int) -> Layout:
     return replace(layout, blank=blank if width > 1 or not rules.delimiter else b"")
 
 
-def _header(
-    raw: bytes, row: list[bytes], body: list[list[bytes]], trial: _Trial
-) -> tuple[list[bytes], str | None]:
+def _header(raw: bytes, row: list[bytes], body: list[list[bytes]], trial: _Trial) -> tuple[list[bytes], str | None]:
     """The columns' names, and what was assumed of them; None: nothing, as far as the rows are wider than the header."""
     wanted = trial.width
     if not body or len(row) == wanted:
@@ -390,17 +394,26 @@ def _header(
     if 0 < len(row) < wanted and not any(cell.strip() for found in body for cell in found[len(row) :]):
         return row, ""
     blank = [at for at, cell in enumerate(row) if not cell.strip()]
-    if len(row) - wanted > 0 and all(not cell.strip() for cell in row[wanted:]):
+    if len(row) > wanted and all(not cell.strip() for cell in row[wanted:]):
         return row[:wanted], None
     if len(row) > wanted and len(blank) == len(row) - wanted:
         note = f"its header has {len(row)} names for {wanted} columns; the empty ones are left out"
         return [cell for cell in row if cell.strip()], note
-    quote = trial.rules.quote
-    literal = raw.split(trial.rules.delimiter) if trial.rules.delimiter and quote in raw else []
+    return _header_of_its_own(raw, trial) or (row, None)
+
+
+def _header_of_its_own(raw: bytes, trial: _Trial) -> tuple[list[bytes], str] | None:
+    """A header with a quote that is not closed, or with another delimiter than the rows; None if it is neither."""
+    rules, wanted = trial.rules, trial.width
+    literal = raw.split(rules.delimiter) if rules.delimiter and rules.quote in raw else []
     if len(literal) == wanted:
-        cells = [cell[1:-1] if len(cell) > 1 and cell[:1] == cell[-1:] == quote else cell for cell in literal]
+        cells = [cell[1:-1] if len(cell) > 1 and cell[:1] == cell[-1:] == rules.quote else cell for cell in literal]
         return cells, "a quote in its header is not closed; it is taken as a character of the column's name"
-    return row, None
+    for sign in (b" ", *_COMMON):
+        cells = replace(rules, delimiter=sign).fields(raw) if len(trial.rows[trial.head]) == 1 else []
+        if len(cells) == wanted and _names_columns(cells):
+            return cells, f"its header is divided by {sign.decode()!r} and its rows are not"
+    return None
 
 
 def _dialect_notes(rules: Rules, options: SourceOptions) -> tuple[str, ...]:

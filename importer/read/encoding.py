@@ -32,14 +32,18 @@ _HIGH = bytes(range(0x80, 0x100))
 _KEEP = "importer.keep"
 """Our handler's name among the codecs' error handlers."""
 
-_CYRILLIC = ("абвгдежзийклмнопрстуфхцчшщъыьэюяё", "абвгдежзийклмнопрстуфхцчшщьюяіїєґў", "абвгдежзийклмнопрстуфхцчшљњћђџј")
+_CYRILLIC = (
+    "абвгдежзийклмнопрстуфхцчшщъыьэюяё",
+    "абвгдежзийклмнопрстуфхцчшщьюяіїєґў",
+    "абвгдежзийклмнопрстуфхцчшљњћђџј",
+)
 _WINDOWS: dict[str, tuple[str, ...]] = {
     "cp1252": (
         "äöüß", "éèêëàâçîïôùûüÿœæ", "áéíñóúü", "ãáâàçéêíóôõú", "àèéìòù", "äåæøöé", "ëïéèöü", "áðéíóúýþæö",
     ),
     "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýžäľĺôŕ", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
     "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
-    "cp1254": ("çğıöşüâîûi\u0307",),
+    "cp1254": ("çğ\u0131öşüâîûi\u0307",),
     "cp1251": _CYRILLIC,
     "cp1253": ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ",),
     "cp1255": ("אבגדהוזחטיכלמנסעפצקרשתםןץףך",),
@@ -58,8 +62,13 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "big5": (),
     "euc_kr": (),
 }
-"""Encodings of DOS, Macs and others, for what makes no words in one of Windows'; without letters: several bytes each."""
+"""Encodings of DOS, Macs and others, for what makes no words in Windows'. Without letters: several bytes each."""
 _LATIN = frozenset({"cp1252", "cp1250", "cp1257", "cp1254"})
+_ASCII = frozenset(map(chr, range(128)))
+_SIGNS = frozenset({"Pd", "Pi", "Pf", "Ps", "Po", "Sc", "So", "Sm", "Zs"})
+"""Categories of the signs that may be by themselves in a text: dashes, quotes, currencies, degrees."""
+_ENOUGH = 6
+"""Letters that must make words before another script than Latin, or an old code page, is thought of."""
 _MOST_WORDS = 2_000
 _SHOWN_WORDS = 4
 
@@ -106,8 +115,8 @@ class TextEncoding:
     """A Python codec."""
     bom: bytes = b""
     letters: str | None = None
-    """For an encoding that was assumed: the character of each byte, with U+FFFE for the bytes that other encodings, which
-    were as likely, read as another one. None: as the codec says."""
+    """For an encoding that was assumed: the character of each byte, with U+FFFE for the bytes that other encodings,
+    which were as likely, read as another one. None: as the codec says."""
     note: str = ""
     """What was assumed, as a sentence; empty where nothing was."""
 
@@ -185,7 +194,9 @@ def _recognise_code_page(name: str, sample: bytes) -> TextEncoding:
     if not readings:
         return TextEncoding("utf-8")
     used = bytes(sorted(set(sample) & set(_HIGH)))
-    apart = [reading for reading in readings if _letters(reading.encoding, used) != _letters(readings[0].encoding, used)]
+    apart = [
+        reading for reading in readings if _letters(reading.encoding, used) != _letters(readings[0].encoding, used)
+    ]
     if apart:
         # One line for each way to read the words.
         distinct = {reading.words: reading for reading in reversed(readings)}
@@ -213,9 +224,15 @@ def _readings(words: list[bytes], encodings: dict[str, tuple[str, ...]]) -> list
     for encoding, languages in encodings.items():
         texts = [word.decode(encoding, "replace") for word in words]
         verdicts = [_is_word(text) for text in texts]
-        if verdicts.count(False) > 0.1 * len(words) or (True not in verdicts and encoding not in _LATIN):
-            continue
         special = "".join(letter for text in texts for letter in text if letter.isalpha() and not letter.isascii())
+        if verdicts.count(False) > 0.1 * len(words):
+            continue
+        if encoding not in _LATIN and len(special) < _ENOUGH:
+            continue
+        if True not in verdicts and not all(
+            unicodedata.category(sign) in _SIGNS for sign in set("".join(texts)) - _ASCII
+        ):
+            continue
         known = [sum(letter in language for letter in special.lower()) for language in languages]
         telling = sorted(texts, key=lambda text: -len(set(text) - set(string.printable)))
         shown = tuple(dict.fromkeys(text.strip("'") for text in telling))[:_SHOWN_WORDS]

@@ -250,7 +250,9 @@ class Content:
             else:
                 below = self._top
                 self._top = _Layer(
-                    _Unpacked(below, _ENGINES[kind]), self._max_ratio, lambda below=below: below.taken  # type: ignore[misc] # a default that binds the variable
+                    _Unpacked(below, _ENGINES[kind]),
+                    self._max_ratio,
+                    lambda below=below: below.taken,  # type: ignore[misc] # a default that binds the variable
                 )
         if recognise_compression(self._top.peek(6)) != "none":
             raise SourceError(self.name, f"is packed more than {_LAYERS} times over", hint="unpack it first")

@@ -1,7 +1,7 @@
 """From the command line's SOURCE arguments to the list of inputs."""
 
 # Names stay exactly as the user wrote them, which pathlib would normalise.
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH120, PTH123, PTH207, PTH208
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH118, PTH120, PTH123, PTH207
 
 from __future__ import annotations
 

@@ -111,9 +111,7 @@ class _Columns:
                 return rows, good, records.faults
         return self._decode_one_by_one(records, good)
 
-    def _decode_one_by_one(
-        self, records: Records, good: Int64s
-    ) -> tuple[list[Any], Int64s, Faults]:
+    def _decode_one_by_one(self, records: Records, good: Int64s) -> tuple[list[Any], Int64s, Faults]:
         faults = dict(records.faults)
         rows: list[Any] = []
         for at in good.tolist():

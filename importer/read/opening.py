@@ -32,7 +32,7 @@ def open_source(
         except BaseException:
             content.close()
             raise
-    except Exception as error:  # noqa: BLE001 - whatever a file provokes is that file's error and stops no other
+    except Exception as error:
         raise as_source_error(source.name, error) from error
 
 

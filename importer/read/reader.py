@@ -83,7 +83,7 @@ class Reader(ABC):
         while True:
             try:
                 chunk = next(with_errors, None)
-            except Exception as error:  # noqa: BLE001 - whatever a file provokes is that file's error and stops no other
+            except Exception as error:
                 raise as_source_error(self.source.name, error) from error
             if chunk is None:
                 return

@@ -107,7 +107,9 @@ class Rules:
             if text is None:
                 found.append(self._unescaped(rest))
             else:
-                found.append(self._unescaped(text).replace(self.quote * 2, self.quote) + (rest if rest.strip() else b""))
+                found.append(
+                    self._unescaped(text).replace(self.quote * 2, self.quote) + (rest if rest.strip() else b"")
+                )
             separator = self.separator.match(record, field.end())
             if separator is None:
                 return found
