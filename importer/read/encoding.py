@@ -242,6 +242,8 @@ def _readings(words: list[bytes], encodings: dict[str, tuple[str, ...]]) -> list
 
 def _is_word(text: str) -> bool | None:
     """Whether this is a word in one script with its capitals in place; None where it says nothing about its letters."""
+    if "\ufffd" in text:
+        return False
     letters = text.strip("'" + "".join(sign for sign in set(text) if unicodedata.category(sign)[0] in "PSZ"))
     if len(letters) < 2 or letters.isascii():
         return None if letters.isascii() or letters.islower() else False
