@@ -365,6 +365,8 @@ class Response(msgspec.Struct, frozen=True):
     """Seconds until ``X-RateLimit-Reset``, measured against the answer's own ``Date`` so that clock skew cancels."""
     date: float | None = None
     """The server's own time, seconds since the epoch; of probes alone."""
+    local: bool = False
+    """The trouble is this machine's own (it has no file handle left), and says nothing of the API."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -425,6 +427,8 @@ class Counts:
         return self.read == sum(self.by_state.values())
 
 
+TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
+"""The environment variable that holds the API token; in no other process than the sender's."""
 DEFAULT_ENDPOINT = "https://api.sender.net/v2"
 """The real API's base URL (https://api.sender.net)."""
 SANDBOX_ENDPOINT = "sandbox"
@@ -490,8 +494,8 @@ class RowBatch:
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
     and occurred int64 (microseconds since the epoch, the source's own time)."""
-    reasons: tuple[Reason, ...]
-    """What planning found, ascending by row."""
+    reasons: ArrowTable
+    """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
     """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
 

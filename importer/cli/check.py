@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole
+from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour
 from importer.cli.options import basic, mapping_option, output, reading_options, run_options
 from importer.cli.settings import Command
 from importer.errors import ExitCode
@@ -79,7 +79,7 @@ def command(**given: Any) -> int:  # fmt: skip
     console.close()
     if given["output_format"] == "json":
         _print(summary_bytes(written.summary).removesuffix(b"\n"))
-    click.echo(render_summary(written), err=True, nl=False)
+    click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(check.exit_code(written))
 
 

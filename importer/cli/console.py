@@ -204,7 +204,7 @@ class TerminalConsole:
 
         if not self._options.quiet:
             click.echo(err=True)
-            click.echo(render_summary(result.written), err=True, nl=False)
+            click.echo(render_summary(result.written, colour=in_colour()), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
         if result.ended.reason:
@@ -391,8 +391,14 @@ def _trouble(result: Result) -> str:
     states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
     what = found or "a source was not read to its end, or the totals do not add up"
-    place = result.written.paths[0].parent
-    return f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {place}"
+    failure, paths = result.written.failure, result.written.paths
+    see = f"{failure.message}; {failure.hint}" if failure else f"see {paths[0].parent}"
+    return f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; {see}"
+
+
+def in_colour() -> bool:
+    """Whether states are shown in colours: on a terminal, unless NO_COLOR asks for none."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _forecast_line(forecast: Forecast) -> str:

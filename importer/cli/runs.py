@@ -11,7 +11,7 @@ import click
 from importer.cli import completing
 from importer.cli.options import ledger_options, target_options
 from importer.cli.settings import Command
-from importer.errors import counted
+from importer.wording import counted
 
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger

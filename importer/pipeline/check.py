@@ -13,10 +13,11 @@ from importer import report
 from importer.errors import ExitCode, SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import RowBatch, RunSource, State
+from importer.pipeline.advising import Advisor
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.report import CHECK, Checking, Facts, ReportOptions, Written
+from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
 
 
 @dataclass(slots=True)
@@ -60,21 +61,25 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     loaded = load(options.mapping)
     run_tests(loaded)
     books = _Books()
-    checking = Checking(loaded, rate)
-    batches = _batches(options, loaded, books, checking, console)
-    facts = Facts(CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text)
+    advisor = Advisor(loaded)
+    checking = Checking(loaded, rate, advisor)
+    batches = _batches(options, loaded, books, (checking, advisor), console)
+    info = RunInfo(
+        CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
+        transform=options.transform, given=options.sources,
+    )  # fmt: skip
     if options.out is None:
-        return report.count_check(batches, lambda: books.sources, facts, checking.explain)
+        return report.count_check(batches, lambda: books.sources, info, checking.explain)
     outputs = ReportOptions(out=options.out, format=options.report_format)
-    return report.write_check(batches, lambda: books.sources, facts, outputs, checking.explain)
+    return report.write_check(batches, lambda: books.sources, info, outputs, checking.explain)
 
 
 def _batches(
-    options: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, console: Console
+    options: RunOptions, loaded: LoadedMapping, books: _Books, lookers: tuple[Checking, Advisor], console: Console
 ) -> Iterator[RowBatch]:
-    reading = ReadOptions(
-        strict=options.strict, raw_rows=options.out is not None, transform=options.transform, bodies=False
-    )
+    checking, advisor = lookers
+    written = options.out is not None  # the page shows the first events
+    reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
     found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
@@ -84,6 +89,7 @@ def _batches(
                 rows += prepared.count
                 console.read(prepared.count)
                 checking.add(prepared)
+                advisor.add(prepared)
                 yield checked(prepared)
         except SourceError as broken:
             error = broken.message
@@ -97,5 +103,5 @@ def exit_code(written: Written) -> ExitCode:
     broken = [source for source in written.summary.sources if source.error]
     if broken and not written.counts.read:
         return ExitCode.UNUSABLE
-    whole = written.balanced and not written.counts[State.INVALID] and not broken
+    whole = written.balanced and not written.counts[State.INVALID] and not broken and written.failure is None
     return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE

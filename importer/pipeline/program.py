@@ -7,17 +7,18 @@ from pathlib import Path
 
 from importer import report
 from importer.deliver import Ended
-from importer.errors import ExitCode, counted
+from importer.errors import ExitCode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
-from importer.pipeline.connect import open_ledger, open_way
+from importer.pipeline.connect import open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Result:
         if broken and not counts.read:
             return ExitCode.UNUSABLE
         whole = self.written.balanced and not undelivered and not counts[State.PENDING] and not broken
+        whole = whole and self.written.failure is None
         return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
 
 
@@ -120,7 +122,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.has_pending(current):
-        with open_way(target, out / "sandbox-events.jsonl") as way:
+        with resolve_target(target, out / "sandbox-events.jsonl") as way:
             if way.page:
                 console.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, options, target, way, console)
@@ -133,7 +135,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, place=target.place))
+    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.place))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:
