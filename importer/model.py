@@ -234,6 +234,10 @@ class GroupTest:
     """Booleans. For ``first`` null where the cell is blank: it leaves the answer to the group's other rows."""
     blank: bool
     """The answer where all cells of a group are blank."""
+    words: str = ""
+    """The test as the report names it: ``Total above 0``."""
+    cells: ArrowArray | None = None
+    """The cells that it reads, as text."""
 
 
 @dataclass(frozen=True, slots=True)
