@@ -50,6 +50,8 @@ class ConsoleOptions:
     log_format: str = "text"
     metrics: Path | None = None
     account: str = "default"
+    output_format: str = "text"
+    """``json``: the summary also goes to stdout."""
     brief: bool = False
     """One of many runs: the plan takes one line, and the end takes none."""
     timed: bool = False
@@ -80,6 +82,8 @@ class ConsoleOptions:
 
 def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     """Do the work with a console, then say what became of every row; returns the exit code."""
+    from importer.report import summary_bytes
+
     console = options.console()
     metrics = None
     try:
@@ -96,7 +100,15 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     if metrics:
         metrics.end(result.exit_code, result.written.counts)
     console.conclude(result)
+    if options.output_format == "json":
+        print_bytes(summary_bytes(result.written.summary))
     return int(result.exit_code)
+
+
+def print_bytes(data: bytes) -> None:
+    """Write to stdout, whatever its encoding."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 class ProgressThrottle:
@@ -211,16 +223,15 @@ class TerminalConsole:
         """Show what became of every row."""
         from importer.report import render_summary
 
+        if result.ended.reason:
+            click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
+            if result.ended.hint:
+                click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
         if not self._options.quiet:
             click.echo(err=True)
             click.echo(render_summary(result.written, colour=in_colour()), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
-        if result.ended.reason:
-            above = "" if self._options.quiet else "\n"
-            click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
-            if result.ended.hint:
-                click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
 
     def _show_bar(self, progress: Progress) -> None:
         done = _done(progress)
@@ -350,11 +361,6 @@ def on_screen(text: str) -> str:
     if not sys.stderr.isatty():
         return text
     return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
-
-
-def colours(stream: Any) -> bool:
-    """Whether the stream shows colours: a terminal, and no ``NO_COLOR`` in the environment (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def refuse_without_terminal() -> NoReturn:

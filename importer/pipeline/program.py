@@ -12,6 +12,7 @@ from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
+from importer.pipeline.check import exit_code
 from importer.pipeline.connect import open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
@@ -32,16 +33,9 @@ class Result:
     @property
     def exit_code(self) -> ExitCode:
         """The design's table of exit codes."""
-        counts = self.written.counts
         if self.ended.reason:
             return ExitCode.STOPPED
-        undelivered = sum(counts[state] for state in (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT))
-        broken = [source for source in self.written.summary.sources if source.error]
-        if broken and not counts.read:
-            return ExitCode.UNUSABLE
-        whole = self.written.balanced and not undelivered and not counts[State.PENDING] and not broken
-        whole = whole and self.written.failure is None
-        return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+        return exit_code(self.written, ready=False)
 
 
 def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:

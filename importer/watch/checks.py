@@ -81,10 +81,10 @@ class KnownColumns:
 
 def columns_of(path: Path, rule: FileRule) -> list[str]:
     """The columns of a file, of an archive's first member; empty if it has no header or cannot be read."""
-    options = load(rule.mapping).mapping.source
+    mapping = load(rule.mapping).mapping
     with suppress(SourceError, UsageError):
         for each in expand([os.fspath(path)]):
-            with open_source(each, options) as reader:
+            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
                 return list(reader.source.columns or ())
     return []
 

@@ -23,7 +23,7 @@ from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.read.storage import is_data_name
+from importer.read import is_data_name
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
 from importer.watch.hook import run_hook

@@ -86,8 +86,8 @@ Check finished: 0 of 3 rows are ready
       value: {column: Summe, decimal: ",", thousands: "."}
   2 x phone.no_country (subscriber.phone)
     shop.csv, row 2, line 3: 030 12345679 has no country code
-    fix: most of the phones that have a country code are from DE; in shop.yaml,
-      line 5, write
+    fix: all phones that have a country code are from DE; in shop.yaml, line 5,
+      write
       phone: {column: Telefon, country: DE}
 
   unused columns: Notiz
