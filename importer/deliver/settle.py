@@ -40,6 +40,7 @@ def outcome_of(claim: Claim, answer: Response, at: float, options: DeliveryOptio
         message=answer.message,
         at=at,
         latency=answer.latency,
+        maybe_sent=answer.fate is ResponseKind.IN_DOUBT,
     )
 
 
