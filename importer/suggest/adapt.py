@@ -39,8 +39,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
         made.decisions.note("preset"),
         f"`importer presets {name}` shows what it says; what is below takes the place of its words",
     ]
-    if sample.source:
-        made.words["source"] = dict(sample.source)
+    made.write_source()
     if preset.about:
         made.notes["version"] = [preset.about]
     _add_needs(made, preset)

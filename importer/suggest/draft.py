@@ -29,10 +29,7 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     """Decide everything; `answers` replace guesses, by the decision's target."""
     made = Draft(sample, Decisions(answers))
     made.kind = _kind(sample)
-    if source := dict(sample.source):
-        if "header" in source:
-            made.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
-        made.words["source"] = source
+    made.write_source()
     _decide_key(made)
     when.decide_time(made)
     people.decide_subscriber(made)

@@ -245,7 +245,6 @@ def test_a_file_without_rows_is_passed_over_for_one_that_has_some(tmp_path: Path
 def test_comments_and_headers_that_come_again_are_no_rows(tmp_path: Path) -> None:
     text = "# export 2026\nemail,total\nada@example.com,1\nemail,total\nbo@example.com,2\n# bo was here\n"
     written, _, _ = drafted(tmp_path, "x.csv", text)
-    assert "source: {skip_lines: 1}" in written.text
     assert "email: email" in written.text
     assert "value: total" in written.text
 
@@ -255,3 +254,38 @@ def test_a_damaged_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
     outcome = importer("init", str(tmp_path / "x.parquet"), "--yes", "-o", str(tmp_path / "m.yaml"))
     assert (outcome.exit_code, outcome.stderr.startswith("error: ")) == (2, True)
     assert "Traceback" not in outcome.stderr
+
+
+LITHUANIAN = """\
+email;vardas;miestas;suma
+ada@example.com;Žilvinas Šiaulys;Kėdainiai;1,50
+bo@example.com;Rūta;Šiauliai;2,00
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "words"),
+    [(LITHUANIAN, "cp1257", "Žilvinas"), ("email;jméno\na@example.com;Dvořák Petr\n", "cp1250", "Dvořák")],
+)
+def test_an_encoding_is_written_where_one_is_clear_and_else_asked_about(
+    text: str, encoding: str, words: str, tmp_path: Path
+) -> None:
+    source, mapping = tmp_path / "x.csv", tmp_path / "m.yaml"
+    source.write_bytes(text.encode(encoding))
+    outcome = importer("init", str(source), "--yes", "-o", str(mapping))
+    assert outcome.exit_code == 0, outcome.stderr
+    written = mapping.read_text(encoding="utf-8")
+    assert "source: {encoding: " + encoding + "}" in written
+    if "# OPEN: In which encoding is the file" in written:
+        assert "\nsource:" not in written
+        assert f"{encoding}: {words}" in " ".join(outcome.stderr.split()) or words in outcome.stderr
+        assert words not in written
+        assert importer("check", str(source), "-m", str(mapping)).exit_code == 2
+
+
+def test_letters_that_every_code_page_reads_alike_need_no_question(tmp_path: Path) -> None:
+    source, mapping = tmp_path / "x.csv", tmp_path / "m.yaml"
+    source.write_bytes("email;Ort\nada@example.com;Köln\n".encode("cp1252"))
+    outcome = importer("init", str(source), "--yes", "-o", str(mapping))
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "OPEN: In which" not in mapping.read_text(encoding="utf-8")
