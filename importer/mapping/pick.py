@@ -117,7 +117,9 @@ class Pick(Model):
     thousands: Literal[".", ",", " ", "'", "_"] | None = None
     """The sign between a number's groups of digits; none without it. A space also stands for no-break spaces."""
     scale: Annotated[int, Strict(), Field(ge=-12, le=12)] | None = None
-    """Move the decimal point: `-2` turns minor units (cents) into major ones."""
+    """Move the decimal point: `-2` divides by 100."""
+    minor_units: Flag = False
+    """The amount is in minor units (cents) of its row's `value_currency`: JPY 0, EUR 2, KWD 3 places."""
     country: _Country | None = None
     """For subscriber.phone: the ISO 3166 country of national numbers.
 
