@@ -1,7 +1,4 @@
-"""Starting this package's own modules as processes beside this one.
-
-Owns the interpreter, its flags and its environment; what is said to a child, and when it ends, is its starter's.
-"""
+"""Starts this package's own modules as processes beside this one, without the API token."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from importer.model import TOKEN_VARIABLE
 
 _ROOT = Path(__file__).parents[1]
 """Where the package lies."""
@@ -23,8 +22,8 @@ def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]
 
 
 def _environment() -> dict[str, str]:
-    """Ours, so changed that the child finds the package also where it is not installed (a checkout)."""
-    environment = dict(os.environ)
+    """Ours without the token; a child finds the package also where it is not installed (a checkout)."""
+    environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
     if _ROOT.name not in {"site-packages", "dist-packages"}:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
     return environment

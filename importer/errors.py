@@ -2,7 +2,7 @@
 
     ImporterError                  2
     ├── UsageError                 2   the command line asks for something that cannot be
-    ├── MappingError               2   the mapping has mistakes; carries all of them at once
+    ├── MappingError               2   the mapping has problems; carries all of them at once
     ├── TransformError             2   the user's --transform function failed
     ├── FailedTestsError           2   the mapping does not do what its own `tests` say
     ├── SourceError                2   a file cannot be read as a whole (a bad row never raises)
@@ -67,7 +67,7 @@ def counted(count: int, noun: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MappingProblem:
-    """One mistake in a mapping file."""
+    """One problem in a mapping file."""
 
     file: str
     line: int
@@ -81,19 +81,19 @@ class MappingProblem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        return f"{place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class MappingError(ImporterError):
-    """The mapping cannot be used; every mistake in it, in the file's order."""
+    """The mapping cannot be used; every problem in it, in the file's order."""
 
-    def __init__(self, problems: tuple[MappingProblem, ...]) -> None:
-        count = len(problems)
-        noun = "mistake" if count == 1 else "mistakes"
+    def __init__(self, problems: tuple[MappingProblem, ...], *, total: int = 0) -> None:
+        total = max(total, len(problems))
         lines = "\n".join(f"  {problem}" for problem in problems)
+        more = f"\n  … and {total - len(problems):,} more" if total > len(problems) else ""
         super().__init__(
-            f"the mapping has {count} {noun}; nothing was read or sent\n{lines}",
-            hint="mend the lines named above, then run the command again",
+            f"the mapping has {counted(total, 'problem')}; nothing was read or sent\n{lines}{more}",
+            hint="correct the lines above, then run the command again",
         )
         self.problems = problems
 
@@ -111,7 +111,7 @@ class FailedTestsError(ImporterError):
         lines = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
             f"{len(problems)} of {total} {noun} of the mapping {fail}; no file was read\n{lines}",
-            hint="mend the mapping, or the test if it is what is wrong",
+            hint="correct the mapping, or the test if the test is wrong",
         )
         self.problems = problems
 

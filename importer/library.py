@@ -28,9 +28,6 @@ from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions, default_ledger
 from importer.report import Summary
 from importer.sandbox import SandboxOptions
-from importer.without_pandas import want_pandas
-
-want_pandas()
 
 Path_: TypeAlias = "str | os.PathLike[str]"
 Sources: TypeAlias = "Path_ | Sequence[Path_] | pd.DataFrame"

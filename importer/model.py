@@ -11,10 +11,10 @@ row starts (for Parquet it equals the row); *position* is the 0-based place with
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -89,6 +89,7 @@ class RunState(StrEnum):
     """Finished long ago; its rows' states and the delivered keys are all that is kept."""
 
 
+T = TypeVar("T")
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 ArrowArray: TypeAlias = Any
@@ -127,6 +128,26 @@ class Source:
     dialect: Dialect
     columns: tuple[str, ...] | None
     """The header, in order; None where the format has none (JSONL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStream(Generic[T]):
+    """One source with its chunks, read when they are asked for."""
+
+    source: Source
+    chunks: Iterable[T]
+    """`Events` or `EncodedChunk`. May raise `SourceError` where the source breaks off; earlier chunks are good."""
+    digest: Callable[[], str]
+    """The content's SHA-256, known when the chunks are at their end."""
+    error: str = ""
+    """Why the source cannot be read at all."""
+    threaded: bool = True
+    """Whether its chunks may be made on another thread, before they are asked for."""
+
+    @classmethod
+    def unopened(cls, name: str, error: str) -> SourceStream[T]:
+        """A source that cannot be opened, so that reports name it."""
+        return cls(Source(name, None, Dialect("csv"), None), (), str, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +367,8 @@ class Response(msgspec.Struct, frozen=True):
     """Seconds until ``X-RateLimit-Reset``, measured against the answer's own ``Date`` so that clock skew cancels."""
     date: float | None = None
     """The server's own time, seconds since the epoch; of probes alone."""
+    local: bool = False
+    """The trouble is this machine's own (it has no file handle left), and says nothing of the API."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -406,6 +429,8 @@ class Counts:
         return self.read == sum(self.by_state.values())
 
 
+TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
+"""The environment variable that holds the API token; in no other process than the sender's."""
 DEFAULT_ENDPOINT = "https://api.sender.net/v2"
 """The real API's base URL (https://api.sender.net)."""
 SANDBOX_ENDPOINT = "sandbox"

@@ -20,7 +20,6 @@ from importer.cli.console import masked, on_screen
 from importer.cli.settings import ARGUMENTS
 from importer.cli.usage import usage_error
 from importer.errors import ExitCode, ImporterError
-from importer.without_pandas import without_pandas
 from importer.wording import shown
 
 COMMANDS = (
@@ -91,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     _replace_closed_streams()
     try:
-        with without_pandas():
-            code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
+        code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
     except ImporterError as error:
         click.echo(on_screen(str(error)), err=True)
         code = error.exit_code

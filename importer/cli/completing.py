@@ -24,7 +24,7 @@ def files(context: click.Context, parameter: click.Parameter, typed: str) -> lis
 
 def presets(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Presets by their names."""
-    from importer.mapping.locate import presets as names
+    from importer.mapping.load import preset_names as names
 
     del context, parameter
     return [CompletionItem(name) for name in names() if name.startswith(typed)]

@@ -53,6 +53,11 @@ def seconds_of(text: str) -> float | None:
     return float(match[1]) * _UNITS[match[2] or "s"] if match else None
 
 
+def _processes(ctx: click.Context, param: click.Parameter, value: int | None) -> None:  # noqa: ARG001  # click's signature
+    if value is not None and value > 1:
+        click.echo("notice: --processes has no effect any more; one process is faster than any limit", err=True)
+
+
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options in the order in which they are listed."""
 
@@ -102,7 +107,12 @@ sending_options = options_of(
     sandbox("--sandbox-seed", "seed", type=int, default=0, metavar="N", hidden=True),
     sandbox("--events", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
             help="With --sandbox: append what it accepts to FILE. [default: in --out]"),
-    pace("--processes", type=click.IntRange(1, 64), default=1, metavar="N", hidden=True),
+    connection("--proxy", envvar="IMPORTER_PROXY", metavar="URL",
+               help="Reach the API through this proxy; `environment`: the one that HTTPS_PROXY names. [default: none]"),
+    connection("--ca-file", envvar="IMPORTER_CA_FILE", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+               help="Trust the certificates in FILE (PEM), too."),
+    pace("--processes", type=click.IntRange(1, 64), metavar="N", hidden=True, callback=_processes,
+         expose_value=False),
 )  # fmt: skip
 
 unattended_options = options_of(
@@ -157,6 +167,8 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
         sandbox=rehearsal,
         reserve=given.get("reserve", 0),
         outage_limit=given.get("outage_limit"),
+        proxy=given.get("proxy"),
+        ca_file=given.get("ca_file"),
     )
 
 

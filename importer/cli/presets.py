@@ -24,14 +24,14 @@ def command(name: str | None) -> int:
       importer presets shopify-orders
       importer check orders.csv -m shopify-orders --preview 3
     """
-    from importer.mapping.locate import preset, presets
-    from importer.mapping.recognise import load_preset
+    from importer.mapping.load import preset_names, preset_text
+    from importer.mapping.presets import load_preset
 
     if name is not None:
-        click.echo(preset(name).text, nl=False)
+        click.echo(preset_text(name), nl=False)
         return int(ExitCode.DELIVERED)
-    margin = max(map(len, presets())) + 2
-    for each in presets():
+    margin = max(map(len, preset_names())) + 2
+    for each in preset_names():
         mapping = load_preset(each).mapping
         about = f"{mapping.about} To be added: {', '.join(mapping.needs)}." if mapping.needs else mapping.about or ""
         lines = textwrap.wrap(about, _WIDTH - margin)

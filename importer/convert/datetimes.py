@@ -31,7 +31,7 @@ from importer.convert.arrays import (
     where_true,
     without,
 )
-from importer.mapping.model import Pick
+from importer.mapping.model import ValueMapping
 from importer.mapping.zones import zone_named
 from importer.model import ArrowArray
 from importer.texts import matches
@@ -268,7 +268,7 @@ class TimeForm:
     """Zones that the mapping names: they decide what an abbreviation with several meanings (``CST``) means."""
 
     @classmethod
-    def of(cls, pick: Pick, *, dates: bool) -> TimeForm:
+    def of(cls, pick: ValueMapping, *, dates: bool) -> TimeForm:
         """The form that a value mapping names.
 
         Raises:

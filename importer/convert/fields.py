@@ -15,7 +15,7 @@ from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.convert.values import Cells, picker
-from importer.mapping.model import Pick
+from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray, Kind
 
 Converter: TypeAlias = Callable[..., Converted]
@@ -51,7 +51,7 @@ class Filled:
 class Field:
     """What fills a target."""
 
-    def __init__(self, target: str, pick: Pick) -> None:
+    def __init__(self, target: str, pick: ValueMapping) -> None:
         is_identity = target in IDENTITIES
         self.kind = kind_of(target, pick)
         self._pick = picker(pick, identity=is_identity)
@@ -81,7 +81,7 @@ class Field:
         return Filled(picked.texts, made, found, aside)
 
 
-def kind_of(target: str, pick: Pick) -> Kind:
+def kind_of(target: str, pick: ValueMapping) -> Kind:
     """``as``, else number for a calculation, else what the target implies, else what a property's ``const`` is."""
     if pick.as_ is not None:
         return pick.as_
@@ -96,7 +96,7 @@ def kind_of(target: str, pick: Pick) -> Kind:
     return "integer" if isinstance(pick.const, int) else "number"
 
 
-def _converter(target: str, pick: Pick, kind: Kind) -> Converter:
+def _converter(target: str, pick: ValueMapping, kind: Kind) -> Converter:
     if target == "subscriber.phone":
         return PhoneReader(pick.country if isinstance(pick.country, str) else None)
     if target == "subscriber.email":

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, holds, where_true, without
 from importer.currencies import CURRENT, NOT_MONEY, SIGNS
 from importer.exact import DecimalColumn
-from importer.mapping.model import Pick
+from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray
 from importer.texts import matches
 
@@ -62,7 +62,7 @@ class NumberForm:
     """How many places the decimal point moves to the right."""
 
     @classmethod
-    def of(cls, pick: Pick) -> NumberForm:
+    def of(cls, pick: ValueMapping) -> NumberForm:
         """The form that a value mapping names; ``thousands: "."`` alone makes the comma the decimal sign."""
         decimal = pick.decimal or ("," if pick.thousands == "." else ".")
         return cls(decimal, pick.thousands, pick.decimal is not None, pick.scale or 0)

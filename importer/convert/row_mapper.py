@@ -12,7 +12,7 @@ from importer.convert.filters import Filter, GroupFilter, NumberForms
 from importer.convert.money import contradicting, from_minor_units
 from importer.convert.numbers import NumberForm, sortable
 from importer.convert.values import Cells
-from importer.mapping.model import ImportMapping, Pick
+from importer.mapping.model import ImportMapping, ValueMapping
 from importer.model import (
     ArrowArray,
     Bools,
@@ -41,7 +41,7 @@ class RowMapper:
         self._mapping = mapping
         self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by)
         in_part = {"default": None} if self._groups else {}
-        picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.picks()}
+        picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
         self._fields = {target: Field(target, picks[target]) for target in sorted(picks, key=_LAST.__contains__)}
         """Per target, in the order of the mapping's documentation."""
         forms = _number_forms(picks)
@@ -156,11 +156,11 @@ class RowMapper:
         return np.intersect1d(positions, where_true(pc.is_valid(filled.texts)), assume_unique=True)
 
 
-def _number_forms(picks: dict[str, Pick]) -> NumberForms:
+def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
     """How the targets write the numbers of each column."""
     forms: dict[str, set[NumberForm]] = {}
 
-    def add(pick: Pick, form: NumberForm) -> None:
+    def add(pick: ValueMapping, form: NumberForm) -> None:
         if pick.column is not None:
             forms.setdefault(pick.column, set()).add(form)
         for inner in pick.first_of or ():
@@ -174,7 +174,7 @@ def _number_forms(picks: dict[str, Pick]) -> NumberForms:
     return NumberForms(forms)
 
 
-def _without_scale(pick: Pick) -> NumberForm:
+def _without_scale(pick: ValueMapping) -> NumberForm:
     return NumberForm.of(pick.model_copy(update={"scale": None}))
 
 

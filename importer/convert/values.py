@@ -19,7 +19,7 @@ from importer.convert.arrays import absent, holds, text_column, without, without
 from importer.convert.identities import normalized
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.exact import DecimalColumn, product
-from importer.mapping.model import Pick, Scalar
+from importer.mapping.model import ValueMapping, Scalar
 from importer.mapping.template import split
 from importer.model import ArrowArray, Chunk
 from importer.texts import trimmed
@@ -79,7 +79,7 @@ def spelled(scalar: Scalar) -> str:
     return str(scalar)
 
 
-def picker(pick: Pick, *, identity: bool = False) -> Picker:
+def picker(pick: ValueMapping, *, identity: bool = False) -> Picker:
     """Compile a value mapping with its text steps, but not ``as``; of an ``identity`` the cells are normalized."""
     origin = _origin(pick, identity)
     trims = pick.trim and pick.column is None
@@ -111,7 +111,7 @@ def picker(pick: Pick, *, identity: bool = False) -> Picker:
     return steps
 
 
-def _origin(pick: Pick, identity: bool) -> Picker:
+def _origin(pick: ValueMapping, identity: bool) -> Picker:
     spared = frozenset(pick.map or ()) if identity else None
     if pick.column is not None:
         name = pick.column
@@ -154,7 +154,7 @@ def _template(template: str, trim: bool, spared: frozenset[str] | None) -> Picke
     return filled
 
 
-def _product(factors: tuple[Pick, ...]) -> Picker:
+def _product(factors: tuple[ValueMapping, ...]) -> Picker:
     """The product of numbers as its token, exactly; absent where any factor is.
 
     Where a factor is no number, the text shows all of them (``2 × abc``), which reads as no number either.

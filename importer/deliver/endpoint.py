@@ -1,11 +1,9 @@
-"""Where events go: a base URL that is safe to send a token to.
-
-Owns the parsing and the refusal of anything that could leak the token; speaking to it is ``client``'s.
-"""
+"""Where events go: a base URL that is safe to send a token to, written in one way only."""
 
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,7 +13,11 @@ from importer.model import DEFAULT_ENDPOINT
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An API's base URL, canonical: lower-case scheme and host, no trailing slash."""
+    """An API's base URL, canonical: two ways to write one place are equal here, for what was sent is remembered by it.
+
+    Lower-case scheme and host, no dot behind the host, no default port, no empty path segments, IP addresses in their
+    shortest form.
+    """
 
     url: str
     host: str
@@ -25,8 +27,8 @@ class Endpoint:
     def parse(cls, url: str = DEFAULT_ENDPOINT) -> Endpoint:
         """Check and canonicalise ``url``; raises `UsageError`.
 
-        HTTPS only; plain HTTP is for this machine alone (127.0.0.0/8, ::1, localhost). No user, password, query
-        or fragment.
+        The base or the full address of the events. HTTPS only; plain HTTP is for this machine alone (127.0.0.0/8, ::1,
+        localhost). No user, password, query or fragment.
         """
         parts, host, port = _split(url)
         if parts.scheme not in ("http", "https"):
@@ -43,11 +45,15 @@ class Endpoint:
             raise _refusal(
                 url, "plain http would show the token to the network", "use https; http is for loopback only"
             )
-        path = parts.path.rstrip("/")
-        if path.endswith("/events"):
-            raise _refusal(url, "it ends in /events", f"give the base alone: {url.rstrip('/').removesuffix('/events')}")
+        segments = [segment for segment in parts.path.split("/") if segment]
+        if "." in segments or ".." in segments:
+            raise _refusal(url, "its path holds . or ..", DEFAULT_ENDPOINT)
+        if segments[-1:] == ["events"]:
+            segments.pop()
+        if port == _DEFAULT_PORTS[parts.scheme]:
+            port = None
         netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
-        return cls(url=f"{parts.scheme}://{netloc}{path}", host=host)
+        return cls(url="/".join([f"{parts.scheme}://{netloc}", *segments]), host=host)
 
     @property
     def events_url(self) -> str:
@@ -65,17 +71,22 @@ class Endpoint:
         return _is_loopback(self.host)
 
     def scope(self, account: str) -> str:
-        """What names this account at this endpoint, in the ledger and among importers that share its quota."""
+        """The name of this account at this endpoint, for importers that share its limit."""
         return f"{account}@{self.url}"
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
     # What one parser reads as a host, another may read as a user name or a path: refuse whatever invites that.
-    if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}'):
+    if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}%'):
         raise _refusal(url, "it holds characters that no URL has", DEFAULT_ENDPOINT)
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
+        with suppress(ValueError):
+            host = str(ipaddress.ip_address(host))
     except ValueError as error:
         raise _refusal(url, str(error), DEFAULT_ENDPOINT) from None
     return parts, host, port

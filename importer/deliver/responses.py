@@ -1,29 +1,29 @@
-"""What a request's end means for its row: the design's table of fates, as a pure function.
-
-Owns the reading of statuses and bodies, answers that lie included. Making requests is ``client``'s, what follows for
-the row is delivery's.
+"""What a request's end means for its row: a pure function of status and body.
 
 Where the documentation is silent, a row is `ResponseKind.IN_DOUBT` unless the answer proves that no event was made;
 sending twice is worse than asking the user:
 
 ======================================  ==============  =====================================================
-answer                                  fate            why
+answer                                  kind            why
 ======================================  ==============  =====================================================
 200, 201, an object without             sent            documented; ``success`` missing is taken as true
 ``success: false``
 200, 201, ``success: false``            refused         the body speaks of this very event
 200, 201, anything else                 in doubt        HTML, cut short, over-long, not an object, ``success``
-                                                        neither true nor false or both, or ``errors`` (``error``)
-                                                        beside a missing one
+                                                        neither true nor false or both (duplicate keys), or
+                                                        ``errors`` (``error``) beside a missing one
 other 2xx                               in doubt        undocumented: 202 promises, 204 says nothing
 1xx as a final answer                   in doubt        101 leaves HTTP; the others are no answers
 3xx                                     in doubt        never followed, the token goes nowhere else; a 303 is sent
                                                         *after* the work was done, so nothing is proven
-401, 403                                unauthorized    documented: the token is the problem, not the row
+401, 403                                unauthorized    documented: the token is the problem, unless a probe
+                                                        shows that it is good; then it is the row
 425, 429                                not accepted    RFC 8470 5.2, RFC 6585 4: turned away before any work
 408                                     in doubt        RFC 9110 says "not received in full", but proxies answer so
                                                         after the server behind them was too slow
-other 4xx                               refused         the request itself is at fault, whoever repeats it
+other 4xx                               refused         the request itself is at fault, whoever repeats it; whatever
+                                                        the body says, ``success: true`` included, or if it is
+                                                        cut short or never comes
 5xx and beyond                          in doubt        the server may have failed after the event was made
 ======================================  ==============  =====================================================
 """
@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -44,12 +44,28 @@ from importer.model import Response, ResponseKind
 LONGEST_MESSAGE = 300
 """Characters of the API's own words that are kept."""
 
+Redact = Callable[[str], str]
+"""Masks the token in a text. It comes before any text is cut: a part of the token would be shown otherwise."""
+
+
+def unchanged(text: str) -> str:
+    """For answers that can hold no token."""
+    return text
+
+
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2066-\u2069\ufeff]+")
 _TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
-def classify(
-    status: int, headers: Mapping[str, str], body: bytes, *, complete: bool, latency: float, wall: float
+def classify(  # noqa: PLR0913  # all that an answer is made of
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    complete: bool,
+    latency: float,
+    wall: float,
+    redact: Redact = unchanged,
 ) -> Response:
     """Judge an answer to ``POST /v2/events``.
 
@@ -57,7 +73,7 @@ def classify(
     read; ``latency`` is in seconds; ``wall`` the machine's time in seconds since the epoch.
     """
     limits = read_limits(headers, wall)
-    fate, message = _judge(status, body, complete=complete)
+    fate, message = _judge(status, body, redact, complete=complete)
     return Response(
         fate=fate,
         status=status,
@@ -70,7 +86,15 @@ def classify(
     )
 
 
-def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, latency: float, wall: float) -> Response:
+def classify_probe(  # as `classify`
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    latency: float,
+    wall: float,
+    redact: Redact = unchanged,
+) -> Response:
     """Judge an answer to the harmless ``GET /v2/subscribers``; never in doubt, since nothing hangs on it.
 
     `ResponseKind.SENT`: the API answers as documented (its body, which lists people, is not repeated anywhere),
@@ -81,7 +105,7 @@ def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, late
     if status == 200 and body.lstrip()[:1] == b"{":
         fate, message = ResponseKind.SENT, ""
     else:
-        message = f"HTTP {status}" if status == 200 else words(status, body)
+        message = f"HTTP {status}" if status == 200 else words(status, body, redact)
         fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
     return Response(
         fate=fate,
@@ -96,13 +120,23 @@ def classify_probe(status: int, headers: Mapping[str, str], body: bytes, *, late
     )
 
 
-def unanswered(message: str, *, written: bool, latency: float) -> Response:
-    """The answer where none came: in doubt if the request may have been ``written``, surely not accepted if not."""
+def unanswered(message: str, *, may_have_left: bool, latency: float) -> Response:
+    """The response where none came: in doubt if the request may have left, surely not accepted if not."""
     return Response(
-        fate=ResponseKind.IN_DOUBT if written else ResponseKind.NOT_ACCEPTED,
+        fate=ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED,
         status=None,
         message=shorten(message),
         latency=latency,
+    )
+
+
+def distrusted(answer: Response) -> Response:
+    """The same response where bytes that nobody asked for followed it: it may be the answer to another event."""
+    status = "" if answer.status is None else f" (HTTP {answer.status})"
+    return msgspec.structs.replace(
+        answer,
+        fate=ResponseKind.IN_DOUBT,
+        message=f"the server sent data that nobody asked for after this answer{status}: it may belong to another event",
     )
 
 
@@ -118,10 +152,10 @@ def reason_code(answer: Response) -> str:
 
 
 @lru_cache(maxsize=16)  # most answers of a run are the same few
-def _judge(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
+def _judge(status: int, body: bytes, redact: Redact, *, complete: bool) -> tuple[ResponseKind, str]:
     if status in (200, 201):
-        return _judge_success(status, body, complete=complete)
-    message = words(status, body)
+        return _judge_success(status, body, redact, complete=complete)
+    message = words(status, body, redact)
     if status in (401, 403):
         return ResponseKind.UNAUTHORIZED, message
     if status in (425, 429):
@@ -133,22 +167,22 @@ def _judge(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, s
     return ResponseKind.IN_DOUBT, message
 
 
-def _judge_success(status: int, body: bytes, *, complete: bool) -> tuple[ResponseKind, str]:
+def _judge_success(status: int, body: bytes, redact: Redact, *, complete: bool) -> tuple[ResponseKind, str]:
     if not complete:
         return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is cut short or too long"
     answer = _decode(body)
     if not isinstance(answer, dict):
-        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body)}"
+        return ResponseKind.IN_DOUBT, f"HTTP {status}, but the answer is not a JSON object: {_plain(body, redact)}"
     success = answer.get("success", None if answer.get("errors") or answer.get("error") else True)
     if body.count(b'"success"') > 1 and _contradicts_itself(body):
         success = None
     if success is True:
         return ResponseKind.SENT, ""
     if success is False:
-        return ResponseKind.REFUSED, _said(answer) or f"HTTP {status}, success: false"
+        return ResponseKind.REFUSED, redact(_said(answer)) or f"HTTP {status}, success: false"
     return (
         ResponseKind.IN_DOUBT,
-        f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body)}",
+        f"HTTP {status}, but the answer does not say whether the event was made: {_plain(body, redact)}",
     )
 
 
@@ -166,13 +200,13 @@ def _contradicts_itself(body: bytes) -> bool:
     return len({repr(value) for name, value in outermost if name == "success"}) > 1
 
 
-def words(status: int, body: bytes) -> str:
+def words(status: int, body: bytes, redact: Redact = unchanged) -> str:
     """The API's own words in an answer, else the status and the beginning of its text."""
     answer = _decode(body)
     said = _said(answer) if isinstance(answer, dict) else ""
     if said:
-        return said
-    text = _plain(body)
+        return redact(said)
+    text = _plain(body, redact)
     return f"HTTP {status}: {text}" if text else f"HTTP {status}"
 
 
@@ -215,6 +249,7 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _plain(body: bytes) -> str:
+def _plain(body: bytes, redact: Redact) -> str:
     """The beginning of a body as plain text, without markup."""
-    return _UNSEEN.sub(" ", _TAG.sub(" ", body[:4096].decode("utf-8", "replace"))).strip()[:120]
+    text = redact(body.decode("utf-8", "replace"))
+    return _UNSEEN.sub(" ", _TAG.sub(" ", text[:4096])).strip()[:120]

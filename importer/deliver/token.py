@@ -1,29 +1,32 @@
-"""The API token: read from the environment or a file, and never shown.
-
-Owns the secret and the one way to use it (`Token.header`). Sending it, and to whom, is ``client``'s and ``endpoint``'s.
-"""
+"""The API token: read from the environment or a file, and never shown."""
 
 from __future__ import annotations
 
+import json
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from importer.errors import UsageError
+from importer.model import TOKEN_VARIABLE
 
-VARIABLE = "SENDER_API_TOKEN"
-"""The environment variable that holds the token."""
+VARIABLE = TOKEN_VARIABLE
 MASK = "[token]"
 """What stands wherever the token would show."""
 MAX_LENGTH = 8192
 """Longer tokens fit into no server's header."""
+_TELLING = 8
+"""So many first characters of a token are masked as well, with what follows: others cut what they repeat."""
+_SHORT_NAME = 20
+"""A file name of that length or more, in no directory that exists, may be a token that was pasted in its place."""
 
 
 class Token:
     """An opaque secret: printing, formatting, comparing or pickling it does not reveal it."""
 
-    __slots__ = ("__secret",)
+    __slots__ = ("__pattern", "__secret")
 
     def __init__(self, secret: str) -> None:
         """Take a token as it was pasted, white space around it stripped; raises `UsageError` if it cannot be one."""
@@ -40,14 +43,19 @@ class Token:
                 hint="paste it again, on one line and without quotes around it",
             )
         self.__secret = secret
+        in_json = json.dumps(secret)[1:-1]
+        forms = [re.escape(form) for form in (in_json.replace("/", "\\/"), in_json, secret)]
+        if len(secret) >= 2 * _TELLING:
+            forms.append(re.escape(secret[:_TELLING]) + r"[\w.~+/=|-]*")
+        self.__pattern = re.compile("|".join(forms))
 
     def header(self) -> str:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self.__secret}"
 
     def redact(self, text: str) -> str:
-        """``text`` with the token masked, for words that came from elsewhere."""
-        return text.replace(self.__secret, MASK)
+        """``text``, which came from elsewhere, with the token masked, or as much of its beginning as is there."""
+        return self.__pattern.sub(MASK, text)
 
     def __repr__(self) -> str:
         return f"Token({MASK})"
@@ -77,10 +85,23 @@ def read_token(env: Mapping[str, str], token_file: Path | None) -> Token:
         return Token(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UsageError(f"--token-file {token_file}: this is not a text file", hint=_WHERE) from None
-    except OSError as error:
-        raise UsageError(f"--token-file {token_file}: {error.strerror}", hint=_WHERE) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(token_file, getattr(error, "strerror", None) or "not a file name") from None
     except UsageError as error:
         raise UsageError(f"--token-file {token_file}: {error.message}", hint=error.hint) from None
+
+
+def _unreadable(token_file: Path, why: str) -> UsageError:
+    """The error names the file, unless its name may be the token itself."""
+    name = str(token_file)
+    parent = token_file.parent
+    in_directory = parent != Path() and parent.is_dir()
+    if len(name) < _SHORT_NAME or (in_directory and len(token_file.name) < 4 * _SHORT_NAME):
+        return UsageError(f"--token-file {token_file}: {why}", hint=_WHERE)
+    return UsageError(
+        f"--token-file: {why} (the name is not shown: it may be the token itself)",
+        hint=f"--token-file takes the name of a file; put the token into that file, or into {VARIABLE}",
+    )
 
 
 def exposure(token_file: Path) -> str | None:

@@ -17,6 +17,6 @@ It leaves cells to ``shape`` (which says what each row has to say to ``where``) 
 which sees whole events only.
 """
 
-from importer.group.sources import Shaped, grouped
+from importer.group.sources import grouped
 
-__all__ = ["Shaped", "grouped"]
+__all__ = ["grouped"]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from importer.exact import DecimalColumn, sums
 from importer.group.columns import Column
 from importer.group.layout import NONE, Layout
-from importer.mapping.groups import CHOOSING
+from importer.mapping.rules import CHOOSING
 from importer.model import ArrowArray, Bools, Int64s
 
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from importer.mapping.groups import How
-from importer.mapping.model import ImportMapping
+from importer.mapping.model import Aggregate, ImportMapping
 from importer.model import ArrowArray, Events, Kind, Property
 
 SHOWN = ("subscriber.id", "subscriber.email", "subscriber.phone", "type", "key")
@@ -37,7 +36,7 @@ class Column:
 
     target: str
     """As problems name it; ``occurred`` for the source's own time."""
-    how: How
+    how: Aggregate
     kind: Kind
     """Of the rows' values."""
     separator: str = _SEPARATOR

@@ -21,7 +21,6 @@ from importer.group.gather import FAULTS, PARTS, problem_table, settled_test
 from importer.group.layout import Layout
 from importer.group.store import Store
 from importer.model import ArrowArray, ArrowTable, Bools, Events, GroupTest, Int64s
-from importer.without_pandas import want_pandas
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -221,7 +220,6 @@ def _table(faults: ArrowTable, rows: Int64s, field: str, groups: Int64s) -> Arro
 
 def _hashes(keys: ArrowArray, cuts: int) -> npt.NDArray[np.uint64]:
     """Hashes of the keys, of another kind with each cut."""
-    want_pandas()
     import pandas as pd
 
     encoded = keys.combine_chunks().dictionary_encode()

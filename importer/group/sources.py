@@ -7,7 +7,7 @@ ledger will know as the copies they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,34 +20,21 @@ from importer.group.gather import Gatherer
 from importer.group.settle import Grounds, Settler
 from importer.group.store import Store
 from importer.mapping.model import ImportMapping
-from importer.model import Events, Int64s, Source
-
-
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """One source with its shaped chunks."""
-
-    source: Source
-    chunks: Iterable[Events]
-    """May raise `SourceError` where the source breaks off; what came before is good."""
-    digest: Callable[[], str]
-    """The content's SHA-256, to be asked when the chunks are at their end."""
-    error: str = ""
-    """Why the source cannot be read at all."""
-    ahead: bool = True
-    """Whether its chunks may be made on another thread, before they are asked for."""
+from importer.model import Events, Int64s, SourceStream
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A source that was read."""
 
-    shaped: Shaped
+    shaped: SourceStream[Events]
     digest: str
     broken: SourceError | None
 
 
-def grouped(sources: Iterable[Shaped], mapping: ImportMapping, absent: Events) -> Generator[Shaped, None, None]:
+def grouped(
+    sources: Iterable[SourceStream[Events]], mapping: ImportMapping, absent: Events
+) -> Generator[SourceStream[Events], None, None]:
     """The same sources with one event per group; all are read before the first comes out.
 
     ``absent`` is one row without a cell, shaped as if it stood alone: what a group's columns get where no row of it has
@@ -72,10 +59,12 @@ def grouped(sources: Iterable[Shaped], mapping: ImportMapping, absent: Events) -
             Settler(grounds, store).settle()
         emitter = Emitter(columns, absent, gatherer.headers, store)
         for number, one in enumerate(read):
-            yield Shaped(one.shaped.source, _given(emitter, number, one), partial(str, one.digest), one.shaped.error)
+            yield SourceStream(
+                one.shaped.source, _given(emitter, number, one), partial(str, one.digest), one.shaped.error
+            )
 
 
-def _gathered(shaped: Shaped, gatherer: Gatherer) -> _Read:
+def _gathered(shaped: SourceStream[Events], gatherer: Gatherer) -> _Read:
     gatherer.open_source()
     try:
         for events in shaped.chunks:

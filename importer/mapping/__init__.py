@@ -1,14 +1,8 @@
-"""The mapping language: what a YAML file may say about how rows become events.
+"""The mapping language: the YAML that says how rows become events, its loader, its errors and the presets.
 
-    model.py     a mapping's words, as frozen models   load.py         a file in; a mapping or all its mistakes out
-    pick.py      the words of a pick                   yaml_tree.py    YAML with the place of every word
-    rules.py     what one word may be set to           yaml_errors.py  what is not YAML, in plain words
-    clashes.py   how words go together                 columns.py      what a file lacks of what a mapping needs
-    template.py  text with ``{column}`` in it          schema.py       the models as JSON Schema, for editors
-    mistakes.py  all mistakes at once                  words.py        how they are worded
-    example.py   the words of `tests`                  locate.py       a file's or a preset's text by its name
-    extend.py    what overrides what                   recognise.py    the presets that fit a file's header
-    presets/     a YAML per platform                   handbook.py     docs/presets.md, written from them
-
-Applying a mapping to rows is ``shape``'s, filtering by ``where`` too.
+- ``model.py`` the keys, as frozen models; ``checks.py`` what one key may be set to; ``rules.py`` how keys go together
+- ``load.py`` a file in, a mapping or all its problems out; ``positions.py`` YAML with the line and column of every key
+- ``errors.py`` problems in the user's words; ``schema.py`` the models as JSON Schema, for editors
+- ``presets.py`` the presets that fit a header; ``presets/`` a YAML file per platform
+- ``columns.py`` what a file lacks of what a mapping needs; ``template.py``, ``zones.py`` templates and names of zones
 """

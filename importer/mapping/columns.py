@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping, Pick
-from importer.mapping.words import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,41 @@
-"""A mapping file in, the mapping out; or every mistake in it at once, each with its file, line and column.
+"""A mapping's name in, the mapping out; or every problem in it at once, each with its file, line and column.
 
-This module brings the parts together: the text (``locate``), its data and places (``yaml_tree``), what it extends
-(``extend``), the language (``model``). It leaves the wording to those that find a mistake, and comparing with real
-files to ``columns``.
+A preset's name is that preset (``./name`` is a file of that name), anything else is a path; a name in `extends` is
+looked for beside the file that has it. Keys at the left margin replace those of the extended mapping; `properties` and
+`needs` are merged name by name; null removes what is inherited. What describes a single file (`about`,
+`recognised_by`, `tests`) is not inherited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from importer.errors import MappingError, MappingProblem
-from importer.mapping import mistakes
-from importer.mapping.extend import Stack, stack
-from importer.mapping.locate import MAX_SIZE, Located, locate
+from importer.errors import MappingError, MappingProblem, UsageError
+from importer.mapping.errors import Problem, problems_of
 from importer.mapping.model import ImportMapping
-from importer.mapping.yaml_tree import Spot
+from importer.mapping.positions import Document, parse
+from importer.mapping.positions import Path as DataPath
+from importer.mapping.rules import problems_between
 
-__all__ = ["MAX_SIZE", "LoadedMapping", "Place", "load", "loads"]
+MAX_SIZE = 256 << 10
+"""Bytes of a mapping file: thousands of keys, read in seconds. A larger file is refused before it is read."""
+BY_NAME = ("properties", "needs")
+"""Keys whose members are inherited one by one."""
+OWN = ("extends", "about", "recognised_by", "tests")
+"""Keys that describe the file they are in, and are not inherited."""
+
+_MAX_LAYERS = 20
+"""Mappings in a chain of `extends`."""
+_MAX_PROBLEMS = 100
+"""Problems that are reported; a file with more is no mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,78 +57,320 @@ class LoadedMapping:
     mapping: ImportMapping
     """With all that it inherits."""
     test_lines: tuple[int, ...] = ()
-    """Where each of its `tests` stands."""
+    """The line of each of its `tests`."""
     places: Mapping[str, Place] = field(default_factory=dict)
-    """Where each target's pick stands, by the names that reports use: ``value``, ``properties.total`` …"""
+    """The line of each target, by the names that reports use: ``value``, ``properties.total`` …"""
 
 
-def load(path: str, *, partial: bool = False) -> LoadedMapping:
-    """Load a mapping file or a preset; a ``partial`` one may lack what it says that it `needs`.
+def load(name: str, *, partial: bool = False) -> LoadedMapping:
+    """Load a mapping file or a preset; a ``partial`` one may lack what it `needs`.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
-        MappingError: it is not a mapping, or one with mistakes; all of them.
+        MappingError: it is not a mapping, or one with problems; all of them.
     """
-    found: Located = locate(path)
-    return loads(found.text, path, partial=partial)
+    return loads(_located(name).text, name, partial=partial)
 
 
 def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
-    """Load a mapping from its text; ``name`` stands for the file in messages, and what it extends lies beside it.
+    """Load a mapping from its text; ``name`` is the file in messages, and what it extends lies beside it.
 
     Raises:
-        MappingError: it is not a mapping, or one with mistakes; all of them.
+        MappingError: it is not a mapping, or one with problems; all of them.
     """
-    whole = stack(text, name)
-    problems = list(whole.problems)
+    chain = _Chain.read(text, name)
+    problems = list(chain.problems)
     mapping = None
-    if isinstance(whole.data, dict):
-        try:
-            mapping = ImportMapping.model_validate(whole.data, context=mistakes.FROM_FILE, by_alias=True, by_name=False)
-        except ValidationError as error:
-            problems += [whole.problem(one) for one in mistakes.read(error) if not whole.may_inherit(one)]
+    if isinstance(chain.data, dict):
+        mapping, found = _validated(chain.data)
+        problems += [chain.problem(one) for one in found if not chain.may_inherit(one)]
     elif not problems:
-        problems.append(_not_a_mapping(name, whole))
+        problems.append(_not_a_mapping(chain.documents[0]))
     if mapping is not None and not partial:
-        problems += [_need(word, why, whole) for word, why in mapping.unmet()]
+        problems += [_need(key, why, chain) for key, why in mapping.unmet()]
     if mapping is None or problems:
-        # What an alias repeats is said once.
-        distinct = dict.fromkeys(problems)
-        raise MappingError(tuple(sorted(distinct, key=whole.order)))
-    tree = whole.layers[0].tree
-    lines = tuple(tree.values["tests", number].line for number in range(len(mapping.tests)))
-    return LoadedMapping(name, text, mapping, lines, _places(whole, mapping))
+        # What an alias repeats is reported once.
+        distinct = sorted(dict.fromkeys(problems), key=chain.order)
+        raise MappingError(tuple(distinct[:_MAX_PROBLEMS]), total=len(distinct))
+    own = chain.documents[0]
+    lines = tuple(own.values["tests", number].line for number in range(len(mapping.tests)))
+    return LoadedMapping(name, text, mapping, lines, chain.places(mapping))
 
 
-def _places(whole: Stack, mapping: ImportMapping) -> dict[str, Place]:
-    found = {}
-    for target, _ in mapping.picks():
-        word, _, name = target.partition(".")
-        place = (word, name) if name else (word,)
-        layer = whole.origin(place)
-        spot = layer.tree.keys.get(place)
-        if spot is not None:
-            found[target] = Place(layer.name, spot.line)
-    return found
+def from_data(data: Any, name: str = "mapping") -> ImportMapping:
+    """A mapping made in Python as a dict, by the rules of a file.
+
+    Raises:
+        MappingError: it has problems; all of them, each with its path.
+    """
+    if not isinstance(data, dict):
+        raise MappingError((MappingProblem(name, 0, 0, "a mapping is a dict such as {'version': 1, …}"),))
+    mapping, found = _validated(data)
+    if mapping is None or found:
+        problems = [MappingProblem(".".join([name, *map(str, one.path)]), 0, 0, one.message, one.hint) for one in found]
+        raise MappingError(tuple(problems))
+    return mapping
 
 
-def _need(word: str, why: str, whole: Stack) -> MappingProblem:
-    """What the mapping, or one that it extends, leaves to those who use it."""
-    file = whole.layers[0]
-    spot = file.tree.values.get(("extends",)) or file.tree.keys.get(("needs", word)) or Spot(1, 1)
-    message = f"`{word}` must be said here: {why}"
-    if file is whole.origin(("needs", word)):
-        return MappingProblem(
-            file.name, spot.line, spot.column, message, f"write a mapping with `extends: {file.name}` and `{word}`"
-        )
-    return MappingProblem(file.name, spot.line, spot.column, message, f"add a line with `{word}`")
+def _validated(data: dict[str, Any]) -> tuple[ImportMapping | None, list[Problem]]:
+    """The mapping that the data means, and what is wrong with it."""
+    empty = [Problem(path, f"`{path[-1]}` has no value", "write one, or leave the line out") for path in _empty(data)]
+    places = {one.path for one in empty}
+    mapping = None
+    found: list[Problem] = []
+    try:
+        mapping = ImportMapping.model_validate(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        found = [one for one in problems_of(ImportMapping, data, error) if one.path not in places]
+    found = empty + found
+    return mapping, found + list(problems_between(data, {one.path for one in found}))
 
 
-def _not_a_mapping(name: str, whole: Stack) -> MappingProblem:
+def _empty(data: Any, path: DataPath = ()) -> Iterator[DataPath]:
+    """Keys without a value; null means something in `map` and in rows alone."""
+    members = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in members:
+        if value is None and isinstance(data, dict):
+            yield (*path, key)
+        elif key not in ("map", "rows") or path == ("properties",):
+            yield from _empty(value, (*path, key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A mapping's keys, merged with those that it extends, and the files that they come from."""
+
+    documents: tuple[Document, ...]
+    """The file itself, then what it extends, then what that extends …"""
+    data: Any
+    """The merged keys; the file's data, if that is no mapping."""
+    origins: dict[DataPath, Document]
+    """Which file sets a key, and each member of `BY_NAME`."""
+    problems: tuple[MappingProblem, ...]
+    """What is not YAML, and what cannot be extended."""
+    is_whole: bool
+    """Everything that is extended could be read."""
+
+    @classmethod
+    def read(cls, text: str, name: str) -> _Chain:
+        """Read a mapping and everything it extends."""
+        documents = [parse(text, name)]
+        problems = list(documents[0].problems)
+        identities = {_identity(name)}
+        while ("extends",) in documents[-1].values:
+            here = documents[-1]
+            wanted = here.data["extends"]
+            if not isinstance(wanted, str) or not wanted.strip():
+                break  # the model reports it
+            try:
+                base = _located(wanted, beside=here.name)
+            except UsageError as error:
+                problems.append(here.problem(("extends",), error.message, error.hint, at_value=True))
+                break
+            except MappingError as error:
+                problems += error.problems
+                break
+            if base.identity in identities or len(documents) >= _MAX_LAYERS:
+                way = ", which extends ".join([*(one.name for one in documents), base.name])
+                hint = "remove one of these `extends`"
+                problems.append(here.problem(("extends",), f"`extends` goes in a circle: {way}", hint, at_value=True))
+                break
+            identities.add(base.identity)
+            documents.append(parse(base.text, base.name))
+            problems += documents[-1].problems
+            if not isinstance(documents[-1].data, dict) and not documents[-1].problems:
+                problems.append(here.problem(("extends",), f"{base.name} is not a mapping", at_value=True))
+        last = documents[-1].data
+        is_whole = isinstance(last, dict) and "extends" not in last
+        data, origins = _merged(documents)
+        return cls(tuple(documents), data, origins, tuple(problems), is_whole)
+
+    def may_inherit(self, one: Problem) -> bool:
+        """Whether it is a problem only because what is extended could not be read: a lack, or a null."""
+        return not self.is_whole and (not one.path or self.data.get(one.path[0], one) is None)
+
+    def problem(self, one: Problem) -> MappingProblem:
+        """A problem with its file, line and column."""
+        return self.origin(one.path).problem(one.path, one.message, one.hint, at_value=one.at_value)
+
+    def origin(self, path: DataPath) -> Document:
+        """The file that sets a key."""
+        return self.origins.get(path[:2]) or self.origins.get(path[:1]) or self.documents[0]
+
+    def order(self, problem: MappingProblem) -> tuple[int, int, int]:
+        """Problems are reported file by file, the file itself first, and by line."""
+        names = [document.name for document in self.documents]
+        file = names.index(problem.file) if problem.file in names else len(names)
+        return file, problem.line, problem.column
+
+    def places(self, mapping: ImportMapping) -> dict[str, Place]:
+        """The line of each target."""
+        found = {}
+        for target, _ in mapping.fields():
+            key, _, name = target.partition(".")
+            path = (key, name) if name else (key,)
+            document = self.origin(path)
+            if path in document.keys:
+                found[target] = Place(document.name, document.keys[path].line)
+        return found
+
+
+def _merged(documents: list[Document]) -> tuple[Any, dict[DataPath, Document]]:
+    if len(documents) == 1 or not all(isinstance(one.data, dict) for one in documents):
+        return documents[0].data, {}
+    merged: dict[str, Any] = {}
+    origins: dict[DataPath, Document] = {}
+    for document in reversed(documents):
+        for key, value in document.data.items():
+            if key in OWN and document is not documents[0]:
+                continue
+            if key in BY_NAME and isinstance(value, dict) and isinstance(merged.get(key), dict):
+                inherited = dict(merged[key])
+                for name, one in value.items():
+                    _set(inherited, name, one)
+                    origins[key, name] = document
+                merged[key] = inherited
+            else:
+                _set(merged, key, value)
+                for path in [path for path in origins if path[0] == key]:
+                    del origins[path]
+            origins[key,] = document
+            if key in BY_NAME and isinstance(value, dict):
+                origins |= {(key, name): document for name in value}
+    return merged, origins
+
+
+def _set(keys: dict[str, Any], key: str, value: Any) -> None:
+    """Override; null removes what is inherited, and is a problem where nothing is."""
+    if value is None and key in keys:
+        del keys[key]
+    else:
+        keys[key] = value
+
+
+def _need(key: str, why: str, chain: _Chain) -> MappingProblem:
+    """A key that the mapping, or one that it extends, leaves to its users."""
+    own = chain.documents[0]
+    message = f"`{key}` must be set here: {why}"
+    if own is chain.origin(("needs", key)):
+        return own.problem(("needs", key), message, f"write a mapping with `extends: {own.name}` and `{key}`")
+    return own.problem(("extends",), message, f"add a line with `{key}`", at_value=True)
+
+
+def _not_a_mapping(document: Document) -> MappingProblem:
     hint = "begin with `version: 1`; docs/mapping.md shows the rest"
-    if whole.data is None:
-        return MappingProblem(name, 0, 0, "the mapping is empty", hint)
-    found = "a list" if isinstance(whole.data, list) else "plain text"
-    spot = whole.layers[0].tree.values[()]
-    message = f"this is {found}, not a mapping; a mapping is lines of `word: value`"
-    return MappingProblem(name, spot.line, spot.column, message, f"{hint}; if this is the data, give it without -m")
+    if document.data is None:
+        return MappingProblem(document.name, 0, 0, "the mapping is empty", hint)
+    found = "a list" if isinstance(document.data, list) else "plain text"
+    message = f"this is {found}, not a mapping; a mapping is lines of `key: value`"
+    return document.problem((), message, f"{hint}; if this is the data, give it without -m")
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """A mapping's text, and whose it is."""
+
+    name: str
+    """As messages name it: the path, or the preset's name."""
+    identity: str
+    """The same for every way to name the same file."""
+    text: str
+
+
+@cache
+def preset_names() -> tuple[str, ...]:
+    """The names of all presets, sorted."""
+    folder = files("importer.mapping").joinpath("presets")
+    return tuple(sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml")))
+
+
+def preset_text(name: str) -> str:
+    """The YAML of one of the presets, comments and all.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in preset_names():
+        near = _near_presets(name)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the presets are {', '.join(preset_names())}"
+        raise UsageError(f"there is no preset {name}", hint=hint)
+    return files("importer.mapping").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _near_presets(name: str) -> list[str]:
+    """The presets that were probably meant, the nearest first; at most three."""
+    plain = name.lower().replace("_", "-").replace(" ", "-")[:100]
+    platform = plain.partition("-")[0]
+    close = difflib.get_close_matches(plain, preset_names(), n=3, cutoff=0.6)
+    family = [one for one in preset_names() if platform and one.startswith(platform)]
+    return list(dict.fromkeys([*close, *family]))[:3]
+
+
+def _located(name: str, *, beside: str | None = None) -> _Located:
+    """The mapping of that name; a relative path counts from where the file ``beside`` lies, or from here.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+        MappingError: it is too large, or no text.
+    """
+    if name in preset_names():
+        return _Located(name, f"preset {name}", preset_text(name))
+    path = Path(name)
+    if beside is not None and beside not in preset_names():
+        path = Path(beside).parent / path
+        name = str(path)
+    text = _text(path, name)
+    return _Located(name, str(path.resolve()), text)
+
+
+def _identity(name: str) -> str:
+    try:
+        return _located(name).identity
+    except (UsageError, MappingError):
+        return name  # a text that is no file, as in tests
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
+        raise UsageError(f"the mapping {name} does not exist", hint=_neighbour(path)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        hint = "-m takes the path of a YAML file that you may read"
+        raise UsageError(f"the mapping {name} cannot be read: {reason}", hint=hint) from None
+    if len(content) > MAX_SIZE:
+        message = "a mapping has at most 256 KiB, and this file is larger"
+        raise MappingError((MappingProblem(name, 0, 0, message, "is this the data instead of the mapping?"),))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MappingError((_not_utf8(name, content, error.start),)) from None
+
+
+def _not_utf8(name: str, content: bytes, position: int) -> MappingProblem:
+    if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        hint = "is this the data instead of the mapping?"
+        return MappingProblem(name, 0, 0, "this is a binary file, not a mapping", hint)
+    before = content[:position]
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
+    message = f"the byte 0x{content[position]:02X} is not UTF-8 text"
+    return MappingProblem(name, line, column, message, "save the mapping as UTF-8")
+
+
+def _neighbour(path: Path) -> str:
+    """The hint for a file that is not there: one that is, or a preset, of nearly the same name."""
+    if path.name == str(path) and not path.suffix:
+        near = _near_presets(path.name)
+        if near:
+            return f"did you mean the preset {' or '.join(near)}?"
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return f"there is no directory {path.parent}"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    if close:
+        return f"did you mean {path.parent / close[0]}?"
+    return "-m takes the path of a YAML file, or a preset's name; `importer presets` lists them"

@@ -1,8 +1,7 @@
 """The mapping language as frozen, typed models; the source of ``schemas/mapping.schema.json``.
 
-This module owns which words a mapping has and what they mean, those of picks apart (``mapping.pick``). What a single
-word may be set to beyond its type is ``mapping.rules``'s, how words go together ``mapping.clashes``'s, how mistakes
-are worded ``mapping.words``'s; reading YAML and pointing at lines is ``mapping.load``'s; applying it is ``shape``'s.
+The docstrings below the keys are the schema's descriptions. ``checks`` says what a single key may be set to beyond its
+type, ``rules`` how keys go together; ``load`` applies both. A model made in Python is checked for its types alone.
 """
 
 from __future__ import annotations
@@ -11,70 +10,249 @@ import hashlib
 import json
 from collections import abc
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Strict,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
-from importer.mapping import rules
-from importer.mapping.clashes import TESTS, Role, exactly_one, serving
-from importer.mapping.example import Example
-from importer.mapping.groups import How, without_groups
-from importer.mapping.mistakes import Given, Mistake, Model
-from importer.mapping.pick import AsKind, Column, Flag, Pattern, Pick, Scalar
+from importer.mapping import checks
+from importer.mapping.errors import Expects, Model
+from importer.mapping.template import split
 
-__all__ = ["AsKind", "Condition", "ImportMapping", "Model", "Pick", "Scalar", "SourceOptions", "Subscriber"]
+ORIGINS = ("column", "first_of", "const", "template", "product_of")
+"""Where a value comes from; a value mapping has exactly one of them."""
+TESTS = ("in", "not_in", "equals", "not_equals", "matches", "not_matches", "empty", "above", "below")
+"""What a test of `where` asks of its column; it has exactly one of them."""
 
-_Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Scalar = str | bool | int | float
+"""A YAML scalar; ``bool`` before ``int`` so that ``true`` stays a boolean."""
+AsKind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
+Aggregate = Literal["first", "last", "sum", "min", "max", "count", "join"]
+"""How the values of a group's rows become one."""
 
-_MEASURES: tuple[How, ...] = ("first", "last", "sum", "min", "max", "count")
-_PLACES: tuple[How, ...] = ("first", "last", "min", "max")
-
-_Identifier = Annotated[Pick, serving(Role("`id`"))]
-_Email = Annotated[Pick, serving(Role("an e-mail", kinds=("text",)))]
-_Phone = Annotated[Pick, serving(Role("a phone", kinds=("text",), is_phone=True))]
-_Type = Annotated[Pick, serving(Role("`type`"))]
-_Value = Annotated[Pick, serving(Role("`value`", implied="number", kinds=("number", "integer"), aggregates=_MEASURES))]
-_Currency = Annotated[Pick, serving(Role("a currency", kinds=("text",)))]
-_Key = Annotated[Pick, serving(Role("`key`"))]
-_OrderBy = Annotated[Pick, serving(Role("`order_by`", implied="datetime", aggregates=_PLACES))]
-_Property = Annotated[Pick, serving(Role("a property", aggregates=get_args(How)))]
-_GroupBy = Annotated[Pick, serving(Role("`group_by`", aggregates=()))]
-
-
-_ABOUT_ITSELF = {"extends", "about", "recognised_by", "needs", "tests"}
-"""Words that change no event."""
+_FLAG = Expects("true or false")
+_TEXT = Expects("a text")
+_SCALAR = Expects("a text, a number, true or false")
+_PATTERN = Expects("a regular expression in quotes")
+_NUMBER = Expects("a number")
+_COLUMN = Expects("a column's name")
 
 
 def _schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
+Flag = Annotated[bool, Strict()]
+Column = Annotated[
+    str, BeforeValidator(checks.column_name), WithJsonSchema({"type": ["string", "integer"], "pattern": r"\S"})
+]
+Pattern = Annotated[str, AfterValidator(checks.regular_expression)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Text = Annotated[str, BeforeValidator(checks.as_text), WithJsonSchema({"type": ["string", "integer"]})]
+Filled = Annotated[
+    Scalar, AfterValidator(checks.filled), WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": r"\S"})
+]
+TimeFormat = Annotated[str, AfterValidator(checks.time_format)]
+Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
+
+
+def _name_or_keys(value: Any) -> str:
+    """Where a name means itself, only keys are a value mapping; a bare name is no column."""
+    return "keys" if isinstance(value, abc.Mapping | ValueMapping) else "name"
+
+
+class ValueMapping(Model):
+    """Where a value comes from (exactly one of column, first_of, const, template, product_of), and its steps.
+
+    A bare string is a column. The steps are applied in this order, however they are written:
+    trim, extract, lower/upper, map, default, then `as` with its format, timezone, decimal, thousands and scale;
+    with `group_by`, aggregate follows, and only then default.
+    A cell that is empty or blank is absent, before the first step and after each; `default` takes its place.
+    Everything is text unless `as` says otherwise. What a step makes of an absent value is absent.
+    """
+
+    called: ClassVar[str] = "a value"
+    looks_like: ClassVar[str] = "a column's name, or keys such as {column: Total, as: number}"
+    belongs: ClassVar[str] = "in a value, such as {column: Total, as: number}"
+
+    column: Annotated[Column | None, _COLUMN] = None
+    """A column's name, or a dotted path into nested JSON and Parquet; an exact name wins over a path."""
+    first_of: Annotated[
+        Annotated[tuple[ValueMapping, ...], Field(min_length=1)] | None,
+        Expects("a list of values, such as [Phone, Billing Phone]"),
+    ] = None
+    """The first value that is not absent after its own steps; the steps beside `first_of` go on with its text.
+
+    What belongs to `as`, and `country`, is written beside `first_of`, not inside.
+    """
+    const: Annotated[Filled | None, _SCALAR] = None
+    """The same value for every row. Without `as`, a property's number stays a number and true stays true."""
+    template: Annotated[Annotated[str, AfterValidator(checks.template)] | None, Expects("text with {column} in it")] = (
+        None
+    )
+    """Text with `{column}` in it; absent if any column in it is. `{{` and `}}` are braces.
+
+    Cells are trimmed (unless `trim: false`) before they are put in; the other steps see the whole text.
+    """
+    product_of: Annotated[
+        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
+        Expects("a list of at least two values, such as [Quantity, Price]"),
+    ] = None
+    """Numbers multiplied, exactly; absent if any of them is.
+
+    Each may be a value with steps of its own, `decimal` and `thousands` included. Of the steps beside it, `default`,
+    `scale`, `aggregate` and `as: integer` make sense.
+    """
+
+    trim: Annotated[Flag, _FLAG] = True
+    """Strip white space at both ends; on unless false. A blank cell is absent either way."""
+    extract: Annotated[Pattern | None, _PATTERN] = None
+    """A regular expression (RE2): its first group, or the whole match; absent where it does not match."""
+    lower: Annotated[Flag, _FLAG] = False
+    """Turn all letters into small ones."""
+    upper: Annotated[Flag, _FLAG] = False
+    """Turn all letters into capitals."""
+    map: Annotated[
+        abc.Mapping[str, Scalar | None] | None, Expects("values and their replacements, such as {paid: purchase}")
+    ] = None
+    """Replace whole values: `{paid: purchase}`; null makes absent; values not named stay as they are."""
+    default: Annotated[Filled | None, _SCALAR] = None
+    """The value in place of an absent one; it is written as a cell would be, since `as` reads it like one.
+
+    With `group_by` it is used where no row of a group has a value.
+    """
+    as_: AsKind | None = Field(default=None, alias="as")
+    """What the text is read as, and so what is sent.
+
+    text: as it is; a list or an object of JSON or Parquet as its JSON. integer: a whole number however written (`7`,
+    `+7`, `7.0`, `7e3`). number: exact, sent in its shortest form (12.50 as 12.5). boolean: true/false, yes/no, y/n,
+    t/f, on/off, 1/0 in any case. date: sent as `YYYY-MM-DD`, on its own clock. datetime: sent as ISO 8601 with the
+    offset it has; a naive time stays naive without `timezone`.
+    """
+    format: Annotated[
+        TimeFormat | Annotated[tuple[TimeFormat, ...], Field(min_length=1)] | None,
+        Expects('a format such as "%d.%m.%Y", or a list of them'),
+    ] = None
+    """For date and datetime: how they are written, or several such forms, the first that fits. ISO 8601 without it.
+
+    `dmy`, `mdy`, `ymd`: day, month and year of digits in this order, with or without a clock. `s`, `ms`, `us`: seconds,
+    milliseconds, microseconds since 1970. Anything else is a strptime format.
+    """
+    timezone: Annotated[
+        Annotated[
+            Annotated[str, AfterValidator(checks.zone), Tag("name")] | Annotated[ValueMapping, Tag("keys")],
+            Discriminator(_name_or_keys),
+        ]
+        | None,
+        Expects("an IANA zone, such as Europe/Vilnius, or {column: …}"),
+    ] = None
+    """For datetime: the zone of naive times, whose offset they get. Epochs and other times keep their own.
+
+    An IANA zone, or keys such as `{column: Time Zone}`, whose cells name each row's zone.
+    """
+    decimal: Literal[".", ","] | None = None
+    """The decimal sign of numbers; a dot without it, or a comma where `thousands` is a dot."""
+    thousands: Literal[".", ",", " ", "'", "_"] | None = None
+    """The sign between a number's groups of digits; none without it. A space also means no-break spaces."""
+    scale: Annotated[
+        Annotated[int, Strict(), Field(ge=-12, le=12)] | None, Expects("a whole number from -12 to 12")
+    ] = None
+    """Move the decimal point: `-2` divides by 100. For an amount in cents, `minor_units` knows the currency."""
+    minor_units: Annotated[Flag, _FLAG] = False
+    """The amount is in minor units (cents) of its row's `value_currency`: JPY has none, EUR two places, KWD three."""
+    country: Annotated[
+        Annotated[
+            Annotated[str, StringConstraints(pattern="^[A-Z]{2}$"), AfterValidator(checks.country), Tag("name")]
+            | Annotated[ValueMapping, Tag("keys")],
+            Discriminator(_name_or_keys),
+        ]
+        | None,
+        Expects("a country's two capital letters, such as US, or {column: …}"),
+    ] = None
+    """For subscriber.phone: the ISO 3166 country of national numbers.
+
+    A code, or keys such as `{column: Country Code}`, whose cells name each row's country.
+    """
+    aggregate: Aggregate | None = None
+    """With `group_by`: how the values of a group's rows become one; `first` without it.
+
+    first, last: of the cells that are not blank. sum, min, max: of numbers (min and max also of dates and times).
+    count: how many rows have a value, 0 if none. join: all of them as one text, with `separator` between.
+    """
+    separator: Annotated[str | None, Expects('a text in quotes, such as ", "')] = None
+    """The text between those of `aggregate: join`; a comma and a space without it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        """A bare name is a column; a number is one in a file without a header."""
+        bare = isinstance(data, str) or (isinstance(data, int) and not isinstance(data, bool))
+        return {"column": data} if bare else data
+
+    def columns(self) -> tuple[str, ...]:
+        """Every column this value reads, those of `asides` last, each once."""
+        names = [name for aside in self.asides() for name in aside.own_columns()]
+        return tuple(dict.fromkeys((*self.own_columns(), *names)))
+
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns that the value comes from, in order of appearance, each once."""
+        names = [self.column] if self.column is not None else []
+        names += [name for inner in (*(self.first_of or ()), *(self.product_of or ())) for name in inner.columns()]
+        names += [piece.text for piece in split(self.template or "") if piece.is_column]
+        return tuple(dict.fromkeys(names))
+
+    def asides(self) -> tuple[ValueMapping, ...]:
+        """The values that say how to read this one: the zone's and the country's, if a column names them."""
+        return tuple(one for one in (self.timezone, self.country) if isinstance(one, ValueMapping))
+
+
+Pick = ValueMapping
+
+
 class Condition(Model):
-    """One test of `where`; a row is kept if all of the list hold. Exactly one test word besides `column`.
+    """One test of `where`; a row is kept if all of the list hold. Exactly one test key besides `column`.
 
     Cells are compared after trimming: with a text exactly, with a number numerically (1 and 1.0 are equal), with true
     and false in any case. A blank or absent cell compares like the empty text `""`, and is neither above nor below.
     """
 
-    column: Column
+    called: ClassVar[str] = "a test of `where`"
+    looks_like: ClassVar[str] = "keys such as {column: Status, equals: paid}"
+    belongs: ClassVar[str] = "in a test of `where`"
+    missing: ClassVar[abc.Mapping[str, str]] = {"column": "name the column to test"}
+
+    column: Annotated[Column, _COLUMN]
     """The column to test."""
-    in_: Annotated[tuple[Scalar, ...], Field(min_length=1)] | None = Field(default=None, alias="in")
+    in_: Annotated[
+        Annotated[tuple[Scalar, ...], Field(min_length=1)] | None, Expects("a list, such as [paid, pending]")
+    ] = Field(default=None, alias="in")
     """The cell is one of these."""
-    not_in: Annotated[tuple[Scalar, ...], Field(min_length=1)] | None = None
+    not_in: Annotated[
+        Annotated[tuple[Scalar, ...], Field(min_length=1)] | None, Expects("a list, such as [test, void]")
+    ] = None
     """The cell is none of these; a blank cell passes, unless `""` is among them."""
-    equals: Scalar | None = None
+    equals: Annotated[Scalar | None, _SCALAR] = None
     """The cell is this."""
-    not_equals: Scalar | None = None
+    not_equals: Annotated[Scalar | None, _SCALAR] = None
     """The cell is not this; a blank cell passes."""
-    matches: Pattern | None = None
+    matches: Annotated[Pattern | None, _PATTERN] = None
     """A regular expression (RE2) found anywhere in the cell."""
-    not_matches: Pattern | None = None
+    not_matches: Annotated[Pattern | None, _PATTERN] = None
     """A regular expression (RE2) found nowhere in the cell; a blank cell passes."""
-    empty: Flag | None = None
+    empty: Annotated[Flag | None, _FLAG] = None
     """true: the cell is empty or blank; false: it is not."""
-    above: _Number | None = None
+    above: Annotated[Number | None, _NUMBER] = None
     """The cell is a number greater than this."""
-    below: _Number | None = None
+    below: Annotated[Number | None, _NUMBER] = None
     """The cell is a number less than this."""
     rows: Literal["first", "any", "all", "each"] | None = None
     """With `group_by`, which rows of a group are asked; `first` without it.
@@ -83,155 +261,236 @@ class Condition(Model):
     or every row, passes. each: every row answers for itself; those that fail are left out of their group.
     """
 
-    @classmethod
-    def clashes(cls, given: Given) -> Iterator[Mistake]:
-        """Exactly one test."""
-        yield from exactly_one(
-            given, TESTS, f"a test of `where` has one of {', '.join(TESTS)}", "such as `equals: paid`"
-        )
-
 
 class Subscriber(Model):
     """Who the event is about; at least one of the three."""
 
-    id: _Identifier | None = None
-    """The subscriber's id in Sender. An apostrophe that a spreadsheet put before its digits is dropped."""
-    email: _Email | None = None
-    """The subscriber's e-mail address."""
-    phone: _Phone | None = None
-    """The subscriber's phone, with its country code, or a national one with `country`."""
+    called: ClassVar[str] = "`subscriber`"
+    looks_like: ClassVar[str] = "keys such as `email: Email`"
+    belongs: ClassVar[str] = "under `subscriber`"
 
-    @classmethod
-    def clashes(cls, given: Given) -> Iterator[Mistake]:
-        """At least one."""
-        if not given.has_unknown and not given.values:
-            yield Mistake((), "`subscriber` needs at least one of id, email, phone", "such as `email: Email`")
+    id: ValueMapping | None = None
+    """The subscriber's id in Sender, not the shop's own. A spreadsheet's apostrophe before its digits is dropped."""
+    email: ValueMapping | None = None
+    """The subscriber's e-mail address."""
+    phone: ValueMapping | None = None
+    """The subscriber's phone, with its country code, or a national one with `country`."""
 
 
 class SourceOptions(Model):
-    """How to read the files, where recognising is not enough."""
+    """How to read the files, where recognition is not enough."""
+
+    called: ClassVar[str] = "`source`"
+    looks_like: ClassVar[str] = 'keys such as `delimiter: ";"`'
+    belongs: ClassVar[str] = "under `source`"
 
     format: Literal["csv", "jsonl", "parquet"] | None = None
-    """What the files are, whatever their names say."""
+    """The files' format, whatever their names say."""
     compression: Literal["none", "gzip", "bz2", "xz", "zstd", "zip"] | None = None
     """How the files are packed, whatever their names say."""
-    encoding: Annotated[str, AfterValidator(rules.encoding)] | None = None
+    encoding: Annotated[
+        Annotated[str, AfterValidator(checks.encoding)] | None, Expects("an encoding's name, such as cp1252")
+    ] = None
     """The files' text encoding, such as `cp1252`."""
-    delimiter: (
-        Annotated[str, AfterValidator(rules.delimiter), _schema(r"^([\x01-\x09\x0b\x0c\x0e-\x7f]|tab|whitespace)$")]
-        | None
-    ) = None
+    delimiter: Annotated[
+        Annotated[str, AfterValidator(checks.delimiter), _schema(r"^([\x01-\x09\x0b\x0c\x0e-\x7f]|tab|whitespace)$")]
+        | None,
+        Expects("one ASCII character in quotes, `tab` or `whitespace`"),
+    ] = None
     """One ASCII character, `tab`, or `whitespace` for runs of blanks."""
-    quote: Annotated[str, AfterValidator(rules.quote), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")] | None = None
-    """The one ASCII character around cells that hold delimiters or line ends."""
-    header: (
-        Annotated[Flag | Annotated[tuple[Column, ...], Field(min_length=1)], AfterValidator(rules.header)] | None
-    ) = None
+    quote: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    """The one ASCII character around cells that contain delimiters or line ends."""
+    header: Annotated[
+        Annotated[Flag | Annotated[tuple[Column, ...], Field(min_length=1)], AfterValidator(checks.header)] | None,
+        Expects("true, false, or a list of column names"),
+    ] = None
     """false: columns are named 1, 2, 3 …; a list: their names, and the file's first line is data."""
-    skip_lines: Annotated[int, Strict(), Field(ge=0)] = 0
+    skip_lines: Annotated[int, Strict(), Field(ge=0, le=1_000_000), Expects("a number of lines, from 0 to 1000000")] = 0
     """Lines before the header."""
     ragged: Literal["refuse", "pad"] = "refuse"
     """pad: short rows are filled up with empty cells."""
 
+
+class ExpectedSubscriber(Model):
+    """Who an expected event is about."""
+
+    called: ClassVar[str] = "`subscriber`"
+    looks_like: ClassVar[str] = "keys such as `email: ada@example.com`"
+
+    id: Annotated[Text | None, _TEXT] = None
+    """The id that is sent."""
+    email: Annotated[Text | None, _TEXT] = None
+    """The e-mail address that is sent."""
+    phone: Annotated[Text | None, _TEXT] = None
+    """The phone that is sent, such as +37061234567."""
+
+
+class ExpectedEvent(Model):
+    """An event as the API gets it, whole: what is not named must not be there."""
+
+    called: ClassVar[str] = "an expected event"
+    looks_like: ClassVar[str] = "keys such as {subscriber: {email: ada@example.com}, type: purchase}"
+
+    subscriber: ExpectedSubscriber | None = None
+    """Who the event is about."""
+    type: Annotated[Text | None, _TEXT] = None
+    """The event's type."""
+    value: Annotated[
+        Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)] | None, _NUMBER
+    ] = None
+    """The event's value."""
+    value_currency: Annotated[Text | None, _TEXT] = None
+    """The value's currency."""
+    properties: Annotated[
+        abc.Mapping[str, str | bool | int | float] | None, Expects("names and their values, such as {order_id: 1001}")
+    ] = None
+    """All its properties."""
+
+
+class ExpectedReason(Model):
+    """A reason of the report: why a row is refused, or a warning about it. A bare text is its code."""
+
+    called: ClassVar[str] = "an expected reason"
+    looks_like: ClassVar[str] = "a code such as email.invalid, or keys such as {row: 2, code: …}"
+    missing: ClassVar[abc.Mapping[str, str]] = {"code": "such as `code: email.invalid`"}
+
+    code: Annotated[str, AfterValidator(checks.reason_code), Expects("the code of a reason, such as email.invalid")]
+    """The reason's code, such as email.invalid."""
+    row: Annotated[Annotated[int, Strict(), Field(ge=1)] | None, Expects("the number of a row, from 1")] = None
+    """The row's number among those of the example, from 1. Any row without it."""
+    field: Annotated[Text | None, _TEXT] = None
+    """The target at fault, such as subscriber.email. Any target without it."""
+
+    @model_validator(mode="before")
     @classmethod
-    def clashes(cls, given: Given) -> Iterator[Mistake]:
-        """No word for CSV where the format is another, and two different signs."""
-        kind = given.sound("format")
-        if kind in {"jsonl", "parquet"}:
-            senseless = ["delimiter", "quote", "header", "skip_lines", "ragged"]
-            for word in given.among([*senseless, "encoding"] if kind == "parquet" else senseless):
-                yield Mistake((word,), f"`{word}` means nothing for `format: {kind}`", "leave it out")
-        if given.sound("delimiter") == (given.sound("quote") or '"'):
-            word = "quote" if "quote" in given else "delimiter"
-            yield Mistake((word,), "`quote` and `delimiter` are the same character", "one of them is something else")
+    def _from_code(cls, data: Any) -> Any:
+        """A bare text is a code."""
+        return {"code": data} if isinstance(data, str) else data
+
+
+class Example(Model):
+    """Rows, and what must come of them: these events and these reasons, and no others, in this order.
+
+    A row that makes neither is left out by `where`, or joined to another one.
+    """
+
+    called: ClassVar[str] = "an example of `tests`"
+    looks_like: ClassVar[str] = "keys such as {rows: […], events: […]}"
+    belongs: ClassVar[str] = "in an example of `tests`"
+    missing: ClassVar[abc.Mapping[str, str]] = {"rows": "such as `rows: [{Email: ada@example.com}]`"}
+
+    name: Annotated[Text | None, _TEXT] = None
+    """What the example shows, in a few words."""
+    rows: Annotated[
+        str | Annotated[tuple[abc.Mapping[str, Any], ...], Field(min_length=1)],
+        Expects("a list of rows, such as [{Email: ada@example.com}], or a text as it would be in a file"),
+    ]
+    """Rows as columns and their cells; or a text that is read as a file of the mapping's `source` would be."""
+    events: Annotated[tuple[ExpectedEvent, ...] | None, Expects("a list of events")] = None
+    """The events that come out, in the order of the rows."""
+    reasons: Annotated[tuple[ExpectedReason, ...] | None, Expects("a list of codes, such as [email.invalid]")] = None
+    """The reasons that come out, in the order of the rows."""
+
+
+_ABOUT_ITSELF = {"extends", "about", "recognised_by", "needs", "tests"}
+"""Keys that change no event."""
 
 
 class ImportMapping(Model):
     """A whole mapping file."""
 
-    version: Annotated[Literal[1], BeforeValidator(rules.one)]
-    """The language's version: 1."""
-    extends: Annotated[str, AfterValidator(rules.filled)] | None = None
-    """A preset's name, or the path of a mapping from here: its words hold, but for those that are said here.
+    called: ClassVar[str] = "the mapping"
+    looks_like: ClassVar[str] = "keys such as `version: 1`"
+    belongs: ClassVar[str] = "at the left margin"
+    missing: ClassVar[abc.Mapping[str, str]] = {
+        "version": "begin with `version: 1`",
+        "subscriber": "say who the events are about, such as `subscriber: {email: Email}`",
+        "type": "name a column, or give every event one with `type: {const: purchase}`",
+    }
 
-    Members of `properties` are inherited one by one; null takes away what is inherited.
+    version: Annotated[Literal[1], BeforeValidator(checks.one), Expects("1")]
+    """The language's version: 1."""
+    extends: Annotated[
+        Annotated[str, AfterValidator(checks.filled)] | None, Expects("a preset's name, or the path of a mapping")
+    ] = None
+    """A preset's name, or the path of a mapping from here: its keys hold, except those that are set here.
+
+    Members of `properties` are inherited one by one; null removes what is inherited.
     """
-    about: str | None = None
+    about: Annotated[str | None, Expects("a sentence")] = None
     """What the mapping makes of a row, in a sentence."""
-    recognised_by: tuple[Column | Annotated[tuple[Column, ...], Field(min_length=1)], ...] = ()
+    recognised_by: Annotated[
+        tuple[Column | Annotated[tuple[Column, ...], Field(min_length=1)], ...],
+        Expects("a list of columns, such as [Email, Total]"),
+    ] = ()
     """Columns that a file of this kind has, for `importer init`; a list inside the list: any of its columns."""
-    needs: abc.Mapping[Annotated[str, AfterValidator(rules.optional_word)], str] = {}
-    """Words that a mapping must say which extends this one, and why."""
+    needs: Annotated[
+        abc.Mapping[Annotated[str, AfterValidator(checks.optional_key)], str],
+        Expects("keys and why they are needed, such as {value_currency: the export has none}"),
+    ] = {}
+    """Keys that a mapping which extends this one must set, and why."""
     source: SourceOptions = SourceOptions()
-    """How to read the files, where recognising is not enough."""
-    where: tuple[Condition, ...] = ()
+    """How to read the files, where recognition is not enough."""
+    where: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Status, equals: paid}]")] = ()
     """Which rows to take: those that pass all tests. The others are filtered."""
-    group_by: _GroupBy | None = None
+    group_by: ValueMapping | None = None
     """Rows that share this become one event; they may lie apart, and in several files. A row without it is invalid."""
-    order_by: _OrderBy | None = None
+    order_by: ValueMapping | None = None
     """Deliver in ascending order of this; a datetime unless `as` says otherwise."""
-    key: _Key | None = None
+    key: ValueMapping | None = None
     """The same key is never delivered twice, whichever file it comes from."""
     subscriber: Subscriber
     """Who the event is about."""
-    type: _Type
+    type: ValueMapping
     """The event's type, such as purchase."""
-    value: _Value | None = None
+    value: ValueMapping | None = None
     """The event's value; always a number, so `as` is implied."""
-    value_currency: _Currency | None = None
+    value_currency: ValueMapping | None = None
     """The value's currency, an ISO 4217 code such as EUR."""
-    properties: abc.Mapping[str, _Property] = {}
-    """What else the event tells, by name. An absent value leaves its property out."""
+    properties: Annotated[
+        abc.Mapping[str, ValueMapping], Expects("names and their values, such as {order_id: Name}")
+    ] = {}
+    """What else the event says, by name. An absent value leaves its property out."""
     missing_columns: Literal["refuse", "warn"] = "refuse"
     """What to do with a file that lacks a column the mapping needs."""
-    tests: tuple[Example, ...] = ()
+    tests: Annotated[tuple[Example, ...], Expects("a list of examples, such as [{rows: […], events: […]}]")] = ()
     """Rows, and the events or reasons that must come of them; `importer check` runs them."""
 
-    @classmethod
-    def clashes(cls, given: Given) -> Iterator[Mistake]:
-        """No property without a name, no word of groups without groups."""
-        yield from without_groups(given)
-        names = given.values.get("properties")
-        for name in names if isinstance(names, abc.Mapping) else ():
-            if not str(name).strip():
-                yield Mistake(("properties", name), "a property's name is empty", "give it a name")
+    def fields(self) -> Iterator[tuple[str, ValueMapping]]:
+        """Every target with its value, by the name that reports use: ``subscriber.email``, ``properties.total``."""
+        named = {
+            "order_by": self.order_by,
+            "key": self.key,
+            "subscriber.id": self.subscriber.id,
+            "subscriber.email": self.subscriber.email,
+            "subscriber.phone": self.subscriber.phone,
+            "type": self.type,
+            "value": self.value,
+            "value_currency": self.value_currency,
+        }
+        for name, value in (*named.items(), *((f"properties.{name}", one) for name, one in self.properties.items())):
+            if value is not None:
+                yield name, value
 
-    def picks(self) -> Iterator[tuple[str, Pick]]:
-        """Every target with its pick, by the name that reports use: ``subscriber.email``, ``properties.total``."""
-        if self.order_by is not None:
-            yield "order_by", self.order_by
-        if self.key is not None:
-            yield "key", self.key
-        for name, pick in (
-            ("id", self.subscriber.id),
-            ("email", self.subscriber.email),
-            ("phone", self.subscriber.phone),
-        ):
-            if pick is not None:
-                yield f"subscriber.{name}", pick
-        yield "type", self.type
-        if self.value is not None:
-            yield "value", self.value
-        if self.value_currency is not None:
-            yield "value_currency", self.value_currency
-        for name, pick in self.properties.items():
-            yield f"properties.{name}", pick
+    def picks(self) -> Iterator[tuple[str, ValueMapping]]:
+        """The former name of `fields`."""
+        return self.fields()
 
     def columns(self) -> tuple[str, ...]:
         """Every column named anywhere, each once: those of `where` and `group_by` first, then the targets'."""
         names = [test.column for test in self.where]
         names += self.group_by.columns() if self.group_by is not None else ()
-        names += [name for _, pick in self.picks() for name in pick.columns()]
+        names += [name for _, value in self.fields() for name in value.columns()]
         return tuple(dict.fromkeys(names))
 
     def unmet(self) -> Iterator[tuple[str, str]]:
-        """The words that it `needs` and that nothing says, each with the reason."""
-        for word, why in self.needs.items():
-            if getattr(self, word) is None:
-                yield word, why
+        """The keys that it `needs` and that nothing sets, each with the reason."""
+        for key, why in self.needs.items():
+            if getattr(self, key) is None:
+                yield key, why
 
     def digest(self) -> str:
-        """SHA-256 of what the mapping says of rows: comments, layout, the order of words, tests do not count."""
+        """SHA-256 of what the mapping does with rows: comments, layout, the order of keys, tests do not count."""
         said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_ABOUT_ITSELF)
         text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

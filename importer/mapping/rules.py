@@ -1,199 +1,327 @@
-"""What a single word may be set to, beyond its type: patterns, zones, encodings, formats, names.
+"""How keys go together, and which of them fit what a value is for.
 
-Each rule takes a value and gives it back, or raises the mistake it is. How words go together is ``model``'s.
+They are applied to the data as it is written, beside pydantic's own checks, so that all problems are reported at once.
 """
 
 from __future__ import annotations
 
-import re
-import zoneinfo
-from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from importer.mapping import template as templates
-from importer.mapping.mistakes import mistake
-from importer.mapping.words import did_you_mean, found, nearest, shorten
-from importer.mapping.zones import zone_named
-from importer.reasons import REASONS
+from importer.mapping.errors import Model, Problem, listed, shorten, shown
+from importer.mapping.model import ORIGINS, TESTS, Aggregate, Condition, Example, ValueMapping
+from importer.mapping.positions import Path
 
-EPOCHS = ("s", "ms", "us")
-"""The formats that count seconds, milliseconds or microseconds since 1970-01-01T00:00Z."""
+CHOOSING: tuple[Aggregate, ...] = ("first", "last")
+"""They take the value of one row, and do not look at the others."""
+_MEASURES: tuple[Aggregate, ...] = ("first", "last", "sum", "min", "max", "count")
+_ORDERED: tuple[Aggregate, ...] = ("first", "last", "min", "max")
 
-_ASKED_FOR = ("value", "value_currency", "key", "order_by")
-
-ORDERS = ("dmy", "mdy", "ymd")
-"""The formats that only say in which order day, month and year stand."""
-
-_DIRECTIVES = frozenset("YymdbBjHIMSfpzaAZ%")
-_SPELLED_OUT = (("YYYY", "%Y"), ("yyyy", "%Y"), ("YY", "%y"), ("MM", "%m"), ("DD", "%d"), ("dd", "%d"), ("HH", "%H"),
-                ("hh", "%H"), ("mm", "%M"), ("SS", "%S"), ("ss", "%S"))  # fmt: skip
-"""How spreadsheets and Java spell the directives."""
-
-
-def one(value: object) -> object:
-    """The only version there is; ``true`` and ``1.0`` are equal to it in Python, but not the number 1."""
-    if type(value) is not int or value != 1:
-        raise mistake(f"`version` wants 1, not {found(value)}", "this importer reads version 1 of the language")
-    return value
-
-
-def column_name(name: object) -> object:
-    """A column's name; numbers name the columns of files without a header. What is neither is pydantic's to refuse."""
-    if isinstance(name, int) and not isinstance(name, bool):
-        return str(name)
-    if isinstance(name, str) and not name.strip():
-        raise mistake("a column's name is empty", "name the column as the file's header does")
-    return name
+_TIMES = ("date", "datetime")
+_NUMBERS = ("integer", "number")
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "format": _TIMES,
+    "timezone": ("datetime",),  # a date is taken as it is written, whatever the zone
+    "decimal": _NUMBERS,
+    "thousands": _NUMBERS,
+    "scale": _NUMBERS,
+    "minor_units": _NUMBERS,
+}
+"""Keys that belong to `as`, and the kinds that they fit."""
+_FITTING: Mapping[str, tuple[str, ...]] = {"sum": _NUMBERS, "min": (*_NUMBERS, *_TIMES), "max": (*_NUMBERS, *_TIMES)}
+"""What can be added, or compared."""
+BESIDE_FIRST_OF = ("as", *_NEEDS, "country", "aggregate", "separator")
+"""Keys that read the text of a whole ``first_of``, and so have no place inside."""
+_TEXT_STEPS = ("extract", "lower", "upper", "map", "decimal", "thousands", "trim")
+"""What is done to text, or says how a number is written; a product is no text, its factors are."""
+_CSV_ONLY = ("delimiter", "quote", "header", "skip_lines", "ragged")
+_GROUP_BY = "`group_by` says which rows become one event, such as `group_by: Order`"
 
 
-def as_text(value: object) -> object:
-    """A text, or a whole number that stands for one; what is neither is pydantic's to refuse."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a value is for, and what that asks of it."""
+
+    name: str
+    """How messages name the target."""
+    implied: str | None = None
+    """The kind without ``as``."""
+    kinds: tuple[str, ...] | None = None
+    """The kinds that make sense; None: all."""
+    is_phone: bool = False
+    is_text: bool = False
+    """It only gives text: its kind is that of the value around it, or of a zone's or country's name."""
+    aggregates: tuple[str, ...] = CHOOSING
+    """What a group's rows can be made into."""
 
 
-def reason_code(code: str) -> str:
-    """A code of the documented list."""
-    if code not in REASONS:
-        hint = did_you_mean(code, REASONS) or "docs/reasons.md lists them"
-        raise mistake(f"`{shorten(code)}` is not the code of a reason", hint)
-    return code
+_ROLES: Mapping[str, Role] = {
+    "group_by": Role("`group_by`", aggregates=()),
+    "order_by": Role("`order_by`", implied="datetime", aggregates=_ORDERED),
+    "key": Role("`key`"),
+    "subscriber.id": Role("`id`"),
+    "subscriber.email": Role("an e-mail", kinds=("text",)),
+    "subscriber.phone": Role("a phone", kinds=("text",), is_phone=True),
+    "type": Role("`type`"),
+    "value": Role("`value`", implied="number", kinds=("number", "integer"), aggregates=_MEASURES),
+    "value_currency": Role("a currency", kinds=("text",)),
+}
+_PROPERTY = Role("a property", aggregates=("first", "last", "sum", "min", "max", "count", "join"))
+_INNER = Role("a value inside `first_of`", is_text=True, aggregates=())
+_FACTOR = Role("a factor of `product_of`", implied="number", kinds=("number", "integer"), aggregates=())
 
 
-def optional_word(word: str) -> str:
-    """A word at the left margin that a mapping may do without, and so may be asked for."""
-    if word not in _ASKED_FOR:
-        raise mistake(f"`needs` cannot ask for `{shorten(word)}`", f"it can for {', '.join(_ASKED_FOR)}")
-    return word
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of one model as they are written, and which of them are known to be wrong already."""
+
+    path: Path
+    values: Mapping[str, Any]
+    wrong: frozenset[str]
+
+    def __contains__(self, key: str) -> bool:
+        return self.values.get(key) is not None
+
+    def valid(self, key: str) -> Any:
+        """The key's value; None if it has none, or a wrong one."""
+        return None if key in self.wrong else self.values.get(key)
+
+    def among(self, candidates: Iterable[str]) -> list[str]:
+        """Those of ``candidates`` that are set, in the order they are written."""
+        wanted = frozenset(candidates)
+        return [key for key in self.values if key in wanted and key in self]
+
+    def has_unknown(self, model: type[Model]) -> bool:
+        """Whether some keys are not known; they may be meant for one that seems to be missing."""
+        return not self.values.keys() <= set(model.known_keys())
+
+    def problem(self, place: str | Path, message: str, hint: str | None = None, *, at_value: bool = False) -> Problem:
+        """A problem at a key, or at a path from here."""
+        inside = (place,) if isinstance(place, str) else place
+        return Problem((*self.path, *inside), message, hint, at_value)
 
 
-def filled(value: object) -> object:
-    """A scalar that a cell could hold: a blank cell is absent, so a blank text is none."""
-    if isinstance(value, str) and not value.strip():
-        raise mistake("a blank text stands for nothing, as a blank cell is absent", "leave the word out")
-    return value
+def problems_between(data: Mapping[str, Any], wrong: Collection[Path]) -> Iterator[Problem]:
+    """What is wrong with a mapping's keys as they go together; ``wrong`` are the paths with a problem already."""
+    yield from _Rules(wrong).mapping(data)
 
 
-def regular_expression(pattern: str) -> str:
-    """A pattern that RE2, the engine it will run on, compiles."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+class _Rules:
+    def __init__(self, wrong: Collection[Path]) -> None:
+        self._wrong: dict[Path, set[str]] = {}
+        """Per path, the keys there with a problem at or below them."""
+        for path in wrong:
+            for depth, step in enumerate(path):
+                self._wrong.setdefault(path[:depth], set()).add(str(step))
 
-    try:
-        # Only a kernel that runs compiles its pattern; `pa.array` would import pandas.
-        pc.match_substring_regex(pa.nulls(1, pa.string()), pattern=pattern)
-    except pa.ArrowInvalid as error:
-        reason = str(error).removeprefix("Invalid regular expression: ")
-        hint = "RE2 has no look-around and no back-references" if re.search(r"\(\?[=!<]|escape", reason) else None
-        raise mistake(f"`{shorten(pattern)}` is not a regular expression of RE2: {reason}", hint) from None
-    return pattern
+    def _keys(self, path: Path, values: Mapping[str, Any]) -> _Keys:
+        return _Keys(path, values, frozenset(self._wrong.get(path, ())))
 
+    def mapping(self, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """The whole file."""
+        keys = self._keys((), data)
+        if isinstance(data.get("source"), Mapping):
+            yield from _source(self._keys(("source",), data["source"]))
+        is_grouped = "group_by" in data
+        for number, test in _members(data.get("where")):
+            yield from self._test(("where", number), test, is_grouped=is_grouped)
+        if isinstance(data.get("subscriber"), Mapping) and not data["subscriber"]:
+            hint = "such as `email: Email`"
+            yield keys.problem("subscriber", "`subscriber` needs at least one of id, email, phone", hint)
+        for target, role in _ROLES.items():
+            path: Path = tuple(target.split("."))
+            value: Any = data
+            for step in path:
+                value = value.get(step) if isinstance(value, Mapping) else None
+            yield from self._target(path, value, role, is_grouped=is_grouped)
+        properties = data.get("properties")
+        for name, value in properties.items() if isinstance(properties, Mapping) else ():
+            if not str(name).strip():
+                yield keys.problem(("properties", name), "the property's name is empty", "give it a name")
+            yield from self._target(("properties", name), value, _PROPERTY, is_grouped=is_grouped)
+        if data.get("value_currency") is None:
+            yield from _without_currency(keys)
+        yield from self._examples(data.get("tests"))
 
-def template(text: str) -> str:
-    """A template with at least one column, and with every brace closed."""
-    try:
-        pieces = templates.split(text)
-    except ValueError as error:
-        raise mistake(f"in the template, {error}", "write {{ or }} for a brace that is meant as one") from None
-    if not any(piece.is_column for piece in pieces):
-        raise mistake("the template names no column", "write {column}, or use `const` for a fixed text")
-    return text
+    def _examples(self, tests: Any) -> Iterator[Problem]:
+        for number, example in _members(tests):
+            keys = self._keys(("tests", number), example)
+            if not keys.has_unknown(Example) and "events" not in keys and "reasons" not in keys:
+                hint = "write `events: []` if no event comes of the rows"
+                yield keys.problem((), "an example of `tests` needs `events`, `reasons`, or both", hint)
 
+    def _test(self, path: Path, test: Mapping[str, Any], *, is_grouped: bool) -> Iterator[Problem]:
+        keys = self._keys(path, test)
+        yield from _exactly_one(keys, TESTS, Condition, "such as `equals: paid`")
+        if "rows" in keys and not is_grouped:
+            yield keys.problem("rows", "`rows` is about groups, and the mapping has no `group_by`", _GROUP_BY)
 
-def zone(name: str) -> str:
-    """A zone of the IANA database."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise mistake(f"`{shorten(name)}` is not a time zone of the IANA database", _zone_hint(name)) from None
-    return name
+    def _target(self, path: Path, value: Any, role: Role, *, is_grouped: bool) -> Iterator[Problem]:
+        if isinstance(value, Mapping) and value.get("aggregate") is not None and not is_grouped:
+            message = "`aggregate` needs groups, and the mapping has no `group_by`"
+            yield Problem((*path, "aggregate"), message, _GROUP_BY)
+            role = replace(role, aggregates=("first", "last", "sum", "min", "max", "count", "join"))
+        yield from self._value(path, value, role)
 
-
-def _zone_hint(name: str) -> str:
-    if re.fullmatch("[A-Z]{2,5}", name):
-        return "an abbreviation is ambiguous; write one such as Europe/Vilnius"
-    known = zone_named(name)
-    if isinstance(known, zoneinfo.ZoneInfo):
-        return f"did you mean `{known.key}`?"
-    zones = {one.rpartition("/")[2]: one for one in zoneinfo.available_timezones() if "/" in one}
-    zones |= {one: one for one in zones.values()}
-    near = nearest(name, zones)
-    return f"did you mean `{zones[near]}`?" if near else "write one such as Europe/Vilnius"
-
-
-def encoding(name: str) -> str:
-    """A text encoding that Python knows."""
-    if not _is_encoding(name):
-        from encodings.aliases import aliases
-
-        names = [alias.replace("_", "-") for alias in sorted(set(aliases.values())) if _is_encoding(alias)]
-        hint = did_you_mean(name, names) or "common ones are utf-8, cp1252, iso8859-1 and utf-16"
-        raise mistake(f"`{shorten(name)}` is not an encoding", hint)
-    return name
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        return bool("a".encode(name).decode(name))
-    except (LookupError, ValueError):  # unknown; or not between text and bytes, as rot13
-        return False
-
-
-def delimiter(text: str) -> str:
-    """One character, or the name of one that is hard to write."""
-    if text not in {"tab", "whitespace"} and not _is_sign(text):
-        raise mistake(f"`delimiter` wants one ASCII character, `tab` or `whitespace`, not {found(text)}")
-    return text
-
-
-def quote(text: str) -> str:
-    """One character."""
-    if not _is_sign(text):
-        raise mistake(f"`quote` wants one ASCII character, not {found(text)}")
-    return text
+    def _value(self, path: Path, value: Any, role: Role) -> Iterator[Problem]:
+        """One value with those inside it."""
+        if not isinstance(value, Mapping):
+            return
+        keys = self._keys(path, value)
+        yield from _exactly_one(keys, ORIGINS, ValueMapping, "name a column, such as {column: Total}")
+        yield from _steps(keys)
+        yield from _misfits(keys, role)
+        for origin, inner in (("first_of", _INNER), ("product_of", _FACTOR)):
+            for number, one in _members(value.get(origin)):
+                yield from self._value((*path, origin, number), one, inner)
+        for aside in ("timezone", "country"):
+            yield from self._value((*path, aside), value.get(aside), Role(f"a `{aside}`", is_text=True, aggregates=()))
 
 
-def _is_sign(text: str) -> bool:
-    return len(text) == 1 and text.isascii() and text not in "\r\n\0"
+def _members(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The members of a list that are models."""
+    for number, one in enumerate(value if isinstance(value, Sequence) and not isinstance(value, str) else ()):
+        if isinstance(one, Mapping):
+            yield number, one
 
 
-def header(names: bool | tuple[str, ...]) -> bool | tuple[str, ...]:
-    """Names that can be told apart."""
-    if isinstance(names, tuple):
-        for name, times in Counter(names).items():
-            if times > 1:
-                raise mistake(f"`header` names the column `{shorten(name)}` twice")
-    return names
+def _exactly_one(keys: _Keys, candidates: Sequence[str], model: type[Model], hint: str) -> Iterator[Problem]:
+    """Exactly one of ``candidates`` must be set."""
+    there = keys.among(candidates)
+    for extra in there[1:]:
+        yield keys.problem(
+            extra, f"`{extra}` and `{there[0]}` cannot be combined", f"keep one of {', '.join(candidates)}"
+        )
+    if not there and not keys.wrong.intersection(candidates) and not keys.has_unknown(model):
+        yield keys.problem((), f"{model.called} needs one of {', '.join(candidates)}", hint)
 
 
-def country(code: str) -> str:
-    """An ISO 3166 code whose numbering plan is known."""
-    import phonenumbers
-
-    if code not in phonenumbers.SUPPORTED_REGIONS:
-        hint = "the United Kingdom is GB" if code == "UK" else "ISO 3166 has the list"
-        raise mistake(f"`{code}` is not the code of a country with phones", hint)
-    return code
-
-
-def time_format(text: str) -> str:
-    """An epoch's unit, an order, or a pattern of the directives that every stage understands alike.
-
-    ``%Z`` stands at the end or not at all: what it reads is for ``mapping.zones``, not for Python, which drops names.
-    """
-    if text in EPOCHS or text in ORDERS:
-        return text
-    directives = re.findall(r"%(.?)", text, re.DOTALL)
-    bad = next((one for one in directives if one not in _DIRECTIVES or not one), None)
-    if directives.count("Z") > text.endswith(" %Z"):
-        raise mistake("`%Z` is read at the end only, after a blank", "use %z for offsets, or `timezone`")
-    if bad is not None:
-        known = " ".join(f"%{letter}" for letter in "YymdbBjHIMSfpzaAZ")
-        raise mistake(f"`%{bad}` is not a directive of a time format", f"known are {known} and %%")
-    if not set(directives) - {"%"}:
-        raise mistake(f"`{shorten(text)}` is not a time format", _respelled(text))
-    return text
+def _source(keys: _Keys) -> Iterator[Problem]:
+    kind = keys.valid("format")
+    if kind in {"jsonl", "parquet"}:
+        for key in keys.among([*_CSV_ONLY, "encoding"] if kind == "parquet" else _CSV_ONLY):
+            yield keys.problem(key, f"`{key}` has no meaning for `format: {kind}`", "leave it out")
+    if keys.valid("delimiter") == (keys.valid("quote") or '"'):
+        key = "quote" if "quote" in keys else "delimiter"
+        yield keys.problem(key, "`quote` and `delimiter` are the same character", "change one of them")
 
 
-def _respelled(text: str) -> str:
-    for spelled, directive in _SPELLED_OUT:
-        text = text.replace(spelled, directive)
-    return f'write "{text}"' if "%" in text else 'write dmy, mdy or ymd, s, ms or us, or one such as "%d.%m.%Y"'
+def _without_currency(keys: _Keys) -> Iterator[Problem]:
+    """Amounts in minor units in a mapping that names no currency."""
+    properties = keys.values.get("properties")
+    targets: list[tuple[Path, Any]] = [(("value",), keys.values.get("value"))]
+    if isinstance(properties, Mapping):
+        targets += [(("properties", name), one) for name, one in properties.items()]
+    for path, value in targets:
+        if isinstance(value, Mapping) and value.get("minor_units") is True:
+            hint = "such as `value_currency: Currency`, or {const: EUR}"
+            message = "`minor_units` needs `value_currency`, which says how many places an amount has"
+            yield keys.problem((*path, "minor_units"), message, hint)
+
+
+def _steps(keys: _Keys) -> Iterator[Problem]:
+    """Steps that contradict each other, whatever the value is for."""
+    if keys.valid("lower") is True and keys.valid("upper") is True:
+        yield keys.problem("upper", "`upper` and `lower` cannot be combined", "keep one of them")
+    if "default" in keys and "const" in keys:
+        yield keys.problem("default", "`default` is never used, as `const` is never absent", "keep one of them")
+    if keys.valid("minor_units") is True and "scale" in keys:
+        yield keys.problem("scale", "`scale` and `minor_units` cannot be combined", "keep one of them")
+    if "product_of" in keys:
+        for key in keys.among(_TEXT_STEPS):
+            yield keys.problem(key, f"`{key}` does not fit a product", "put it inside, at the factor it is about")
+    replaced = keys.valid("map")
+    if isinstance(replaced, Mapping) and "" in replaced:
+        message = "a blank cell is absent, so `map` never sees it"
+        yield keys.problem(("map", ""), message, "use `default` for blank cells")
+    formats = keys.valid("format")
+    if isinstance(formats, list | tuple) and {"dmy", "mdy"} <= {*map(str, formats)}:
+        message = "`format` has both dmy and mdy, and a date such as 3/4/2024 fits either"
+        yield keys.problem("format", message, "keep the one that the whole column has", at_value=True)
+    thousands = keys.valid("thousands")
+    decimal = keys.valid("decimal") or ("," if thousands == "." else ".")
+    if thousands == decimal:
+        hint = "change one of them" if "decimal" in keys else 'for 1.234,56 write `thousands: "."`'
+        yield keys.problem("thousands", f'`thousands` and `decimal` are both "{decimal}"', hint)
+    if decimal == ",":
+        yield from _dotted(keys)
+
+
+def _dotted(keys: _Keys) -> Iterator[Problem]:
+    """Values that are read like cells later on, where a comma is the decimal sign, but have a dot."""
+    replaced = keys.valid("map")
+    values: list[tuple[Path, Any]] = [((key,), keys.valid(key)) for key in ("const", "default")]
+    values += [(("map", str(old)), new) for old, new in (replaced.items() if isinstance(replaced, Mapping) else ())]
+    for place, value in values:
+        if isinstance(value, float):
+            message = f"{value} is read like a cell, and `decimal` says that cells have a comma"
+            yield keys.problem(place, message, f'write "{str(value).replace(".", ",")}"', at_value=True)
+
+
+def _misfits(keys: _Keys, role: Role) -> Iterator[Problem]:
+    """Keys that do not fit what the value is for."""
+    if role.is_text:
+        yield from _beside_text(keys, role)
+        return
+    if "country" in keys and not role.is_phone:
+        yield keys.problem("country", "`country` is for `subscriber.phone` only", "leave it out")
+    if "as" in keys.wrong:
+        return
+    kind = str(keys.valid("as") or role.implied or _kind_of(keys))
+    if "product_of" in keys and (kind not in _NUMBERS or (role.kinds and not set(_NUMBERS) & set(role.kinds))):
+        hint = "add `as: number`" if role.implied else "leave `as` out, or use number or integer"
+        yield keys.problem("product_of", f"`product_of` is a number, and {role.name} is read as {kind}", hint)
+        return
+    if "as" in keys and role.kinds and kind not in role.kinds:
+        hint = f"leave it out, or use {listed(role.kinds)}"
+        yield keys.problem("as", f"{role.name} cannot be `as: {shorten(kind)}`", hint, at_value=True)
+        return
+    for key, kinds in _NEEDS.items():
+        if key in keys and key not in keys.wrong and kind not in kinds:
+            if role.kinds and not set(kinds) & set(role.kinds):
+                yield keys.problem(key, f"`{key}` does not fit {role.name}", "leave it out")
+            else:
+                yield keys.problem(key, f"`{key}` needs {listed(f'`as: {one}`' for one in kinds)}", "add it")
+    yield from _aggregation(keys, role, kind)
+
+
+def _beside_text(keys: _Keys, role: Role) -> Iterator[Problem]:
+    """Keys in a value that is inside another one, and only gives text."""
+    inside = role is _INNER
+    for key in keys.among(BESIDE_FIRST_OF):
+        hint = "put it beside `first_of`" if inside else "leave it out"
+        yield keys.problem(key, f"`{key}` is not for {role.name}", hint)
+    if "product_of" in keys:
+        hint = "give each target one of them, or multiply values with `first_of` inside" if inside else "leave it out"
+        yield keys.problem("product_of", f"`product_of` is not for {role.name}", hint)
+
+
+def _kind_of(keys: _Keys) -> str:
+    if "product_of" in keys:
+        return "number"
+    const = keys.valid("const")
+    if isinstance(const, bool):
+        return "boolean"
+    if isinstance(const, int | float):
+        return "integer" if isinstance(const, int) else "number"
+    return "text"
+
+
+def _aggregation(keys: _Keys, role: Role, kind: str) -> Iterator[Problem]:
+    """Whether cells that are read as ``kind`` can be aggregated so."""
+    how = keys.valid("aggregate")
+    if how is not None and how not in role.aggregates:
+        if role.aggregates:
+            hint = f"use {listed(f'`{one}`' for one in role.aggregates)}"
+            yield keys.problem("aggregate", f"{role.name} cannot be a group's {shown(how)}", hint, at_value=True)
+        else:
+            yield keys.problem("aggregate", f"`aggregate` is not for {role.name}", "leave it out")
+        return
+    kinds = _FITTING.get(how or "", ())
+    if kinds and kind not in kinds:
+        plural = {"text": "text", "boolean": "booleans"}.get(kind, f"{kind}s")
+        hint = f"add {listed(f'`as: {one}`' for one in kinds)}"
+        yield keys.problem("aggregate", f"`{how}` has no meaning for {plural}", hint, at_value=True)
+    if "separator" in keys and how != "join" and "aggregate" not in keys.wrong:
+        yield keys.problem("separator", "`separator` needs `aggregate: join`", "add it, or leave the separator out")

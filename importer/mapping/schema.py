@@ -1,8 +1,8 @@
 """The mapping language as JSON Schema (2020-12), so that editors complete, explain and check mappings.
 
-``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json``. The models give words, types and
-descriptions; this module adds what only their code knows: the short form of picks, and which words exclude each
-other. Rules that need an engine (regular expressions, zones, encodings) or the place of a pick stay the loader's.
+``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json``. The models give keys, types and
+descriptions; added here are the short form of values, and which keys exclude each other. Rules that need an engine
+(regular expressions, zones, encodings) or the place of a value are checked by the loader alone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from importer.mapping.clashes import BESIDE_FIRST_OF, PICKS, TESTS
-from importer.mapping.extend import BY_NAME, OWN
-from importer.mapping.model import ImportMapping
+from importer.mapping.load import BY_NAME, OWN
+from importer.mapping.model import ORIGINS, TESTS, ImportMapping
+from importer.mapping.rules import BESIDE_FIRST_OF
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
 """Where the schema lies in the source tree."""
@@ -35,26 +35,26 @@ def mapping_schema() -> Schema:
     schema["properties"]["properties"]["propertyNames"] = {"pattern": r"\S"}
     schema |= _inherited(schema)
 
-    words = parts["Pick"]
-    words["oneOf"] = _one_of(PICKS)
-    words["not"] = {"anyOf": [_flags_on("lower", "upper"), {"required": ["const", "default"]}]}
-    words["properties"]["map"] |= {
+    keys = parts["ValueMapping"]
+    keys["oneOf"] = _one_of(ORIGINS)
+    keys["not"] = {"anyOf": [_flags_on("lower", "upper"), {"required": ["const", "default"]}]}
+    keys["properties"]["map"] |= {
         "propertyNames": {"minLength": 1},
         "additionalProperties": {"type": ["string", "boolean", "number", "null"]},
     }
-    words["properties"]["first_of"]["items"] = {"$ref": f"{_REF}InnerPick"}
-    words["properties"]["product_of"]["items"] = {"$ref": f"{_REF}Pick"}
+    keys["properties"]["first_of"]["items"] = {"$ref": f"{_REF}InnerValue"}
+    keys["properties"]["product_of"]["items"] = {"$ref": f"{_REF}ValueMapping"}
     parts["ExpectedReason"] = {"anyOf": [{"type": "string"}, parts["ExpectedReason"]]}
-    parts["PickWords"] = words
-    parts["Pick"] = {"anyOf": [_COLUMN, {"$ref": f"{_REF}PickWords"}], "description": words["description"]}
+    parts["ValueKeys"] = keys
+    parts["ValueMapping"] = {"anyOf": [_COLUMN, {"$ref": f"{_REF}ValueKeys"}], "description": keys["description"]}
     beside = [{"required": [word]} for word in BESIDE_FIRST_OF]
-    inner = {"$ref": f"{_REF}PickWords", "not": {"anyOf": beside}}
+    inner = {"$ref": f"{_REF}ValueKeys", "not": {"anyOf": beside}}
     for word in ("timezone", "country"):
-        name, _ = words["properties"][word].pop("oneOf")
-        words["properties"][word] |= {"anyOf": [name, inner]}
-    parts["InnerPick"] = {
+        name, _ = keys["properties"][word].pop("oneOf")
+        keys["properties"][word] |= {"anyOf": [name, inner]}
+    parts["InnerValue"] = {
         "anyOf": [_COLUMN, inner],
-        "description": "A pick without the words that stand beside `first_of`.",
+        "description": "A value without the keys that are written beside `first_of`.",
     }
     schema["$defs"] = schema.pop("$defs")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
@@ -67,12 +67,12 @@ def text() -> str:
 
 def _inherited(schema: Schema) -> Schema:
     """A mapping that extends another one needs no word of its own, and null takes away what it inherits."""
-    words = schema["properties"]
-    words["source"]["description"] = schema["$defs"]["SourceOptions"]["description"]
-    for word in words.keys() - {"version", *OWN}:
+    keys = schema["properties"]
+    keys["source"]["description"] = schema["$defs"]["SourceOptions"]["description"]
+    for word in keys.keys() - {"version", *OWN}:
         if word in BY_NAME:
-            words[word]["additionalProperties"] = _or_null(words[word]["additionalProperties"])
-        words[word] = _or_null(words[word])
+            keys[word]["additionalProperties"] = _or_null(keys[word]["additionalProperties"])
+        keys[word] = _or_null(keys[word])
     not_null: Schema = {"type": "object", "additionalProperties": {"not": {"type": "null"}}}
     alone = {"required": schema.pop("required"), **not_null, "properties": dict.fromkeys(BY_NAME, not_null)}
     return {"if": {"not": {"required": ["extends"]}}, "then": alone}
@@ -83,24 +83,24 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}], **described}
 
 
-def _one_of(words: tuple[str, ...]) -> list[Schema]:
-    return [{"required": [word]} for word in words]
+def _one_of(keys: tuple[str, ...]) -> list[Schema]:
+    return [{"required": [word]} for word in keys]
 
 
-def _flags_on(*words: str) -> Schema:
-    return {"properties": {word: {"const": True} for word in words}, "required": list(words)}
+def _flags_on(*keys: str) -> Schema:
+    return {"properties": {word: {"const": True} for word in keys}, "required": list(keys)}
 
 
-def _tidy(node: Any, *, of_words: bool = False) -> Any:
+def _tidy(node: Any, *, of_keys: bool = False) -> Any:
     """Without nulls (no word may be left empty), empty defaults, and titles that only repeat a word.
 
-    ``of_words``: the node's keys are words of the language, not of JSON Schema.
+    ``of_keys``: the node's keys are keys of the language, not of JSON Schema.
     """
     if isinstance(node, list):
         return [_tidy(one) for one in node]
     if not isinstance(node, dict):
         return node
-    if of_words:
+    if of_keys:
         return {word: _tidy(one) for word, one in node.items()}
     tidied: Schema = {}
     for key, value in node.items():
@@ -110,7 +110,7 @@ def _tidy(node: Any, *, of_words: bool = False) -> Any:
             # A docstring's lines are broken for its own file.
             tidied[key] = re.sub(r"(?<!\n)\n(?!\n)", " ", value)
         elif key != "title" and not (key == "default" and isinstance(value, dict | list | NoneType)):
-            tidied[key] = _tidy(value, of_words=key in {"properties", "$defs"})
+            tidied[key] = _tidy(value, of_keys=key in {"properties", "$defs"})
     return tidied
 
 

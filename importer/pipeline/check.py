@@ -15,7 +15,7 @@ from importer.mapping.load import LoadedMapping, load
 from importer.model import RowBatch, RunSource, State
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
-from importer.pipeline.supply import ReadOptions, supplies
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.report import CHECK, Checking, Facts, ReportOptions, Written
 
 
@@ -41,7 +41,7 @@ def preview(options: RunOptions, console: Console, count: int, show: Callable[[b
     loaded = load(options.mapping)
     run_tests(loaded)
     reading = ReadOptions(strict=options.strict, transform=options.transform)
-    with closing(supplies(options.sources, loaded.mapping, reading, console.say)) as found:
+    with closing(prepare_sources(options.sources, loaded.mapping, reading, console.say)) as found:
         for supply in found:
             for prepared in supply.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
@@ -75,7 +75,7 @@ def _batches(
     reading = ReadOptions(
         strict=options.strict, raw_rows=options.out is not None, transform=options.transform, bodies=False
     )
-    found = supplies(options.sources, loaded.mapping, reading, console.say)
+    found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
         rows, error = 0, supply.error

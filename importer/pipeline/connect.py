@@ -1,24 +1,21 @@
-"""The way to the API, put together: endpoint, token, client, pace, breaker; or a sandbox in their place.
-
-This module owns which of them belong together. Everything it makes is closed when its context ends.
-"""
+"""Puts the way to the API together: endpoint, token, client, limit, circuit breaker; or a sandbox in their place."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from importer.clock import SystemClock
 from importer.deliver.circuit_breaker import Breaker, BreakerOptions
-from importer.deliver.client import Client
+from importer.deliver.client import Client, ClientOptions, trust
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.line import Line
+from importer.deliver.proxy import choose
 from importer.deliver.quota import SharedQuota
 from importer.deliver.rate_limit import Pacer, PacerOptions
 from importer.deliver.token import Token, exposure, read_token
-from importer.deliver.workers import Workers
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import SANDBOX_ENDPOINT, Response
 from importer.pipeline.options import TargetOptions
@@ -31,8 +28,13 @@ class Target:
     endpoint: Endpoint
     token: Token
     rehearsal: bool
+    options: ClientOptions = field(default_factory=ClientOptions)
     page: str = ""
     """Of a rehearsal: where a browser shows what arrives."""
+
+    def client(self) -> Client:
+        """A client for it, to be opened."""
+        return Client(self.endpoint, self.token, self.options)
 
 
 @contextmanager
@@ -47,21 +49,29 @@ def check(target: TargetOptions, say: Callable[[str], None]) -> None:
     """Find out before any file is read whether there is a token; raises `UsageError` if not."""
     if target.sandbox is not None:
         return
-    Endpoint.parse(target.endpoint)
-    read_token(target.environment, target.token_file)
+    _live(target)
     if target.token_file and (warning := exposure(target.token_file)):
         say(f"warning: {warning}")
 
 
+def _live(target: TargetOptions) -> Target:
+    endpoint = Endpoint.parse(target.endpoint)
+    token = read_token(target.environment, target.token_file)
+    options = ClientOptions(
+        proxy=choose(target.proxy, endpoint, target.environment),
+        tls=None if target.ca_file is None else trust(target.ca_file),
+    )
+    return Target(endpoint, token, rehearsal=False, options=options)
+
+
 @contextmanager
-def open_way(target: TargetOptions, events: Path) -> Iterator[Target]:
+def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
     """The endpoint and its token; a rehearsal's sandbox lives as long as the context and records into ``events``.
 
-    Raises `UsageError` where there is no token or the endpoint cannot be used.
+    Raises `UsageError` where there is no token, or endpoint, proxy or certificates cannot be used.
     """
     if target.sandbox is None:
-        endpoint = Endpoint.parse(target.endpoint)
-        yield Target(endpoint, read_token(target.environment, target.token_file), rehearsal=False)
+        yield _live(target)
         return
     options = target.sandbox
     if options.events is None:
@@ -80,9 +90,7 @@ async def open_line(
     """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
     clock = SystemClock()
     breaker = Breaker(BreakerOptions(outage_limit=target.outage_limit))
-    many = target.processes
-    poster = Workers(way.endpoint, way.token, many) if many > 1 else Client(way.endpoint, way.token, clock=clock)
-    async with poster as client:
+    async with way.client() as client:
         with _quota(way, target) as quota:
             if quota is not None and quota.trouble:
                 say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")

@@ -18,12 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
-from importer.deliver.client import Client
+from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError, counted
 from importer.ledger.upkeep import health
 from importer.model import Response, ResponseKind, RunState, State
-from importer.pipeline.connect import Target, open_ledger, open_way
+from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions
 
 SKEW = 30.0
@@ -72,8 +72,9 @@ def _versions() -> Finding:
 def _api(target: TargetOptions) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            with open_way(target, Path(scratch) / "events.jsonl") as way:
+            with resolve_target(target, Path(scratch) / "events.jsonl") as way:
                 yield _token(target)
+                yield from _proxy(target, way)
                 began = time.time()
                 answer = asyncio.run(_ask(way))
                 yield from _answered(answer, way, (began + time.time()) / 2)
@@ -82,7 +83,7 @@ def _api(target: TargetOptions) -> Iterator[Finding]:
 
 
 async def _ask(way: Target) -> Response:
-    async with Client(way.endpoint, way.token) as client:
+    async with way.client() as client:
         return await client.probe()
 
 
@@ -95,6 +96,14 @@ def _token(target: TargetOptions) -> Finding:
         problem, _, advice = warning.partition("; ")
         return Finding("token", Severity.WARN, problem, advice)
     return Finding("token", Severity.OK, f"there, in {target.token_file}")
+
+
+def _proxy(target: TargetOptions, way: Target) -> Iterator[Finding]:
+    if way.options.proxy:
+        yield Finding("proxy", Severity.OK, f"requests go through {shown(way.options.proxy)}")
+    elif words := unused(target.proxy, way.endpoint, target.environment):
+        name, _, advice = words.partition("; ")
+        yield Finding("proxy", Severity.OK, f"{name} ({advice})")
 
 
 def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from importer.convert import RowMapper
 from importer.encode import encode
 from importer.errors import MappingError
-from importer.group import Shaped, grouped
+from importer.group import grouped
 from importer.mapping.load import loads
 from importer.mapping.model import ImportMapping
-from importer.model import Events, State
+from importer.model import Events, SourceStream, State
 from importer.pipeline.sampling import ROWS, Sampled
 from importer.read import Limits, Reader, open_source
 from importer.suggest import CURRENCIES, NONE, Change, Decision, Inferred, Sample, infer
@@ -181,7 +181,9 @@ def _try(wanted: Wanted, text: str) -> Trial:
     seen = _Tally()
     with open_source(sampled.input, mapping.source, Limits(block=1 << 20, rows=ROWS)) as reader:
         shaper = RowMapper(mapping)
-        sources: Iterator[Shaped] = iter([Shaped(reader.source, _first(reader, mapping, shaper), partial(str, ""))])
+        sources: Iterator[SourceStream[Events]] = iter(
+            [SourceStream(reader.source, _first(reader, mapping, shaper), partial(str, ""))]
+        )
         if mapping.group_by is not None:
             sources = grouped(sources, mapping, shaper.absent())
         for source in sources:

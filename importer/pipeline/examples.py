@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from importer.errors import FailedTestsError, MappingProblem
-from importer.mapping.example import Example, ExpectedReason
 from importer.mapping.load import LoadedMapping
-from importer.mapping.model import ImportMapping, SourceOptions
+from importer.mapping.model import Example, ExpectedReason, ImportMapping, SourceOptions
 from importer.model import Reason
-from importer.pipeline.supply import ReadOptions, supplies
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 
 _ABSENT = object()
 """Instead of a value that is not there."""
@@ -51,7 +50,7 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
         heard: list[str] = []
         bodies: list[bytes] = []
         reasons: list[Reason] = []
-        for supply in supplies([str(path)], adapted, ReadOptions(strict=False, raw_rows=False), heard.append):
+        for supply in prepare_sources([str(path)], adapted, ReadOptions(strict=False, raw_rows=False), heard.append):
             if supply.error:
                 yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
             for prepared in supply.chunks:

@@ -38,8 +38,10 @@ class TargetOptions:
     """Rehearse: start a sandbox for this run; endpoint and token are its own."""
     reserve: int = 0
     outage_limit: float | None = None
-    processes: int = 1
-    """How many post side by side; everything else is one process's."""
+    proxy: str | None = None
+    """A proxy's URL, ``environment`` for what HTTPS_PROXY says, or None for none."""
+    ca_file: Path | None = None
+    """Certificates in PEM form that are trusted beside the system's."""
 
     def addressed(self, hint: str) -> str:
         """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""

@@ -12,10 +12,10 @@ from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
-from importer.pipeline.connect import open_ledger, open_way
+from importer.pipeline.connect import open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
-from importer.pipeline.supply import ReadOptions, supplies
 from importer.plan import plan
 from importer.report import ReportOptions, Written
 
@@ -100,7 +100,7 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
-        plan(ledger, current, supplies(options.sources, loaded.mapping, reading, console.say), console.read)
+        plan(ledger, current, prepare_sources(options.sources, loaded.mapping, reading, console.say), console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)
@@ -120,7 +120,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.has_pending(current):
-        with open_way(target, out / "sandbox-events.jsonl") as way:
+        with resolve_target(target, out / "sandbox-events.jsonl") as way:
             if way.page:
                 console.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, options, target, way, console)

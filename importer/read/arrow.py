@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from importer.model import ArrowArray, Bools
 from importer.read.paths import LOOKUP_KEY, Path
-from importer.without_pandas import want_pandas
 
 _JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
@@ -80,8 +79,6 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     array = _unpacked(array)
     kind = array.type
     if pa.types.is_nested(kind):
-        if "[ns" in str(kind):
-            want_pandas()  # Python's own times end at microseconds
         texts = [
             None if value is None else _JSON.encode(_for_json(value, kind)).decode() for value in array.to_pylist()
         ]

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.mapping.load import LoadedMapping
-from importer.mapping.locate import presets
+from importer.mapping.load import LoadedMapping, preset_names
 from importer.model import EncodedChunk, Source
 from importer.report.check_model import CheckSummary, MappingAdvice
 from importer.report.columns import Columns
@@ -63,7 +62,7 @@ class Checking:
     def _advice(self, advice: Advice) -> MappingAdvice:
         """Where to write it: over the line that says it now, or into the mapping that extends another."""
         loaded = self._loaded
-        if loaded.name in presets():
+        if loaded.name in preset_names():
             write = f"{advice.restated(loaded.mapping)}"
             return MappingAdvice(advice.why, write, f"a mapping of your own that begins with `extends: {loaded.name}`")
         place = loaded.places.get(advice.target)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from importer.mapping.recognise import load_preset
+from importer.mapping.presets import load_preset
 from importer.suggest.adapt import adapt
 from importer.suggest.decide import NONE, SURE, Deciding, Decision, Option
 from importer.suggest.draft import decide

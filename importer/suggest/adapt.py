@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
-from importer.mapping.recognise import load_preset, recognise
-from importer.mapping.rules import ORDERS
+from importer.mapping.presets import load_preset, recognise
 from importer.suggest.decide import NONE, Deciding, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.roles import CURRENCIES, Looked, Roles

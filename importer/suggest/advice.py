@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from importer.mapping.checks import ORDERS
 from importer.mapping.model import ImportMapping, Pick
-from importer.mapping.rules import ORDERS
 from importer.suggest import numbers, times
 from importer.suggest.names import fit
 from importer.suggest.people import country_of

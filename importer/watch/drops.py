@@ -6,20 +6,21 @@ needs them, so that a mended one counts at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from importer.errors import MappingProblem, UsageError
-from importer.mapping.locate import presets
-from importer.mapping.words import did_you_mean
-from importer.mapping.yaml_tree import Spot, Tree, parse
+from importer.errors import MappingProblem, UsageError, counted
+from importer.mapping.errors import did_you_mean
+from importer.mapping.load import preset_names
+from importer.mapping.positions import Document, parse
+from importer.mapping.positions import Path as Place
 
 _EXAMPLE = "write `version: 1`, then `drops:` with entries such as `- {pattern: orders-*.csv, mapping: orders.yaml}`"
-_WORDS = ("version", "drops")
-_DROP_WORDS = ("pattern", "mapping", "account")
+_KEYS = ("version", "drops")
+_DROP_KEYS = ("pattern", "mapping", "account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,54 +54,44 @@ def load_drops(path: Path) -> tuple[Drop, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}", hint="--drops takes a YAML file; " + _EXAMPLE) from None
-    tree = parse(text)
-    problems = [MappingProblem(str(path), one.line, one.column, one.message, one.hint) for one in tree.faults]
-    if not problems:
-        problems = list(_mistakes(tree, str(path)))
+    document = parse(text, str(path))
+    problems = document.problems or list(_problems(document))
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        noun = "mistake" if len(problems) == 1 else "mistakes"
-        raise UsageError(f"{path} has {len(problems)} {noun}; no file was taken\n{lines}", hint=_EXAMPLE)
-    return tuple(Drop(one["pattern"], _beside(path, one["mapping"]), one.get("account")) for one in tree.data["drops"])
+        raise UsageError(f"{path} has {counted(len(problems), 'problem')}; no file was taken\n{lines}", hint=_EXAMPLE)
+    drops = document.data["drops"]
+    return tuple(Drop(one["pattern"], _beside(path, one["mapping"]), one.get("account")) for one in drops)
 
 
 def _beside(path: Path, mapping: str) -> str:
-    return mapping if mapping in presets() else str(path.parent / mapping)
+    return mapping if mapping in preset_names() else str(path.parent / mapping)
 
 
-def _mistakes(tree: Tree, name: str) -> Iterator[MappingProblem]:
-    if not isinstance(tree.data, dict):
-        yield MappingProblem(name, 0, 0, "this is no list of drops", None)
+def _problems(document: Document) -> Iterator[MappingProblem]:
+    if not isinstance(document.data, dict):
+        yield MappingProblem(document.name, 0, 0, "this is not a list of drops")
         return
-    yield from _strangers(tree, name, (), tree.data, _WORDS)
-    if tree.data.get("version") != 1:
-        yield _problem(tree, name, ("version",), "`version: 1` is expected")
-    drops = tree.data.get("drops")
+    yield from _unknown(document, (), document.data, _KEYS)
+    if document.data.get("version") != 1:
+        yield document.problem(("version",), "`version: 1` is expected", at_value=True)
+    drops = document.data.get("drops")
     if not isinstance(drops, list) or not drops:
-        yield _problem(tree, name, ("drops",), "`drops` is expected, a list with at least one entry")
+        yield document.problem(("drops",), "`drops` must be a list with at least one entry", at_value=True)
         return
     for number, drop in enumerate(drops):
-        place = ("drops", number)
+        path: Place = ("drops", number)
         if not isinstance(drop, dict):
-            yield _problem(tree, name, place, "a drop is a `pattern` and a `mapping`")
+            yield document.problem(path, "a drop has a `pattern` and a `mapping`", at_value=True)
             continue
-        yield from _strangers(tree, name, place, drop, _DROP_WORDS)
-        for word in _DROP_WORDS:
-            value = drop.get(word)
-            if (word != "account" and value is None) or (value is not None and not (isinstance(value, str) and value)):
-                yield _problem(tree, name, (*place, word), f"`{word}` is expected, a text")
+        yield from _unknown(document, path, drop, _DROP_KEYS)
+        for key in _DROP_KEYS:
+            value = drop.get(key)
+            if (key != "account" and value is None) or (value is not None and not (isinstance(value, str) and value)):
+                yield document.problem((*path, key), f"`{key}` must be a text", at_value=True)
 
 
-def _strangers(
-    tree: Tree, name: str, place: tuple[int | str, ...], data: dict[str, Any], known: Iterable[str]
-) -> Iterator[MappingProblem]:
-    for word in data:
-        if word not in known:
-            spot = tree.keys[(*place, word)]
-            hint = did_you_mean(word, known) or f"the words here are {', '.join(known)}"
-            yield MappingProblem(name, spot.line, spot.column, f"there is no word `{word}` here", hint)
-
-
-def _problem(tree: Tree, name: str, place: tuple[int | str, ...], message: str) -> MappingProblem:
-    spot = tree.values.get(place) or tree.values.get(place[:-1]) or Spot(1, 1)
-    return MappingProblem(name, spot.line, spot.column, message)
+def _unknown(document: Document, path: Place, data: dict[str, Any], known: tuple[str, ...]) -> Iterator[MappingProblem]:
+    for key in data:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"the keys here are {', '.join(known)}"
+            yield document.problem((*path, key), f'unknown key "{key}"', hint)

@@ -17,9 +17,9 @@ CONNECTIONS = 16
 
 
 def plain(found: Bench, url: str) -> None:
-    """Over HTTP, with the parts alone, in a rehearsal, and from two processes."""
+    """Over HTTP, with the parts alone, and in a rehearsal."""
     count, file = found.size.events, found.exports(found.size.events)["csv"]
-    kinds = ("asyncio", "loop", "plan", "deliver", "report", "run", "two", "sandbox", "lane")
+    kinds = ("asyncio", "loop", "plan", "deliver", "report", "run", "sandbox", "lane")
     seen: dict[str, list[Measured]] = {kind: [] for kind in kinds}
     lane = long_lane(file)
     for _ in range(found.size.rounds):
@@ -29,7 +29,6 @@ def plain(found: Bench, url: str) -> None:
         for name in ("plan", "deliver", "report"):
             seen[name].append(part(parts[name]))
         seen["run"].append(found.run(file, url=url))
-        seen["two"].append(found.run(file, "--processes", "2", url=url))
         seen["sandbox"].append(found.run(file, "--sandbox"))
         seen["lane"].append(found.run(lane, url=url))
     words = {
@@ -39,7 +38,6 @@ def plain(found: Bench, url: str) -> None:
         "deliver": "deliver alone",
         "report": "report alone",
         "run": "`run`, whole, to a sink",
-        "two": "`run --processes 2`, whole, to a sink",
         "sandbox": "`run --sandbox`, whole",
         "lane": "`run`, a tenth of all events one subscriber's",
     }

@@ -13,10 +13,19 @@ from pydantic import BaseModel
 
 from importer.cli import main
 from importer.errors import MappingError
-from importer.mapping.example import Example as MappingExample
-from importer.mapping.example import ExpectedEvent, ExpectedReason, ExpectedSubscriber
 from importer.mapping.load import loads
-from importer.mapping.model import AsKind, Condition, ImportMapping, Pick, SourceOptions, Subscriber
+from importer.mapping.model import (
+    AsKind,
+    Condition,
+    ExpectedEvent,
+    ExpectedReason,
+    ExpectedSubscriber,
+    ImportMapping,
+    SourceOptions,
+    Subscriber,
+    ValueMapping,
+)
+from importer.mapping.model import Example as MappingExample
 
 PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 MODELS = (
@@ -24,7 +33,7 @@ MODELS = (
     SourceOptions,
     Condition,
     Subscriber,
-    Pick,
+    ValueMapping,
     MappingExample,
     ExpectedEvent,
     ExpectedSubscriber,
@@ -98,7 +107,7 @@ def used(value: Any) -> Iterator[str]:
         for name in value.model_fields_set:
             yield f"{type(value).__name__}.{name}"
             yield from used(getattr(value, name))
-        if isinstance(value, Pick) and value.as_:
+        if isinstance(value, ValueMapping) and value.as_:
             yield f"as {value.as_}"
     elif isinstance(value, dict):
         for one in value.values():

@@ -61,7 +61,6 @@ class Case:
     weather: Weather
     resend: bool
     strict: bool
-    processes: int = 1
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -73,8 +72,7 @@ class Case:
         """Options for whichever command delivers."""
         doubt = ("--on-doubt", "resend") if self.resend else ()
         strict = ("--strict-order",) if self.strict else ()
-        many = ("--processes", str(self.processes)) if self.processes > 1 else ()
-        return ("--yes", "--out", "out", "--max-refused", "0", *doubt, *strict, *many)
+        return ("--yes", "--out", "out", "--max-refused", "0", *doubt, *strict)
 
     def expected(self, *, stopped: bool) -> Expected:
         """What its audit allows."""
@@ -115,8 +113,7 @@ def draw_case(home: Path, rng: random.Random, *, kills: bool) -> Case:
     mode = rng.random()
     if resend := mode < 0.15:  # each row sent again waits for some seconds, and its subscriber's others with it
         shape = replace(shape, rows=min(shape.rows, 150))
-    processes = 2 if mode > 0.85 else 1
-    return Case(make(home, shape, rng), weather, resend=resend, strict=0.15 <= mode < 0.3, processes=processes)
+    return Case(make(home, shape, rng), weather, resend=resend, strict=0.15 <= mode < 0.3)
 
 
 def draw_faults(rng: random.Random, *, kills: bool, limited: bool) -> str:

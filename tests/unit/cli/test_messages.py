@@ -95,9 +95,9 @@ REFUSED = [
     (
         ("run", "o.csv", "-m", "bad.yaml", "--sandbox"),
         (
-            "error: the mapping has 1 mistake; nothing was read or sent\n"
-            "  bad.yaml:2:1: a mapping has no word `subscribr` (did you mean `subscriber`?)\n\n"
-            "hint: mend the lines named above, then run the command again\n"
+            "error: the mapping has 1 problem; nothing was read or sent\n"
+            '  bad.yaml:2:1: unknown key "subscribr" in the mapping; did you mean subscriber?\n\n'
+            "hint: correct the lines above, then run the command again\n"
         ),
     ),
     (

@@ -1,11 +1,12 @@
 """The client against a real server on loopback: what it sends, to whom, and what it keeps to itself."""
 
 import asyncio
+import socket
 
 import pytest
 from aioresponses import aioresponses
 
-from importer.deliver.client import Client
+from importer.deliver.client import Client, ClientOptions
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token
 from importer.model import Response, ResponseKind
@@ -103,6 +104,72 @@ async def test_the_token_follows_no_redirect(status: int) -> None:
     assert thief.connections == 0
 
 
+@pytest.mark.parametrize("length", [10, 40, 300, 2000])
+@pytest.mark.parametrize("shape", ["{}", '{{"message": "no: {}"}}', '{{"errors": {{"a": ["{}"]}}}}'])
+@virtual_time
+async def test_no_part_of_the_token_is_left_where_the_apis_words_are_cut(shape: str, length: int) -> None:
+    """Wherever in a message the token begins, and however much of it the API repeats."""
+    secret = "t/k" + "".join(chr(97 + number % 26) for number in range(length))
+    for repeated in (secret, secret.replace("/", "\\/")):
+        for before in (0, 100, 115, 290, 297):
+            raw = answer("422 No", shape.format("x" * before + " " + repeated).encode())
+            async with (
+                raw_server(answering(raw)) as server,
+                Client(Endpoint.parse(server.url), Token(secret), clock=VirtualClock()) as api,
+            ):
+                refused = await api.post(BODY)
+            assert "kabc" not in refused.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("401 No", ResponseKind.UNAUTHORIZED), ("422 No", ResponseKind.REFUSED), ("429 Wait", ResponseKind.NOT_ACCEPTED)],
+)
+@virtual_time
+async def test_a_status_that_settles_the_row_does_not_wait_for_its_body(status: str, kind: ResponseKind) -> None:
+    async def script(connection: Connection, server: RawServer) -> None:
+        await connection.request()
+        await connection.send(answer(status, b'{"mess', length=100))
+        await asyncio.sleep(3600)
+
+    settled = await posted(script)
+    assert (settled.fate, settled.status) == (kind, int(status[:3]))
+    assert settled.latency == pytest.approx(10, abs=1.1)
+
+
+@virtual_time
+async def test_a_proxy_is_used_if_it_is_named_and_the_endpoint_is_elsewhere() -> None:
+    """It is asked for a tunnel: it sees neither the token nor the event; the error names it without its password."""
+    async with raw_server(answering(answer("407 Proxy Authentication Required"))) as proxy:
+        options = ClientOptions(proxy=f"http://user:pass@127.0.0.1:{proxy.port}")
+        async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET), options) as api:
+            refused = await api.post(BODY)
+        assert (refused.fate, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
+        assert refused.message == (
+            f"the proxy http://127.0.0.1:{proxy.port} answered 407 instead of connecting to api.example.com"
+        )
+        assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
+        assert SECRET.encode() not in b"".join(proxy.requests)
+        async with (
+            raw_server(answering(answer())) as server,
+            Client(Endpoint.parse(server.url), Token(SECRET), options) as api,
+        ):
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
+        assert len(proxy.requests) == 1
+
+
+@virtual_time
+async def test_a_proxy_that_is_not_there_is_named() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        options = ClientOptions(proxy=address)
+        async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET), options) as api:
+            refused = await api.post(BODY)
+    assert refused.fate is ResponseKind.NOT_ACCEPTED
+    assert refused.message == f"no connection to the proxy {address}: Connection refused"
+
+
 @virtual_time
 async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(answering(answer())) as proxy, raw_server(answering(answer())) as server:
@@ -128,26 +195,6 @@ async def test_a_cancelled_post_raises_and_sends_nothing_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(server.requests) == 1
-
-
-@virtual_time
-async def test_who_is_cancelled_in_the_moment_of_its_time_out_is_cancelled() -> None:
-    """It must not go on with the next event."""
-
-    async def script(connection: Connection, server: RawServer) -> None:
-        await connection.request()
-        await connection.send(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            await connection.send(b"X: y\r\n")
-            await asyncio.sleep(10)
-
-    async with raw_server(script) as server, client(server) as api:
-        task = asyncio.create_task(api.post(BODY))
-        await asyncio.sleep(1)
-        ((deadline, _),) = api._overtime._under_way.values()
-        asyncio.get_running_loop().call_at(deadline, task.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 @virtual_time

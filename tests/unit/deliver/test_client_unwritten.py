@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import re
 import shutil
 import socket
 import ssl
@@ -9,13 +11,17 @@ import subprocess
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohappyeyeballs
 import aiohttp
 import pytest
 
-from importer.deliver.client import Client, ClientOptions
+from importer.deliver.client import Client, ClientOptions, trust
 from importer.deliver.endpoint import Endpoint
+from importer.deliver.network_errors import explain
 from importer.deliver.token import Token
+from importer.errors import UsageError
 from importer.model import ResponseKind
 from tests.support.raw_server import Connection, RawServer, answer, answering, raw_server
 from tests.support.virtual_time import VirtualClock, virtual_time
@@ -80,7 +86,7 @@ async def test_a_server_without_tls_is_not_accepted() -> None:
         async with Client(endpoint, Token(SECRET), clock=VirtualClock()) as api:
             refused = await api.post(BODY)
     assert refused.fate is ResponseKind.NOT_ACCEPTED
-    assert "127.0.0.1" in refused.message
+    assert refused.message == "no TLS connection to 127.0.0.1: it does not speak TLS on this port"
     assert SECRET.encode() not in seen[0]
 
 
@@ -95,7 +101,10 @@ async def test_an_untrusted_certificate_is_not_accepted(certificate: Path) -> No
         trusted = ClientOptions(tls=ssl.create_default_context(cafile=str(certificate)))
         async with Client(endpoint, Token(SECRET), trusted, clock=VirtualClock()) as api:
             accepted = await api.post(BODY)
-    assert (refused.fate, refused.message) == (ResponseKind.NOT_ACCEPTED, "the certificate of localhost is not trusted")
+    assert (refused.fate, refused.message) == (
+        ResponseKind.NOT_ACCEPTED,
+        "the certificate of localhost is self-signed; if it is yours, name it with --ca-file",
+    )
     assert accepted.fate is ResponseKind.SENT
     assert len(server.requests) == 1
 
@@ -179,7 +188,7 @@ async def test_a_reply_to_nothing_is_not_taken_for_the_next_events_answer() -> N
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is ResponseKind.SENT
+    assert first.fate is ResponseKind.IN_DOUBT
     assert second.fate is ResponseKind.REFUSED
     assert server.connections == 2
 
@@ -205,24 +214,74 @@ async def test_an_answer_out_of_the_blue_spoils_the_idle_connection() -> None:
     assert server.connections == 2
 
 
-@virtual_time
-async def test_a_server_that_speaks_unasked_everywhere_gets_no_event_for_now() -> None:
-    """The pool is searched only so far: the row waits, surely not accepted, and nobody's words are mistaken."""
+async def test_a_server_that_greets_everywhere_gets_no_event() -> None:
+    """Only so many connections are tried: the row waits, surely not accepted."""
 
     async def script(connection: Connection, server: RawServer) -> None:
+        await connection.send(b"220 mail.example.com ready\r\n")
         server.requests.append(await connection.request())
-        await connection.send(answer())
-        await asyncio.sleep(0.5)
-        await connection.send(answer())
-        await connection.request()
 
     async with raw_server(script) as server, client(server) as api:
-        await asyncio.gather(*(api.post(BODY) for _ in range(10)))
-        await asyncio.sleep(1)
         put_off = await api.post(BODY)
-        assert (put_off.fate, len(server.requests)) == (ResponseKind.NOT_ACCEPTED, 10)
-        assert put_off.message == "127.0.0.1 answers what was not asked, on connection after connection"
-        assert (await api.post(BODY)).fate is ResponseKind.SENT
+    assert (put_off.fate, server.requests) == (ResponseKind.NOT_ACCEPTED, [])
+    assert put_off.message == "127.0.0.1 keeps sending data before any request"
+
+
+@virtual_time
+async def test_a_certificate_for_another_host_is_named_so(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with raw_server(answering(answer()), context) as server:
+        endpoint = Endpoint.parse(f"https://127.0.0.1:{server.port}/v2")
+        async with Client(endpoint, Token(SECRET), ClientOptions(tls=trust(certificate)), clock=VirtualClock()) as api:
+            refused = await api.post(BODY)
+    assert refused.message == "the certificate of 127.0.0.1 is for another host"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (9, "the certificate of example.com is not valid yet; is this machine's clock right?"),
+        (10, "the certificate of example.com has expired"),
+        (18, "the certificate of example.com is self-signed; if it is yours, name it with --ca-file"),
+        (
+            20,
+            (
+                "the certificate of example.com is signed by an authority that this machine does not know;"
+                " --ca-file FILE names another"
+            ),
+        ),
+        (23, "the certificate of example.com is not trusted: certificate revoked"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said(code: int, words: str) -> None:
+    cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    cause.verify_code, cause.verify_message = code, "certificate revoked"
+    error = aiohttp.ClientConnectorCertificateError(Mock(host="example.com", port=443), cause)
+    assert explain(error, "example.com", connect_timeout=15, answer_timeout=90) == words
+
+
+def test_a_file_of_certificates_that_holds_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    with pytest.raises(UsageError, match=re.escape(f"--ca-file {path}: No such file or directory")):
+        trust(path)
+    path.write_text("nothing")
+    with pytest.raises(UsageError, match="it holds no certificate in PEM form"):
+        trust(path)
+
+
+@virtual_time
+async def test_without_a_file_handle_the_row_waits_and_the_api_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none_left(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with raw_server(answering(answer())) as server, client(server) as api:
+        monkeypatch.setattr(aiohappyeyeballs, "start_connection", none_left)
+        refused = await api.post(BODY)
+    assert (refused.fate, refused.status, refused.local) == (ResponseKind.NOT_ACCEPTED, None, True)
+    assert refused.message == (
+        "this process has no file handle left for another connection; raise the limit (ulimit -n)"
+    )
 
 
 @virtual_time

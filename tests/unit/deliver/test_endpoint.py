@@ -22,7 +22,15 @@ def test_the_default_is_the_real_api() -> None:
         ("https://example.com:8443", "https://example.com:8443"),
         ("http://127.0.0.1:8080/v2", "http://127.0.0.1:8080/v2"),
         ("http://127.8.9.1/v2", "http://127.8.9.1/v2"),
-        ("http://[::1]:80/v2", "http://[::1]:80/v2"),
+        ("http://[::1]:80/v2", "http://[::1]/v2"),
+        ("http://[0:0:0:0:0:0:0:1]:8080/v2", "http://[::1]:8080/v2"),
+        ("https://h/v2", "https://h/v2"),
+        ("https://h:443/v2", "https://h/v2"),
+        ("https://h./v2", "https://h/v2"),
+        ("https://H.:443//v2//", "https://h/v2"),
+        ("https://h/v2/events", "https://h/v2"),
+        ("https://h/v2/events/", "https://h/v2"),
+        ("https://h:444/v2", "https://h:444/v2"),
         ("http://localhost:9/v2", "http://localhost:9/v2"),
     ],
 )
@@ -54,7 +62,8 @@ def test_https_anywhere_and_http_on_this_machine_are_fine(url: str, canonical: s
         ("https://example.com/ v2", "characters that no URL has"),
         ("https://example.com/v2\n", "characters that no URL has"),
         ("https://exämple.com/v2", "characters that no URL has"),
-        ("https://example.com/v2/events", "it ends in /events"),
+        ("https://example.com/%76%32", "characters that no URL has"),
+        ("https://example.com/v1/../v2", "its path holds . or .."),
     ],
 )
 def test_whatever_could_leak_the_token_is_refused(url: str, words: str) -> None:

@@ -130,8 +130,8 @@ def test_a_failing_server_leaves_the_row_in_doubt(status: int) -> None:
 
 
 def test_no_answer_is_in_doubt_only_if_the_request_may_have_left() -> None:
-    lost = unanswered("the connection was lost", written=True, latency=1.0)
-    never = unanswered("no connection", written=False, latency=1.0)
+    lost = unanswered("the connection was lost", may_have_left=True, latency=1.0)
+    never = unanswered("no connection", may_have_left=False, latency=1.0)
     assert (lost.fate, lost.status, reason_code(lost)) == (ResponseKind.IN_DOUBT, None, "doubt.no_answer")
     assert (never.fate, never.status, reason_code(never)) == (ResponseKind.NOT_ACCEPTED, None, "")
 

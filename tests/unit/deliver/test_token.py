@@ -33,6 +33,23 @@ def test_words_from_elsewhere_are_redacted() -> None:
     assert Token(SECRET).redact(f"token {SECRET} is unknown") == "token [token] is unknown"
 
 
+def test_what_others_have_cut_off_the_token_is_redacted_too() -> None:
+    token = Token(SECRET)
+    assert token.redact(f"no such token: {SECRET[:12]}… (shortened)") == "no such token: [token]… (shortened)"
+    assert token.redact("nothing of it") == "nothing of it"
+
+
+@pytest.mark.parametrize(
+    "pasted", [SECRET + "x" * 200, SECRET + "/" + SECRET, "12|AbCdEfGhIjKlMnOpQrStUv", "a\0" + SECRET]
+)
+def test_a_token_that_is_given_in_the_files_place_is_not_shown(pasted: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_token({}, Path(pasted))
+    assert caught.value.message.startswith("--token-file: ")
+    assert SECRET not in str(caught.value)
+    assert pasted not in str(caught.value)
+
+
 def test_the_file_is_stronger_than_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(f"\ufeff{SECRET}\r\n", encoding="utf-8")

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from importer.convert import RowMapper
 from importer.errors import SourceError
-from importer.group import Shaped, grouped
+from importer.group import grouped
 from importer.mapping.model import ImportMapping
-from importer.model import Chunk, Dialect, Events, Source, UnreadableRow
+from importer.model import Chunk, Dialect, Events, Source, SourceStream, UnreadableRow
 
 Row = dict[str, str | None]
 
@@ -42,7 +42,7 @@ class Made:
     errors: list[str] = field(default_factory=list)
 
 
-def shaped(one: File, shaper: RowMapper) -> Shaped:
+def shaped(one: File, shaper: RowMapper) -> SourceStream[Events]:
     """The file as a source whose chunks are shaped when they are asked for."""
     source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
 
@@ -54,7 +54,7 @@ def shaped(one: File, shaper: RowMapper) -> Shaped:
         if one.breaks_off:
             raise SourceError(one.name, "it broke off")
 
-    return Shaped(source, chunks(), lambda: one.digest)
+    return SourceStream(source, chunks(), lambda: one.digest)
 
 
 def _sizes(one: File) -> Iterator[int]:
@@ -78,7 +78,7 @@ def _chunk(source: Source, one: File, first: int, rows: Sequence[Row | None]) ->
     return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, unreadable, {}, raw_rows)
 
 
-def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[Shaped]] = grouped) -> Made:
+def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[SourceStream[Events]]] = grouped) -> Made:
     """Group the files' rows as a run does."""
     shaper = RowMapper(mapping)
     made, place = Made(), 0

@@ -11,7 +11,7 @@ import pytest
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, State
-from importer.pipeline.supply import ReadOptions, supplies
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import ReportOptions, write
 
@@ -46,7 +46,7 @@ def planned(ledger: SqliteLedger, home: Path, *contents: str, grouped: bool = Tr
     plan(
         ledger,
         run,
-        supplies([str(path) for path in paths], mapping, ReadOptions(raw_rows=True), lambda _: None),
+        prepare_sources([str(path) for path in paths], mapping, ReadOptions(raw_rows=True), lambda _: None),
         lambda _: None,
     )
     run = ledger.seal(run)

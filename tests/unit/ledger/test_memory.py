@@ -10,7 +10,7 @@ import pytest
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, RunState, State
-from importer.pipeline.supply import ReadOptions, supplies
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 
 MAPPING = "version: 1\n{key}subscriber: {{id: id}}\ntype: {{const: visit}}\n"
@@ -44,7 +44,9 @@ def read(ledger: SqliteLedger, run: Run, export: Path, *, keyed: bool = False) -
     mapping = export.with_suffix(".yaml")
     mapping.write_text(MAPPING.format(key="key: key\n" if keyed else ""), encoding="utf-8")
     wishes = ReadOptions(strict=False, raw_rows=True)
-    plan(ledger, run, supplies((str(export),), load(str(mapping)).mapping, wishes, lambda _: None), lambda _: None)
+    plan(
+        ledger, run, prepare_sources((str(export),), load(str(mapping)).mapping, wishes, lambda _: None), lambda _: None
+    )
     return run
 
 

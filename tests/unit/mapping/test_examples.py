@@ -107,16 +107,16 @@ def test_they_are_linted_like_the_rest() -> None:
         "  - {rows: [{A: 1}], events: [{tpye: x}], reasons: [email.invald]}\n"
     ) == [
         (
-            "m.yaml:8:5: an example of `tests` has `events`, `reasons`, or both"
-            " (write `events: []` if no event comes of the rows)"
+            "m.yaml:8:5: an example of `tests` needs `events`, `reasons`, or both"
+            "; write `events: []` if no event comes of the rows"
         ),
-        "m.yaml:9:6: an example of `tests` has no word `row` (did you mean `rows`?)",
-        "m.yaml:10:32: an expected event has no word `tpye` (did you mean `type`?)",
-        "m.yaml:10:53: `email.invald` is not the code of a reason (did you mean `email.invalid`?)",
+        'm.yaml:9:6: unknown key "row" in an example of `tests`; did you mean rows?',
+        'm.yaml:10:32: unknown key "tpye" in an expected event; did you mean type?',
+        'm.yaml:10:53: unknown reason code "email.invald"; did you mean email.invalid?',
     ]
     assert mistakes("  - {rows: [{A: 1}], reasons: [{row: 0}]}\n") == [
-        "m.yaml:8:32: an expected reason needs `code` (such as `code: email.invalid`)",
-        "m.yaml:8:38: `row` wants the number of a row, from 1, not `0`",
+        "m.yaml:8:32: an expected reason needs `code`; such as `code: email.invalid`",
+        "m.yaml:8:38: `row` must be the number of a row, from 1, not 0",
     ]
 
 
@@ -140,15 +140,15 @@ def test_check_tells_what_fails_before_it_reads_a_file(files: Path, source: tupl
         "  failing.yaml:8:1: test 1 fails\n"
         "    event 1: value: expected 13, came 12.5\n"
         "\n"
-        "hint: mend the mapping, or the test if it is what is wrong\n"
+        "hint: correct the mapping, or the test if the test is wrong\n"
     )
 
 
 def test_check_without_a_file_runs_the_tests_alone(files: Path) -> None:
     outcome = importer("check", "-m", "sound.yaml")
-    assert (outcome.exit_code, outcome.stderr) == (0, "sound.yaml is a sound mapping; all its tests pass (1)\n")
+    assert (outcome.exit_code, outcome.stderr) == (0, "sound.yaml is a valid mapping; all its tests pass (1)\n")
     outcome = importer("check", "-m", "plain.yaml")
-    assert (outcome.exit_code, outcome.stderr) == (0, "plain.yaml is a sound mapping; it has no tests\n")
+    assert (outcome.exit_code, outcome.stderr) == (0, "plain.yaml is a valid mapping; it has no tests\n")
 
 
 def test_check_goes_on_to_the_file_when_all_pass(files: Path) -> None:

@@ -63,8 +63,8 @@ def test_null_takes_away_what_is_inherited(folder: Path) -> None:
 
 def test_null_for_what_is_not_inherited_is_a_mistake(folder: Path) -> None:
     assert told(folder, "extends: base.yaml\norder_by: null\nproperties: {shop: null}\n") == [
-        "m.yaml:2:1: `order_by` has no value (write one behind it, or leave the whole line out)",
-        "m.yaml:3:14: a pick is a column's name, or words such as {column: Total, as: number}, not nothing",
+        "m.yaml:2:1: `order_by` has no value; write one, or leave the line out",
+        "m.yaml:3:14: `shop` has no value; write one, or leave the line out",
     ]
 
 
@@ -87,25 +87,25 @@ def test_a_mistake_is_told_where_the_word_stands(folder: Path) -> None:
     assert told(
         folder, "extends: base.yaml\nvalue: {column: Total, as: money}\nproperties: {shop: {cost: north}}\n"
     ) == [
-        "m.yaml:2:28: `as` wants one of text, integer, number, boolean, date, datetime, not `money`",
-        "m.yaml:3:21: a pick has no word `cost` (did you mean `const`?)",
-        "base.yaml:10:37: a pick has no word `colum` (did you mean `column`?)",
+        'm.yaml:2:28: `as` must be text, integer, number, boolean, date or datetime, not "money"',
+        'm.yaml:3:21: unknown key "cost" in a value; did you mean const?',
+        'base.yaml:10:37: unknown key "colum" in a value; did you mean column?',
     ]
 
 
 def test_a_word_that_the_base_needs_and_lost_is_told_in_the_file_that_took_it(folder: Path) -> None:
     [line] = told(folder, "extends: base.yaml\ntype: null\n")
-    assert line.startswith("m.yaml:1:1: a mapping needs `type`")
+    assert line.startswith("m.yaml:1:1: the mapping needs `type`")
 
 
 def test_text_that_is_not_yaml_is_told_in_its_own_file(folder: Path) -> None:
     (folder / "base.yaml").write_text("version: 1\ntype: [A\n", encoding="utf-8")
-    assert told(folder, "extends: base.yaml\n")[0].startswith("base.yaml:2:7: the bracket that opens here")
+    assert told(folder, "extends: base.yaml\n")[0].startswith("base.yaml:2:7: this bracket is not closed")
 
 
 def test_a_base_that_is_no_mapping_is_told(folder: Path) -> None:
     (folder / "base.yaml").write_text("- a\n- b\n", encoding="utf-8")
-    assert told(folder, "extends: base.yaml\n") == ["m.yaml:1:10: base.yaml is no mapping"]
+    assert told(folder, "extends: base.yaml\n") == ["m.yaml:1:10: base.yaml is not a mapping"]
 
 
 def test_a_circle_is_told_with_all_its_members(folder: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_circle_is_told_with_all_its_members(folder: Path) -> None:
     (folder / "b.yaml").write_text("extends: m.yaml\n", encoding="utf-8")
     assert told(folder, "extends: a.yaml\n") == [
         (
-            "b.yaml:1:10: this goes in a circle: m.yaml, which extends a.yaml, which extends b.yaml,"
-            " which extends m.yaml (leave one `extends` of them out)"
+            "b.yaml:1:10: `extends` goes in a circle: m.yaml, which extends a.yaml, which extends b.yaml,"
+            " which extends m.yaml; remove one of these `extends`"
         )
     ]
     assert "m.yaml, which extends m.yaml" in told(folder, "extends: ./m.yaml\n")[0]
@@ -122,13 +122,13 @@ def test_a_circle_is_told_with_all_its_members(folder: Path) -> None:
 
 def test_what_is_not_there_is_told_with_the_nearest_name_beside_the_other_mistakes(folder: Path) -> None:
     assert told(folder, "extends: bass.yaml\nvalue: {column: Total, as: money}\n") == [
-        "m.yaml:1:10: the mapping bass.yaml does not exist (did you mean base.yaml?)",
-        "m.yaml:2:28: `as` wants one of text, integer, number, boolean, date, datetime, not `money`",
+        "m.yaml:1:10: the mapping bass.yaml does not exist; did you mean base.yaml?",
+        'm.yaml:2:28: `as` must be text, integer, number, boolean, date or datetime, not "money"',
     ]
     assert told(folder, "extends: shopify-order\n") == [
         (
             "m.yaml:1:10: the mapping shopify-order does not exist"
-            " (did you mean the preset shopify-orders or shopify-customers or shopify-refunds?)"
+            "; did you mean the preset shopify-orders or shopify-customers or shopify-refunds?"
         )
     ]
 
@@ -141,5 +141,5 @@ def test_a_presets_name_is_the_preset_and_a_path_the_file(folder: Path) -> None:
 
 def test_only_some_words_can_be_needed(folder: Path) -> None:
     assert told(folder, BASE + "needs: {type: the export has none}\n") == [
-        "m.yaml:13:15: `needs` cannot ask for `type` (it can for value, value_currency, key, order_by)"
+        "m.yaml:13:15: `needs` cannot ask for `type`; it can ask for value, value_currency, key or order_by"
     ]

@@ -69,27 +69,26 @@ def test_anchors_spare_repetition() -> None:
 
 
 NOT_YAML = {
-    "version: 1\n\tkey: A": "2:1: a tab stands where only spaces may (indent with spaces)",
-    "version: 1\ntype: A: b": "2:8: a second `:` in one line, or a deeper line below a finished one "
-    "(put a text that holds `: ` in quotes)",
-    "version: 1\n  type: A": "2:7: a second `:` in one line, or a deeper line below a finished one "
-    "(put a text that holds `: ` in quotes)",
-    "version: 1\ntype: 'A\nkey: B\n": "2:7: a quote opens here and is never closed (close it)",
-    "version: 1\ntype: {column: A\nkey: B\n": "2:7: the bracket that opens here is not closed with `}` "
-    "(close it, or put a comma between)",
-    "version: 1\nwhere: [1, 2\nkey: B\n": "2:8: the bracket that opens here is not closed with `]` "
-    "(close it, or put a comma between)",
-    "version: 1\ntype\nkey: A": "2:1: a line without `:` (write `word: value`)",
-    "source:\n  quote: x\n delimiter: x": "3:2: the line does not fit in with those above it "
-    "(indent it like its neighbours)",
-    "type: {const: @x}": "1:15: a text cannot begin with `@` unless it is in quotes (put the text in quotes)",
-    "type: %d": "1:7: a text cannot begin with `%` unless it is in quotes (put the text in quotes)",
-    "type: *x": "1:7: nothing is named `&x` (name it with & further up)",
-    "type: [A,,B]": "1:10: a value is missing here (write one, or remove the comma)",
-    "version: 1\n---\nversion: 1": "2:1: a second document begins here "
-    "(a mapping file is one document; leave out the `---`)",
-    'type: "\\q"': "1:9: this is not YAML: found unknown escape character 'q' (see docs/mapping.md for examples)",
-    "type: A\nkey: \x07": "2:6: the control character U+0007 (remove it)",
+    "version: 1\n\tkey: A": "2:1: a tab where only spaces are allowed; indent with spaces",
+    "version: 1\ntype: A: b": "2:8: a second `:` in one line, or an indented line below a finished one; "
+    "put a text that contains `: ` in quotes",
+    "version: 1\n  type: A": "2:7: a second `:` in one line, or an indented line below a finished one; "
+    "put a text that contains `: ` in quotes",
+    "version: 1\ntype: 'A\nkey: B\n": "2:7: this quote is never closed; close it",
+    "version: 1\ntype: {column: A\nkey: B\n": "2:7: this bracket is not closed with `}`; "
+    "close it, or put a comma between",
+    "version: 1\nwhere: [1, 2\nkey: B\n": "2:8: this bracket is not closed with `]`; close it, or put a comma between",
+    "version: 1\ntype\nkey: A": "2:1: a line without `:`; write `key: value`",
+    "source:\n  quote: x\n delimiter: x": "3:2: the line is not indented like those above it; "
+    "indent it like its neighbours",
+    "type: {const: @x}": "1:15: a text that begins with `@` must be in quotes; put the text in quotes",
+    "type: %d": "1:7: a text that begins with `%` must be in quotes; put the text in quotes",
+    "type: *x": "1:7: no anchor `&x` above this line; define it with & further up",
+    "type: [A,,B]": "1:10: a value is missing here; write one, or remove the comma",
+    "version: 1\n---\nversion: 1": "2:1: a second document begins here; "
+    "a mapping file is one document; leave out the `---`",
+    'type: "\\q"': "1:9: this is not YAML: found unknown escape character 'q'; see docs/mapping.md for examples",
+    "type: A\nkey: \x07": "2:6: the control character U+0007 is not allowed; remove it",
 }
 
 
@@ -101,15 +100,15 @@ def test_text_that_is_not_yaml_is_told_so_with_its_place(text: str) -> None:
 def test_a_word_that_is_set_twice_is_told_with_both_lines_beside_the_other_mistakes() -> None:
     text = HEAD + "key: A\nproperties:\n  a: {colum: B}\nkey: C\n"
     assert told(text) == [
-        "m.yaml:6:7: a pick has no word `colum` (did you mean `column`?)",
-        "m.yaml:7:1: `key` is set twice, first in line 4 (keep one of them)",
+        'm.yaml:6:7: unknown key "colum" in a value; did you mean column?',
+        "m.yaml:7:1: `key` is set twice, first in line 4; keep one of them",
     ]
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/name:os.system", "!secret", "!!binary"])
 def test_tags_make_nothing(tag: str) -> None:
     assert told(f"{HEAD}key: {{const: {tag} echo}}\n") == [
-        f"m.yaml:4:14: the tag `{tag}` means nothing in a mapping (leave it out; a mapping is plain data)"
+        f"m.yaml:4:14: the tag {tag} has no meaning in a mapping; leave it out; a mapping is plain data"
     ]
 
 
@@ -119,18 +118,18 @@ def test_a_tag_for_text_makes_text() -> None:
 
 def test_a_list_cannot_be_a_word() -> None:
     [line] = told(HEAD + "? [a, b]\n: c\n")
-    assert line.startswith("m.yaml:4:3: a list or a set of words stands where a word is expected")
+    assert line.startswith("m.yaml:4:3: a list or a mapping cannot be a key")
 
 
 def test_half_a_surrogate_pair_is_no_text() -> None:
     assert told(HEAD + 'key: {const: "\\ud83d"}\n') == [
-        "m.yaml:4:14: half a surrogate pair is not a character (write the character itself)"
+        "m.yaml:4:14: half of a surrogate pair is not a character; write the character itself"
     ]
 
 
 TOO_MUCH = (
-    "m.yaml:1:1: the file stands for more than a mapping can be "
-    "(a mapping has at most 100,000 values, nested 50 deep, aliases counted as often as used)"
+    "m.yaml:1:1: the file is too large or too deeply nested; "
+    "a mapping has at most 100,000 values, nested at most 50 deep (aliases are expanded)"
 )
 
 
@@ -152,14 +151,14 @@ def test_a_file_that_stands_for_too_much_is_refused_at_once(text: str) -> None:
 
 
 BEGIN = "begin with `version: 1`; docs/mapping.md shows the rest"
-NOT_A_MAPPING = f"not a mapping; a mapping is lines of `word: value` ({BEGIN}; if this is the data, give it without -m)"
+NOT_A_MAPPING = f"not a mapping; a mapping is lines of `key: value`; {BEGIN}; if this is the data, give it without -m"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", f"m.yaml: the mapping is empty ({BEGIN})"),
-        ("# only words\n", f"m.yaml: the mapping is empty ({BEGIN})"),
+        ("", f"m.yaml: the mapping is empty; {BEGIN}"),
+        ("# only words\n", f"m.yaml: the mapping is empty; {BEGIN}"),
         ("\n- version: 1\n", f"m.yaml:2:1: this is a list, {NOT_A_MAPPING}"),
         ("Email,Total\nada@example.com,12\n", f"m.yaml:1:1: this is plain text, {NOT_A_MAPPING}"),
     ],
@@ -178,7 +177,7 @@ def failing(path: Path) -> str:
 def test_a_binary_file_is_not_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "orders.parquet"
     path.write_bytes(b"PAR1\x15\x00\x15\xe8\xff")
-    assert "orders.parquet: this is a binary file, not a mapping (is this the data instead of the mapping?)" in failing(
+    assert "orders.parquet: this is a binary file, not a mapping; is this the data instead of the mapping?" in failing(
         path
     )
 
@@ -186,19 +185,19 @@ def test_a_binary_file_is_not_a_mapping(tmp_path: Path) -> None:
 def test_a_file_in_another_encoding_is_told_the_place_of_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_bytes("version: 1\n# é wie\nkey: Straße, Währung\n".encode("cp1252").replace(b"\xe9", "é".encode()))
-    assert "  m.yaml:3:10: the byte 0xDF is not UTF-8 text (save the mapping as UTF-8)\n" in failing(path)
+    assert "  m.yaml:3:10: the byte 0xDF is not UTF-8 text; save the mapping as UTF-8\n" in failing(path)
 
 
 def test_utf_16_is_told_to_be_saved_as_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text(HEAD, encoding="utf-16")
-    assert "  m.yaml:1:1: the byte 0xFF is not UTF-8 text (save the mapping as UTF-8)\n" in failing(path)
+    assert "  m.yaml:1:1: the byte 0xFF is not UTF-8 text; save the mapping as UTF-8\n" in failing(path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_bytes(b"a" * (10 * MAX_SIZE))
-    assert "m.yaml: a mapping has at most 256 KiB, and this file is larger (is this the data" in failing(path)
+    assert "m.yaml: a mapping has at most 256 KiB, and this file is larger; is this the data" in failing(path)
 
 
 def test_a_missing_file_is_told_its_neighbour(tmp_path: Path) -> None:
@@ -213,7 +212,7 @@ def test_a_missing_file_is_told_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_and_a_folder_are_usage_errors(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="hint: there is no folder"):
+    with pytest.raises(UsageError, match="hint: there is no directory"):
         load(str(tmp_path / "no" / "m.yaml"))
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
         load(str(tmp_path))

@@ -7,8 +7,10 @@ import pickle
 import pytest
 from pydantic import ValidationError
 
-from importer.mapping.load import loads
-from importer.mapping.model import Condition, ImportMapping, Pick, Subscriber
+from importer.errors import MappingError
+from importer.mapping.load import from_data, loads
+from importer.mapping.model import Condition, ImportMapping
+from importer.mapping.model import ValueMapping as Pick
 
 HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
 
@@ -75,17 +77,22 @@ def test_mappings_cannot_be_changed_and_travel_between_processes() -> None:
     assert pickle.loads(pickle.dumps(mapping)) == mapping  # noqa: S301 - our own
 
 
-def test_models_made_in_python_keep_the_same_rules() -> None:
+def test_models_made_in_python_are_checked_for_their_types() -> None:
     assert Pick(column="A", as_="integer") == Pick.model_validate({"column": "A", "as": "integer"})
     assert Condition(column="A", in_=("a",)).in_ == ("a",)
-    with pytest.raises(ValidationError, match="`format` needs `as: date` or `as: datetime`"):
-        ImportMapping(
-            version=1,
-            subscriber=Subscriber(email=Pick(column="E")),
-            type=Pick(column="T"),
-            key=Pick(column="K", format="%Y"),
-        )
-    with pytest.raises(ValidationError, match="at least one of id, email, phone"):
-        Subscriber()
-    with pytest.raises(ValidationError, match="and here is none"):
-        Pick(as_="text")
+    with pytest.raises(ValidationError, match="unknown time zone"):
+        Pick(column="A", as_="datetime", timezone="Vilnius")
+
+
+def test_a_dict_is_a_mapping_by_the_rules_of_a_file() -> None:
+    data = {"version": 1, "subscriber": {"email": "Email"}, "type": "Type", "key": {"column": "A", "map": {"x": None}}}
+    assert from_data(data) == loaded("key: {column: A, map: {x: null}}")
+    with pytest.raises(MappingError) as caught:
+        from_data({**data, "subscriber": {}, "value": {"column": "A", "format": "%Y"}, "order_by": None})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "mapping.order_by: `order_by` has no value; write one, or leave the line out",
+        "mapping.subscriber: `subscriber` needs at least one of id, email, phone; such as `email: Email`",
+        "mapping.value.format: `format` does not fit `value`; leave it out",
+    ]
+    with pytest.raises(MappingError, match="a mapping is a dict"):
+        from_data(["version"])

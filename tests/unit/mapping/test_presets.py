@@ -11,17 +11,16 @@ from typing import Any
 import pytest
 
 from importer.errors import MappingError
-from importer.mapping import handbook
-from importer.mapping.load import load, loads
-from importer.mapping.locate import presets
-from importer.mapping.recognise import load_preset, recognise
+from importer.mapping.load import load, loads, preset_names
+from importer.mapping.presets import load_preset, recognise
 from importer.pipeline.examples import run_tests
+from tests.docs import presets_page
 from tests.support.program import importer
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(params=presets())
+@pytest.fixture(params=preset_names())
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -88,20 +87,20 @@ def test_a_paths_own_name_makes_surer_than_its_outermost_part() -> None:
     assert whole > outer > 0
 
 
-@pytest.mark.parametrize("name", [name for name in presets() if load_preset(name).mapping.needs])
+@pytest.mark.parametrize("name", [name for name in preset_names() if load_preset(name).mapping.needs])
 def test_what_it_needs_must_be_said_before_anything_is_read(name: str) -> None:
     """An amount without a currency is not guessed: the preset alone is refused, with the line to write."""
     with pytest.raises(MappingError) as caught:
         load(name)
     assert f"write a mapping with `extends: {name}` and `value_currency`" in str(caught.value)
-    with pytest.raises(MappingError, match=r"m\.yaml:1:10: `value_currency` must be said here: "):
+    with pytest.raises(MappingError, match=r"m\.yaml:1:10: `value_currency` must be set here: "):
         loads(f"extends: {name}", "m.yaml")
     loads(f"extends: {name}\nvalue_currency: {{const: EUR}}", "m.yaml")
 
 
 def test_the_page_is_current() -> None:
     written = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
-    assert written == handbook.page(), "run `python -m importer.mapping.handbook > docs/presets.md`"
+    assert written == presets_page.page(), "run `python -m tests.docs.presets_page > docs/presets.md`"
 
 
 def test_the_page_tells_of_it(name: str) -> None:
@@ -118,7 +117,7 @@ def test_the_command_lists_them_all() -> None:
     outcome = importer("presets")
     assert outcome.exit_code == 0
     assert outcome.stderr == ""
-    assert [line.split()[0] for line in outcome.stdout.splitlines() if not line.startswith(" ")] == list(presets())
+    assert [line.split()[0] for line in outcome.stdout.splitlines() if not line.startswith(" ")] == list(preset_names())
     assert "square-items         One purchase per transaction of a known customer" in outcome.stdout
     assert "To be added: value_currency." in " ".join(outcome.stdout.split())
 

@@ -11,26 +11,26 @@ import pytest
 from importer.errors import MappingError
 from importer.mapping import schema
 from importer.mapping.load import loads
-from importer.mapping.yaml_tree import parse
+from importer.mapping.positions import parse
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
 
 BEYOND = (
-    "not a regular expression",
+    "invalid regular expression",
     "the template names no column",
-    "not a time zone",
+    "unknown time zone",
     "not a time format",
     "is not a directive",
-    "`format` names both dmy and mdy",
+    "`format` has both dmy and mdy",
     "`%Z` is read at the end only",
-    "is not an encoding",
-    "names the column `A` twice",
+    "unknown encoding",
+    'names the column "A" twice',
     "is read like a cell",
     "`thousands` and `decimal` are both",
     "`quote` and `delimiter` are the same",
-    "means nothing for `format:",
+    "has no meaning for `format:",
     "`format` needs",
     "`format` does not fit",
     "`timezone` needs",
@@ -45,7 +45,7 @@ BEYOND = (
     "`separator` needs",
     "does not fit a product",
     "a factor of `product_of` cannot be",
-    "is not for the picks inside `first_of` (give",
+    "`product_of` is not for a value inside",
     "`product_of` is a number",
 )
 """What needs an engine, the place of a pick, or two values at once; these mistakes are the loader's alone."""
@@ -65,7 +65,7 @@ def test_every_word_is_explained() -> None:
     document = schema.mapping_schema()
     for part in (
         document,
-        *(document["$defs"][name] for name in ("PickWords", "Condition", "SourceOptions", "Subscriber")),
+        *(document["$defs"][name] for name in ("ValueKeys", "Condition", "SourceOptions", "Subscriber")),
     ):
         for word, about in part["properties"].items():
             assert about.get("description") or "$ref" in about, word
@@ -76,7 +76,7 @@ def test_it_refuses_what_the_loader_refuses_as_far_as_a_schema_can(validator: An
     kept = [line for line in lines if line and not line.startswith("#")]
     for line, message in zip(kept[::2], kept[1::2], strict=True):
         able = not any(part in message for part in BEYOND)
-        assert validator.is_valid(parse(HEAD + line).data) is not able, line
+        assert validator.is_valid(parse(HEAD + line, "m.yaml").data) is not able, line
 
 
 ACCEPTED = [
@@ -97,7 +97,7 @@ ACCEPTED = [
 @pytest.mark.parametrize("line", ACCEPTED)
 def test_it_accepts_what_the_loader_accepts(validator: Any, line: str) -> None:
     loads(HEAD + line, "m.yaml")
-    validator.validate(parse(HEAD + line).data)
+    validator.validate(parse(HEAD + line, "m.yaml").data)
 
 
 def test_it_accepts_every_mapping_of_the_samples_and_cases(validator: Any) -> None:
@@ -109,4 +109,4 @@ def test_it_accepts_every_mapping_of_the_samples_and_cases(validator: Any) -> No
             loads(text, str(path.relative_to(ROOT)))
         except MappingError as error:
             pytest.fail(str(error))
-        validator.validate(parse(text).data)
+        validator.validate(parse(text, "m.yaml").data)

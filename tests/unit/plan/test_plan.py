@@ -10,8 +10,8 @@ import pytest
 
 from importer.errors import SourceError
 from importer.ledger.sqlite import SqliteLedger
-from importer.model import EncodedChunk, Run, State
-from importer.plan import PreparedSource, plan, unreadable
+from importer.model import EncodedChunk, Run, SourceStream, State
+from importer.plan import plan
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
 
 
@@ -26,20 +26,20 @@ def broken_off(*chunks: EncodedChunk) -> Iterator[EncodedChunk]:
     raise SourceError("orders.csv.gz", "is cut off")
 
 
-def supply(name: str, *chunks: EncodedChunk, digest: str = "d") -> PreparedSource:
-    return PreparedSource(replace(SOURCE, name=name), chunks, lambda: digest)
+def stream(name: str, *chunks: EncodedChunk, digest: str = "d") -> SourceStream[EncodedChunk]:
+    return SourceStream(replace(SOURCE, name=name), chunks, lambda: digest)
 
 
-def planned(ledger: SqliteLedger, *supplies: PreparedSource) -> tuple[Run, list[int]]:
+def planned(ledger: SqliteLedger, *streams: SourceStream[EncodedChunk]) -> tuple[Run, list[int]]:
     heard: list[int] = []
     run = new_run(ledger)
-    plan(ledger, run, supplies, heard.append)
+    plan(ledger, run, streams, heard.append)
     return ledger.seal(run), heard
 
 
 def test_every_row_of_every_source_is_planned_in_order(ledger: SqliteLedger) -> None:
-    one = supply("1.csv", chunk(["a@example.org", "b@example.org"]), chunk(["c@example.org"], first_row=3), digest="1")
-    run, heard = planned(ledger, one, supply("2.csv", chunk(["d@example.org"]), digest="2"))
+    one = stream("1.csv", chunk(["a@example.org", "b@example.org"]), chunk(["c@example.org"], first_row=3), digest="1")
+    run, heard = planned(ledger, one, stream("2.csv", chunk(["d@example.org"]), digest="2"))
     assert heard == [2, 1, 1]
     assert [(source.source.name, source.rows, source.digest) for source in ledger.sources(run)] == [
         ("1.csv", 3, "1"),
@@ -50,8 +50,8 @@ def test_every_row_of_every_source_is_planned_in_order(ledger: SqliteLedger) -> 
 
 def test_a_source_that_breaks_off_is_not_sent_and_stops_no_other(ledger: SqliteLedger) -> None:
     """Its rows are in the books and in the rejects; when the whole file comes, they are sent once."""
-    cut = PreparedSource(SOURCE, broken_off(chunk(["a@example.org"])), lambda: "1")
-    run, _ = planned(ledger, cut, supply("2.csv", chunk(["b@example.org"]), digest="2"))
+    cut = SourceStream(SOURCE, broken_off(chunk(["a@example.org"])), lambda: "1")
+    run, _ = planned(ledger, cut, stream("2.csv", chunk(["b@example.org"]), digest="2"))
     assert [(source.rows, source.digest, source.error) for source in ledger.sources(run)] == [
         (1, "", "orders.csv.gz: is cut off"),
         (1, "2", ""),
@@ -61,6 +61,6 @@ def test_a_source_that_breaks_off_is_not_sent_and_stops_no_other(ledger: SqliteL
 
 
 def test_a_source_that_cannot_be_opened_is_named_in_the_books(ledger: SqliteLedger) -> None:
-    run, heard = planned(ledger, PreparedSource(unreadable("gone.csv"), (), str, "gone.csv: no such file"))
+    run, heard = planned(ledger, SourceStream[EncodedChunk].unopened("gone.csv", "gone.csv: no such file"))
     (source,) = ledger.sources(run)
     assert (source.source.name, source.error, source.rows, heard) == ("gone.csv", "gone.csv: no such file", 0, [])

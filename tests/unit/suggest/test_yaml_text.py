@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.mapping.yaml_tree import parse
+from importer.mapping.positions import parse
 from importer.suggest.yaml_text import flow
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -42,8 +42,8 @@ def _has_bare_column(data: Any) -> bool:
 
 @given(DATA)
 def test_any_data_comes_back(data: Any) -> None:
-    tree = parse(f"word: {flow(data)}\n")
-    assert not tree.faults
+    tree = parse(f"word: {flow(data)}\n", "m.yaml")
+    assert not tree.problems
     assert tree.data == {"word": data}
 
 

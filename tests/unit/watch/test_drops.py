@@ -35,13 +35,13 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_drops(path)
     assert str(caught.value).splitlines()[:7] == [
-        f"error: {path} has 6 mistakes; no file was taken",
-        f"  {path}:2:1: there is no word `drop` here (did you mean `drops`?)",
+        f"error: {path} has 6 problems; no file was taken",
+        f'  {path}:2:1: unknown key "drop"; did you mean drops?',
         f"  {path}:1:10: `version: 1` is expected",
-        f"  {path}:4:6: there is no word `patern` here (did you mean `pattern`?)",
-        f"  {path}:4:5: `pattern` is expected, a text",
-        f"  {path}:5:5: a drop is a `pattern` and a `mapping`",
-        f"  {path}:6:27: `mapping` is expected, a text",
+        f'  {path}:4:6: unknown key "patern"; did you mean pattern?',
+        f"  {path}:4:5: `pattern` must be a text",
+        f"  {path}:5:5: a drop has a `pattern` and a `mapping`",
+        f"  {path}:6:27: `mapping` must be a text",
     ]
 
 

@@ -1,6 +1,6 @@
 """docs/presets.md, written from the presets themselves.
 
-``python -m importer.mapping.handbook > docs/presets.md`` writes the page. This module owns its layout; all it tells
+``python -m tests.docs.presets_page > docs/presets.md`` writes the page. This module owns its layout; all it tells
 stands in the presets: what each is for and what to adapt in its comment, the columns in its picks.
 """
 
@@ -10,14 +10,14 @@ import json
 import sys
 from collections.abc import Iterator
 
-from importer.mapping.locate import presets
+from importer.mapping.load import preset_names
 from importer.mapping.model import ImportMapping
-from importer.mapping.recognise import Preset, load_preset
+from importer.mapping.presets import Preset, load_preset
 
 _PREAMBLE = """\
 # Presets
 
-<!-- Written by `python -m importer.mapping.handbook > docs/presets.md`. -->
+<!-- Written by `python -m tests.docs.presets_page > docs/presets.md`. -->
 
 A preset is a mapping for what a platform exports. `-m` takes its name, `importer presets` lists all, and `importer
 presets NAME` prints one as YAML. It finds columns by their names, in any order; of those that a file lacks it warns,
@@ -52,7 +52,7 @@ A new preset is a YAML file in `importer/mapping/presets/` with `tests` of its o
 
 def page() -> str:
     """The page's text."""
-    loaded = [load_preset(name) for name in presets()]
+    loaded = [load_preset(name) for name in preset_names()]
     rows = "".join(f"| [`{one.name}`](#{one.name}) | {one.mapping.about} |\n" for one in loaded)
     return _PREAMBLE + rows + "".join(f"\n{section}" for section in map(_section, loaded))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from importer.errors import SourceError
 from importer.mapping.load import loads
-from importer.pipeline.supply import ReadOptions, supplies
+from importer.pipeline.prepare import ReadOptions, prepare_sources
 
 MAPPING = loads("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n", "m.yaml").mapping
 ROWS = 200_000
@@ -28,7 +29,7 @@ def silent(_: str) -> None:
 
 
 def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) -> None:
-    with closing(supplies([export], MAPPING, ReadOptions(), silent)) as found:
+    with closing(prepare_sources([export], MAPPING, ReadOptions(), silent)) as found:
         chunks = [prepared for supply in found for prepared in supply.chunks]
     assert len(chunks) > 1
     assert [one.first_row for one in chunks] == [1 + sum(one.count for one in chunks[:at]) for at in range(len(chunks))]
@@ -37,7 +38,7 @@ def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) 
 
 
 def test_without_bodies_everything_else_is_the_same(export: str) -> None:
-    with closing(supplies([export], MAPPING, ReadOptions(bodies=False), silent)) as found:
+    with closing(prepare_sources([export], MAPPING, ReadOptions(bodies=False), silent)) as found:
         chunks = [prepared for supply in found for prepared in supply.chunks]
     assert all(one.bodies.null_count == one.count for one in chunks)
     assert {state for one in chunks for state in one.states.unique().to_pylist()} == {"pending"}
@@ -45,7 +46,7 @@ def test_without_bodies_everything_else_is_the_same(export: str) -> None:
 
 def test_who_stops_in_the_middle_leaves_no_thread_behind(export: str) -> None:
     before = threading.active_count()
-    with closing(supplies([export], MAPPING, ReadOptions(), silent)) as found:
+    with closing(prepare_sources([export], MAPPING, ReadOptions(), silent)) as found:
         next(iter(next(found).chunks))
     assert threading.active_count() == before
 
@@ -56,5 +57,34 @@ def test_the_users_own_function_runs_on_the_thread_that_loaded_it(export: str, t
         "import threading\nHOME = threading.get_ident()\n"
         "def clean(df):\n    assert threading.get_ident() == HOME\n    return df\n"
     )
-    with closing(supplies([export], MAPPING, ReadOptions(transform=f"{script}:clean"), silent)) as found:
+    with closing(prepare_sources([export], MAPPING, ReadOptions(transform=f"{script}:clean"), silent)) as found:
         assert sum(prepared.count for supply in found for prepared in supply.chunks) == ROWS
+
+
+@pytest.mark.parametrize("stage", ["open_source", "validate", "encode"])
+def test_an_unknown_exception_is_the_error_of_its_source_and_stops_no_other(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importer.pipeline import prepare
+
+    def broken(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise LookupError("what nobody foresaw\nand more")
+
+    for name in ("bad.csv", "good.csv"):
+        (tmp_path / name).write_text("email\na@example.com\n")
+    said: list[str] = []
+    monkeypatch.setattr(prepare, stage, broken)
+    rows, errors = 0, []
+    with closing(prepare_sources([str(tmp_path)], MAPPING, ReadOptions(), said.append)) as found:
+        for stream in found:
+            try:
+                rows += sum(chunk.count for chunk in stream.chunks)
+            except SourceError as error:
+                errors.append(error.message)
+            else:
+                errors += [stream.error] if stream.error else []
+    [message] = errors
+    assert message.endswith("bad.csv: cannot be read; importer failed on it: LookupError: what nobody foresaw")
+    assert message in said[0]
+    assert rows == 1

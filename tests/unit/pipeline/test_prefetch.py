@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from importer.errors import SourceError
-from importer.pipeline.ahead import ahead
+from importer.pipeline.prepare import prefetch
 
 
 def numbers(made: list[int], upto: int) -> Iterator[int]:
@@ -27,13 +27,13 @@ def test_items_come_in_order_and_from_another_thread() -> None:
             threads.add(threading.get_ident())
             yield number
 
-    assert list(ahead(items())) == list(range(100))
+    assert list(prefetch(items())) == list(range(100))
     assert threads.isdisjoint({threading.get_ident()})
 
 
 def test_no_more_than_one_item_is_made_ahead() -> None:
     made: list[int] = []
-    with closing(cast("Any", ahead(numbers(made, 100)))) as items:
+    with closing(cast("Any", prefetch(numbers(made, 100)))) as items:
         assert [next(items), next(items)] == [0, 1]
     assert made in ([0, 1], [0, 1, 2])
 
@@ -45,12 +45,12 @@ def test_what_reading_raises_comes_after_the_items_before_it() -> None:
 
     seen: list[int] = []
     with pytest.raises(SourceError, match="breaks off"):
-        seen.extend(ahead(items()))
+        seen.extend(prefetch(items()))
     assert seen == [1]
 
 
 def test_closing_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    with closing(cast("Any", ahead(numbers([], 10)))) as items:
+    with closing(cast("Any", prefetch(numbers([], 10)))) as items:
         next(items)
     assert threading.active_count() == before

@@ -1,8 +1,4 @@
-"""The presets, and which of them a file's header fits.
-
-This module owns how sure a header makes us. It compares names only; what a file without a known header holds is
-inferred elsewhere.
-"""
+"""The presets, and which of them a file's header fits; only names are compared."""
 
 from __future__ import annotations
 
@@ -10,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from importer.mapping.load import loads
-from importer.mapping.locate import preset, presets
+from importer.mapping.load import loads, preset_names, preset_text
 from importer.mapping.model import ImportMapping
 
 _ENOUGH = 0.75
@@ -36,8 +31,8 @@ def load_preset(name: str) -> Preset:
     Raises:
         UsageError: there is none; the hint has the nearest names.
     """
-    found = preset(name)
-    return Preset(name, found.text, loads(found.text, name, partial=True).mapping)
+    text = preset_text(name)
+    return Preset(name, text, loads(text, name, partial=True).mapping)
 
 
 def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
@@ -49,7 +44,7 @@ def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
     no preset fits.
     """
     there = frozenset(column.strip() for column in columns)
-    found = [(name, _confidence(load_preset(name).mapping, there)) for name in presets()]
+    found = [(name, _confidence(load_preset(name).mapping, there)) for name in preset_names()]
     return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
 
 

@@ -1,0 +1,299 @@
+"""What is wrong with a mapping, in the user's words: the base of the mapping's models, and pydantic's errors reworded.
+
+A `Problem` has a path into the data; ``load`` gives it its file, line and column. The wording of a key is beside the
+key: ``Expects`` says what it may be set to, and a model's ``called``, ``looks_like`` and ``belongs`` what it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from importer.mapping.positions import Path
+
+_OWN = "mapping_problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a mapping's data."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+    at_value: bool = False
+    """Whether to point at what the key is set to instead of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expects:
+    """What a key may be set to, for messages; an annotation of a field."""
+
+    text: str
+
+
+class Model(BaseModel):
+    """Frozen, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+
+    called: ClassVar[str]
+    """What messages call it."""
+    looks_like: ClassVar[str]
+    """What should be there, for something else that was found."""
+    belongs: ClassVar[str] = ""
+    """Where its keys are written, for keys found elsewhere."""
+    missing: ClassVar[Mapping[str, str]] = {}
+    """Hints for its required keys."""
+
+    @classmethod
+    def known_keys(cls) -> tuple[str, ...]:
+        """Its keys as users spell them."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items())
+
+
+def invalid(message: str, hint: str | None = None) -> PydanticCustomError:
+    """For a validator to raise; it points at the value."""
+    return PydanticCustomError(_OWN, "{message}", {"message": message, "hint": hint})
+
+
+def problems_of(model: type[Model], data: Any, error: ValidationError) -> list[Problem]:
+    """Turn pydantic's errors into problems; several errors about one value are one problem."""
+    errors = [(_trimmed(one["loc"], data), one) for one in error.errors(include_url=False)]
+    unknown = {path for path, one in errors if one["type"] == "extra_forbidden"}
+    around = {path[:depth] for path, _ in errors for depth in range(len(path))}
+    found: dict[Path, Problem] = {}
+    for path, one in errors:
+        if one["type"] == _OWN:
+            found[path] = Problem(path, one["ctx"]["message"], one["ctx"]["hint"], at_value=True)
+        elif one["type"] == "extra_forbidden":
+            found[path] = Problem(path, *_unknown(_owner(model, path)[0], str(path[-1])))
+        elif one["type"] == "missing":
+            key, owner = str(one["loc"][-1]), _owner(model, path)[0]
+            meant = {nearest(str(other[-1]), owner.known_keys()) for other in unknown if other[:-1] == path}
+            if key not in meant:
+                place = (*path, key)
+                found[place] = Problem(path, f"{owner.called} needs `{key}`", owner.missing.get(key))
+        elif path not in around:
+            value = _reached(path, data)
+            # A value that is not there has no position of its own.
+            found.setdefault(path, Problem(path, *_unfit(model, path, value), at_value=value is not None))
+    return list(found.values())
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, whatever its case and punctuation; None if none is close."""
+    if len(name) > 100:
+        return None
+    plain = {_plain(one): one for one in reversed(tuple(known)) if _plain(one)}
+    for candidate in (_plain(name), *map(_plain, _SYNONYMS.get(name.lower(), ()))):
+        if candidate in plain:
+            return plain[candidate]
+    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.65)
+    return plain[close[0]] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint for an unknown name; None if no known one is close."""
+    near = nearest(name, known)
+    return None if near is None else f'did you mean "{near}"?' if " " in near else f"did you mean {near}?"
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, Mapping):
+        return f"keys such as `{shorten(str(next(iter(value))))}`" if value else "an empty {}"
+    if isinstance(value, str):
+        return f'"{shorten(value)}"' if value else "an empty text"
+    return shorten(str(value))
+
+
+def shorten(text: str) -> str:
+    """``text`` on one line, as long as a message can hold, with invisible characters shown."""
+    text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in " ".join(text[:200].split()))
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def listed(names: Iterable[str], last: str = "or") -> str:
+    """``a, b or c``."""
+    all_names = list(names)
+    return f" {last} ".join([", ".join(all_names[:-1]), all_names[-1]] if len(all_names) > 1 else all_names)
+
+
+def _unknown(model: type[Model], key: str) -> tuple[str, str]:
+    known = model.known_keys()
+    hint = did_you_mean(key, known) or _elsewhere(model, key) or f"the keys here are {', '.join(known)}"
+    return f'unknown key "{shorten(key)}" in {model.called}', hint
+
+
+def _elsewhere(model: type[Model], key: str) -> str | None:
+    """Where a key of another model belongs."""
+    for other in Model.__subclasses__():
+        if other is not model and other.belongs:
+            for known in other.known_keys():
+                if _plain(known) == _plain(key):
+                    return f"`{known}` belongs {other.belongs}"
+    return None
+
+
+def _unfit(root: type[Model], path: Path, value: Any) -> tuple[str, str | None]:
+    """Message and hint for a value of the wrong kind."""
+    model, key = _owner(root, path)
+    if key is None:
+        return f"{model.called} must be {model.looks_like}, not {shown(value)}", _hint_for_model(model, value)
+    field = _field(model, key)
+    assert field is not None, "unknown keys have an error of their own"
+    choices = tuple(_literals(field.annotation))
+    expected = next((one.text for one in field.metadata if isinstance(one, Expects)), "") or listed(choices)
+    hint = did_you_mean(value, choices) if choices and isinstance(value, str) else _hint_for(key, value, expected)
+    return f"`{key}` must be {expected}, not {shown(value)}", hint
+
+
+def _hint_for_model(model: type[Model], value: Any) -> str | None:
+    if "first_of" not in model.known_keys():
+        return None
+    if isinstance(value, list):
+        return "for the first that is not blank, write {first_of: […]}"
+    return "for the same value in every row, write {const: …}" if isinstance(value, bool | float) else None
+
+
+def _hint_for(key: str, value: Any, expected: str) -> str | None:
+    if key in {"in", "not_in"} and not isinstance(value, list | Mapping):
+        return f"write `{key}: [{shorten(str(value))}]`"
+    if isinstance(value, str):
+        wants_bare = expected.startswith(("a number", "a whole number", "true"))
+        if wants_bare and re.fullmatch(r"true|false|-?[0-9]+(\.[0-9]+)?", value):
+            return "leave the quotes out"
+        if value.lower() in {"yes", "no", "on", "off", "y", "n"}:
+            return "YAML 1.2 reads it as text; write true or false"
+    elif isinstance(value, bool | int | float) and key in {"column", "extract", "matches", "not_matches"}:
+        return "put it in quotes"
+    return None
+
+
+def _owner(root: type[Model], path: Path) -> tuple[type[Model], str | None]:
+    """The model that holds the path's last key, and the key; the key is None where the path leads to a whole model."""
+    model: type[Model] = root
+    key: str | None = None
+    is_inside = has_free_names = False
+    for step in path:
+        if isinstance(step, int) or has_free_names:
+            is_inside, has_free_names = True, False
+            continue
+        if key is not None:
+            model = _inner(model, key) or model
+        key, is_inside = step, False
+        field = _field(model, step)
+        has_free_names = field is not None and _is_by_name(field.annotation)
+    if key is not None:
+        inner, field = _inner(model, key), _field(model, key)
+        is_plain = field is not None and not any(isinstance(one, Expects) for one in field.metadata)
+        if inner is not None and (is_inside or is_plain):
+            return inner, None
+    return model, key
+
+
+def _field(model: type[Model], key: str) -> FieldInfo | None:
+    return next((field for name, field in model.model_fields.items() if key == (field.alias or name)), None)
+
+
+def _inner(model: type[Model], key: str) -> type[Model] | None:
+    field = _field(model, key)
+    return None if field is None else next(_models(field.annotation), None)
+
+
+def _models(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _is_by_name(annotation: Any) -> bool:
+    """Whether the user chooses the names inside."""
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return True
+    return any(_is_by_name(part) for part in get_args(annotation) if get_origin(part) is not tuple)
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        for choice in get_args(annotation):
+            yield choice if str(choice).isidentifier() else f'"{choice}"'
+        return
+    for part in get_args(annotation):
+        yield from _literals(part)
+
+
+def _trimmed(loc: tuple[int | str, ...], data: Any) -> Path:
+    """``loc`` without the steps that lead through pydantic's unions instead of the data."""
+    path: list[int | str] = []
+    for step in loc:
+        inside = isinstance(data, Mapping) and step in data
+        if inside or (isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)):
+            path.append(step)
+            data = data[step]
+    return tuple(path)
+
+
+def _reached(path: Path, data: Any) -> Any:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+_SYNONYMS = {
+    "base": ("extends",),
+    "bool": ("boolean",),
+    "bzip2": ("bz2",),
+    "currency": ("value_currency",),
+    "decimal": ("number",),
+    "double": ("number",),
+    "exclude": ("not_in",),
+    "expect": ("events",),
+    "extend": ("extends",),
+    "factors": ("product_of",),
+    "filter": ("where",),
+    "float": ("number",),
+    "group": ("group_by",),
+    "gt": ("above",),
+    "gz": ("gzip",),
+    "inherits": ("extends",),
+    "int": ("integer",),
+    "lt": ("below",),
+    "lzma": ("xz",),
+    "mail": ("email",),
+    "multiply": ("product_of",),
+    "pattern": ("extract", "matches"),
+    "product": ("product_of",),
+    "regex": ("extract", "matches"),
+    "rename": ("map",),
+    "replace": ("map",),
+    "sep": ("delimiter", "separator"),
+    "separator": ("delimiter",),
+    "str": ("text",),
+    "string": ("text",),
+    "strip": ("trim",),
+    "timestamp": ("datetime",),
+    "tz": ("timezone",),
+    "zst": ("zstd",),
+}
+"""What people write who come from other tools."""

@@ -1,0 +1,206 @@
+"""From the files that the user names to encoded chunks: read → convert → (group →) validate → encode.
+
+All of it is lazy, a chunk at a time; only groups wait until everything is read. Of a file on the disk one chunk is
+read, another one is converted, and a third one is used at the same time. A file that cannot be used stops no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from importer.convert import RowMapper
+from importer.encode import encode
+from importer.errors import ImporterError, SourceError
+from importer.group import grouped
+from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.model import ImportMapping, SourceOptions
+from importer.model import Bools, Chunk, EncodedChunk, Events, Source, SourceStream, Violations
+from importer.read import Input, Reader, expand, open_source, text_of
+from importer.validate import validate
+
+if TYPE_CHECKING:
+    from importer.transform import Transform
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rows are to be prepared."""
+
+    strict: bool = False
+    raw_rows: bool = False
+    """Keep the original records, for rejects."""
+    transform: str = ""
+    """``file.py:function``, or empty."""
+    bodies: bool = True
+    """Make the requests' bodies."""
+
+
+def prepare_sources(
+    arguments: Sequence[str], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
+) -> Generator[SourceStream[EncodedChunk], None, None]:
+    """Each source that the arguments name, in order. Raises `UsageError` where they name none.
+
+    A file that cannot be used comes as a stream without chunks, with its error, and `say` gets that error.
+    """
+    mapper = RowMapper(mapping)
+    sources = _converted(arguments, mapping, mapper, reading, say)
+    if mapping.group_by is not None:
+        sources = grouped(sources, mapping, mapper.absent())
+    with closing(sources):
+        for one in sources:
+            encoded = _guarded(one.source.name, _encoded(one.chunks, reading))
+            # Closed before the source is, which may be at work on a chunk on its way.
+            with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
+                yield SourceStream(one.source, chunks, one.digest, one.error)
+
+
+def prefetch(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made on a thread while the one before is used; an exception comes where it belongs.
+
+    Not for items that may be waited for without end, such as a terminal's: to close this is to wait for the next item.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+
+
+def _converted(
+    arguments: Sequence[str],
+    mapping: ImportMapping,
+    mapper: RowMapper,
+    reading: ReadOptions,
+    say: Callable[[str], None],
+) -> Generator[SourceStream[Events], None, None]:
+    """Each source with its rows as events, before groups are made."""
+    transform = _transform(reading.transform) if reading.transform else None
+    for each in expand(arguments):
+        try:
+            with _open(each, mapping.source) as reader:
+                if transform is None:
+                    _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
+                events = _guarded(reader.source.name, _events(reader, mapping, mapper, transform, reading))
+                with closing(events):
+                    # The user's own function stays on the thread that loaded it.
+                    threaded = bool(reader.size) and transform is None
+                    yield SourceStream(reader.source, events, partial(getattr, reader, "digest"), threaded=threaded)
+        except SourceError as error:
+            say(str(error))
+            yield SourceStream.unopened(error.source, error.message)
+
+
+def _open(each: Input, options: SourceOptions) -> Reader:
+    try:
+        return open_source(each, options)
+    except ImporterError:
+        raise
+    except Exception as error:
+        raise _unexpected(each.name, error) from error
+
+
+def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items; any unknown exception becomes the error of this source, so that the other sources go on."""
+    try:
+        yield from items
+    except ImporterError:
+        raise
+    except Exception as error:
+        raise _unexpected(name, error) from error
+
+
+def _unexpected(name: str, error: Exception) -> SourceError:
+    words = str(error).partition("\n")[0][:200]
+    return SourceError(
+        name,
+        f"cannot be read; importer failed on it: {type(error).__name__}: {words}",
+        hint="check that the file is whole; if it is, report this message and the file's first lines",
+    )
+
+
+def _transform(spec: str) -> Transform:
+    """The user's function. It brings pandas, which no other run needs."""
+    from importer.transform import Transform
+
+    return Transform(spec, text_of)
+
+
+def _events(
+    reader: Reader, mapping: ImportMapping, mapper: RowMapper, transform: Transform | None, reading: ReadOptions
+) -> Generator[Events, None, None]:
+    if transform is not None:
+        yield from _transformed(reader, mapping, mapper, transform, reading)
+        return
+    with closing(_chunks(reader, mapping.columns(), reading)) as chunks:
+        for chunk in chunks:
+            yield mapper(chunk)
+
+
+def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Generator[Chunk, None, None]:
+    """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
+    chunks = reader.chunks(columns, raw_rows=reading.raw_rows)
+    yield from prefetch(chunks) if reader.size else chunks
+
+
+def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
+    for events in converted:
+        yield encode(events, validate(events, strict=reading.strict), bodies=reading.bodies)
+
+
+def _transformed(
+    reader: Reader, mapping: ImportMapping, mapper: RowMapper, transform: Transform, reading: ReadOptions
+) -> Iterator[Events]:
+    """Events of the rows that the user's function leaves; the others are filtered."""
+    columns = transform.columns(reader.source.columns, mapping.columns())
+    with closing(_chunks(reader, columns, reading)) as chunks:
+        for chunk in chunks:
+            changed, kept = transform(chunk)
+            if chunk.table.num_rows:
+                names = changed.table.column_names
+                _check_columns(reader.source, mapping, names, names.__contains__, lambda _: None)
+            yield mapper(changed, kept)
+
+
+def _reported(chunks: Iterator[EncodedChunk], say: Callable[[str], None]) -> Generator[EncodedChunk, None, None]:
+    """The same chunks; ``say`` gets the error of a source that breaks off."""
+    try:
+        yield from chunks
+    except SourceError as error:
+        say(str(error))
+        raise
+
+
+def _check_columns(
+    source: Source,
+    mapping: ImportMapping,
+    columns: Sequence[str] | None,
+    has: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> None:
+    if columns is None:
+        return
+    missing = check_columns(mapping, columns, has)
+    if not missing:
+        return
+    if mapping.missing_columns == "refuse":
+        raise SourceError(
+            source.name,
+            "the mapping needs columns that the file lacks: " + "; ".join(_lack(one) for one in missing),
+            hint="correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`",
+        )
+    for one in missing:
+        say(f"warning: {source.name} lacks {_lack(one)}")
+
+
+def _lack(missing: MissingColumn) -> str:
+    meant = f" (did you mean {missing.nearest!r}?)" if missing.nearest else ""
+    return f"{missing.name!r} for {', '.join(missing.targets)}{meant}"
