@@ -19,7 +19,7 @@ from importer.convert.arrays import absent, holds, text_column, without, without
 from importer.convert.identities import normalized
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.exact import DecimalColumn, product
-from importer.mapping.model import ValueMapping, Scalar
+from importer.mapping.model import Scalar, ValueMapping
 from importer.mapping.template import split
 from importer.model import ArrowArray, Chunk
 from importer.texts import trimmed

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-
-import pyarrow as pa
 
 from importer.convert import RowMapper
 from importer.encode import encode
@@ -21,7 +19,7 @@ from importer.errors import ImporterError, SourceError
 from importer.group import grouped
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping, SourceOptions
-from importer.model import Bools, Chunk, EncodedChunk, Events, Source, SourceStream, Violations
+from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Input, Reader, expand, open_source, text_of
 from importer.validate import validate
 
