@@ -53,7 +53,7 @@ def test_rows_that_are_left_keep_their_integers(tmp_path: Path) -> None:
     """Also those of 19 digits, whatever rows are left out, and in whatever order they come."""
     made = transformed(
         tmp_path,
-        "df = df.astype({'order': 'int64', 'customer': 'int64'}); df = df[df.order != 6].sort_values('order', ascending=False)",
+        "df = df.astype({'order': 'int64', 'customer': 'int64'}); df = df[df.order != 6][::-1]",
     )
     assert made.passes_filter.tolist() == [True, False, True, True]
     found = columns(made)
