@@ -62,12 +62,10 @@ _NEXT_TO_UNREADABLE = f"""
         ) GROUP BY row
     ) AS near WHERE rows.place = near.row"""
 """The rows before and after each unreadable one, skipping rows that are in no group."""
-_GROUPS_OF_ROWS = """
-    SELECT rows.place, groups.* FROM rows CROSS JOIN groups USING (space, key)
+_HEADS_OF_ROWS = """
+    SELECT rows.place, head FROM rows CROSS JOIN groups USING (space, key)
     WHERE rows.place BETWEEN ? AND ? ORDER BY rows.place"""
 _WARNINGS_OF_HEADS = "SELECT head, code, target, value FROM head_warnings WHERE head BETWEEN ? AND ?"
-_HEAD = 2
-"""Its position in a row of ``groups``."""
 
 
 def grouped(
@@ -399,7 +397,8 @@ class _Rows:
                 f"WHERE unreadable.place > head AND unreadable.place < tail)) AS hole "
                 f"FROM (SELECT {', '.join(parts)} FROM rows GROUP BY space, key) AS made"
             )
-            self._database.execute("CREATE UNIQUE INDEX by_key ON groups (space, key)")
+            self._database.execute("CREATE INDEX by_key ON groups (space, key, head)")
+            self._database.execute("CREATE INDEX by_place ON groups (head)")
             self._database.execute(
                 "CREATE TABLE head_warnings AS SELECT head, code, target, value FROM warned "
                 "CROSS JOIN rows USING (place) CROSS JOIN groups USING (space, key) WHERE head <> place"
@@ -426,12 +425,13 @@ class _Rows:
         last = start + events.chunk.count - 1
         places = events.chunk.rows - events.chunk.first_row + start
         position_of = {place: position for position, place in enumerate(places.tolist())}
-        made: dict[int, _Group] = {}
+        own = [self._group(row) for row in self._fetch("SELECT * FROM groups WHERE head BETWEEN ? AND ?", start, last)]
+        made = {group.head: group for group in own}
         groups: dict[int, _Group] = {}
-        for place, *row in self._fetch(_GROUPS_OF_ROWS, start, last):
-            if row[_HEAD] not in made:
-                made[row[_HEAD]] = self._group(row)
-            groups[position_of[place]] = made[row[_HEAD]]
+        for place, head in self._fetch(_HEADS_OF_ROWS, start, last):
+            if head not in made:  # its head is in an earlier chunk
+                made[head] = self._group(*self._fetch("SELECT * FROM groups WHERE head = ?", head))
+            groups[position_of[place]] = made[head]
 
         found = _Found()
         passes = self._alone(events, groups, found)
@@ -453,35 +453,36 @@ class _Rows:
         for head, code, target, value in self._fetch(_WARNINGS_OF_HEADS, start, last):
             if passes[position_of[head]]:
                 found.add(code, target, position_of[head], value)
-        own = {position: group for position, group in groups.items() if heads[position] == -1}
+        heading = {position: group for position, group in groups.items() if heads[position] == -1}
         return replace(
-            self._with_values(events, own),
+            self._with_values(events, heading),
             passes_filter=passes, violations=found.violations(), membership=None, group_heads=heads,
         )  # fmt: skip
 
     def _group(self, row: Sequence[Any]) -> _Group:
         """A row of the table ``groups``."""
         assert self._tests is not None
-        _, _, head, _, _, fault, broken, *rest = row
+        _, _, head, _, _, fault, broken, *others = row
+        rest = iter(others)
         faults: dict[str, int] = {} if fault is None else {fault[_PLACE:]: int(fault[:_PLACE])}
         failed = None
         for at, test in enumerate(self._tests):
-            said = rest.pop(0)
+            said = next(rest)
             said = said[_PLACE:] if isinstance(said, str) else said
             if failed is None and not (test.blank if said is None else int(said)):
                 failed = at
         values: list[str | None] = []
         conflicts = {}
         for column in self._columns:
-            value = rest.pop(0)
-            if column.chooses:
+            value = next(rest)
+            if column.target in self._chosen:
                 place, cell = (0, None) if value is None else (int(value[:_PLACE]), value[_PLACE:])
                 at_fault = place if cell == "!" else None
                 value = cell[1:] if cell and cell != "!" else None
             else:
-                at_fault = rest.pop(0)
+                at_fault = next(rest)
             if column.target in _AGREED:
-                least, greatest = rest.pop(0), rest.pop(0)
+                least, greatest = next(rest), next(rest)
                 if least is not None and least[:-_PLACE] != greatest[:-_PLACE]:
                     both = [(int(one[-_PLACE:]), one[1:-_PLACE]) for one in (least, greatest)]
                     conflicts[column.target] = sorted(both)
@@ -494,7 +495,7 @@ class _Rows:
             faults=faults,
             chosen=self._chosen,
             conflicts=conflicts,
-            gap=rest.pop(0),
+            gap=next(rest),
             broken=broken,
             failed=None if fault else failed,
         )

@@ -12,7 +12,12 @@ from importer.cli.settings import Command
 
 @click.command("sandbox", cls=Command)
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="On 127.0.0.1; 0: any.")
-@click.option("--token", metavar="TOKEN", help="The token it accepts. [default: one is made up and printed]")
+@click.option(
+    "--token",
+    multiple=True,
+    metavar="TOKEN",
+    help="A token it accepts; may be given again. [default: one is made up and printed]",
+)
 @click.option(
     "--events",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -30,8 +35,9 @@ from importer.cli.settings import Command
 @click.option("--latency", default="0ms", show_default=True, metavar="TIME", help="Answer so much later: 50ms, 2s.")
 @click.option("--fault", default="", metavar="SPEC", help="What goes wrong: error=0.02,slow=0.05:2s,outage=30s@100 …")
 @click.option("--seed", type=int, default=0, metavar="N", help="The seed of the faults.")
+@click.option("--refuse-retired", is_flag=True, help="Refuse currencies that are no longer in use.")
 def command(**given: Any) -> None:  # fmt: skip
-    """Serve POST /v2/events on this machine, so that nothing real can go wrong.
+    """Serve POST /v2/events on this machine, to rehearse against.
 
     \b
     In one terminal, then in another:
@@ -44,11 +50,12 @@ def command(**given: Any) -> None:  # fmt: skip
     serve(
         SandboxOptions(
             port=given["port"],
-            tokens=(given["token"],) if given["token"] else (),
+            tokens=given["token"],
             events=None if given["events"] is None else str(given["events"]),
             limit=given["limit"],
             latency=parse_duration(given["latency"]),
             faults=parse_faults(given["fault"]),
             seed=given["seed"],
+            refuse_retired=given["refuse_retired"],
         )
     )

@@ -116,7 +116,7 @@ def test_on_the_command_line_it_says_where_it_is_and_what_came(tmp_path: Path, n
         "--seed",
         "1",
     ]
-    with module(*arguments, "--fault", "error=1", "--seed", "1") as sandbox:
+    with module(*arguments, "--fault", "error=1", "--seed", "1", "--refuse-retired", "--token", "other") as sandbox:
         assert sandbox.stderr is not None
         assert sandbox.stdout is not None
         said = [sandbox.stderr.readline().rstrip() for _ in range(5)]
