@@ -276,8 +276,9 @@ class _Trials:
             return best
         for unusual in _RARE:
             if unusual in self._text.data:
-                pair = self._better(best, replace(self._plain, delimiter=unusual * 2), 2, 1)
-                best = pair if pair is not best else self._better(best, replace(self._plain, delimiter=unusual), 2, 1)
+                doubled = self._better(best, replace(self._plain, delimiter=unusual * 2), 2, 1)
+                single = replace(self._plain, delimiter=unusual)
+                best = doubled if doubled is not best else self._better(best, single, 2, 1)
         for blanks in (b"", b" "):
             best = self._better(best, replace(self._plain, delimiter=blanks), 3, 1)
         if sign not in header:
