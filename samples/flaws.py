@@ -37,7 +37,7 @@ class NestedFlaw:
     codes: tuple[str, ...]
 
 
-NOBODY = {"email": "", "phone": "", "customer_id": ""}
+NOBODY = {"email": "", "phone": "", "sender_id": ""}
 
 PURCHASE_FLAWS: Mapping[int, Flaw] = {
     # Who it is about.
@@ -91,7 +91,7 @@ PURCHASE_FLAWS: Mapping[int, Flaw] = {
     ),
     # Odd, but fine.
     1300: Flaw({"items": "=SUM(A1:A9)", "coupon": "007"}, (), state="sent"),
-    1301: Flaw({**NOBODY, "customer_id": "00000000000000000042"}, (), state="sent"),
+    1301: Flaw({**NOBODY, "sender_id": "00000000000000000042"}, (), state="sent"),
     1302: Flaw({"total": "", "currency": ""}, (), state="sent"),
     1303: Flaw({"total": "1e3"}, (), state="sent"),
 }
@@ -131,7 +131,8 @@ ORDER_FLAWS: Mapping[int, NestedFlaw] = {
     180: NestedFlaw({"weight_kg": float("nan")}, ("property.not_finite",)),
     181: NestedFlaw({"weight_kg": float("inf")}, ("property.not_finite",)),
     240: NestedFlaw(
-        {"customer": {"id": None, "email": "info(at)example.com", "phone": None, "address": None}}, ("email.invalid",)
+        {"customer": {"sender_id": None, "email": "info(at)example.com", "phone": None, "address": None}},
+        ("email.invalid",),
     ),
     300: NestedFlaw({"placed_at": dt.datetime(1969, 7, 20, 20, 17, tzinfo=dt.UTC)}, ()),
 }

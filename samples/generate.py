@@ -26,7 +26,7 @@ PURCHASES, EVENTS, ORDERS = 3_000, 600, 400
 UTC = dt.UTC
 
 COLUMNS = (
-    "order_id", "ordered_at", "first_name", "last_name", "email", "phone", "customer_id", "event", "total", "currency",
+    "order_id", "ordered_at", "first_name", "last_name", "email", "phone", "sender_id", "event", "total", "currency",
     "discount", "items", "quantity", "coupon", "gift", "delivery_date", "gift_message", "delivery_note",
 )  # fmt: skip
 FIRST_NAMES = (
@@ -100,7 +100,7 @@ def purchase(number: int, at: dt.datetime, who: Customer, rng: random.Random) ->
         "last_name": who.last_name,
         "email": who.email if rng.random() < 0.92 or not who.phone else "",
         "phone": written(who.phone, rng) if rng.random() < 0.7 else "",
-        "customer_id": who.id if rng.random() < 0.8 else "",
+        "sender_id": who.id if rng.random() < 0.8 else "",
         "event": "Refund" if refund else rng.choice(("purchase", "purchase", "Purchase")),
         "total": f"{-total if refund else total}",
         "currency": rng.choice(("EUR", "EUR", "EUR", "USD", "GBP", "sek", "JPY")),
@@ -113,7 +113,7 @@ def purchase(number: int, at: dt.datetime, who: Customer, rng: random.Random) ->
         "gift_message": rng.choice(GIFT_MESSAGES) if rng.random() < 0.1 else "",
         "delivery_note": rng.choice(DELIVERY_NOTES) if rng.random() < 0.15 else "",
     }
-    return row if row["email"] or row["phone"] else {**row, "customer_id": who.id}
+    return row if row["email"] or row["phone"] else {**row, "sender_id": who.id}
 
 
 def purchases() -> bytes:
@@ -143,7 +143,7 @@ def event(number: int, who: Customer, rng: random.Random) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": f"evt_{number:06d}",
         "event": ("product_viewed", "cart_updated", "checkout_started")[rng.randrange(3)],
-        "user": {"id": int(who.id) if number % 2 else str(int(who.id)), "email": who.email},
+        "user": {"sender_id": int(who.id) if number % 2 else str(int(who.id)), "email": who.email},
         "product": {
             "sku": f"SKU-{number % len(GOODS):03d}",
             "name": GOODS[number % len(GOODS)][0],
@@ -186,7 +186,7 @@ ORDER_SCHEMA = pa.schema(
         "order_id": pa.int64(),
         "customer": pa.struct(
             {
-                "id": pa.string(),
+                "sender_id": pa.string(),
                 "email": pa.string(),
                 "phone": pa.string(),
                 "address": pa.struct({"city": pa.string(), "country": pa.string()}),
@@ -211,7 +211,7 @@ def order(number: int, who: Customer, rng: random.Random) -> dict[str, Any]:
     return {
         "order_id": 7_000_000_000_000_000_000 + number,
         "customer": {
-            "id": who.id,
+            "sender_id": who.id,
             "email": who.email,
             "phone": who.phone or None,
             "address": {"city": city[0], "country": city[1]} if number % 11 else None,

@@ -20,7 +20,7 @@ EPOCHS = ("s", "ms", "us")
 ORDERS = ("dmy", "mdy", "ymd")
 """The formats that only say in which order day, month and year are written."""
 
-_OPTIONAL = ("value", "value_currency", "key", "order_by")
+_CAN_BE_NEEDED = ("subscriber", "value", "value_currency", "key", "order_by")
 _DIRECTIVES = "YymdbBjHIMSfpzaAZ"
 _SPELLED_OUT = (("YYYY", "%Y"), ("yyyy", "%Y"), ("YY", "%y"), ("MM", "%m"), ("DD", "%d"), ("dd", "%d"), ("HH", "%H"),
                 ("hh", "%H"), ("mm", "%M"), ("SS", "%S"), ("ss", "%S"))  # fmt: skip
@@ -58,10 +58,10 @@ def reason_code(code: str) -> str:
     return code
 
 
-def optional_key(key: str) -> str:
-    """A top-level key that a mapping can do without, and so may ask for."""
-    if key not in _OPTIONAL:
-        raise invalid(f"`needs` cannot ask for `{shorten(key)}`", f"it can ask for {listed(_OPTIONAL)}")
+def needed_key(key: str) -> str:
+    """A top-level key that a mapping may leave to those that extend it."""
+    if key not in _CAN_BE_NEEDED:
+        raise invalid(f"`needs` cannot ask for `{shorten(key)}`", f"it can ask for {listed(_CAN_BE_NEEDED)}")
     return key
 
 

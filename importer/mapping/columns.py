@@ -1,7 +1,4 @@
-"""What a file lacks of what a mapping needs.
-
-Owns when a column is needed; whether a lack stops a file or is only told (``missing_columns``) is the caller's.
-"""
+"""What a file lacks of what a mapping needs."""
 
 from __future__ import annotations
 
@@ -10,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from importer.mapping.errors import nearest
-from importer.mapping.model import ImportMapping, Pick
+from importer.mapping.model import Condition, ImportMapping, ValueMapping
+
+_IDENTITIES = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,8 @@ class MissingColumn:
     """What it is needed for: ``where``, ``subscriber.email``, ``properties.total`` …"""
     nearest: str | None
     """The file's column that was probably meant."""
+    is_decisive: bool = False
+    """Without it no row of the file becomes an event."""
 
 
 def check_columns(
@@ -29,35 +30,60 @@ def check_columns(
 ) -> tuple[MissingColumn, ...]:
     """The columns that ``mapping`` needs and a file with the columns ``available`` lacks, in the mapping's order.
 
-    Not needed is what a pick can do without: it has a ``default``, or another pick of its ``first_of`` can be had.
+    A value can do without a column if it has a ``default``, or if another value of its ``first_of`` can be had.
     ``has`` knows whether a name or a dotted path is there (a reader's ``available``); without it, a path counts as
     there if any front part of it is.
     """
     there = has or partial(_is_there, frozenset(available))
     needs: dict[str, list[str]] = {}
+    decisive = {"type", "key", "group_by"}
     for test in mapping.where:
         if not there(test.column):
             needs.setdefault(test.column, []).append("where")
+            decisive |= set() if _passes_blank(test) else {f"where {test.column}"}
     group_by = [] if mapping.group_by is None else [("group_by", mapping.group_by)]
-    for target, pick in (*group_by, *mapping.picks()):
+    fields = [*group_by, *mapping.fields()]
+    for target, value in fields:
         # Without the column of its zone a time would be read, but as another one.
-        for name in (name for one in (pick, *pick.asides()) for name in _lacks(one, there)):
+        for name in (name for one in (value, *value.asides()) for name in _lacks(one, there)):
             needs.setdefault(name, []).append(target)
+    lacking = {target for targets in needs.values() for target in targets}
+    if {target for target, _ in fields if target in _IDENTITIES} <= lacking:
+        decisive |= _IDENTITIES
     return tuple(
-        MissingColumn(name, tuple(dict.fromkeys(targets)), nearest(name, available)) for name, targets in needs.items()
+        MissingColumn(
+            name,
+            tuple(dict.fromkeys(targets)),
+            nearest(name, available),
+            is_decisive=not decisive.isdisjoint([*targets, f"where {name}"]),
+        )
+        for name, targets in needs.items()
     )
 
 
-def _lacks(pick: Pick, there: Callable[[str], bool]) -> Iterable[str]:
-    """The columns without which the pick is always absent; empty if it can do."""
-    if pick.default is not None:
+def _lacks(value: ValueMapping, there: Callable[[str], bool]) -> Iterable[str]:
+    """The columns without which the value is always absent; empty if it can do."""
+    if value.default is not None:
         return ()
-    if pick.first_of is not None:
-        lacks = [tuple(_lacks(inner, there)) for inner in pick.first_of]
+    if value.first_of is not None:
+        lacks = [tuple(_lacks(inner, there)) for inner in value.first_of]
         return () if not all(lacks) else dict.fromkeys(name for names in lacks for name in names)
-    if pick.product_of is not None:
-        return dict.fromkeys(name for factor in pick.product_of for name in _lacks(factor, there))
-    return [name for name in pick.own_columns() if not there(name)]
+    if value.product_of is not None:
+        return dict.fromkeys(name for factor in value.product_of for name in _lacks(factor, there))
+    return [name for name in value.own_columns() if not there(name)]
+
+
+def _passes_blank(test: Condition) -> bool:
+    """Whether a test lets a blank cell pass."""
+    if test.in_ is not None:
+        return "" in test.in_
+    if test.not_in is not None:
+        return "" not in test.not_in
+    if test.equals is not None:
+        return test.equals == ""
+    if test.matches is not None:
+        return False
+    return test.empty is not False and test.above is None and test.below is None and test.not_equals != ""
 
 
 def _is_there(there: frozenset[str], name: str) -> bool:

@@ -87,7 +87,7 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
     elif not problems:
         problems.append(_not_a_mapping(chain.documents[0]))
     if mapping is not None and not partial:
-        problems += [_need(key, why, chain) for key, why in mapping.unmet()]
+        problems += [_need(key, why, chain) for key, why in mapping.needs.items() if not chain.meets(key, mapping)]
     if mapping is None or problems:
         # What an alias repeats is reported once.
         distinct = sorted(dict.fromkeys(problems), key=chain.order)
@@ -188,6 +188,12 @@ class _Chain:
     def may_inherit(self, one: Problem) -> bool:
         """Whether it is a problem only because what is extended could not be read: a lack, or a null."""
         return not self.is_whole and (not one.path or self.data.get(one.path[0], one) is None)
+
+    def meets(self, key: str, mapping: ImportMapping) -> bool:
+        """Whether a key that is needed is set; the subscriber, which no mapping lacks, by an extending mapping."""
+        if key == "subscriber":
+            return self.origin((key,)) is not self.origin(("needs", key))
+        return getattr(mapping, key) is not None
 
     def problem(self, one: Problem) -> MappingProblem:
         """A problem with its file, line and column."""

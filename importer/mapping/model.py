@@ -423,10 +423,13 @@ class ImportMapping(Model):
     ] = ()
     """Columns that a file of this kind has, for `importer init`; a list inside the list: any of its columns."""
     needs: Annotated[
-        abc.Mapping[Annotated[str, AfterValidator(checks.optional_key)], str],
+        abc.Mapping[Annotated[str, AfterValidator(checks.needed_key)], str],
         Expects("keys and why they are needed, such as {value_currency: the export has none}"),
     ] = {}
-    """Keys that a mapping which extends this one must set, and why."""
+    """Keys that a mapping which extends this one must set, and why.
+
+    `subscriber` must be set by the extending mapping itself, whatever this one has.
+    """
     source: SourceOptions = SourceOptions()
     """How to read the files, where recognition is not enough."""
     where: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Status, equals: paid}]")] = ()
@@ -480,12 +483,6 @@ class ImportMapping(Model):
         names += self.group_by.columns() if self.group_by is not None else ()
         names += [name for _, value in self.fields() for name in value.columns()]
         return tuple(dict.fromkeys(names))
-
-    def unmet(self) -> Iterator[tuple[str, str]]:
-        """The keys that it `needs` and that nothing sets, each with the reason."""
-        for key, why in self.needs.items():
-            if getattr(self, key) is None:
-                yield key, why
 
     def digest(self) -> str:
         """SHA-256 of what the mapping does with rows: comments, layout, the order of keys, tests do not count."""

@@ -205,7 +205,14 @@ def _check_columns(
         raise SourceError(
             source.name,
             "the mapping needs columns that the file lacks: " + "; ".join(_lack(one) for one in missing),
-            hint="correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`",
+            hint="correct the names in the mapping, give the values a `default`, or set `missing_columns: warn`",
+        )
+    decisive = [one for one in missing if one.is_decisive]
+    if decisive:
+        raise SourceError(
+            source.name,
+            f"no row can become an event, for the file lacks columns: {'; '.join(_lack(one) for one in decisive)}",
+            hint=f"the file has the columns {', '.join(map(repr, columns[:30]))}; correct the names in the mapping",
         )
     for one in missing:
         say(f"warning: {source.name} lacks {_lack(one)}")

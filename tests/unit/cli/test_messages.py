@@ -177,7 +177,7 @@ def test_what_cannot_be_done_is_refused_with_what_where_and_what_next(arguments:
             (
                 "error: o.csv: the mapping needs columns that the file lacks: 'Emial' "
                 "for subscriber.email (did you mean 'email'?)\n\n"
-                "hint: correct the names in the mapping, give the picks a `default`, or say `missing_columns: warn`\n"
+                "hint: correct the names in the mapping, give the values a `default`, or set `missing_columns: warn`\n"
             ),
         ),
     ],

@@ -19,7 +19,7 @@ def mapping(text: str) -> ImportMapping:
 def test_a_lacking_column_is_told_once_with_its_targets_and_the_nearest_name() -> None:
     text = "where: [{column: Totl, above: 0}]\nvalue: Totl\nproperties: {total: Totl, zip: Zip}\n"
     assert check_columns(mapping(text), ["Email", "Total"]) == (
-        MissingColumn("Totl", ("where", "value", "properties.total"), "Total"),
+        MissingColumn("Totl", ("where", "value", "properties.total"), "Total", is_decisive=True),
         MissingColumn("Zip", ("properties.zip",), None),
     )
 
@@ -71,3 +71,29 @@ def test_the_column_of_a_zone_or_a_country_is_needed_whatever_else_the_pick_can_
         ("Country", ("subscriber.phone",)),
         ("Zone", ("properties.at",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "decisive"),
+    [
+        ("key: Id\nproperties: {zip: Zip}\n", ["Id"]),
+        ("key: {first_of: [Id, Email]}\n", []),
+        ("group_by: Order\n", ["Order"]),
+        ("value: Total\norder_by: At\n", []),
+        ("where: [{column: Status, equals: paid}, {column: Test, not_equals: true}, {column: Gone, empty: true}]\n",
+         ["Status"]),
+        ("where: [{column: Status, in: [paid, '']}, {column: Kind, not_in: ['']}, {column: Total, above: 0}]\n",
+         ["Kind", "Total"]),
+        ("where: [{column: A, matches: a}, {column: B, not_matches: b}, {column: C, empty: false}]\n", ["A", "C"]),
+    ],
+)  # fmt: skip
+def test_what_decides_whether_any_row_becomes_an_event_is_named(text: str, decisive: list[str]) -> None:
+    found = check_columns(mapping(text), ["Email"])
+    assert [one.name for one in found if one.is_decisive] == decisive
+
+
+def test_a_subscriber_needs_one_of_its_identities_at_least() -> None:
+    text = "version: 1\nsubscriber: {email: Email, phone: Phone}\ntype: {const: purchase}\n"
+    both = loads(text, "m.yaml").mapping
+    assert [one.is_decisive for one in check_columns(both, ["Phone"])] == [False]
+    assert [one.is_decisive for one in check_columns(both, ["Total"])] == [True, True]

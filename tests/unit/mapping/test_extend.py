@@ -141,5 +141,5 @@ def test_a_presets_name_is_the_preset_and_a_path_the_file(folder: Path) -> None:
 
 def test_only_some_words_can_be_needed(folder: Path) -> None:
     assert told(folder, BASE + "needs: {type: the export has none}\n") == [
-        "m.yaml:13:15: `needs` cannot ask for `type`; it can ask for value, value_currency, key or order_by"
+        "m.yaml:13:15: `needs` cannot ask for `type`; it can ask for subscriber, value, value_currency, key or order_by"
     ]

@@ -89,13 +89,19 @@ def test_a_paths_own_name_makes_surer_than_its_outermost_part() -> None:
 
 @pytest.mark.parametrize("name", [name for name in preset_names() if load_preset(name).mapping.needs])
 def test_what_it_needs_must_be_said_before_anything_is_read(name: str) -> None:
-    """An amount without a currency is not guessed: the preset alone is refused, with the line to write."""
+    """No currency and no subscriber is guessed: the preset alone is refused, with the line to write."""
+    needed = load_preset(name).mapping.needs
     with pytest.raises(MappingError) as caught:
         load(name)
-    assert f"write a mapping with `extends: {name}` and `value_currency`" in str(caught.value)
-    with pytest.raises(MappingError, match=r"m\.yaml:1:10: `value_currency` must be set here: "):
+    for key in needed:
+        assert f"write a mapping with `extends: {name}` and `{key}`" in str(caught.value)
+    with pytest.raises(MappingError) as caught:
         loads(f"extends: {name}", "m.yaml")
-    loads(f"extends: {name}\nvalue_currency: {{const: EUR}}", "m.yaml")
+    assert [str(one).partition(" must be set here: ")[0] for one in caught.value.problems] == [
+        f"m.yaml:1:10: `{key}`" for key in needed
+    ]
+    lines = {"value_currency": "value_currency: {const: EUR}", "subscriber": "subscriber: {email: Email}"}
+    loads("\n".join([f"extends: {name}", *(lines[key] for key in needed)]), "m.yaml")
 
 
 def test_the_page_is_current() -> None:
