@@ -28,7 +28,7 @@ from importer.deliver.outcomes import (
     unwatched,
 )
 from importer.deliver.session import ApiSession
-from importer.errors import LedgerError, counted
+from importer.errors import LedgerError
 from importer.ledger.interface import Store
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 
@@ -37,9 +37,7 @@ FIRST_REFUSALS = 5
 MAX_TRIES = 3
 """Requests for a row that the API denies (401, 403) while it takes the token, before it counts as refused."""
 MAX_TURNED_AWAY = 5
-"""429s of a row, each with another row accepted in between, before it is left …"""
-MAX_ALONE = (10, 600.0)
-"""… or so many in a row, over so many seconds, where there is no other row."""
+"""429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
 _LOOK = 0.5
 """Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened."""
 _GATHER = 0.02
@@ -51,8 +49,11 @@ _REPEAT = 60.0
 
 
 class StartupCheck:
-    """The first events go one by one until one is accepted; five refusals from the start stop the run, and so does a
-    long streak later. One bad row at the head of a file does not."""
+    """Whether the API wants what is sent.
+
+    The first events go one by one until one is accepted; five refusals from the start stop the run, and so does a long
+    streak later. One bad row at the head of a file does not.
+    """
 
     def __init__(self, *, max_refused: int) -> None:
         self._max_refused = max_refused
@@ -89,10 +90,10 @@ class _Tries:
     """A row that the API does not take, while it may take others."""
 
     count: int = 0
-    alone: int = 0
-    since: float = 0.0
     others: int = 0
     """Rows that the API had taken when this row was last turned away."""
+    probed: bool = False
+    """A probe has been answered since."""
 
 
 class Delivery:
@@ -446,18 +447,27 @@ class Delivery:
             self._left.append((claim.id, response))
             self._lanes.block(claim.id)
         else:
-            self._lanes.defer(claim.id)
+            self._waiting += 1
+            self._start(self._defer(claim.id))
+
+    async def _defer(self, row_id: int) -> None:
+        """Let others go first; where there are none, a probe finds out whether the API takes anything at all."""
+        await self._clock.sleep(max(self._limiter.state.blocked_until - self._clock.monotonic(), 0.0))
+        tries = self._tries[row_id]
+        if self._taken == tries.others and not self._lanes.ready and not self._stopped:
+            probed = await self._session.probe()
+            tries.probed = probed.fate is ResponseKind.SENT
+        self._waiting -= 1
+        self._lanes.defer(row_id)
+        self._flush.set()
 
     def _is_turned_away_for_good(self, row_id: int, response: Response) -> bool:
         """Whether a 429 is for this row rather than for the account: the API has taken others in between, again."""
-        now = self._clock.monotonic()
-        tries = self._tries.setdefault(row_id, _Tries(since=now, others=self._taken))
-        tries.alone += 1
-        if self._taken > tries.others or (response.remaining or 0) > 0:
+        tries = self._tries.setdefault(row_id, _Tries(others=self._taken))
+        if self._taken > tries.others or tries.probed or (response.remaining or 0) > 0:
             tries.count += 1
-            tries.others = self._taken
-        many, seconds = MAX_ALONE
-        return tries.count >= MAX_TURNED_AWAY or (tries.alone >= many and now - tries.since >= seconds)
+        tries.others, tries.probed = self._taken, False
+        return tries.count >= MAX_TURNED_AWAY
 
     async def _retry_later(self, outcome: Outcome) -> None:
         await self._clock.sleep(retry_wait(outcome))

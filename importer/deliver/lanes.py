@@ -1,9 +1,9 @@
 """Which row may leave next: one at a time in each lane, older rows first, while other lanes overtake.
 
-All of it is synchronous and in memory; the ledger's queue is read through `Fetch` requests that the caller carries out.
-At most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that, its tail is *paged out*:
-forgotten, but for the stretch of the queue in which it is, and fetched again piece by piece. So a subscriber with 100,000
-events costs the others one more pass over the queue.
+All of it is synchronous and in memory; the ledger's queue is read through `Fetch` requests, for the caller to carry
+out. At most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that, its tail is
+*paged out*: forgotten, but for the stretch of the queue in which it is, and fetched again piece by piece. So a
+subscriber with 100,000 events costs the others one more pass over the queue.
 """
 
 from __future__ import annotations

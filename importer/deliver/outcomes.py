@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, StopReason
 from importer.deliver.responses import reason_code
-from importer.errors import counted
+from importer.errors import ImporterError, counted
 from importer.model import Claim, Outcome, Response, ResponseKind, State
 
 _STATES = {
@@ -73,8 +73,8 @@ def refused(reason: str, response: Response) -> StopReason:
     """The end of a run whose events the API refuses one after the other."""
     words = response.message.rstrip(".")
     hint = (
-        f"the API says: {words}. If Sender or --endpoint is at fault, set it right, and `importer retry` sends the refused "
-        "rows again; otherwise fix the mapping and run it anew"
+        f"the API says: {words}. If Sender or --endpoint is at fault, set it right, and `importer retry` sends the"
+        " refused rows again; otherwise fix the mapping and run it anew"
     )
     return StopReason(reason, hint=hint)
 
@@ -103,4 +103,5 @@ def unauthorized(response: Response) -> StopReason:
 
 def unwatched(error: Exception) -> StopReason:
     """The end of a run whose progress cannot be shown or measured any more."""
-    return StopReason(f"progress cannot be shown any more: {error or type(error).__name__}", hint=GOES_ON)
+    words = error.message if isinstance(error, ImporterError) else str(error)
+    return StopReason(f"progress cannot be shown any more: {words or type(error).__name__}", hint=GOES_ON)

@@ -1,13 +1,13 @@
 """How fast requests may leave: what is left of the account's limit, spread over what is left of its minute.
 
-All of it is synchronous arithmetic on whatever clock the caller's ``now`` comes from (seconds). How the server counts is
-not documented, so it must hold for all that is common:
+All of it is synchronous arithmetic on whatever clock the caller's ``now`` comes from (seconds). How the server counts
+is not documented, so it must hold for all that is common:
 
 * *Windows*, from the first request on (Laravel's throttle, which these headers come from) or on the minute: the reset
   stays where it is. What is left is spread up to it; what other programs use up is estimated and left to them. When the
   window has ended, one request goes alone and shows what the next one holds.
-* *Sliding windows and token buckets*: the reset moves with every answer. Requests leave at the even pace, and more slowly
-  as ``Remaining`` gets low.
+* *Sliding windows and token buckets*: the reset moves with every answer. Requests leave at the even pace, and more
+  slowly as ``Remaining`` gets low.
 * *No headers*: as many as are answered, until a 429 shows that there is a limit; then somewhat less than were accepted,
   and a little more with every second.
 
@@ -36,7 +36,7 @@ MAX_AHEAD = 256
 """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
 _AHEAD = 0.1
 """Seconds' worth of rows to claim ahead."""
-_UNLIMITED_IN_FLIGHT = 32
+_UNLIMITED_IN_FLIGHT = 16
 """Requests in flight where no limit is known."""
 _CATCH_UP = 1.1
 """How much faster than the even pace lost time may be made up for …"""
@@ -244,12 +244,11 @@ class RateLimiter:
             # Of several importers one tries first, and the others hear of it.
             return state.blocked_until - now + 2.0 * self.peers.rank
         self._roll(now)
-        if self.in_flight >= self.concurrency:
+        if self.in_flight >= self.concurrency or (self._alone and state.limit is None and self.peers.in_flight):
             return _POLL
         if state.limit is None:
-            if self._alone:
-                return _POLL if self.peers.in_flight else 0.0
-            return 0.0 if self._own_pace is None else self._last_sent + 1 / self._paced(now) - now
+            felt = self._own_pace is not None and not self._alone
+            return self._last_sent + 1 / self._paced(now) - now if felt else 0.0
         interval = self._interval(now)
         if interval is not None:
             return self._last_sent + interval - now
@@ -407,7 +406,9 @@ class RateLimiter:
     def _paced(self, now: float) -> float:
         """The pace that is felt out, a hundredth faster with each second since the last 429."""
         assert self._own_pace is not None
-        return self._own_pace * 1.01 ** min(max(now - max(self._blocked_at, self.state.blocked_until), 0.0), 600.0)
+        return self._own_pace * math.pow(
+            1.01, min(max(now - max(self._blocked_at, self.state.blocked_until), 0.0), 600.0)
+        )
 
     def _count(self, now: float) -> None:
         since, count = self._counted
@@ -425,7 +426,7 @@ def _turned_away(response: Response) -> bool:
 
 
 def _reset(response: Response, sent_at: float, now: float, otherwise: float) -> tuple[float, float]:
-    """The earliest and the latest moment of the window's end; ``otherwise``: the moment, if nothing sensible is said."""
+    """The earliest and the latest moment of the window's end; ``otherwise``: the moment, if nothing is said."""
     if response.reset_in is None or response.reset_in > 1.5 * WINDOW:
         return otherwise, otherwise
     # Both the reset and the Date that it was measured against may be cut to seconds.

@@ -89,7 +89,7 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
 async def connect(
     way: Target, target: TargetOptions, say: Callable[[str], None]
 ) -> AsyncIterator[tuple[ApiSession, Response]]:
-    """A session with the API, and its answer to a first harmless question, which tells the limit and proves the token."""
+    """A session with the API, and its answer to a first harmless question, which names the limit."""
     clock = SystemClock()
     limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible())
     breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))

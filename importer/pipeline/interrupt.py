@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and a closed terminal while a run sends.
 
-The first one stops cleanly: nothing more leaves, the answers under way are waited for, the reports are written. A second
-one ends the process at once, which is safe: what was claimed and has no outcome is in doubt for the next run.
+The first one stops cleanly: nothing more leaves, the answers under way are waited for, the reports are written. A
+second one ends the process at once, which is safe: what was claimed and has no outcome is in doubt for the next run.
 """
 
 from __future__ import annotations

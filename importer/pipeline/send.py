@@ -90,10 +90,8 @@ async def _deliver_in_parts(job: DeliveryJob, session: ApiSession, pending: int)
 
 async def _deliver(job: DeliveryJob, session: ApiSession, options: DeliveryOptions, pending: int) -> StopReason:
     blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
-    delivery = Delivery(
-        job.ledger, job.run, session, options, pending=pending, blocked=blocked, say=job.desk.say
-    )
-    halts = Halts(job.ledger, job.run, job.desk.watch)
+    delivery = Delivery(job.ledger, job.run, session, options, pending=pending, blocked=blocked, say=job.console.say)
+    halts = Halts(job.ledger, job.run, job.console.watch)
     with job.stop.watching(delivery):
         ended = await delivery.run(halts.watch)
     halts.end()

@@ -343,13 +343,21 @@ def test_a_high_limit_and_a_slow_server_do_not_use_up_the_files_a_process_may_op
     assert limiter.concurrency == 256
 
 
+REACHED = "limit reached; it begins anew when the API says (X-RateLimit-Reset)"
+
+
 def test_progress_says_what_it_waits_for() -> None:
     limiter = RateLimiter()
     assert limiter.pace(0.0, 1000.0).rate is None
     limiter.ask(0.0)
     limiter.record(answer(ResponseKind.SENT, 200, limit=1), 0.1)
     pace = limiter.pace(0.2, 1000.0)
-    assert (pace.limit, pace.remaining, pace.rate, pace.waiting_for) == (1, 0, 0.0, "limit reached; it begins anew when the API says (X-RateLimit-Reset)")
+    assert (pace.limit, pace.remaining, pace.rate, pace.waiting_for) == (
+        1,
+        0,
+        0.0,
+        "limit reached; it begins anew when the API says (X-RateLimit-Reset)",
+    )
     assert pace.wait_until == pytest.approx(1061, abs=0.5)
 
 
