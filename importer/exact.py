@@ -28,7 +28,7 @@ _MOST_DIGITS = 18
 """Digits that a 64-bit integer holds whatever they are."""
 _LONGEST_ORDINARY = 300
 """A token this short is no nearer to 0 than the least double."""
-_UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Adds and multiplies exactly, however many digits that takes ("Decimal FAQ", Python's documentation)."""
 
 
@@ -56,7 +56,7 @@ class Exact:
     def tokens(self) -> ArrowArray:
         """Canonical tokens."""
         if self.units.dtype == object:
-            return pa.array([_token(number) for number in self.units], pa.string())
+            return pa.array([token(number) for number in self.units], pa.string())
         texts = pa.array(np.abs(self.units)).cast(pa.string())
         if self.scale:
             texts = pc.ascii_lpad(texts, self.scale + 1, "0")
@@ -69,7 +69,7 @@ class Exact:
         """The same as decimals."""
         if self.units.dtype == object:
             return self.units
-        with localcontext(_UNLIMITED):
+        with localcontext(UNLIMITED):
             return _objects([Decimal(unit).scaleb(-self.scale) for unit in self.units.tolist()])
 
     def ranks(self) -> Int64s:
@@ -86,7 +86,7 @@ def product(factors: Sequence[Exact]) -> Exact:
         sizes = (_size(factor.units) for factor in factors)
         if reduce(lambda a, b: a * b, sizes, 1) <= _LARGEST:
             return Exact(reduce(np.multiply, [factor.units for factor in factors]), scale)
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return Exact(reduce(np.multiply, [factor.objects() for factor in factors]))
 
 
@@ -98,7 +98,7 @@ def sums(numbers: Exact, starts: Int64s) -> Exact:
         longest = int(np.diff(np.append(starts, len(numbers.units))).max())
         if _size(numbers.units) * longest <= _LARGEST:
             return Exact(np.add.reduceat(numbers.units, starts), numbers.scale)
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return Exact(np.add.reduceat(numbers.objects(), starts))
 
 
@@ -113,7 +113,7 @@ def _objects(numbers: list[Decimal]) -> npt.NDArray[Any]:
     return array
 
 
-def _token(number: Decimal) -> str:
+def token(number: Decimal) -> str:
     """A number's canonical token; what is nearer to 0 than any double is 0."""
     token = format(number, "f")
     if "." in token:

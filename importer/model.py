@@ -232,6 +232,10 @@ class GroupTest:
     """Booleans. For ``first`` null where the cell is blank: it leaves the answer to the group's other rows."""
     blank: bool
     """The answer where all cells of a group are blank."""
+    words: str = ""
+    """The test as the report names it: ``Total above 0``."""
+    cells: ArrowArray | None = None
+    """The cells that it reads, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,8 +496,8 @@ class RowBatch:
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
     and occurred int64 (microseconds since the epoch, the source's own time)."""
-    reasons: tuple[Reason, ...]
-    """What planning found, ascending by row."""
+    reasons: ArrowTable
+    """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
     """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
 

@@ -107,8 +107,10 @@ _ALL = (
                "mend the cell, or say in `group_by` how it is written", "[D]"),
     ReasonCode("group.invalid_row", "error", "{value}, a part of this event, cannot be used",
                "mend that row; all rows of the event are in the rejects, run them again together", "[D]"),
-    ReasonCode("group.incomplete", "error", "{value} broke off; rows of this event may be missing",
-               "mend the file, then run it again", "[D]"),
+    ReasonCode("group.conflict", "error", "the rows of this group differ in {field}: {value}",
+               "one event has one subscriber and one currency: correct the cells, or group by a column that tells these rows apart", "[D]"),
+    ReasonCode("group.incomplete", "error", "{value}; rows of this event may be missing",
+               "correct that, then run all rows of the event together: rejects.csv has them", "[D]"),
     # The file as a whole.
     ReasonCode("source.incomplete", "error", "the file could not be read to its end, so nothing of it was sent",
                "get the whole file and run it again; sent now, these rows would be sent twice when it comes", "[D]"),

@@ -27,6 +27,7 @@ COMMANDS = (
     "check",
     "init",
     "presets",
+    "schema",
     "resume",
     "runs",
     "report",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, StopReason
 from importer.deliver.responses import reason_code
-from importer.errors import ImporterError, counted
+from importer.errors import ImporterError
 from importer.model import Claim, Outcome, Response, ResponseKind, State
+from importer.wording import counted
 
 _STATES = {
     ResponseKind.SENT: State.SENT,

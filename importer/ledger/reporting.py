@@ -15,7 +15,7 @@ from importer.ledger import planning
 from importer.ledger.database import Database
 from importer.ledger.packing import unpack
 from importer.ledger.schema import CLAIMED, CODES, STATES, ids
-from importer.model import ArrowArray, ArrowTable, Counts, Reason, RowBatch, Run, RunSource, State
+from importer.model import ArrowArray, Counts, RowBatch, Run, RunSource, State
 
 _STATE_NAMES = pa.array(
     [STATES.get(code, State.PENDING).value for code in range(CLAIMED + 1)]
@@ -30,6 +30,9 @@ _OUTCOME = (
     ("latency_ms", pa.float64()),
     ("code", pa.string()),
     ("message", pa.string()),
+)
+_NO_REASONS = pa.table(
+    {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
 )
 _ORDER = (
     "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
@@ -122,7 +125,7 @@ def _batch(database: Database, first_id: int, sources: _Sources, *, raw_rows: bo
     return RowBatch(
         source=sources.here,
         table=pa.table({name: arrays[name] for name in _ORDER}),
-        reasons=() if reasons is None else _reasons(unpack(reasons)),
+        reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
         raw_rows=None if records is None else unpack(records),
     )
 
@@ -137,8 +140,3 @@ def _outcomes(database: Database, first_id: int, count: int) -> dict[str, ArrowA
     arrays = {name: pa.array(values, kind) for (name, kind), values in zip(_OUTCOME, columns, strict=True)}
     arrays["state"] = _STATE_NAMES.take(arrays["state"])
     return arrays
-
-
-def _reasons(table: ArrowTable) -> tuple[Reason, ...]:
-    columns = (table.column(name).to_pylist() for name in ("row", "code", "field", "value"))
-    return tuple(Reason(*reason) for reason in zip(*columns, strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -23,11 +24,20 @@ PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
 Schema = dict[str, Any]
 
 _REF = "#/$defs/"
-_COLUMN: Schema = {"type": ["string", "integer"], "pattern": r"\S", "description": "A column's name, or a dotted path."}
+_COLUMN_NAME: Schema = {"type": ["string", "integer"], "pattern": r"\S"}
+_COLUMN: Schema = {**_COLUMN_NAME, "description": "A column's name, or a dotted path."}
 
 
-def mapping_schema() -> Schema:
-    """The schema of a mapping file."""
+def mapping_schema(columns: Sequence[str] = ()) -> Schema:
+    """The schema of a mapping file; editors then offer the names of ``columns`` wherever a column is asked for."""
+    schema = _mapping_schema()
+    if columns:
+        named = {"anyOf": [{"enum": list(columns)}, _COLUMN_NAME], "description": _COLUMN["description"]}
+        schema = _replaced(schema, named)
+    return schema
+
+
+def _mapping_schema() -> Schema:
     schema: Schema = _tidy(ImportMapping.model_json_schema(by_alias=True))
     parts = schema["$defs"]
     parts["Condition"]["oneOf"] = _one_of(TESTS)
@@ -60,9 +70,20 @@ def mapping_schema() -> Schema:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
 
 
-def text() -> str:
+def text(columns: Sequence[str] = ()) -> str:
     """The schema file's content."""
-    return json.dumps(mapping_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(mapping_schema(columns), indent=2, ensure_ascii=False) + "\n"
+
+
+def _replaced(node: Any, named: Schema) -> Any:
+    """The schema with ``named`` in place of every column's name."""
+    if isinstance(node, list):
+        return [_replaced(one, named) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if node.items() >= _COLUMN_NAME.items():
+        return {**named, "description": node.get("description", named["description"])}
+    return {key: _replaced(value, named) for key, value in node.items()}
 
 
 def _inherited(schema: Schema) -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from importer.errors import MappingError
 from importer.mapping import schema
 from importer.mapping.load import loads
 from importer.mapping.positions import parse
+from tests.support.program import importer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -110,3 +112,25 @@ def test_it_accepts_every_mapping_of_the_samples_and_cases(validator: Any) -> No
         except MappingError as error:
             pytest.fail(str(error))
         validator.validate(parse(text, "m.yaml").data)
+
+
+def test_the_command_prints_it() -> None:
+    outcome = importer("schema")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, schema.text(), "")
+
+
+def test_for_a_file_it_offers_the_files_columns_and_accepts_no_less(tmp_path: Path, validator: Any) -> None:
+    (tmp_path / "orders.jsonl").write_text('{"Email": "ada@example.com", "order": {"no": 1}}\n', encoding="utf-8")
+    outcome = importer("schema", "--for", str(tmp_path / "orders.jsonl"))
+    assert outcome.exit_code == 0
+    made = json.loads(outcome.stdout)
+    jsonschema.Draft202012Validator.check_schema(made)
+    offered = made["$defs"]["ValueMapping"]["anyOf"][0]["anyOf"][0]["enum"]
+    assert {"Email", "order.no"} <= set(offered)
+    for line in ACCEPTED:
+        jsonschema.Draft202012Validator(made).validate(parse(HEAD + line, "m.yaml").data)
+
+
+def test_a_file_that_is_not_there_has_no_columns(tmp_path: Path) -> None:
+    outcome = importer("schema", "--for", str(tmp_path / "orders.csv"))
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
