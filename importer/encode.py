@@ -82,6 +82,7 @@ def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) ->
         event_time=events.event_time,
         reasons=_reasons(events, verdict),
         raw_rows=chunk.raw_rows,
+        origins=chunk.origins,
     )
 
 

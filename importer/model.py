@@ -109,8 +109,10 @@ class Dialect:
     encoding: str = "utf-8"
     """A Python codec name. Parquet ignores it."""
     delimiter: str = ","
-    """One character, or ``whitespace`` for runs of blanks."""
+    """One character or more, or ``whitespace`` for runs of blanks."""
     quote: str = '"'
+    escape: str = ""
+    """What takes the meaning from a quote or delimiter behind it; empty: only a doubled quote stands for one."""
     has_header: bool = True
     has_bom: bool = False
     skip_lines: int = 0
@@ -188,6 +190,9 @@ class Chunk:
     """All ``count`` rows as they came, in order, for ``rejects``: one ``binary`` column ``record`` with the raw record
     (CSV, JSONL; transcoded to UTF-8, undecodable bytes as lone surrogates, without its line end), or a Parquet file's
     own columns. None unless asked for."""
+    origins: ArrowTable | None = None
+    """Of rows that come back from rejects, the rows that they correct: columns run (its id) and source, ``string``, and
+    row, int64; ``count`` rows, null where a row corrects none. None where the source is no file of rejects."""
 
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
@@ -322,6 +327,8 @@ class EncodedChunk:
     and value string; none null), ascending by row, then in the order of the mapping's targets. A table, because a
     warning may concern every row (purchases in a retired currency)."""
     raw_rows: ArrowTable | None
+    origins: ArrowTable | None = None
+    """As in `Chunk`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +350,13 @@ class Claim(msgspec.Struct, frozen=True):
     body: bytes
     attempts: int
     """Requests made for it so far, in this run and before."""
-    doubtful: bool = False
+    maybe_sent: bool = False
     """One of them may have been accepted."""
+
+    @property
+    def doubtful(self) -> bool:
+        """The same as ``maybe_sent``."""
+        return self.maybe_sent
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -385,6 +397,8 @@ class Outcome(msgspec.Struct, frozen=True):
     at: float
     """Seconds since the epoch."""
     latency: float | None
+    maybe_sent: bool = False
+    """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from importer.deliver.outcomes import (
 )
 from importer.deliver.session import ApiSession
 from importer.errors import LedgerError
-from importer.ledger.interface import Store
+from importer.ledger.interface import DeliveryQueue
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 
 FIRST_REFUSALS = 5
@@ -101,7 +101,7 @@ class Delivery:
 
     def __init__(  # noqa: PLR0913  # what it works on, and what it works with
         self,
-        store: Store,
+        store: DeliveryQueue,
         run: Run,
         session: ApiSession,
         options: DeliveryOptions,

@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from importer.deliver.lanes import Fetch, Lanes
-from importer.ledger.interface import Store
+from importer.ledger.interface import DeliveryQueue
 from importer.model import Claim, Outcome, Run
 
 
 class LedgerWriter:
     """What is claimed and not yet sent, and what is done and not yet durable."""
 
-    def __init__(self, store: Store, run: Run, lanes: Lanes) -> None:
+    def __init__(self, store: DeliveryQueue, run: Run, lanes: Lanes) -> None:
         self._store = store
         self._run = run
         self._lanes = lanes

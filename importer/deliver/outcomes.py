@@ -27,7 +27,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
     state = _STATES[response.fate]
     code = reason_code(response)
     attempts = claim.attempts + (state is not State.PENDING)
-    maybe_sent = state is State.IN_DOUBT
+    maybe_sent = response.fate is ResponseKind.IN_DOUBT
     if maybe_sent and options.resend_doubtful:
         state = State.PENDING if attempts < options.max_attempts else State.FAILED
         code = code if state is State.PENDING else "failed.attempts"
@@ -43,6 +43,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
         message=response.message,
         at=at,
         latency=response.latency,
+        maybe_sent=maybe_sent,
     )
 
 
