@@ -117,7 +117,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.has_pending(current):
         with resolve_target(target, out / "sandbox-events.jsonl") as way:
-            if way.page:
+            if way.page and not options.brief:
                 console.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, options, target, way, console)
         if ended.declined:
