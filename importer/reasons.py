@@ -1,8 +1,6 @@
-"""The documented list of reason codes: why a row is invalid, refused, in doubt, or warned of.
+"""The documented list of reason codes: why a row is invalid, refused, in doubt, left out, or warned of.
 
-This module owns each code's meaning, wording and mend. ``docs/reasons.md`` is written from it by
-``python -m importer.reasons > docs/reasons.md``. Finding rows that deserve a reason is the readers', ``shape``'s,
-``validate``'s and ``deliver``'s.
+``docs/reasons.md`` is written from it by ``python -m importer.reasons > docs/reasons.md``.
 
 Sources: [E] the endpoint's page (Create custom event, parameter table); [A] the vendor's general API pages;
 [D] this product's own decision where the documentation is silent.
@@ -21,7 +19,8 @@ class ReasonCode:
     """One entry of the list."""
 
     code: str
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "info"]
+    """An error keeps the row from being sent, a warning does not; info says why a row is not wanted."""
     message: str
     """What is wrong, a format string over ``field`` and ``value``."""
     fix: str
@@ -33,25 +32,29 @@ class ReasonCode:
 _ALL = (
     # Rows that cannot be read.
     ReasonCode("row.ragged", "error", "the row has {value}",
-               "mend the row's delimiters or quotes, or set `source: {{ragged: pad}}` if short rows are meant", "[D]"),
+               "correct the row's delimiters or quotes, or set `source: {{ragged: pad}}` if short rows are meant", "[D]"),
     ReasonCode("row.undecodable", "error", "the row holds bytes that are not {field} text: {value}",
                "set `source: {{encoding: …}}` to the file's real encoding", "[D]"),
     ReasonCode("row.unclosed_quote", "error", "a quote opens here and is never closed: {value}",
                "close or remove the quote", "RFC 4180, 2.5"),
     ReasonCode("row.not_json", "error", "the line is not a JSON object: {value}",
-               "mend the line; one JSON object a line", "[D]"),
+               "correct the line; one JSON object a line", "[D]"),
     ReasonCode("row.repeated_header", "error", "the row is the header once more",
                "nothing to do if files were joined; else remove the line", "[D]"),
-    ReasonCode("row.unreadable", "error", "the row cannot be read: {value}", "mend the row in the source", "[D]"),
+    ReasonCode("row.unreadable", "error", "the row cannot be read: {value}", "correct the row in the source", "[D]"),
     # The subscriber.
     ReasonCode("subscriber.missing", "error", "no id, e-mail or phone in this row",
                "map at least one of subscriber.id, subscriber.email, subscriber.phone to a column that is filled", "[E]"),
     ReasonCode("id.rounded", "error", "{value} is a number a spreadsheet has rounded; the id's digits are lost",
                "export again with the column formatted as text", "[D]"),
+    ReasonCode("id.decimal", "warning", "{value} is a number with decimals, which ids rarely are",
+               "check that the column holds ids; export it as text if a program has changed it", "[D]"),
     ReasonCode("email.invalid", "error", "{value} is not an e-mail address",
-               "mend the address, or leave the cell empty if the row has an id or a phone", "RFC 5321, 4.1.2"),
+               "correct the address, or leave the cell empty if the row has an id or a phone", "RFC 5321, 4.1.2"),
     ReasonCode("phone.invalid", "error", "{value} is not a phone number",
                "write it as +370…, with the country code", "[A] E.164"),
+    ReasonCode("phone.ambiguous", "error", "{value} can be a national or an international number",
+               "write it as +370…, with the country code", "[D] never guessed"),
     ReasonCode("phone.no_country", "error", "{value} has no country code",
                "write it as +370… or 00370…, or add `country: XX` to subscriber.phone in the mapping", "[A]"),
     ReasonCode("phone.unknown_country", "error", "{value} in the column of the phone's country is not a country's two-letter code",
@@ -62,10 +65,16 @@ _ALL = (
     ReasonCode("type.missing", "error", "the event has no type",
                "fill the column, or use `type: {{const: purchase}}`", "[E]"),
     ReasonCode("value.not_a_number", "error", "{value} is not a number",
-               "mend the cell, or tell the mapping how it is written with `decimal` and `thousands`", "[E]"),
-    ReasonCode("value.not_finite", "error", "{value} is not a finite number", "mend the cell or leave it empty", "[E]"),
+               "correct the cell, or say in the mapping how it is written (`decimal`, `thousands`)", "[E]"),
+    ReasonCode("value.not_finite", "error", "{value} is not a finite number", "correct the cell or leave it empty", "[E]"),
+    ReasonCode("value.other_currency", "error", "{value} is not in the row's currency",
+               "map value_currency to the column that names the currency, or correct the cell", "[D]"),
+    ReasonCode("value.decimals", "warning", "{value} has more decimals than its currency",
+               "check that the amount is not in minor units (`minor_units: true`) and that its decimal sign is right", "[D] ISO 4217"),
+    ReasonCode("currency.missing", "error", "the amount {value} is in minor units, and the row has no currency",
+               "fill the currency's column, or add a `default` to value_currency", "[D]"),
     ReasonCode("currency.unknown", "error", "{value} is not an ISO 4217 currency code",
-               "use a three-letter code such as EUR; `upper: true` helps with lower case", "[E] ISO 4217"),
+               "use a three-letter code such as EUR", "[E] ISO 4217"),
     ReasonCode("currency.not_money", "error", "{value} is an ISO 4217 code for a metal, a test or no currency",
                "use the code of the currency that was paid in", "[D] ISO 4217 without a minor unit"),
     ReasonCode("currency.retired", "warning", "{value} is a currency that is no longer in use",
@@ -74,14 +83,14 @@ _ALL = (
     ReasonCode("property.nested", "error", "{field} holds an object or a list: {value}",
                "reach into it with a dotted path such as `address.city`, or say `as: text` to send its JSON", "[E] flat"),
     ReasonCode("property.not_an_integer", "error", "{field}: {value} is not an integer",
-               "mend the cell, or use `as: number` or `as: text`", "[E]"),
+               "correct the cell, or use `as: number` or `as: text`", "[E]"),
     ReasonCode("property.not_a_number", "error", "{field}: {value} is not a number",
-               "mend the cell, or tell the mapping how it is written with `decimal` and `thousands`", "[E]"),
-    ReasonCode("property.not_finite", "error", "{field}: {value} is not a finite number", "mend the cell or leave it empty", "[E]"),
+               "correct the cell, or say in the mapping how it is written (`decimal`, `thousands`)", "[E]"),
+    ReasonCode("property.not_finite", "error", "{field}: {value} is not a finite number", "correct the cell or leave it empty", "[E]"),
     ReasonCode("property.not_a_boolean", "error", "{field}: {value} is neither true nor false",
                "use true/false, yes/no or 1/0, or translate it with `map`", "[E]"),
     ReasonCode("property.not_a_date", "error", "{field}: {value} is not a date in the expected form",
-               "mend the cell, or give the mapping a `format`", "[E]"),
+               "correct the cell, or give the mapping a `format`", "[E]"),
     ReasonCode("property.ambiguous_date", "error", "{field}: {value} may have the day or the month first, and the mapping does not say which",
                "say `format: dmy` or `format: mdy`, whichever the whole column has", "[D] never guessed"),
     ReasonCode("property.unknown_zone", "error", "{field}: {value} names a time zone that is not known, or has several meanings",
@@ -92,26 +101,35 @@ _ALL = (
                "map fewer properties, or shorten them", "[E] 8KB, read as 8,192 bytes of compact JSON"),
     # Order and key.
     ReasonCode("order_by.invalid", "error", "order_by: {value} cannot be put in order",
-               "mend the cell, or say in `order_by` how it is written", "[D]"),
+               "correct the cell, or say in `order_by` how it is written", "[D]"),
     ReasonCode("order_by.ambiguous_date", "error", "order_by: {value} may have the day or the month first, and the mapping does not say which",
                "say `format: dmy` or `format: mdy`, whichever the whole column has", "[D] never guessed"),
     ReasonCode("order_by.unknown_zone", "error", "order_by: {value} names a time zone that is not known, or has several meanings",
                "translate it, as in `timezone: {{column: Zone, map: {{IST: Asia/Kolkata}}}}`, or write an offset such as +05:30", "[D]"),
     ReasonCode("key.rounded", "error", "{value} is a number a spreadsheet has rounded; other rows would have the same key",
                "export again with the column formatted as text", "[D]"),
-    ReasonCode("key.conflict", "error", "the key {value} stands for another event, too",
+    ReasonCode("key.decimal", "warning", "{value} is a number with decimals, which keys rarely are",
+               "check that the column holds keys; export it as text if a program has changed it", "[D]"),
+    ReasonCode("key.conflict", "error", "key {value} belongs to several different events",
                "none of them is sent: use a key that is unique across shops and tables (Shopify's own Id, the shop's name in front), or `group_by` for a table of lines", "[D]"),
     ReasonCode("subscriber.forgotten", "error", "the subscriber was removed with `importer forget`", "nothing to do", "[D]"),
     ReasonCode("key.missing", "error", "the row has no key", "fill the key's column, or map `key` to another one", "[D]"),
+    # The filter.
+    ReasonCode("filtered.where", "info", "left out by the test `{field}`: {value}", "nothing to do, unless the test is wrong", "[D]"),
+    ReasonCode("filtered.transform", "info", "left out by the function of --transform", "nothing to do, unless the function is wrong", "[D]"),
+    ReasonCode("where.not_a_number", "error", "the test `{field}` cannot read {value} as a number",
+               "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     # Groups.
     ReasonCode("group.missing", "error", "the row names no group",
                "fill the column that `group_by` names, or leave such rows out with `where`", "[D]"),
     ReasonCode("group.rounded", "error", "{value} is a number a spreadsheet has rounded; rows of other groups would join it",
                "export again with the column formatted as text", "[D]"),
+    ReasonCode("group.decimal", "warning", "{value} is a number with decimals, which groups rarely are",
+               "check that the column names groups; export it as text if a program has changed it", "[D]"),
     ReasonCode("group.invalid", "error", "group_by: {value} cannot be read as the mapping says",
-               "mend the cell, or say in `group_by` how it is written", "[D]"),
+               "correct the cell, or say in `group_by` how it is written", "[D]"),
     ReasonCode("group.invalid_row", "error", "{value}, a part of this event, cannot be used",
-               "mend that row; all rows of the event are in the rejects, run them again together", "[D]"),
+               "correct that row: all rows of the event are in the rejects, run them again together", "[D]"),
     ReasonCode("group.conflict", "error", "the rows of this group differ in {field}: {value}",
                "one event has one subscriber and one currency: correct the cells, or group by a column that tells these rows apart", "[D]"),
     ReasonCode("group.incomplete", "error", "{value}; rows of this event may be missing",
@@ -120,27 +138,27 @@ _ALL = (
     ReasonCode("source.incomplete", "error", "the file could not be read to its end, so nothing of it was sent",
                "get the whole file and run it again; sent now, these rows would be sent twice when it comes", "[D]"),
     # What came of sending.
-    ReasonCode("api.refused", "error", "the API refused the event", "mend the row as the API says, then run the rejects again", "[A]"),
-    ReasonCode("duplicate.row", "warning", "this row of this very file was delivered or is in doubt already",
-               "nothing to do; --again sends it once more", "[D]"),
-    ReasonCode("duplicate.changed", "warning", "the key {value} was delivered before as a different event for the same subscriber",
+    ReasonCode("api.refused", "error", "the API refused the event", "correct the row as the API says, then run the rejects again", "[A]"),
+    ReasonCode("duplicate.row", "warning", "this row was already delivered, or its outcome is unknown",
+               "nothing to do; --again sends it again", "[D]"),
+    ReasonCode("duplicate.changed", "warning", "key {value} was already delivered for the same subscriber, with another value, time or type",
                "what was delivered stays as it is; if the change must arrive, send it under another key", "[D]"),
-    ReasonCode("duplicate.key", "warning", "the key {value} was delivered or is in doubt already",
-               "nothing to do; --again sends it once more", "[D]"),
+    ReasonCode("duplicate.key", "warning", "key {value} was already delivered, or is repeated in this file",
+               "nothing to do; --again sends it again", "[D]"),
     ReasonCode("doubt.crash", "error", "the importer was killed while this row was in flight; the API may have accepted it",
-               "look in Sender whether the event is there, then `importer resolve`", "[D]"),
+               "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("doubt.ledger", "error", "the ledger was repaired; the row may have been sent by what is missing in it",
-               "look in Sender whether the event is there, then `importer resolve`", "[D]"),
+               "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("doubt.no_answer", "error", "the request was written but no answer came",
-               "look in Sender whether the event is there, then `importer resolve`", "[D]"),
+               "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("doubt.server_error", "error", "the server failed after it got the request",
-               "look in Sender whether the event is there, then `importer resolve`", "[D]"),
+               "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("doubt.unreadable", "error", "the answer could not be understood",
-               "look in Sender whether the event is there, then `importer resolve`", "[D]"),
+               "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("failed.attempts", "error", "given up after the last attempt; one of them may have been accepted",
-               "look in Sender whether the event is there; `importer retry` sends it again", "[D]"),
+               "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
     ReasonCode("failed.refused", "error", "refused at last, but an attempt before may have been accepted",
-               "look in Sender whether the event is there; `importer retry` sends it again", "[D]"),
+               "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
 )  # fmt: skip
 
 REASONS = {reason.code: reason for reason in _ALL}
@@ -161,6 +179,7 @@ _SECTIONS = {
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties"),
     "Order and key": ("order_by", "key"),
+    "The filter": ("filtered", "where"),
     "Groups": ("group",),
     "What came of sending": ("api", "duplicate", "doubt", "failed"),
 }
@@ -173,7 +192,7 @@ _PREAMBLE = """\
 
 Every row that is not sent, and every row that is sent with a warning, carries at least one of these codes in
 `report.csv`, `rejects.csv` and `summary.json`. Codes are stable: they may be added to, but none changes its meaning.
-An *error* keeps the row from being sent; a *warning* does not. {lifted} becomes an error with `--strict`.
+An *error* keeps the row from being sent, a *warning* does not, and *info* says why a row is not wanted. {lifted} becomes an error with `--strict`.
 
 Where a rule comes from: **E** the endpoint's page, **A** the API's other public pages, **D** a decision of ours
 where the documentation is silent, else the standard that is named.

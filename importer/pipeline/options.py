@@ -86,6 +86,8 @@ class RunOptions:
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    brief: bool = False
+    """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
 
     def kept(self) -> dict[str, Any]:
