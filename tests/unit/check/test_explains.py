@@ -198,3 +198,13 @@ def test_files_that_share_a_header_are_told_of_once(here: Path) -> None:
     shown = importer("check", "a.csv", "b.csv", "c.csv", "-m", "m.yaml").stderr
     assert "  unused columns of a.csv and 1 file like it: X\n  unused columns of c.csv: Y\n" in shown
     assert "3 events for 1 subscriber (counted" in shown
+
+
+def test_a_run_gives_the_advice_of_a_check(here: Path) -> None:
+    checked = importer("check", "shop.csv", "-m", "shop.yaml", "--out", "checked")
+    ran = importer("run", "shop.csv", "-m", "shop.yaml", "--sandbox", "--yes", "--out", "ran", "--ledger", "ledger.db")
+    assert (checked.exit_code, ran.exit_code) == (1, 1)
+    told = [json.loads((here / name / "summary.json").read_text())["reasons"] for name in ("checked", "ran")]
+    of_check, of_run = ([one["advice"] for one in reasons] for reasons in told)
+    assert of_run == of_check
+    assert any(of_run)
