@@ -1,21 +1,19 @@
-"""Event columns → the very bytes of the requests' bodies, merged with the rows that could not be read.
+"""Event columns → the bytes of the requests' bodies, merged with the rows that could not be read.
 
-This module owns a body's layout (compact JSON; subscriber with id, email and phone, then type, value, value_currency
-and properties in the mapping's order; what is absent is left out) and what the ledger is told of each row. How JSON is
-written is ``json_columns``'s; which rows are valid is ``validate``'s.
+A body is compact JSON: the subscriber with id, email and phone, then type, value, value_currency, and the properties in
+the mapping's order. What is absent is left out.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.json_columns import Member, Piece, always_there, concatenate, following, joined, object_pieces
+from importer.json_columns import Member, object_members
 from importer.model import (
     ArrowArray,
     ArrowTable,
@@ -29,6 +27,7 @@ from importer.model import (
     Violations,
 )
 from importer.texts import text_bytes
+from importer.wording import shown
 
 LONGEST_VALUE = 80
 """Characters of an offending value that a reason keeps."""
@@ -43,25 +42,23 @@ _TARGETS = (
     "value",
     "value_currency",
 )
-_UNREADABLE = r"[\x00-\x1f\x7f\x{80}-\x{9f}]"
-"""RE2: control characters, which would garble a terminal or a spreadsheet."""
 _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.value, State.GROUPED.value])
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
 
-def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) -> EncodedChunk:
+def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> EncodedChunk:
     """Make a chunk ready for the ledger: one entry for each of its ``chunk.count`` rows, in source order.
 
-    A valid row is PENDING and has its body, or GROUPED if it is part of another row's event; a row that ``where`` left
-    out is FILTERED; any other is INVALID. Without ``bodies``, for who will not send any, they are all null.
+    A valid row is PENDING and has its body, or GROUPED if it is part of another row's event; a row that does not pass
+    the filter is FILTERED; any other is INVALID. Without ``bodies`` they are all null.
     """
     chunk = events.chunk
     events = _in_source_order(events)
     at = chunk.rows - chunk.first_row
     states = np.full(chunk.count, _INVALID)
     states[at[~events.passes_filter]] = _FILTERED
-    states[at[verdict.valid]] = _PENDING
-    group_heads = _leaders(events)
+    states[at[result.valid]] = _PENDING
+    group_heads = _group_heads(events)
     if group_heads is not None:
         states[(states == _PENDING) & (group_heads >= 0)] = _GROUPED
     return EncodedChunk(
@@ -80,7 +77,7 @@ def encode(events: Events, verdict: ValidationResult, *, bodies: bool = True) ->
         keys=events.key,
         places=events.order_value,
         event_time=events.event_time,
-        reasons=_reasons(events, verdict),
+        reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
     )
 
@@ -112,7 +109,7 @@ def _in_source_order(events: Events) -> Events:
     )
 
 
-def _leaders(events: Events) -> Int64s | None:
+def _group_heads(events: Events) -> Int64s | None:
     if events.group_heads is None:
         return None
     group_heads = np.full(events.chunk.count, -1, np.int64)
@@ -132,32 +129,25 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
     """The bodies as ``binary``, null unless pending."""
     if not pending.true_count:
         return pa.nulls(len(pending), pa.binary())
-    rows = None if pending.true_count == len(pending) else pending
     subscriber = [
         Member("id", events.subscriber_id, quoted=True),
         Member("email", events.email, quoted=True),
         Member("phone", events.phone, quoted=True),
     ]
-    pieces = ['{"subscriber":', *object_pieces(subscriber, rows)]
-    for member in (
+    pieces = [pa.scalar('{"subscriber":{'), object_members(subscriber), pa.scalar("}")]
+    following = (
         Member("type", events.type, quoted=True),
         Member("value", events.value, quoted=False),
         Member("value_currency", events.value_currency, quoted=True),
-    ):
-        pieces += following(member, rows)
-    properties = [Member.of_property(each) for each in events.properties]
-    return concatenate([*pieces, *_properties(properties, rows), "}"], rows).view(pa.binary())
-
-
-def _properties(members: Sequence[Member], rows: ArrowArray | None) -> list[Piece]:
-    """The pieces of ``,"properties":{…}``; nothing for a row that has none."""
-    if not members:
-        return []
-    if any(always_there(member, rows) for member in members):
-        return [',"properties":', *object_pieces(members, rows)]
-    inside = joined(members)
-    inside = pc.if_else(pc.equal(inside, ""), pa.scalar(None, pa.string()), inside)
-    return [pc.binary_join_element_wise(',"properties":{', inside, "}", "")]
+    )
+    pieces += [one.text(before=",") for one in following if one.values.null_count < len(one.values)]
+    if events.properties:
+        inside = object_members([Member.of_property(each) for each in events.properties])
+        inside = pc.if_else(pc.equal(inside, ""), pa.scalar(None, pa.string()), inside)
+        pieces.append(pc.binary_join_element_wise(',"properties":{', inside, "}", ""))
+    # A null separator makes a null row, whatever its pieces.
+    separator = pc.if_else(pending, "", pa.scalar(None, pa.string()))
+    return pc.binary_join_element_wise(*pieces, "}", separator, null_handling="skip").view(pa.binary())
 
 
 def _lower(values: ArrowArray) -> ArrowArray:
@@ -167,12 +157,12 @@ def _lower(values: ArrowArray) -> ArrowArray:
     return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
 
 
-def _reasons(events: Events, verdict: ValidationResult) -> ArrowTable:
+def _reasons(events: Events, result: ValidationResult) -> ArrowTable:
     """Every reason of every row: by row, then in the order of the targets."""
     chunk = events.chunk
     targets = (*_TARGETS, *(f"properties.{each.name}" for each in events.properties), "properties", "order_by", "key")
-    found = [_table(problems, chunk.rows[problems.positions], targets) for problems in verdict.violations]
-    found.append(_of_spoiled(chunk))
+    found = [_table(problems, chunk.rows[problems.positions], targets) for problems in result.violations]
+    found.append(_of_unreadable(chunk))
     table = pa.concat_tables(found).combine_chunks()
     order = np.lexsort((table["rank"].to_numpy(), table["row"].to_numpy()))
     return table.drop_columns("rank").take(pa.array(order)).combine_chunks()
@@ -191,7 +181,7 @@ def _table(problems: Violations, rows: Int64s, targets: Sequence[str]) -> ArrowT
     )
 
 
-def _of_spoiled(chunk: Chunk) -> ArrowTable:
+def _of_unreadable(chunk: Chunk) -> ArrowTable:
     """The reasons of the rows that could not be read; their field is what the reader expected, where that matters."""
 
     def field(unreadable: UnreadableRow) -> str:
@@ -211,15 +201,10 @@ def _of_spoiled(chunk: Chunk) -> ArrowTable:
 
 
 def readable(values: ArrowArray) -> ArrowArray:
-    r"""Offending values for human eyes, never null: control characters as ``\n`` or ``\x1b``, at most 80 characters."""
+    r"""Offending values for people, never null: everything invisible as ``\n`` or ``\u200b``, at most 80 characters."""
     values = pc.utf8_slice_codeunits(values.fill_null(""), 0, LONGEST_VALUE + 1)
-    garbled = pc.match_substring_regex(values, _UNREADABLE)
-    if garbled.true_count:
-        escaped = [_escape(value) for value in values.filter(garbled).to_pylist()]
-        values = pc.replace_with_mask(values, garbled, pa.array(escaped, pa.string()))
+    odd = pc.match_substring_regex(values, r"[^\x20-\x7e]")
+    if odd.true_count:
+        values = pc.replace_with_mask(values, odd, pa.array(map(shown, values.filter(odd).to_pylist()), pa.string()))
     shortened = pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, LONGEST_VALUE - 1), "…", "")
     return pc.if_else(pc.greater(pc.utf8_length(values), LONGEST_VALUE), shortened, values)
-
-
-def _escape(value: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: found[0].encode("unicode_escape").decode(), value)

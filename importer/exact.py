@@ -33,7 +33,7 @@ _UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class DecimalColumn:
     """Numbers, none missing: ``units`` times ten to the power of minus ``scale``."""
 
     units: npt.NDArray[Any]
@@ -41,7 +41,7 @@ class Exact:
     scale: int = 0
 
     @classmethod
-    def of(cls, tokens: ArrowArray) -> Exact:
+    def of(cls, tokens: ArrowArray) -> DecimalColumn:
         """The numbers of canonical tokens; none may be null."""
         points = pc.find_substring(tokens, ".").to_numpy()
         lengths = pc.binary_length(tokens).to_numpy()
@@ -65,6 +65,16 @@ class Exact:
             texts = pc.ascii_rtrim(pc.binary_join_element_wise(whole, fraction, "."), ".")
         return pc.if_else(pa.array(self.units < 0), pc.binary_join_element_wise("-", texts, ""), texts)
 
+    def shifted(self, places: int) -> DecimalColumn:
+        """The numbers with the decimal point moved to the right, exactly."""
+        scale = self.scale - places
+        if self.units.dtype != object and 0 <= scale <= _MOST_DIGITS:
+            return DecimalColumn(self.units, scale)
+        if self.units.dtype != object and -_MOST_DIGITS <= scale < 0 and _size(self.units) * 10**-scale <= _LARGEST:
+            return DecimalColumn(self.units * 10**-scale)
+        with localcontext(_UNLIMITED):
+            return DecimalColumn(_objects([number.scaleb(places) for number in self.objects()]))
+
     def objects(self) -> npt.NDArray[Any]:
         """The same as decimals."""
         if self.units.dtype == object:
@@ -79,27 +89,43 @@ class Exact:
         return np.unique(self.units, return_inverse=True)[1].astype(np.int64)
 
 
-def product(factors: Sequence[Exact]) -> Exact:
+def product(factors: Sequence[DecimalColumn]) -> DecimalColumn:
     """The products of columns of one length, row by row."""
     scale = sum(factor.scale for factor in factors)
     if all(factor.units.dtype != object for factor in factors) and scale <= _MOST_DIGITS:
         sizes = (_size(factor.units) for factor in factors)
         if reduce(lambda a, b: a * b, sizes, 1) <= _LARGEST:
-            return Exact(reduce(np.multiply, [factor.units for factor in factors]), scale)
+            return DecimalColumn(reduce(np.multiply, [factor.units for factor in factors]), scale)
     with localcontext(_UNLIMITED):
-        return Exact(reduce(np.multiply, [factor.objects() for factor in factors]))
+        return DecimalColumn(reduce(np.multiply, [factor.objects() for factor in factors]))
 
 
-def sums(numbers: Exact, starts: Int64s) -> Exact:
+def total(terms: Sequence[DecimalColumn]) -> DecimalColumn:
+    """The sums of columns of one length, row by row."""
+    scale = max(term.scale for term in terms)
+    is_ordinary = all(term.units.dtype != object for term in terms) and scale <= _MOST_DIGITS
+    if is_ordinary and sum(_size(term.units) * 10 ** (scale - term.scale) for term in terms) <= _LARGEST:
+        return DecimalColumn(reduce(np.add, [term.units * 10 ** (scale - term.scale) for term in terms]), scale)
+    with localcontext(_UNLIMITED):
+        return DecimalColumn(reduce(np.add, [term.objects() for term in terms]))
+
+
+def difference(terms: Sequence[DecimalColumn]) -> DecimalColumn:
+    """The first column less all others, row by row."""
+    with localcontext(_UNLIMITED):
+        return total([terms[0], *(DecimalColumn(-term.units, term.scale) for term in terms[1:])])
+
+
+def sums(numbers: DecimalColumn, starts: Int64s) -> DecimalColumn:
     """The sums of consecutive stretches; ``starts`` are the stretches' beginnings, ascending, none empty."""
     if not len(starts):
-        return Exact(numbers.units[:0], numbers.scale)
+        return DecimalColumn(numbers.units[:0], numbers.scale)
     if numbers.units.dtype != object:
         longest = int(np.diff(np.append(starts, len(numbers.units))).max())
         if _size(numbers.units) * longest <= _LARGEST:
-            return Exact(np.add.reduceat(numbers.units, starts), numbers.scale)
+            return DecimalColumn(np.add.reduceat(numbers.units, starts), numbers.scale)
     with localcontext(_UNLIMITED):
-        return Exact(np.add.reduceat(numbers.objects(), starts))
+        return DecimalColumn(np.add.reduceat(numbers.objects(), starts))
 
 
 def _size(units: npt.NDArray[Any]) -> int:

@@ -232,6 +232,10 @@ class GroupTest:
     """Booleans. For ``first`` null where the cell is blank: it leaves the answer to the group's other rows."""
     blank: bool
     """The answer where all cells of a group are blank."""
+    words: str = ""
+    """The test as the mapping says it: ``Status in paid, shipped``."""
+    cells: ArrowArray = None
+    """The cells that were tested, as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class ReasonCode:
     """One entry of the list."""
 
     code: str
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "info"]
+    """An error keeps the row from being sent, a warning does not; info says why a row is not wanted."""
     message: str
     """What is wrong, a format string over ``field`` and ``value``."""
     fix: str
@@ -46,10 +47,14 @@ _ALL = (
                "map at least one of subscriber.id, subscriber.email, subscriber.phone to a column that is filled", "[E]"),
     ReasonCode("id.rounded", "error", "{value} is a number a spreadsheet has rounded; the id's digits are lost",
                "export again with the column formatted as text", "[D]"),
+    ReasonCode("id.decimal", "warning", "{value} is a number with decimals, which ids rarely are",
+               "check that the column holds ids; export it as text if a program has changed it", "[D]"),
     ReasonCode("email.invalid", "error", "{value} is not an e-mail address",
                "mend the address, or leave the cell empty if the row has an id or a phone", "RFC 5321, 4.1.2"),
     ReasonCode("phone.invalid", "error", "{value} is not a phone number",
                "write it as +370…, with the country code", "[A] E.164"),
+    ReasonCode("phone.ambiguous", "error", "{value} can be a national or an international number",
+               "write it as +370…, with the country code", "[D] never guessed"),
     ReasonCode("phone.no_country", "error", "{value} has no country code",
                "write it as +370… or 00370…, or add `country: XX` to subscriber.phone in the mapping", "[A]"),
     ReasonCode("phone.unknown_country", "error", "{value} in the column of the phone's country is not a country's two-letter code",
@@ -62,8 +67,14 @@ _ALL = (
     ReasonCode("value.not_a_number", "error", "{value} is not a number",
                "mend the cell, or tell the mapping how it is written with `decimal` and `thousands`", "[E]"),
     ReasonCode("value.not_finite", "error", "{value} is not a finite number", "mend the cell or leave it empty", "[E]"),
+    ReasonCode("value.other_currency", "error", "{value} is not in the row's currency",
+               "map value_currency to the column that names the currency, or correct the cell", "[D]"),
+    ReasonCode("value.decimals", "warning", "{value} has more decimals than its currency",
+               "check that the amount is not in minor units (`minor_units: true`) and that its decimal sign is right", "[D] ISO 4217"),
+    ReasonCode("currency.missing", "error", "the amount {value} is in minor units, and the row has no currency",
+               "fill the currency's column, or add a `default` to value_currency", "[D]"),
     ReasonCode("currency.unknown", "error", "{value} is not an ISO 4217 currency code",
-               "use a three-letter code such as EUR; `upper: true` helps with lower case", "[E] ISO 4217"),
+               "use a three-letter code such as EUR", "[E] ISO 4217"),
     ReasonCode("currency.not_money", "error", "{value} is an ISO 4217 code for a metal, a test or no currency",
                "use the code of the currency that was paid in", "[D] ISO 4217 without a minor unit"),
     ReasonCode("currency.retired", "warning", "{value} is a currency that is no longer in use",
@@ -71,6 +82,8 @@ _ALL = (
     # Properties.
     ReasonCode("property.nested", "error", "{field} holds an object or a list: {value}",
                "reach into it with a dotted path such as `address.city`, or say `as: text` to send its JSON", "[E] flat"),
+    ReasonCode("property.cut", "warning", "{field} was longer than the mapping's `max_bytes`, and is sent cut",
+               "nothing, or a larger `max_bytes` (the API takes 2,048 bytes)", "[D]"),
     ReasonCode("property.not_an_integer", "error", "{field}: {value} is not an integer",
                "mend the cell, or use `as: number` or `as: text`", "[E]"),
     ReasonCode("property.not_a_number", "error", "{field}: {value} is not a number",
@@ -97,12 +110,21 @@ _ALL = (
                "translate it, as in `timezone: {{column: Zone, map: {{IST: Asia/Kolkata}}}}`, or write an offset such as +05:30", "[D]"),
     ReasonCode("key.rounded", "error", "{value} is a number a spreadsheet has rounded; other rows would have the same key",
                "export again with the column formatted as text", "[D]"),
+    ReasonCode("key.decimal", "warning", "{value} is a number with decimals, which keys rarely are",
+               "check that the column holds keys; export it as text if a program has changed it", "[D]"),
     ReasonCode("key.missing", "error", "the row has no key", "fill the key's column, or map `key` to another one", "[D]"),
+    # The filter.
+    ReasonCode("filtered.where", "info", "left out by the test `{field}`: {value}", "nothing to do, unless the test is wrong", "[D]"),
+    ReasonCode("filtered.transform", "info", "left out by the function of --transform", "nothing to do, unless the function is wrong", "[D]"),
+    ReasonCode("where.not_a_number", "error", "the test `{field}` cannot read {value} as a number",
+               "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     # Groups.
     ReasonCode("group.missing", "error", "the row names no group",
                "fill the column that `group_by` names, or leave such rows out with `where`", "[D]"),
     ReasonCode("group.rounded", "error", "{value} is a number a spreadsheet has rounded; rows of other groups would join it",
                "export again with the column formatted as text", "[D]"),
+    ReasonCode("group.decimal", "warning", "{value} is a number with decimals, which groups rarely are",
+               "check that the column names groups; export it as text if a program has changed it", "[D]"),
     ReasonCode("group.invalid", "error", "group_by: {value} cannot be read as the mapping says",
                "mend the cell, or say in `group_by` how it is written", "[D]"),
     ReasonCode("group.invalid_row", "error", "{value}, a part of this event, cannot be used",
@@ -150,6 +172,7 @@ _SECTIONS = {
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties"),
     "Order and key": ("order_by", "key"),
+    "The filter": ("filtered", "where"),
     "Groups": ("group",),
     "What came of sending": ("api", "duplicate", "doubt", "failed"),
 }
@@ -162,7 +185,7 @@ _PREAMBLE = """\
 
 Every row that is not sent, and every row that is sent with a warning, carries at least one of these codes in
 `report.csv`, `rejects.csv` and `summary.json`. Codes are stable: they may be added to, but none changes its meaning.
-An *error* keeps the row from being sent; a *warning* does not. {lifted} becomes an error with `--strict`.
+An *error* keeps the row from being sent, a *warning* does not, and *info* says why a row is not wanted. {lifted} becomes an error with `--strict`.
 
 Where a rule comes from: **E** the endpoint's page, **A** the API's other public pages, **D** a decision of ours
 where the documentation is silent, else the standard that is named.

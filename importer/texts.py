@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Hashes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 
+INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+"""Zero-width and direction marks and the soft hyphen, for the inside of brackets in Python's expressions and RE2's."""
+E164 = r"^\+[1-9][0-9]{6,14}$"
+"""A phone: country code and national number have at most 15 digits together; fewer than 7 reach nobody."""
+
 _WORD = 8
 _LONGEST = 512
 """Bytes of a text that its hash looks at, besides its length."""

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from importer.errors import TransformError, UsageError
 from importer.model import ArrowArray, Bools, Chunk
@@ -65,19 +66,44 @@ class Transform:
         where = f"rows {chunk.first_row:,} to {chunk.first_row + chunk.count - 1:,} of {chunk.source.name}"
         result = self._call(frame, where)
         self._check(result, chunk, where)
-        kept = np.isin(chunk.rows, result.index.to_numpy())
-        result = result.reindex(chunk.rows)
+        # Rows are put in their places as text: a DataFrame with gaps would make floats of its integers.
+        origin = result.index.get_indexer(pd.Index(chunk.rows))
+        rows = pa.array(origin, mask=origin < 0)
         columns, nested = {}, {}
         for name in result.columns:
-            try:
-                text, structured, _ = self._texts(pa.array(result[name], from_pandas=True))
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                mixed = [None if value is None or value is pd.NA else str(value) for value in result[name]]
-                text, structured = pa.array(mixed, pa.string()), None
-            columns[name] = text
+            text, structured = self._column(result[name])
+            columns[name] = text.take(rows)
+            structured = None if structured is None else pc.fill_null(structured.take(rows), fill_value=False)
+            before = chunk.nested.get(name)
+            if before is not None:  # its JSON came as text, and is still what it was where it is unchanged
+                same = pc.fill_null(pc.equal(columns[name], chunk.table[name].combine_chunks()), fill_value=False)
+                unchanged = pc.and_(before, same)
+                structured = unchanged if structured is None else pc.or_(structured, unchanged)
             if structured is not None:
                 nested[name] = structured
-        return replace(chunk, table=pa.table(columns), nested=nested), kept
+        return replace(chunk, table=pa.table(columns), nested=nested), origin >= 0
+
+    def _column(self, series: Any) -> tuple[ArrowArray, ArrowArray | None]:
+        """A column as text, and where it holds objects or lists; values of several types are converted type by type."""
+        try:
+            text, structured, _ = self._texts(pa.array(series, from_pandas=True))
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass
+        else:
+            return text, structured
+        values = series.to_numpy(dtype=object)
+        texts, marks = np.full(len(values), None, object), np.zeros(len(values), np.bool_)
+        kinds = np.array([type(value).__name__ for value in values])
+        for kind in np.unique(kinds):
+            places = np.flatnonzero(kinds == kind)
+            try:
+                text, structured, _ = self._texts(pa.array(list(values[places]), from_pandas=True))
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                text, structured = pa.array([str(value) for value in values[places]], pa.string()), None
+            texts[places] = text.to_pylist()
+            if structured is not None:
+                marks[places] = structured.to_numpy(zero_copy_only=False)
+        return pa.array(texts, pa.string()), pa.array(marks) if marks.any() else None
 
     def _call(self, frame: pd.DataFrame, where: str) -> pd.DataFrame:
         try:

@@ -1,21 +1,15 @@
 """The stage *convert*: a chunk and the mapping in, event columns out.
 
-This package owns what each word of the mapping language does to a column: which cell a target is picked from, the
-steps on the way, and the canonical form of numbers, booleans, dates and phones. It leaves the API's rules (is this an
-e-mail address, a currency, too long?) to ``validate``, and the mapping's own mistakes to ``mapping``.
+    row_mapper.py   a mapping compiled once, then applied chunk by chunk
+    fields.py       one target: its value mapping, its conversion, and the codes of what goes wrong
+    values.py       column, first_of, const, template, product_of, and the text steps
+    filters.py      ``where``
+    numbers.py      numbers as people write them → exact JSON number tokens;  money.py  amounts and their currency
+    datetimes.py    dates and times → ISO 8601
+    identities.py   ids, keys, e-mail addresses and phones, each in one spelling
+    arrays.py       what Arrow lacks, and what a conversion gives back
 
-    row_mapper.py the whole: a mapping compiled once, then chunk by chunk; collects what is wrong
-    fields.py    one target: its pick, its conversion, and what could not be converted
-    picks.py     column, first_of, const, template, and the text steps
-    kinds.py     which conversion `as` means
-    numbers.py   numbers as the world writes them → exact JSON number tokens
-    times.py     dates and times, whole columns at once;  moments.py  the same for one odd text;  zones.py  offsets
-    formats.py   the forms of dates → ISO 8601
-    phones.py    phone numbers → E.164;  ids.py  what spreadsheets do to ids
-    where.py     which rows are kept
-    arrays.py    what Arrow lacks: distinct leftovers, scattered back
-
-Everything works on whole Arrow columns; Python sees only the *distinct* values that a fast path does not know.
+Everything works on whole Arrow columns; Python sees only the distinct values that a vectorised step cannot read.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""What Arrow lacks: plain arrays out of columns, masks as numpy, and work on distinct leftovers.
-
-Owns no rule of the mapping language; every function is about arrays alone.
-"""
+"""Arrow columns: what the kernels lack, and what a conversion gives back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,82 @@ import pyarrow.compute as pc
 from importer.model import ArrowArray, ArrowTable, Bools, Int64s
 
 T = TypeVar("T")
+
+
+class ConversionError(StrEnum):
+    """Why a text could not be converted: the last part of a reason code (``property.not_a_number``)."""
+
+    NOT_A_NUMBER = "not_a_number"
+    NOT_FINITE = "not_finite"
+    NOT_AN_INTEGER = "not_an_integer"
+    NOT_A_BOOLEAN = "not_a_boolean"
+    NOT_A_DATE = "not_a_date"
+    AMBIGUOUS_DATE = "ambiguous_date"
+    UNKNOWN_ZONE = "unknown_zone"
+    NESTED = "nested"
+    ROUNDED = "rounded"
+    DECIMAL = "decimal"
+    NO_COUNTRY = "no_country"
+    UNKNOWN_COUNTRY = "unknown_country"
+    NOT_A_PHONE = "invalid"
+    AMBIGUOUS_PHONE = "ambiguous"
+
+
+Errors: TypeAlias = tuple[tuple[ConversionError, Int64s], ...]
+"""Ascending positions per error; a position has one error at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A column after its conversion."""
+
+    values: ArrowArray
+    """Canonical text, null where absent or in error (phones: as found where in error)."""
+    errors: Errors = ()
+    instants: ArrowArray | None = None
+    """For dates and times: int64 microseconds since the epoch (naive times taken as UTC), null like ``values``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctValues(Generic[T]):
+    """A function's results for the distinct texts among those that a vectorised step left over.
+
+    ``results[codes[i]]`` belongs to position ``positions[i]``.
+    """
+
+    positions: Int64s
+    results: tuple[T, ...]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: ArrowArray, done: ArrowArray | None, function: Callable[[str], T]) -> DistinctValues[T]:
+        """Apply the function to each distinct text that is neither null nor ``done`` (booleans; None: no text is)."""
+        left = pc.is_valid(texts)
+        if done is not None:
+            left = pc.and_not(left, pc.fill_null(done, fill_value=False))
+        positions = where_true(left)
+        if not len(positions):
+            return cls(positions, (), np.empty(0, np.int64))
+        encoded = texts.take(pa.array(positions)).dictionary_encode()
+        results = tuple(function(text) for text in encoded.dictionary.to_pylist())
+        return cls(positions, results, encoded.indices.to_numpy().astype(np.int64, copy=False))
+
+    def at(self, chosen: Sequence[bool]) -> Int64s:
+        """Ascending positions whose result is chosen (one flag per result)."""
+        return self.positions[np.array(chosen, dtype=np.bool_)[self.codes]] if self.results else self.positions
+
+    def errors(self) -> Errors:
+        """The positions whose result is a `ConversionError`."""
+        found = dict.fromkeys(result for result in self.results if isinstance(result, ConversionError))
+        return tuple((error, self.at([result is error for result in self.results])) for error in found)
+
+    def put_into(self, values: ArrowArray, value: Callable[[T], str | int | None]) -> ArrowArray:
+        """The values, with ``value(result)`` at each position that was left over."""
+        if not self.results:
+            return values
+        made = [None if isinstance(result, ConversionError) else value(result) for result in self.results]
+        replacements = pa.array(made, values.type).take(pa.array(self.codes))
+        return pc.replace_with_mask(values, mask_of(self.positions, len(values)), replacements)
 
 
 def text_column(table: ArrowTable, name: str) -> ArrowArray:
@@ -41,67 +115,53 @@ def flags(mask: ArrowArray) -> Bools:
     return found
 
 
+def mask_of(positions: Int64s, count: int) -> ArrowArray:
+    """A boolean array of ``count`` that is true at these positions."""
+    mask: Bools = np.zeros(count, dtype=np.bool_)
+    mask[positions] = True
+    return pa.array(mask)
+
+
 def where_true(mask: ArrowArray) -> Int64s:
-    """Positions at which the mask is true, ascending."""
+    """Ascending positions at which the mask is true."""
     return np.flatnonzero(flags(mask)).astype(np.int64, copy=False)
 
 
 def holds(mask: ArrowArray) -> bool:
     """Whether it is true anywhere."""
-    return bool(pc.any(mask).as_py())
+    return bool(mask.true_count)
 
 
 def without(texts: ArrowArray, mask: ArrowArray) -> ArrowArray:
     """The texts, null where the mask is true."""
-    return pc.if_else(mask, None, texts) if holds(mask) else texts
-
-
-def without_positions(texts: ArrowArray, positions: Int64s) -> ArrowArray:
-    """The texts, null at these positions."""
-    if not len(positions):
-        return texts
-    mask: Bools = np.zeros(len(texts), dtype=np.bool_)
-    mask[positions] = True
-    return pc.if_else(pa.array(mask), None, texts)
+    return pc.if_else(pc.fill_null(mask, fill_value=False), None, texts) if holds(mask) else texts
 
 
 def without_blanks(texts: ArrowArray) -> ArrowArray:
     """The texts, null where they are empty or only white space."""
-    blank = pc.or_(pc.equal(texts, ""), pc.utf8_is_space(texts))
-    return without(texts, blank)
+    return without(texts, pc.or_(pc.equal(texts, ""), pc.utf8_is_space(texts)))
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers(Generic[T]):
-    """What a fast path left over, worked out once per distinct text.
+def merge_parts(count: int, parts: Sequence[tuple[Int64s, Converted]]) -> Converted:
+    """A column of ``count`` rows out of parts that were converted apart, each with its rows; the rest is null."""
+    origin = np.full(count, -1, np.int64)
+    rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in parts)])
+    origin[rows] = np.arange(len(rows))
+    source = pa.array(origin, mask=origin < 0)
+    values = pa.chunked_array([part.values for _, part in parts], pa.string()).combine_chunks().take(source)
+    instants = pa.chunked_array([part.instants for _, part in parts], pa.int64()).combine_chunks().take(source)
+    found: dict[ConversionError, list[Int64s]] = {}
+    for rows, part in parts:
+        for error, positions in part.errors:
+            found.setdefault(error, []).append(rows[positions])
+    return Converted(values, tuple((e, np.sort(np.concatenate(at))) for e, at in found.items()), instants)
 
-    ``results[codes[i]]`` belongs to position ``positions[i]``.
-    """
 
-    positions: Int64s
-    results: tuple[T, ...]
-    codes: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, texts: ArrowArray, done: ArrowArray, function: Callable[[str], T]) -> Leftovers[T]:
-        """Apply the function to the distinct texts that are neither null nor done."""
-        left = pc.and_(pc.invert(pc.fill_null(done, fill_value=False)), pc.is_valid(texts))
-        positions = where_true(left)
-        if not len(positions):
-            return cls(positions, (), np.empty(0, np.int64))
-        encoded = texts.take(pa.array(positions)).dictionary_encode()
-        results = tuple(function(text) for text in encoded.dictionary.to_pylist())
-        return cls(positions, results, encoded.indices.to_numpy().astype(np.int64, copy=False))
-
-    def at(self, chosen: Sequence[bool]) -> Int64s:
-        """Positions whose result is chosen (one flag per result), ascending."""
-        return self.positions[np.array(chosen, dtype=np.bool_)[self.codes]] if self.results else self.positions
-
-    def scattered(self, values: ArrowArray, pick: Callable[[T], str | int | None]) -> ArrowArray:
-        """The values, each left-over position replaced by what ``pick`` makes of its result."""
-        if not self.results:
-            return values
-        replacements = pa.array([pick(result) for result in self.results], values.type).take(pa.array(self.codes))
-        mask: Bools = np.zeros(len(values), dtype=np.bool_)
-        mask[self.positions] = True
-        return pc.replace_with_mask(values, pa.array(mask), replacements)
+def cut_texts(texts: ArrowArray, max_bytes: int) -> tuple[ArrowArray, Int64s]:
+    """The texts, none longer than so many bytes of UTF-8, cut at a character; and the positions that were cut."""
+    long = pc.greater(pc.binary_length(texts), max_bytes)
+    positions = where_true(long)
+    if not len(positions):
+        return texts, positions
+    short = [text.encode()[:max_bytes].decode(errors="ignore") for text in texts.take(pa.array(positions)).to_pylist()]
+    return pc.replace_with_mask(texts, pc.fill_null(long, fill_value=False), pa.array(short, pa.string())), positions

@@ -1,13 +1,16 @@
-"""Numbers as the world writes them → exact JSON number tokens; never through binary floating point.
+"""Numbers as people write them → exact JSON number tokens; never through binary floating point.
 
 A token is canonical: ``-?`` digits, without leading zeros, exponent, plus sign or trailing zeros (``12.50`` → ``12.5``,
 ``12.0`` → ``12``, ``-0`` → ``0``, ``1e3`` → ``1000``), so equal numbers have equal tokens.
 
-Read besides plain digits: a sign or parentheses (``(12.00)`` is negative), one currency at either end (a sign such as
-``€`` or ``US$``, an ISO 4217 code, an abbreviation such as ``kr``), a leading apostrophe (a spreadsheet's mark for
-text), an exponent, and grouped thousands, which must be whole groups of three.
-Thousands separators are those the mapping names; if it names only ``decimal``, the other one of ``.`` and ``,`` is
-understood where the cell itself leaves no doubt (``1.234,56``, ``1.234.567``), not in ``1.234``.
+Besides plain digits these are read: a sign or parentheses (``(12.00)`` is negative), one currency at either end (a sign
+such as ``€`` or ``US$``, an ISO 4217 code, an abbreviation such as ``kr``), a leading apostrophe (a spreadsheet's mark
+for text), an exponent, and grouped thousands, which must be whole groups of three. Other text around a number makes it
+no number.
+
+Thousands separators are those that the mapping names. If it names none, the other one of ``.`` and ``,`` is understood
+where the cell leaves no doubt (``1,234.56``, ``1,234,567``). A lone group (``1,150``) is thousands where the mapping
+names the dot as its decimal sign, or the amount has a sign of a currency that is written with a dot (``$1,150``).
 
 Bounds: what a double cannot hold is not finite (``1e400``); what is nearer to 0 than any double is 0 (``1e-400``).
 """
@@ -16,36 +19,40 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from iso4217 import Currency
 
-from importer.convert.arrays import Leftovers, holds
-from importer.convert.faults import Converted, Fault, faults_of
-from importer.mapping.model import Pick
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
+from importer.currencies import CURRENT, NOT_MONEY, SIGNS
+from importer.exact import DecimalColumn
+from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray
 from importer.texts import matches
 
 _FAST_LENGTH = 290
-"""Plain digits up to here are finite doubles for sure, whatever the scale (the largest double has 309 digits)."""
+"""Plain digits up to here are finite doubles for sure (the largest double has 309 digits)."""
 
 _SPACES = " \u00a0\u2009\u202f"
 _SEPARATORS = {None: "", " ": f"[{_SPACES}]", "'": "['\u2019]", ".": r"\.", ",": ",", "_": "_"}
-"""A mapping's ``thousands`` → what stands for it in cells, as an expression."""
+"""A mapping's ``thousands`` → the characters that stand for it in cells, as an expression."""
 
-_CURRENCIES = "$\u00a3\u00a4\u00a5\u0e3f\uffe5" + "".join(chr(point) for point in range(0x20A0, 0x20C1))
+_CHARACTERS = "".join(sign for sign in SIGNS if len(sign) == 1) + "".join(map(chr, range(0x20A0, 0x20C1)))
 """Signs of currencies' major units; a cent sign would change the number."""
-_PRICED = f"^-?[{_CURRENCIES}]|[{_CURRENCIES}]$"
-_BEFORE = f"^(-?)[{_CURRENCIES}][{_SPACES}]*([^{_CURRENCIES}]*)$"
-_AFTER = f"^([^{_CURRENCIES}]*?)[{_SPACES}]*[{_CURRENCIES}]$"
-_CODES = "|".join(sorted(currency.code for currency in Currency))
-_ABBREVIATIONS = r"Kč|Ft|kn|kr\.?|lei|zł|лв\.?|руб\.?|грн\.?|Rs\.?|Rp\.?|RM|TL|Fr\.?|S/\.?"  # noqa: RUF001 # Cyrillic is meant
-_CURRENCY = f"(?:[A-Z]{{0,3}}[{_CURRENCIES}]|{_CODES}|{_ABBREVIATIONS})"
-_LEADING = re.compile(f"{_CURRENCY}[{_SPACES}]*(?=[-(0-9.,])")
-_TRAILING = re.compile(f"(?<=[-0-9.,)])[{_SPACES}]*{_CURRENCY}$")
+_PRICED = f"^-?[{_CHARACTERS}]|[{_CHARACTERS}]$"
+_BEFORE = f"^(-?)[{_CHARACTERS}][{_SPACES}]*([^{_CHARACTERS}]*)$"
+_AFTER = f"^([^{_CHARACTERS}]*?)[{_SPACES}]*[{_CHARACTERS}]$"
+_WORDS = "|".join([*CURRENT, *NOT_MONEY, *(re.escape(sign) for sign in sorted(SIGNS, reverse=True) if len(sign) > 1)])
+_CURRENCY = f"(?:[A-Z]{{0,3}}[{_CHARACTERS}]|{_WORDS})"
+_LEADING = re.compile(f"(?P<sign>{_CURRENCY})[{_SPACES}]*(?=[-(0-9.,])")
+_TRAILING = re.compile(f"(?<=[-0-9.,)])[{_SPACES}]*(?P<sign>{_CURRENCY})$")
+_WRITTEN_WITH_A_DOT = re.compile(r"\$|£|US\$|USD|GBP|CA?\$|AU?\$|CAD|AUD")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity|∞|1\.#(?:inf|ind|qnan|snan)[0-9]*)", re.IGNORECASE)
+
+
+_ONE_GROUP = r"^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
+"""``1,250`` and ``1.250`` may be a thousand and more, or one and a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,69 +60,103 @@ class NumberForm:
     """How a mapping says numbers are written."""
 
     decimal: str = "."
+    """The decimal sign; both signs (``.,``): either one, where a text leaves no doubt."""
     thousands: str | None = None
-    implied: str | None = None
-    """The thousands separator where only ``decimal`` is named; see the module's docstring."""
+    is_decimal_named: bool = False
     scale: int = 0
+    """How many places the decimal point moves to the right."""
+    is_absolute: bool = False
+    is_negated: bool = False
 
     @classmethod
-    def of(cls, pick: Pick) -> NumberForm:
-        """A pick's form; ``thousands: "."`` alone makes the comma the decimal separator."""
-        decimal = pick.decimal or ("," if pick.thousands == "." else ".")
-        implied = None
-        if pick.decimal is not None and pick.thousands is None:
-            implied = "," if decimal == "." else "."
-        return cls(decimal, pick.thousands, implied, pick.scale or 0)
+    def of(cls, pick: ValueMapping) -> NumberForm:
+        """The form that a value mapping names; ``thousands: "."`` alone makes the comma the decimal sign."""
+        decimal = "".join(sorted(set(pick.decimal or ""))) or ("," if pick.thousands == "." else ".")
+        is_named = pick.decimal is not None
+        return cls("".join(decimal), pick.thousands, is_named, pick.scale or 0, pick.abs, pick.negate)
+
+    @property
+    def unchanged(self) -> NumberForm:
+        """The same without what is done to a number once it is read."""
+        return replace(self, scale=0, is_absolute=False, is_negated=False)
 
 
 class NumberReader:
-    """Texts → number tokens, for one form; with ``integers`` whatever is not whole is a fault (``7.0`` is whole)."""
+    """Texts → number tokens, for one form; with ``integers`` a number that is not whole is an error (``7.0`` is)."""
 
     def __init__(self, form: NumberForm, *, integers: bool = False) -> None:
         self._form = form
-        self._refusal = Fault.NOT_AN_INTEGER if integers else Fault.NOT_A_NUMBER
         self._integers = integers
-        decimal = re.escape(form.decimal)
+        self._refusal = ConversionError.NOT_AN_INTEGER if integers else ConversionError.NOT_A_NUMBER
+        self._either = (
+            [NumberReader(replace(form.unchanged, decimal=sign)) for sign in form.decimal]
+            if len(form.decimal) > 1
+            else []
+        )
+        decimal = re.escape(form.decimal[:1])
         self._separator = _SEPARATORS[form.thousands]
-        groups = f"|[1-9][0-9]{{0,2}}(?:{self._separator}[0-9]{{3}})+" if self._separator else ""
-        # Moving the point of a whole number is a matter of text; that of other numbers is left to `read`.
-        fraction = "" if form.scale else f"(?:{decimal}{'0+' if integers else '[0-9]+'})?"
-        self._plain = f"^-?(?:0|[1-9][0-9]*{groups}){fraction}$"
-        grouping = self._separator or _SEPARATORS[form.implied]
-        grouped = f"[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{3}})+|" if grouping else ""
-        self._grouping = re.compile(grouping) if grouping else None
+        groups = f"|{_groups(self._separator)}" if self._separator else ""
+        self._plain = f"^-?(?:0|[1-9][0-9]*{groups})(?:{decimal}[0-9]+)?$"
+        grouping = self._separator or re.escape("," if form.decimal[:1] == "." else ".")
+        self._grouping = re.compile(grouping)
         self._odd = re.compile(
-            rf"(?P<whole>{grouped}[0-9]*)(?P<point>{decimal}(?P<fraction>[0-9]*))?(?:[eE](?P<exponent>[+-]?[0-9]+))?"
+            rf"(?P<whole>{_groups(grouping)}|[0-9]*)(?P<point>{decimal}(?P<fraction>[0-9]*))?"
+            r"(?:[eE](?P<exponent>[+-]?[0-9]+))?"
         )
 
     def __call__(self, texts: ArrowArray) -> Converted:
-        """Convert a column; every text that is not null gives a token or a fault."""
-        bare = texts
-        plain = self._are_plain(bare)
-        if pc.sum(plain).as_py() != len(texts) - texts.null_count and holds(pc.match_substring_regex(texts, _PRICED)):
-            bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _BEFORE, r"\1\2"), _AFTER, r"\1")
-            plain = self._are_plain(bare)
-        odd = Leftovers.of(texts, plain, self.read)
-        values = odd.scattered(self._tidied(bare), lambda found: None if isinstance(found, Fault) else found)
-        return Converted(values, faults_of(odd))
+        """Convert a column; every text that is not null gives a token or an error."""
+        tokens, errors = self._read_either(texts) if self._either else self._read(texts)
+        if self._form.scale:
+            tokens = shifted(tokens, self._form.scale)
+            too_large = pc.greater(pc.binary_length(tokens), _FAST_LENGTH)
+            if holds(too_large):
+                infinite = [text is not None and math.isinf(float(text)) for text in tokens.to_pylist()]
+                errors += ((ConversionError.NOT_FINITE, where_true(pa.array(infinite))),)
+                tokens = without(tokens, pa.array(infinite))
+        if self._form.is_absolute:
+            tokens = pc.ascii_ltrim(tokens, "-")
+        if self._form.is_negated:
+            opposite = pc.if_else(pc.equal(tokens, "0"), "0", pc.binary_join_element_wise("-", tokens, ""))
+            tokens = pc.if_else(pc.starts_with(tokens, "-"), pc.ascii_ltrim(tokens, "-"), opposite)
+        if self._integers:
+            broken = pc.match_substring(tokens, ".")
+            if holds(broken):
+                errors += ((self._refusal, where_true(broken)),)
+                tokens = without(tokens, broken)
+        return Converted(tokens, errors)
 
-    def _are_plain(self, texts: ArrowArray) -> ArrowArray:
-        """Which texts `_tidied` can make tokens of."""
-        if self._integers and self._form.scale:
-            return pa.repeat(pa.scalar(value=False), len(texts))
+    def _read(self, texts: ArrowArray) -> tuple[ArrowArray, Errors]:
+        """Tokens of the numbers as they are written, and the errors."""
+        bare = texts
+        plain = self._is_plain(bare)
+        if plain.true_count != len(texts) - texts.null_count and holds(pc.match_substring_regex(texts, _PRICED)):
+            bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _BEFORE, r"\1\2"), _AFTER, r"\1")
+            plain = self._is_plain(bare)
+        odd = DistinctValues.of(texts, plain, self.read)
+        return odd.put_into(self._tokens(bare), str), odd.errors()
+
+    def _read_either(self, texts: ArrowArray) -> tuple[ArrowArray, Errors]:
+        """The same with either decimal sign; an error where a text may be read with both."""
+        doubtful = pc.match_substring_regex(texts, _ONE_GROUP)
+        clear = without(texts, doubtful)
+        tokens = pc.coalesce(*(reader(clear).values for reader in self._either))
+        unread = pc.and_(pc.is_null(tokens), pc.is_valid(texts))
+        return tokens, ((self._refusal, where_true(unread)),) if holds(unread) else ()
+
+    def _is_plain(self, texts: ArrowArray) -> ArrowArray:
+        """Which texts `_tokens` can convert."""
         plain = matches(texts, self._plain)
         lengths = pc.binary_length(texts)
         if (pc.max(lengths).as_py() or 0) > _FAST_LENGTH:
             plain = pc.and_(plain, pc.less_equal(lengths, _FAST_LENGTH))
         return plain
 
-    def _tidied(self, texts: ArrowArray) -> ArrowArray:
+    def _tokens(self, texts: ArrowArray) -> ArrowArray:
         """Tokens of those texts that are plain; anything for the others."""
         if self._separator:
             texts = pc.replace_substring_regex(texts, self._separator, "")
-        if self._form.scale:
-            texts = _moved(texts, self._form.scale)
-        elif self._form.decimal != ".":
+        if self._form.decimal != ".":
             texts = pc.replace_substring(texts, self._form.decimal, ".")
         pointed = pc.match_substring(texts, ".")
         if holds(pointed):
@@ -123,43 +164,80 @@ class NumberReader:
         minus_zero = pc.equal(texts, "-0")
         return pc.if_else(minus_zero, "0", texts) if holds(minus_zero) else texts
 
-    def read(self, text: str) -> str | Fault:
-        """One text's token, or its fault."""
+    def read(self, text: str) -> str | ConversionError:
+        """The token of one text, before ``scale``, or its error."""
         text = text.strip().removeprefix("'").replace("\u2212", "-")
         if _NOT_FINITE.fullmatch(text):
-            return Fault.NOT_FINITE
-        negative, number = _undressed(text)
+            return ConversionError.NOT_FINITE
+        negative, number, sign = _undressed(text)
         match = self._odd.fullmatch(number)
         if not match or not (match["whole"] or match["fraction"]):
             return self._refusal
-        whole = match["whole"]
-        if self._grouping:
-            whole, groups = self._grouping.subn("", whole)
-            if groups == 1 and not self._separator and match["point"] is None:
-                return self._refusal
-        exponent = _bounded(match["exponent"] or "0") + self._form.scale
-        token = _token(whole, match["fraction"] or "", exponent)
-        if token is None:
-            return Fault.NOT_FINITE
-        if self._integers and "." in token:
+        whole, groups = self._grouping.subn("", match["whole"])
+        if groups == 1 and not self._separator and match["point"] is None and not self._is_thousands(sign):
             return self._refusal
+        token = _token(whole, match["fraction"] or "", _bounded(match["exponent"] or "0"))
+        if token is None:
+            return ConversionError.NOT_FINITE
         return f"-{token}" if negative and token.strip("0") else token
 
+    def _is_thousands(self, sign: str) -> bool:
+        """Whether three digits after the only comma can be nothing else."""
+        return self._form.decimal == "." and (
+            self._form.is_decimal_named or _WRITTEN_WITH_A_DOT.fullmatch(sign) is not None
+        )
 
-def _undressed(text: str) -> tuple[bool, str]:
-    """Whether the number is negative, and its digits without sign, parentheses and currency sign.
 
-    Something is left that is no number if there is one too many of these.
+def _groups(sign: str) -> str:
+    """Digits in groups of three, or as in India of two before the last three (``1,23,456``)."""
+    return rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+|[1-9][0-9]?(?:{sign}[0-9]{{2}})+{sign}[0-9]{{3}}"
+
+
+def shifted(tokens: ArrowArray, places: int) -> ArrowArray:
+    """Tokens with the decimal point moved to the right, exactly; nulls stay null."""
+    valid = tokens.is_valid()
+    numbers = DecimalColumn.of(tokens.drop_null()).shifted(places).tokens()
+    return pc.replace_with_mask(tokens, valid, numbers)
+
+
+def sortable(tokens: ArrowArray) -> ArrowArray:
+    """Texts whose byte order is the order of the numbers, however large or small; nulls stay null."""
+    odd = DistinctValues.of(tokens, None, _sort_key)
+    return odd.put_into(tokens, str)
+
+
+_COMPLEMENT = str.maketrans("0123456789", "9876543210")
+
+
+def _sort_key(token: str) -> str:
+    """``1``, the exponent and the digits; ``0`` and their complements for negative numbers, which ``~`` ends."""
+    digits = token.lstrip("-")
+    whole, _, fraction = digits.partition(".")
+    significant = (whole + fraction).lstrip("0")
+    if not significant:
+        return "1"
+    exponent = len(whole) if whole != "0" else len(significant) - len(fraction)
+    key = f"{exponent + 5000:04}{significant.rstrip('0')}"
+    return f"0{key.translate(_COMPLEMENT)}~" if token.startswith("-") else f"1{key}"
+
+
+def _undressed(text: str) -> tuple[bool, str, str]:
+    """Whether the number is negative, its digits without sign, parentheses and currency, and the currency's sign.
+
+    The digits are no number if there is one too many of these.
     """
     negative, text = _unsigned(text)
-    bare = _LEADING.sub("", text, count=1) if _LEADING.match(text) else _TRAILING.sub("", text, count=1)
-    if bare != text and not negative:
-        return _unsigned(bare)
-    return negative, bare
+    found = _LEADING.match(text) or _TRAILING.search(text)
+    if not found:
+        return negative, text, ""
+    bare = text[: found.start()] + text[found.end() :]
+    if not negative:
+        negative, bare = _unsigned(bare)
+    return negative, bare, found["sign"]
 
 
 def _unsigned(text: str) -> tuple[bool, str]:
-    """Whether a minus or parentheses make it negative, and what they stand by; a plus is dropped."""
+    """Whether a minus or parentheses make it negative, and the rest; a plus is dropped."""
     if text.startswith("(") and text.endswith(")"):
         return True, text[1:-1].strip()
     if text.startswith(("-", "+")):
@@ -167,21 +245,8 @@ def _unsigned(text: str) -> tuple[bool, str]:
     return text.endswith("-"), text.removesuffix("-").rstrip(_SPACES)
 
 
-def _moved(texts: ArrowArray, scale: int) -> ArrowArray:
-    """Whole numbers with the point moved: ``1250`` by -2 → ``12.50``."""
-    if scale > 0:
-        return pc.if_else(
-            pc.is_in(texts, value_set=pa.array(["0", "-0"])), texts, pc.binary_join_element_wise(texts, "0" * scale, "")
-        )
-    sign = pc.if_else(pc.starts_with(texts, "-"), "-", "")
-    digits = pc.ascii_lpad(pc.ascii_ltrim(texts, "-"), 1 - scale, "0")
-    whole = pc.utf8_slice_codeunits(digits, 0, scale)
-    fraction = pc.utf8_slice_codeunits(digits, scale)
-    return pc.binary_join_element_wise(sign, whole, ".", fraction, "")
-
-
 def _bounded(exponent: str) -> int:
-    """An exponent as an int; beyond a million it makes no difference any more, and its digits might be millions."""
+    """An exponent as an int; more than a million makes no difference, and its digits might be millions."""
     digits = exponent.lstrip("+-").lstrip("0")
     size = int(digits or "0") if len(digits) <= 6 else 1_000_000
     return -size if exponent.startswith("-") else size

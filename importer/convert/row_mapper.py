@@ -1,8 +1,4 @@
-"""The whole of shaping: a mapping compiled once, then applied chunk by chunk.
-
-Owns which field fills which column of `Events`, the key, the place in order, the source's own time, and the
-collecting of problems. What a field is and does is ``fields``'s.
-"""
+"""A mapping compiled once, then applied chunk by chunk: cells in, event columns and violations out."""
 
 from __future__ import annotations
 
@@ -11,11 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import absent, where_true
-from importer.convert.fields import Field, Filled, code_of, id_field, phone_field
-from importer.convert.kinds import kind_of
-from importer.convert.picks import Cells
-from importer.convert.where import group_tests, keeper
-from importer.mapping.model import ImportMapping, Pick
+from importer.convert.cells import Cells
+from importer.convert.fields import Field, Filled, code_of, kind_of
+from importer.convert.filters import Filter, GroupFilter, NumberForms
+from importer.convert.money import contradicting, from_minor_units
+from importer.convert.numbers import NumberForm, sortable
+from importer.mapping.model import ImportMapping, ValueMapping
 from importer.model import (
     ArrowArray,
     Bools,
@@ -23,21 +20,18 @@ from importer.model import (
     Dialect,
     Events,
     Int64s,
-    Kind,
     Membership,
     Property,
     Source,
     Violations,
 )
 
-_IMPLIED: dict[str, Kind] = {"value": "number", "order_by": "datetime"}
-"""The kinds of targets that are not text if the mapping says nothing."""
 _LAST = ("order_by", "key")
-"""Their problems come last in a row's reasons."""
+"""Their violations come last in a row's reasons."""
 
 
 class RowMapper:
-    """A compiled mapping. Calling it is pure: chunks can be shaped in any order, however the rows are cut into them.
+    """A compiled mapping. Calling it is pure: chunks can be converted in any order, however the rows are cut into them.
 
     With ``group_by`` a row is a part of an event only: its ``default`` words wait until the group is whole (`absent`),
     and so does whatever it lacks that another row may have.
@@ -45,58 +39,70 @@ class RowMapper:
 
     def __init__(self, mapping: ImportMapping) -> None:
         self._mapping = mapping
-        self._groups = None if mapping.group_by is None else _field("group_by", mapping.group_by)
-        in_part = {"default": None} if self._groups else {}
-        fields = {target: _field(target, pick.model_copy(update=in_part)) for target, pick in mapping.picks()}
-        of_groups = tuple(test for test in mapping.where if self._groups and test.rows != "each")
-        self._where = keeper(tuple(test for test in mapping.where if test not in of_groups))
-        self._tests = group_tests(of_groups)
-        self._fields = {target: fields[target] for target in sorted(fields, key=_LAST.__contains__)}
+        in_part = {"default": None} if mapping.group_by else {}
+        picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
+        forms = _number_forms(picks)
+        self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by, forms)
+        self._fields = {target: Field(target, picks[target], forms) for target in sorted(picks, key=_LAST.__contains__)}
         """Per target, in the order of the mapping's documentation."""
-        self._properties = {name: self._fields[f"properties.{name}"] for name in mapping.properties}
-        candidates = [self._fields.get("order_by"), *self._properties.values()]
-        self._clock = next((one for one in candidates if one is not None and one.kind in ("date", "datetime")), None)
-        """The field that tells when the event happened."""
+        of_groups = [test for test in mapping.where if self._groups and test.rows != "each"]
+        self._filter = Filter([test for test in mapping.where if test not in of_groups], forms)
+        self._group_filters = [GroupFilter(test, forms) for test in of_groups]
+        times = [target for target in self._fields if target == "order_by" or target.startswith("properties.")]
+        times.sort(key=lambda target: target != "order_by")
+        self._clock = next((one for one in times if self._fields[one].kind in ("date", "datetime")), None)
+        """The target that says when the event happened."""
+        self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
+        currency = mapping.value_currency
+        said = None if currency is None else currency.const or currency.default
+        self._currency = None if said is None else str(said).upper()
+        """The currency of rows that name none."""
 
-    def __call__(self, chunk: Chunk) -> Events:
-        """Shape one chunk; nothing in a row raises."""
+    def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
+        """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""
         cells = Cells(chunk)
-        findings = _Findings(self._where(cells))
-        known = {field: field(cells) for field in set(self._fields.values())}
-        columns = {target: known[field] for target, field in self._fields.items()}
-        for target, filled in columns.items():
-            findings.add_faults(target, filled)
-        place = self._place(columns, findings)
-        key = columns["key"].converted.values if "key" in columns else None
-        if key is not None:
-            findings.add("key.missing", "key", self._unexplained(key, columns["key"]), columns["key"].texts)
-        membership = None if self._groups is None else self._membership(self._groups, cells, findings)
-
-        def values(target: str) -> ArrowArray:
-            return columns[target].converted.values if target in columns else absent(cells.count)
-
+        passes_filter, found = self._filter(cells)
+        if remaining is not None:
+            found = _dropped(remaining, found)
+            passes_filter &= remaining
+        findings = _Findings(passes_filter, found)
+        by_recipe: dict[str, Filled] = {}
+        columns: dict[str, Filled] = {}
+        for target, field in self._fields.items():
+            if field.recipe not in by_recipe:
+                by_recipe[field.recipe] = field(cells)
+            columns[target] = by_recipe[field.recipe]
+            findings.add_errors(target, columns[target])
+            findings.add_notes(target, columns[target])
+        values = {target: filled.converted.values for target, filled in columns.items()}
+        self._check_money(values, columns, findings)
+        order_value = self._order_value(columns, findings)
+        if "key" in values:
+            findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
+        none = absent(cells.count)
         return Events(
             chunk=chunk,
-            subscriber_id=values("subscriber.id"),
-            email=values("subscriber.email"),
-            phone=values("subscriber.phone"),
-            type=values("type"),
-            value=values("value"),
-            value_currency=values("value_currency"),
+            subscriber_id=values.get("subscriber.id", none),
+            email=values.get("subscriber.email", none),
+            phone=values.get("subscriber.phone", none),
+            type=values.get("type", none),
+            value=values.get("value", none),
+            value_currency=values.get("value_currency", none),
             properties=tuple(
-                Property(name, field.kind, known[field].converted.values, known[field].converted.instants)
-                for name, field in self._properties.items()
+                Property(name, self._fields[target].kind, values[target], columns[target].converted.instants)
+                for name in self._mapping.properties
+                for target in (f"properties.{name}",)
             ),
             passes_filter=findings.passes_filter,
-            key=key,
-            order_value=place,
-            event_time=known[self._clock].converted.instants if self._clock else None,
-            violations=findings.problems(),
-            membership=membership,
+            key=values.get("key"),
+            order_value=order_value,
+            event_time=columns[self._clock].converted.instants if self._clock else None,
+            membership=None if self._groups is None else self._membership(self._groups, cells, findings),
+            violations=findings.all(),
         )
 
     def absent(self) -> Events:
-        """One row without a cell, shaped as if it stood alone: constants, defaults, and what cannot be lacking."""
+        """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""
         alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
         row = np.ones(1, np.int64)
         table = pa.table({"": absent(1)}).select([])
@@ -105,40 +111,68 @@ class RowMapper:
     def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
         filled = field(cells)
         keys = filled.converted.values
-        findings.add_faults("group_by", filled)
-        findings.add("group.missing", "group_by", _unexplained(keys, filled), filled.texts)
-        return Membership(keys, tuple(test(cells) for test in self._tests))
+        findings.add_errors("group_by", filled)
+        findings.add("group.missing", "group_by", _unexplained(keys, filled), filled.found)
+        tests = []
+        for one in self._group_filters:
+            test, unreadable = one(cells)
+            tests.append(test)
+            findings.extend(unreadable)
+        return Membership(keys, tuple(tests))
 
-    def _place(self, columns: dict[str, Filled], findings: _Findings) -> ArrowArray | None:
-        """The place in order: instants as int64, integers as int64, numbers as float64, else text."""
+    def _check_money(self, values: dict[str, ArrowArray], columns: dict[str, Filled], findings: _Findings) -> None:
+        """Amounts in minor units → major ones; amounts that name another currency than their row."""
+        if "value_currency" not in values:
+            return
+        currencies = values["value_currency"]
+        if self._currency is not None and currencies.null_count:
+            currencies = pc.fill_null(currencies, self._currency)
+        for target in self._minor_units:
+            values[target], without_currency = from_minor_units(values[target], currencies)
+            findings.add("currency.missing", target, without_currency, columns[target].texts)
+        if "value" in values:
+            positions = contradicting(columns["value"].texts, values["value"], currencies)
+            findings.add("value.other_currency", "value", positions, columns["value"].texts)
+
+    def _order_value(self, columns: dict[str, Filled], findings: _Findings) -> ArrowArray | None:
+        """The place in order: instants and integers as int64, else texts in byte order."""
         if "order_by" not in columns:
             return None
         filled = columns["order_by"]
-        place, kind = filled.converted.values, self._fields["order_by"].kind
+        values, kind = filled.converted.values, self._fields["order_by"].kind
         if kind in ("date", "datetime"):
-            place = filled.converted.instants
+            values = filled.converted.instants
         elif kind == "integer":
-            place = _int64s(place)
+            values = _int64s(values)
         elif kind == "number":
-            place = place.cast(pa.float64())
-        findings.add("order_by.invalid", "order_by", self._unexplained(place, filled), filled.texts)
-        return place
+            values = sortable(values)
+        findings.add("order_by.invalid", "order_by", self._unexplained(values, filled), filled.texts)
+        return values
 
     def _unexplained(self, values: ArrowArray, filled: Filled) -> Int64s:
-        """Positions that came out null without a fault that says why; an absent cell is none in a part of an event."""
+        """Positions that came out null without an error that says why; an absent cell is none in a part of an event."""
         positions = _unexplained(values, filled)
         if self._groups is None or not len(positions):
             return positions
         return np.intersect1d(positions, where_true(pc.is_valid(filled.texts)), assume_unique=True)
 
 
-def _field(target: str, pick: Pick) -> Field:
-    kind = pick.as_ or ("number" if pick.product_of else _IMPLIED.get(target, "text"))
-    if target == "subscriber.phone":
-        return phone_field(pick)
-    if target in ("subscriber.id", "key", "group_by"):
-        return id_field(pick, kind)
-    return Field(pick, kind_of(pick) if target.startswith("properties.") else kind)
+def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
+    """How the targets write the numbers of each column."""
+    forms: dict[str, set[NumberForm]] = {}
+
+    def add(pick: ValueMapping, form: NumberForm) -> None:
+        if pick.column is not None:
+            forms.setdefault(pick.column, set()).add(form)
+        for inner in pick.first_of or ():
+            add(inner, form)
+        for factor in pick.operands():
+            add(factor, NumberForm.of(factor).unchanged)
+
+    for target, pick in picks.items():
+        if kind_of(target, pick) in ("integer", "number"):
+            add(pick, NumberForm.of(pick).unchanged)
+    return NumberForms(forms)
 
 
 def _int64s(tokens: ArrowArray) -> ArrowArray:
@@ -151,39 +185,65 @@ def _int64s(tokens: ArrowArray) -> ArrowArray:
 
 
 def _unexplained(values: ArrowArray, filled: Filled) -> Int64s:
-    """Positions that came out null without a fault that says why."""
+    """Positions that came out null without an error that says why."""
     positions = where_true(pc.is_null(values))
-    explained = [found for _, found in filled.converted.faults]
-    return np.setdiff1d(positions, np.concatenate(explained), assume_unique=True) if explained else positions
+    explained = [found for _, found in filled.converted.errors]
+    return np.setdiff1d(positions, np.concatenate(explained)) if explained else positions
+
+
+def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
+    """The filter's findings for the rows that the user's function has left, and the rows that it has not."""
+    rows = np.flatnonzero(~remaining)
+    if not len(rows):
+        return found
+    values = pa.repeat("", len(rows))
+    mine = [_among(one, remaining) for one in found]
+    return [*(one for one in mine if len(one.positions)), Violations("filtered.transform", "--transform", rows, values)]
+
+
+def _among(one: Violations, rows: Bools) -> Violations:
+    stays = rows[one.positions]
+    return Violations(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
 
 
 class _Findings:
-    """The problems of one chunk, as they are found; rows that are not kept have none."""
+    """The violations of one chunk, as they are found; filtered rows have none but the filter's."""
 
-    def __init__(self, kept: Bools) -> None:
-        self.passes_filter = kept
-        self._all_kept = bool(kept.all())
-        self._found: list[Violations] = []
+    def __init__(self, passes_filter: Bools, found: list[Violations]) -> None:
+        self.passes_filter = passes_filter
+        self._all_pass = bool(passes_filter.all())
+        self._found = found
 
     def add(self, code: str, field: str, positions: Int64s, texts: ArrowArray) -> None:
-        """Note a problem; ``texts`` is the whole column."""
-        if not self._all_kept:
+        """Note a violation; ``texts`` is the whole column."""
+        if not self._all_pass:
             positions = positions[self.passes_filter[positions]]
         if len(positions):
             values = pc.fill_null(texts.take(pa.array(positions)), "")
             self._found.append(Violations(code, field, positions, values))
 
-    def add_faults(self, target: str, filled: Filled) -> None:
-        """Note what could not be converted, one problem per code."""
+    def extend(self, found: list[Violations]) -> None:
+        """Note violations of some rows, which may be filtered ones."""
+        among = (_among(one, self.passes_filter) for one in found)
+        self._found.extend(one for one in among if len(one.positions))
+
+    def add_errors(self, target: str, filled: Filled) -> None:
+        """Note what could not be converted, one violation per code."""
         by_code: dict[str, list[Int64s]] = {}
         shown: dict[str, ArrowArray] = {}
-        for fault, positions in filled.converted.faults:
-            code = code_of(target, fault)
+        for error, positions in filled.converted.errors:
+            code = code_of(target, error)
             by_code.setdefault(code, []).append(positions)
-            shown[code] = filled.shown(fault)
+            shown[code] = filled.shown(error)
         for code, found in by_code.items():
             self.add(code, target, np.sort(np.concatenate(found)), shown[code])
 
-    def problems(self) -> tuple[Violations, ...]:
+    def add_notes(self, target: str, filled: Filled) -> None:
+        """Note what the tests of `cases` cannot read, and texts that were cut."""
+        self.extend(list(filled.violations))
+        if filled.cut is not None:
+            self.add("property.cut", target, filled.cut, filled.texts)
+
+    def all(self) -> tuple[Violations, ...]:
         """All, in the order in which they were found."""
         return tuple(self._found)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.exact import Exact, sums
+from importer.exact import DecimalColumn, sums
 from importer.group.columns import Column
 from importer.group.layout import NONE, Layout
 from importer.mapping.rules import CHOOSING
@@ -67,7 +67,7 @@ def aggregate(column: Column, layout: Layout, given: Values) -> Aggregated:
 
 
 def _added(tokens: ArrowArray, starts: Int64s) -> ArrowArray:
-    return sums(Exact.of(tokens), starts).tokens()
+    return sums(DecimalColumn.of(tokens), starts).tokens()
 
 
 def _joined(texts: ArrowArray, starts: Int64s, separator: str) -> ArrowArray:
@@ -81,7 +81,7 @@ def _ranks(column: Column, given: Values, valid: Bools) -> Int64s:
     if given.ranks is not None:
         ranks[valid] = given.ranks.drop_null().to_numpy()
     elif column.is_number:
-        ranks[valid] = Exact.of(given.values.drop_null()).ranks()
+        ranks[valid] = DecimalColumn.of(given.values.drop_null()).ranks()
     else:
         ranks[valid] = pc.rank(given.values.drop_null(), tiebreaker="dense").to_numpy().astype(np.int64)
     return ranks

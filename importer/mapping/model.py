@@ -204,7 +204,9 @@ class ValueMapping(Model):
     scale: Annotated[
         Annotated[int, Strict(), Field(ge=-12, le=12)] | None, Expects("a whole number from -12 to 12")
     ] = None
-    """Move the decimal point: `-2` turns minor units (cents) into major ones."""
+    """Move the decimal point: `-2` divides by 100. For an amount in cents, `minor_units` knows the currency."""
+    minor_units: Annotated[Flag, _FLAG] = False
+    """The amount is in minor units (cents) of its row's `value_currency`: JPY has none, EUR two places, KWD three."""
     abs: Annotated[Flag, _FLAG] = False
     """For numbers: without their sign."""
     negate: Annotated[Flag, _FLAG] = False

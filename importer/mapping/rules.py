@@ -29,6 +29,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "abs": _NUMBERS,
     "negate": _NUMBERS,
     "max_bytes": ("text",),
+    "minor_units": _NUMBERS,
 }
 """Keys that belong to `as`, and the kinds that they fit."""
 _FITTING: Mapping[str, tuple[str, ...]] = {"sum": _NUMBERS, "min": (*_NUMBERS, *_TIMES), "max": (*_NUMBERS, *_TIMES)}
@@ -144,6 +145,8 @@ class _Rules:
             if not str(name).strip():
                 yield keys.problem(("properties", name), "the property's name is empty", "give it a name")
             yield from self._target(("properties", name), value, _PROPERTY, is_grouped=is_grouped)
+        if data.get("value_currency") is None:
+            yield from _without_currency(keys)
         yield from self._examples(data.get("tests"))
 
     def _examples(self, tests: Any) -> Iterator[Problem]:
@@ -215,6 +218,19 @@ def _source(keys: _Keys) -> Iterator[Problem]:
         yield keys.problem(key, "`quote` and `delimiter` are the same character", "change one of them")
 
 
+def _without_currency(keys: _Keys) -> Iterator[Problem]:
+    """Amounts in minor units in a mapping that names no currency."""
+    properties = keys.values.get("properties")
+    targets: list[tuple[Path, Any]] = [(("value",), keys.values.get("value"))]
+    if isinstance(properties, Mapping):
+        targets += [(("properties", name), one) for name, one in properties.items()]
+    for path, value in targets:
+        if isinstance(value, Mapping) and value.get("minor_units") is True:
+            hint = "such as `value_currency: Currency`, or {const: EUR}"
+            message = "`minor_units` needs `value_currency`, which says how many places an amount has"
+            yield keys.problem((*path, "minor_units"), message, hint)
+
+
 def _steps(keys: _Keys) -> Iterator[Problem]:
     """Steps that contradict each other, whatever the value is for."""
     if "parts" in keys and "template" not in keys:
@@ -223,6 +239,8 @@ def _steps(keys: _Keys) -> Iterator[Problem]:
         yield keys.problem("upper", "`upper` and `lower` cannot be combined", "keep one of them")
     if "default" in keys and "const" in keys:
         yield keys.problem("default", "`default` is never used, as `const` is never absent", "keep one of them")
+    if keys.valid("minor_units") is True and "scale" in keys:
+        yield keys.problem("scale", "`scale` and `minor_units` cannot be combined", "keep one of them")
     for calculation in keys.among(CALCULATIONS):
         for key in keys.among(_TEXT_STEPS):
             hint = "put it inside, at the value it is about"

@@ -3,15 +3,15 @@
 This module owns which name means which zone, for cells and for a mapping's `timezone`. Reading times is ``shape``'s.
 
 An abbreviation names an offset, whatever the season: `CEST` is +02:00. It is known if the IANA database has had one
-meaning for it since 2000; `CST`, `CDT` and `PST`, which it has several for, are North America's, as in RFC 5322 (4.3).
-`IST` (India, Israel, Ireland) stays unknown, so that nobody's times are off by hours. Every other name is a zone with
-its seasons; a place stands for itself (`Vilnius`).
+meaning for it since 2000. `CST`, `CDT`, `PST` and `IST` have several: they are known where the mapping names a zone
+that has them (`America/Chicago`, `Asia/Shanghai`), so that nobody's times are off by hours. Every other name is a zone
+with its seasons; a place stands for itself (`Vilnius`).
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -89,10 +89,21 @@ _IANA = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+")
 _PLACES = {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Europe", "Indian", "Pacific"}
 
 
+_SEVERAL = ("CST", "CDT", "PST", "IST")
+"""Abbreviations that the IANA database has had several meanings for since 2000."""
+_NORTH_AMERICAN = ("America/", "US/", "Canada/", "Mexico/")
+
+
 @lru_cache(maxsize=1024)
-def zone_named(name: str) -> tzinfo | None:
-    """The zone, or the fixed offset, of a name as it stands in a cell; None if nobody knows it, or it has several."""
+def zone_named(name: str, homes: tuple[tzinfo, ...] = ()) -> tzinfo | None:
+    """The zone, or the fixed offset, of a name in a cell; None if it is unknown, or has several meanings.
+
+    ``homes`` are zones that the mapping names: among several meanings of an abbreviation theirs counts.
+    """
     name = _LABEL.sub("", name.strip()) or name.strip("( )")
+    if name.upper() in _SEVERAL:
+        meanings = {found for home in homes if (found := _meaning(name.upper(), home)) is not None}
+        return timezone(meanings.pop()) if len(meanings) == 1 else None
     abbreviation = ABBREVIATIONS.get(name.upper())
     if abbreviation is not None:
         return timezone(abbreviation) if abbreviation else UTC
@@ -103,6 +114,16 @@ def zone_named(name: str) -> tzinfo | None:
         return _iana(name)
     region = _regions().get(name.casefold())
     return _iana(region) if region else None
+
+
+def _meaning(abbreviation: str, home: tzinfo) -> timedelta | None:
+    """The offset that an abbreviation has in a zone; in a zone of America that has none, North America's."""
+    for month in (1, 7):
+        moment = datetime(2024, month, 15, 12, tzinfo=home)
+        if moment.tzname() == abbreviation:
+            return moment.utcoffset()
+    in_america = isinstance(home, ZoneInfo) and (home.key or "").startswith(_NORTH_AMERICAN)
+    return ABBREVIATIONS.get(abbreviation) if in_america else None
 
 
 def _fixed(sign: str, hours: str, minutes: str | None) -> tzinfo | None:

@@ -18,6 +18,7 @@ from importer.mapping.load import LoadedMapping
 from importer.mapping.model import Example, ExpectedReason, ImportMapping, SourceOptions
 from importer.model import Reason
 from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.reasons import REASONS
 
 _ABSENT = object()
 """Instead of a value that is not there."""
@@ -55,7 +56,8 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
                 yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
             for prepared in supply.chunks:
                 bodies += prepared.bodies.drop_null().to_pylist()
-                reasons += [Reason(**row) for row in prepared.reasons.to_pylist()]
+                found = [Reason(**row) for row in prepared.reasons.to_pylist()]
+                reasons += [one for one in found if REASONS[one.code].severity != "info"]
     yield from _about_events(example, bodies)
     yield from _about_reasons(example, reasons)
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-
-import pyarrow as pa
 
 from importer.convert import RowMapper
 from importer.encode import encode
@@ -21,7 +19,7 @@ from importer.errors import ImporterError, SourceError
 from importer.group import grouped
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping, SourceOptions
-from importer.model import Bools, Chunk, EncodedChunk, Events, Source, SourceStream, Violations
+from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Input, Reader, expand, open_source, text_of
 from importer.validate import validate
 
@@ -167,17 +165,7 @@ def _transformed(
             if chunk.table.num_rows:
                 names = changed.table.column_names
                 _check_columns(reader.source, mapping, names, names.__contains__, lambda _: None)
-            events = mapper(changed)
-            yield replace(
-                events,
-                passes_filter=events.passes_filter & kept,
-                violations=tuple(_of_kept(problems, kept) for problems in events.violations),
-            )
-
-
-def _of_kept(problems: Violations, kept: Bools) -> Violations:
-    there = kept[problems.positions]
-    return replace(problems, positions=problems.positions[there], values=problems.values.filter(pa.array(there)))
+            yield mapper(changed, kept)
 
 
 def _reported(chunks: Iterator[EncodedChunk], say: Callable[[str], None]) -> Generator[EncodedChunk, None, None]:

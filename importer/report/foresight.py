@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.exact import Exact, sums
+from importer.exact import DecimalColumn, sums
 from importer.model import ArrowArray, ArrowTable, EncodedChunk, State
 from importer.report.check_model import CurrencyTotal, ForeseenEvents, TypeCount
 from importer.report.distinct import Distinct
@@ -39,7 +39,7 @@ class Foresight:
         self._subscribers = Distinct()
         self._types: Counter[str] = Counter()
         self._other = 0
-        self._totals: dict[str, Exact] = {}
+        self._totals: dict[str, DecimalColumn] = {}
         self._valued: Counter[str] = Counter()
         self._oldest: int | None = None
         self._newest: int | None = None
@@ -130,7 +130,7 @@ class Foresight:
             chosen = values if len(names) == 1 else values.filter(pc.equal(currencies, name))
             had = [] if name not in self._totals else [self._totals[name].tokens()]
             tokens = pa.chunked_array([chosen, *had]).combine_chunks()
-            self._totals[name] = sums(Exact.of(tokens), _FROM_START)
+            self._totals[name] = sums(DecimalColumn.of(tokens), _FROM_START)
             self._valued[name] += len(chosen)
 
     def _add_times(self, times: ArrowArray) -> None:

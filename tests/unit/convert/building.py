@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from importer.convert import convert
-from importer.convert.faults import Converted, Fault
+from importer.convert.arrays import ConversionError, Converted
 from importer.mapping.model import ImportMapping, Pick
 from importer.model import Chunk, Dialect, Events, Source
 
@@ -59,10 +59,10 @@ def cell(text: str | None, **words: Any) -> str | None:
     return value
 
 
-def outcomes(converted: Converted) -> list[str | Fault | None]:
+def outcomes(converted: Converted) -> list[str | ConversionError | None]:
     """A converted column as a list: the value, or the fault in its place."""
-    found: list[str | Fault | None] = converted.values.to_pylist()
-    for fault, positions in converted.faults:
+    found: list[str | ConversionError | None] = converted.values.to_pylist()
+    for fault, positions in converted.errors:
         for position in positions.tolist():
             assert found[position] is None, "a fault has no value"
             found[position] = fault

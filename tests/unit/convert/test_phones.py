@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.convert.faults import Fault
-from importer.convert.phones import PhoneReader
+from importer.convert.arrays import ConversionError
+from importer.convert.identities import PhoneReader
 from tests.unit.convert.building import events, found_problems, strings
 
 
@@ -35,28 +35,50 @@ from tests.unit.convert.building import events, found_problems, strings
         ("861234567.0", "LT", "+37061234567"),
         ("020 7946 0018", "GB", "+442079460018"),
         ("06 6982", "IT", "+39066982"),
-        # Left as found; validation says what is wrong.
-        ("call me", "US", "call me"),
-        ("+1 202", "US", "+1202"),
-        ("12345", "US", "12345"),
-        ("202-555-0144 x12", "US", "202-555-0144 x12"),
-        ("+370612345678901234", None, "+370612345678901234"),
-        ("n/a", None, "n/a"),
+        ("+490176 12345678", None, "+4917612345678"),
+        ("+44020 7946 0018", None, "+442079460018"),
+        ("0049 0176 12345678", None, "+4917612345678"),
+        ("+39 06 6982 0000", None, "+390669820000"),
     ],
 )
 def test_a_phone(text: str, country: str | None, expected: str) -> None:
     assert PhoneReader(country)(strings([text])).values.to_pylist() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [
+        ("call me", "US"),
+        ("+1 202", "US"),
+        ("12345", "US"),
+        ("202-555-0144 x12", "US"),
+        ("+370612345678901234", None),
+        ("n/a?", None),
+        ("555-0123", "US"),  # no area code
+        ("+1 555-0123", None),
+        ("+0 123 456 789", None),
+    ],
+)
+def test_what_is_no_phone_stays_as_found_with_its_reason(text: str, country: str | None) -> None:
+    made = events({"p": [text]}, subscriber={"phone": {"column": "p"} | ({"country": country} if country else {})})
+    assert made.phone.to_pylist() == [text]
+    assert found_problems(made) == {("phone.invalid", "subscriber.phone", 0, text)}
+
+
+def test_a_number_that_can_be_read_two_ways_is_refused() -> None:
+    """Without its plus a number may be a national one that begins with its country's code, or an international one."""
+    assert PhoneReader("DE").read("4917612345678") is ConversionError.AMBIGUOUS_PHONE
+
+
 @pytest.mark.parametrize("text", ["9.23E+11", "9,23E+11", "4.477e11", "'3.7061E+10", "+3.7E+10"])
 @pytest.mark.parametrize("country", [None, "LT"])
 def test_a_rounded_number_has_lost_its_digits(text: str, country: str | None) -> None:
-    assert PhoneReader(country).read(text) is Fault.ROUNDED
+    assert PhoneReader(country).read(text) is ConversionError.ROUNDED
 
 
 @pytest.mark.parametrize("text", ["(202) 555-0144", "861234567", "37061234567", "861234567.0"])
 def test_a_national_number_needs_a_country(text: str) -> None:
-    assert PhoneReader().read(text) is Fault.NO_COUNTRY
+    assert PhoneReader().read(text) is ConversionError.NO_COUNTRY
 
 
 def test_problems_name_the_phone_and_keep_its_text() -> None:
@@ -88,8 +110,9 @@ written_numbers = st.text(alphabet="0123456789" * 3 + "+ ().-/eE,'", min_size=1,
 def test_a_whole_column_reads_like_each_of_its_texts(texts: list[str], country: str | None) -> None:
     reader = PhoneReader(country)
     made = reader(strings(texts))
-    faulty = {position: fault for fault, positions in made.faults for position in positions.tolist()}
+    faulty = {position: fault for fault, positions in made.errors for position in positions.tolist()}
     found = [faulty.get(position, value) for position, value in enumerate(made.values.to_pylist())]
+    assert all(made.values[position].as_py() == texts[position] for position in faulty)
     assert found == [reader.read(text) for text in texts]
 
 
@@ -106,6 +129,7 @@ def test_a_column_may_name_each_phone_s_country() -> None:
     assert found_problems(made) == {
         ("phone.no_country", "subscriber.phone", 4, "861234567"),
         ("phone.unknown_country", "subscriber.phone", 5, "Lithuania"),
+        ("phone.invalid", "subscriber.phone", 6, "?"),
     }
 
 
@@ -123,6 +147,6 @@ def test_a_country_can_be_translated_and_have_a_default() -> None:
 def test_phones_with_countries_read_like_each_alone(rows: list[tuple[str, str | None]]) -> None:
     texts, countries = [row[0] for row in rows], [row[1] for row in rows]
     made = PhoneReader()(strings(texts), strings(countries))
-    faulty = {position: fault for fault, positions in made.faults for position in positions.tolist()}
+    faulty = {position: fault for fault, positions in made.errors for position in positions.tolist()}
     found = [faulty.get(position, value) for position, value in enumerate(made.values.to_pylist())]
     assert found == [PhoneReader(country and country.upper()).read(text) for text, country in rows]

@@ -110,7 +110,7 @@ def test_the_place_in_order_has_the_kind_that_is_asked_for() -> None:
     bad = "order_by.invalid"
     expected: dict[str, tuple[Any, list[Any], list[int]]] = {
         "integer": (pa.int64(), [10, None, None, None], [1, 2, 3]),
-        "number": (pa.float64(), [10, 9.5, None, 1e20], [2]),
+        "number": (pa.string(), ["150021", "1500195", None, "1502099999999999999999999"], [2]),
         "text": (pa.string(), ["10", "9.5", None, "99999999999999999999"], [2]),
     }
     for kind, (place_type, places, invalid) in expected.items():

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.convert.faults import Fault
-from importer.convert.times import TimeForm, TimeReader
+from importer.convert.arrays import ConversionError
+from importer.convert.datetimes import TimeForm, TimeReader
 from tests.unit.convert.building import outcomes, strings
 from tests.unit.convert.moments import digits, moments, written
 
@@ -66,7 +66,7 @@ def test_a_whole_column_of_digits_reads_like_each_of_its_texts(texts: list[str],
     """The fast path against the slow one."""
     reader = TimeReader(TimeForm(tuple(forms)))
     slow = [reader.read(text) for text in texts]
-    assert outcomes(reader(strings(texts))) == [one if isinstance(one, Fault) else one.text for one in slow]
+    assert outcomes(reader(strings(texts))) == [one if isinstance(one, ConversionError) else one.text for one in slow]
 
 
 fixed_zones = {name: timezone(timedelta(hours=hours)) for name, hours in (("CEST", 2), ("PDT", -7), ("Etc/GMT-3", 3))}
@@ -124,10 +124,10 @@ def test_formats_read_what_they_write(times: list[datetime], form: str) -> None:
 @example(["1.2.2024", "01.02.2024", " 1.2.2024", "1.2.24", "31.11.2024"], "%d.%m.%Y")
 @example(["112024", "1112024", "01112024", "0111202"], "%d%m%Y")
 def test_formats_agree_with_strptime(texts: list[str], form: str) -> None:
-    def by_strptime(text: str) -> str | Fault:
+    def by_strptime(text: str) -> str | ConversionError:
         try:
             return datetime.strptime(text, form).isoformat()
         except ValueError:
-            return Fault.NOT_A_DATE
+            return ConversionError.NOT_A_DATE
 
     assert outcomes(TimeReader(TimeForm((form,)))(strings(texts))) == [by_strptime(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Exact columns against Python's decimals."""
+"""DecimalColumn columns against Python's decimals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.exact import Exact, product, sums
+from importer.exact import DecimalColumn, product, sums
 from tests.unit.group.building import plain
 
 ORDINARY = st.decimals(-100_000, 100_000, places=2)
@@ -20,8 +20,8 @@ NUMBERS = st.one_of(st.lists(ORDINARY, max_size=20), st.lists(st.one_of(ORDINARY
 UNLIMITED = Context(prec=1000)
 
 
-def exact(numbers: list[Decimal]) -> Exact:
-    return Exact.of(pa.array([plain(one) for one in numbers], pa.string()))
+def exact(numbers: list[Decimal]) -> DecimalColumn:
+    return DecimalColumn.of(pa.array([plain(one) for one in numbers], pa.string()))
 
 
 @settings(deadline=None)

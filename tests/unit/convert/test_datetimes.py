@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.convert.faults import Fault
-from importer.convert.times import TimeForm, TimeReader
+from importer.convert.arrays import ConversionError
+from importer.convert.datetimes import TimeForm, TimeReader
 from tests.unit.convert.building import cell, outcomes, strings
 from tests.unit.convert.moments import digits, moments, shapes, written
 
@@ -58,7 +58,10 @@ MICROSECOND = timedelta(microseconds=1)
         ("2024-01-31 08:15 Europe/Vilnius", {}, "2024-01-31T08:15:00+02:00"),
         ("2024-01-31 08:15:00 +0100 CET", {}, "2024-01-31T08:15:00+01:00"),
         ("2024-01-31 08:15 IST", {}, "property.unknown_zone"),
-        ("2024-01-31 08:15 PM", {}, NOT_A_DATE),
+        ("2024-01-31 08:15 PM", {}, "2024-01-31T20:15:00"),
+        ("2024-01-31 12:15:07 AM", {}, "2024-01-31T00:15:07"),
+        ("2024-01-31 8:15 a.m. CEST", {}, "2024-01-31T08:15:00+02:00"),
+        ("2024-01-31 20:15 PM", {}, NOT_A_DATE),
         ("soon CET", {}, NOT_A_DATE),
         ("'2024-01-31", {}, "2024-01-31T00:00:00"),
         ("'31/1/2024", {"format": "dmy"}, "2024-01-31T00:00:00"),
@@ -97,7 +100,12 @@ MICROSECOND = timedelta(microseconds=1)
         ("10/2/2017 10:56", {"format": "mdy"}, "2017-10-02T10:56:00"),
         ("3/15/2024 2:30 PM", {"format": "mdy"}, "2024-03-15T14:30:00"),
         ("3/15/2024, 12:30:01\u202fAM", {"format": "mdy"}, "2024-03-15T00:30:01"),
-        ("3/15/24 12:00 p.m. PST", {"format": "mdy"}, "2024-03-15T12:00:00-08:00"),
+        ("3/15/24 12:00 p.m. PST", {"format": "mdy"}, "property.unknown_zone"),
+        ("3/15/24 12:00 CST", {"format": "mdy", "timezone": "America/New_York"}, "2024-03-15T12:00:00-06:00"),
+        ("3/15/24 12:00 CST", {"format": "mdy", "timezone": "Asia/Shanghai"}, "2024-03-15T12:00:00+08:00"),
+        ("3/15/24 12:00 CST", {"format": "mdy", "timezone": "Europe/Vilnius"}, "property.unknown_zone"),
+        ("3/15/24 12:00 PST", {"format": "mdy", "timezone": "Asia/Manila"}, "2024-03-15T12:00:00+08:00"),
+        ("2024-03-15 12:00 IST", {"timezone": "Asia/Kolkata"}, "2024-03-15T12:00:00+05:30"),
         ("3/15/2024 13:30 PM", {"format": "mdy"}, NOT_A_DATE),
         ("3/15/2024 2:30 PM", {"format": "mdy", "timezone": "Europe/Vilnius"}, "2024-03-15T14:30:00+02:00"),
         ("03/15/2024 08:15:00 -0500", {"format": "mdy"}, "2024-03-15T08:15:00-05:00"),
@@ -215,7 +223,7 @@ def test_a_whole_column_reads_like_each_of_its_texts(texts: list[str], zone: Zon
     assert made.instants.to_pylist() == [one.instants[0].as_py() for one in alone if one.instants is not None]
     if zone is None:
         slow = [reader.read(text) for text in texts]
-        written = [one if isinstance(one, Fault) else one.date if dates else one.text for one in slow]
+        written = [one if isinstance(one, ConversionError) else one.date if dates else one.text for one in slow]
         assert outcomes(made) == written
 
 
@@ -242,5 +250,5 @@ def test_a_column_may_mix_all_families() -> None:
         "2024-01-31T08:15:00Z",
         "2024-01-31T08:15:00-05:00",
         None,
-        Fault.NOT_A_DATE,
+        ConversionError.NOT_A_DATE,
     ]

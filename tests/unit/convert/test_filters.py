@@ -36,8 +36,8 @@ def kept(cells: list[str | None], *tests: dict[str, Any]) -> list[bool]:
         ({"not_matches": "^-"}, ["9", "1-2", "", None], ["-9", " -9"]),
         ({"empty": True}, ["", "  ", None], ["x"]),
         ({"empty": False}, ["x"], ["", None]),
-        ({"above": 0}, ["0.01", "1e3", "$5"], ["0", "-1", "many", None, "nan"]),
-        ({"above": 5}, ["1,250.00", "1.250,00", "7,5", "$1,250.50"], ["4,99", "-1.250,00", "1,250"]),
+        ({"above": 0}, ["0.01", "1e3", "$5", "many", "12 euro", "nan"], ["0", "-1", None]),
+        ({"above": 5}, ["1,250.00", "1.250,00", "7,5", "$1,250.50", "1,250"], ["4,99", "-1.250,00"]),
         ({"below": 10.5}, ["10.49", "-3"], ["10.5", "11", None]),
     ],
 )
@@ -46,7 +46,54 @@ def test_a_test(test: dict[str, Any], yes: list[str | None], no: list[str | None
     assert kept(no, test) == [False] * len(no)
 
 
-def test_rows_that_are_left_out_have_no_problems() -> None:
+@pytest.mark.parametrize(
+    ("words", "cell", "expected"),
+    [
+        ({}, "12 euro", "where.not_a_number"),
+        ({}, "1,250", "where.not_a_number"),
+        ({}, "NULL", "where.not_a_number"),
+        ({"value": "cell"}, "1,250.00", ""),
+        ({"value": {"column": "cell", "decimal": ","}}, "1.250,00", ""),
+        ({"value": {"column": "cell", "decimal": ","}}, "1.250", "where.not_a_number"),
+        ({"value": {"column": "cell", "thousands": ","}}, "1,250", ""),
+        ({"value": {"product_of": ["id", {"column": "cell", "decimal": ","}]}}, "0,5", ""),
+        ({"value": {"column": "cell", "scale": -2}}, "1", ""),
+    ],
+)
+def test_a_number_is_read_as_the_mapping_reads_its_column(words: dict[str, Any], cell: str, expected: str) -> None:
+    """A cell that a numeric test cannot read is never filtered: its row is invalid, and names the test."""
+    made = events({"id": ["1"], "cell": [cell]}, where=[{"column": "cell", "above": 0}], **words)
+    assert made.passes_filter.tolist() == [True]
+    found = {(code, field) for code, field, _, _ in found_problems(made) if code.startswith("where")}
+    assert found == ({(expected, "cell above 0")} if expected else set())
+
+
+def test_a_filtered_row_carries_the_first_test_that_left_it_out() -> None:
+    """Whatever another test cannot read, a row that fails one is not wanted."""
+    made = events(
+        {"id": ["1", "2", "3", "4"], "status": ["paid", "void", "void", "paid"], "total": ["0", "x", "1", "y"]},
+        where=[{"column": "total", "above": 0}, {"column": "status", "not_in": ["void", "test"]}],
+    )
+    assert made.passes_filter.tolist() == [False, False, False, True]
+    assert found_problems(made) == {
+        ("filtered.where", "total above 0", 0, "0"),
+        ("filtered.where", "status not in void, test", 1, "void"),
+        ("filtered.where", "status not in void, test", 2, "void"),
+        ("where.not_a_number", "total above 0", 3, "y"),
+    }
+
+
+def test_a_test_of_groups_takes_what_it_cannot_read_and_says_so() -> None:
+    made = events(
+        {"id": ["1", "1", "2"], "total": ["x", None, "5"]}, group_by="id", where=[{"column": "total", "above": 0}]
+    )
+    assert made.membership is not None
+    (test,) = made.membership.tests
+    assert (test.words, test.passes.to_pylist()) == ("total above 0", [True, None, True])
+    assert found_problems(made) == {("where.not_a_number", "total above 0", 0, "x")}
+
+
+def test_rows_that_are_left_out_have_no_other_problems() -> None:
     made = events(
         {"id": ["1", "2"], "status": ["paid", "void"], "total": ["x", "y"]},
         where=[{"column": "status", "equals": "paid"}],
@@ -54,7 +101,10 @@ def test_rows_that_are_left_out_have_no_problems() -> None:
         key="total",
     )
     assert made.passes_filter.tolist() == [True, False]
-    assert found_problems(made) == {("value.not_a_number", "value", 0, "x")}
+    assert found_problems(made) == {
+        ("filtered.where", "status equals paid", 1, "void"),
+        ("value.not_a_number", "value", 0, "x"),
+    }
 
 
 def number(cell: str) -> Decimal | None:
@@ -89,9 +139,9 @@ def holds(cell: str | None, word: str, wanted: Any) -> bool:
         case "empty":
             return (text is None) == bool(wanted)
         case "above":
-            return size is not None and float(size) > float(wanted)
+            return text is not None and (size is None or float(size) > float(wanted))
         case _:
-            return size is not None and float(size) < float(wanted)
+            return text is not None and (size is None or float(size) < float(wanted))
 
 
 cells = st.none() | st.sampled_from(

@@ -1,0 +1,454 @@
+"""Dates and times → ISO 8601 texts and instants.
+
+Columns are rewritten to ISO 8601 by Arrow's expressions, checked against the calendar and cast to instants as a whole.
+Whatever does not fit is read text by text (`TimeReader.read`), once per distinct text. ISO text comes out with ``T``,
+seconds, no trailing zeros in the fraction, and its own offset (``Z`` for none); a naive time stays naive unless the
+mapping names a ``timezone`` or the text the name of a zone.
+
+Where the clock was put back and a time came twice, the first one is meant; a time that never was, because the clock
+was put forward, is moved forward by the gap (``zoneinfo``'s ``fold=0``, PEP 495).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.convert.arrays import (
+    ConversionError,
+    Converted,
+    DistinctValues,
+    absent,
+    holds,
+    merge_parts,
+    where_true,
+    without,
+)
+from importer.mapping.model import ValueMapping
+from importer.mapping.zones import zone_named
+from importer.model import ArrowArray
+from importer.texts import matches
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 # local times are counted from a naive epoch
+PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
+"""The epoch formats of the mapping language, and how many of each make a second."""
+ORDERS = ("dmy", "mdy", "ymd")
+"""The orders of day, month and year that the mapping language has names for."""
+
+_MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
+_DAY = 86_400_000_000
+_BLANK = "[ \u00a0\u202f]"
+"""The no-break kinds stand before AM and PM in what newer browsers and ICU write."""
+_CLOCK = (
+    rf"(?:(?:[Tt,]|,?{_BLANK}{{1,8}})(?P<H>[0-9]{{1,2}}):(?P<M>[0-9]{{2}})"
+    rf"(?::(?P<S>[0-9]{{2}})(?:[.,](?P<f>[0-9]{{1,9}}))?)?"
+    rf"(?:{_BLANK}?(?P<half>[AaPp])\.?[Mm]\.?)?"
+    rf"{_BLANK}{{0,8}}(?P<zone>[Zz]|UTC|GMT|(?P<zone_hour>[+-][0-9]{{2}})(?::?(?P<zone_minute>[0-9]{{2}}))?)?)?"
+)
+"""What may follow a date."""
+_PARTS = {"d": "(?P<d>[0-9]{1,2})", "m": "(?P<m>[0-9]{1,2})", "y": "(?P<y>[0-9]{4}|[0-9]{2})"}
+_SEPARATED = r"{}(?P<sep>\. ?|/|-){}(?P=sep){}"
+_ORDERED = {order: re.compile(_SEPARATED.format(*(_PARTS[one] for one in order)) + _CLOCK) for order in ORDERS}
+_COMPACT = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])")
+_ISO = re.compile(f"(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_CLOCK}")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_CENTURY_TURNS = 69
+"""Years of two digits from here on are of the 20th century (POSIX, as in ``strptime``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point on the calendar and the clock."""
+
+    local: datetime
+    """Without a zone, to the microsecond."""
+    extra_fraction_digits: str = ""
+    """Digits of the second's fraction after the sixth."""
+    offset: timedelta | None = None
+    """From UTC, in whole minutes; None for a naive time."""
+
+    @property
+    def text(self) -> str:
+        """ISO 8601: ``2024-01-31T08:15:00.5+02:00``, ``Z`` for UTC, no trailing zeros in the fraction."""
+        fraction = (f"{self.local.microsecond:06}" + self.extra_fraction_digits).rstrip("0")
+        clock = self.local.replace(microsecond=0).isoformat() + (f".{fraction}" if fraction else "")
+        return clock if self.offset is None else clock + _offset_text(self.offset // _MICROSECOND)
+
+    @property
+    def instant(self) -> int:
+        """Microseconds since the epoch; a naive time is taken as UTC."""
+        return (self.local - EPOCH - (self.offset or timedelta())) // _MICROSECOND
+
+    @property
+    def date(self) -> str:
+        """``YYYY-MM-DD``, on its own clock."""
+        return self.local.date().isoformat()
+
+    @property
+    def midnight(self) -> int:
+        """Microseconds from the epoch to the start of its date, taken as UTC."""
+        return (self.local.date().toordinal() - EPOCH.toordinal()) * _DAY
+
+    def in_zone(self, zone: tzinfo) -> Moment:
+        """A naive moment with the offset it has in the zone; one that has an offset stays as it is."""
+        if self.offset is not None:
+            return self
+        local = self.local.replace(tzinfo=zone)
+        try:
+            # There and back again moves a time that never was out of the gap.
+            found = local.astimezone(UTC).astimezone(zone)
+            offset = found.utcoffset()
+            if offset is not None and offset % _MINUTE:
+                # ISO 8601 has no seconds in offsets (local mean times of the 19th century).
+                found, offset = local.astimezone(UTC), timedelta()
+        except OverflowError:  # the first or the last day of the calendar
+            return self
+        return Moment(found.replace(tzinfo=None), self.extra_fraction_digits, offset)
+
+
+@lru_cache(maxsize=4096)
+def _offset_text(offset: int) -> str:
+    """An offset from UTC in microseconds, whole minutes, as ISO 8601 writes it; ``Z`` for none."""
+    if not offset:
+        return "Z"
+    minutes = abs(offset) // 60_000_000
+    return f"{'-' if offset < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def read_iso(text: str) -> Moment | None:
+    """An ISO 8601 date or date-time.
+
+    Read are the ``T`` as a blank; seconds, fraction and offset left out; a comma before the fraction; AM and PM; an
+    offset as ``Z``, ``UTC``, ``GMT``, ``+02``, ``+0200`` or ``+02:00``, with or without a blank before it.
+    """
+    return _moment(_ISO.fullmatch(text))
+
+
+def read_form(text: str, form: str) -> Moment | None:
+    """A text in a form of the mapping language: an epoch, an order of day, month and year, or a ``strptime`` format."""
+    if form in PER_SECOND:
+        return _of_epoch(text, form)
+    if form not in ORDERS:
+        return _of_format(text, form)
+    if form == "ymd" and _COMPACT.match(text):
+        text = _COMPACT.sub(r"\1-\2-\3", text, count=1)
+    return _moment(_ORDERED[form].fullmatch(text))
+
+
+def _moment(match: re.Match[str] | None) -> Moment | None:
+    """The moment that the parts of a match make; None if there is none, or no such day or time."""
+    if match is None:
+        return None
+    year, hour, fraction = int(match["y"]), int(match["H"] or 0), match["f"] or ""
+    if len(match["y"]) == 2:
+        year += 2000 if year < _CENTURY_TURNS else 1900
+    if match["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (match["half"] in "Pp")
+    clock = (hour, int(match["M"] or 0), int(match["S"] or 0), int(f"{fraction[:6]:0<6}"))
+    try:
+        local = datetime(year, int(match["m"]), int(match["d"]), *clock)  # noqa: DTZ001 # a naive moment
+    except ValueError:
+        return None
+    if not match["zone"]:
+        return Moment(local, fraction[6:])
+    hours, minutes = abs(int(match["zone_hour"] or 0)), int(match["zone_minute"] or 0)
+    if hours > 23 or minutes > 59:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return Moment(local, fraction[6:], -offset if match["zone"].startswith("-") else offset)
+
+
+def _of_epoch(text: str, unit: str) -> Moment | None:
+    """A count of seconds, milli- or microseconds since 1970 in UTC, to the microsecond."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        local = EPOCH + timedelta(microseconds=int(Decimal(text) * (1_000_000 // PER_SECOND[unit]) // 1))
+    except OverflowError:
+        return None
+    return Moment(local, "", timedelta())
+
+
+def _of_format(text: str, form: str) -> Moment | None:
+    """A text in a ``strptime`` format; the language has no ``%Z``, whose names depend on the machine."""
+    try:
+        found = datetime.strptime(text, form)  # noqa: DTZ007 # a naive result is a naive moment
+        offset = found.utcoffset()
+        if offset is not None and offset % _MINUTE:
+            found, offset = found.astimezone(UTC), timedelta()
+    except (ValueError, OverflowError):
+        return None
+    return Moment(found.replace(tzinfo=None), "", offset)
+
+
+_REAL_DATE = (
+    "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+"""Every date from the year 1000 that needs no look at leap years; 29 February is read text by text."""
+_PLAIN = (
+    rf"^{_REAL_DATE}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{1,6}})?"
+    r"(?: ?(?:Z|UTC|[+-](?:0[0-9]|1[0-9]):?[0-5][0-9]))?$"
+)
+_ZONED = "(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
+_HAS_OFFSET = "(?:Z|[+-][0-9]{2}:[0-9]{2})$"
+_SIGNS = ("/", "-", r"\.")
+_NO_ORDERS = {"dmy": r"\3-\2-\1\4", "mdy": r"\3-\1-\2\4", "ymd": r"\1-\2-\3\4"}
+
+
+def _as_iso(texts: ArrowArray, form: str | None) -> ArrowArray:
+    """The texts of a form as ISO 8601, with seconds; whatever else they are is another text or null.
+
+    What comes out as ISO 8601 is what `read_form` makes of the text.
+    """
+    if form in PER_SECOND:
+        return _epochs(texts, form)
+    if form in ORDERS:
+        day, year = "([0-9]{1,2})", "([0-9]{4})"
+        parts = (year, day, day) if form == "ymd" else (day, day, year)
+        same_signs = "|".join(sign.join(parts).replace("(", "(?:") for sign in _SIGNS)
+        texts = pc.if_else(pc.match_substring_regex(texts, f"^(?:{same_signs})(?:$|[T ])"), texts, None)
+        texts = pc.replace_substring_regex(texts, f"^{'[-/.]'.join(parts)}(.*)$", _NO_ORDERS[form])
+        texts = pc.replace_substring_regex(texts, "^([0-9]{4})-([0-9])-", r"\1-0\2-")
+        texts = pc.replace_substring_regex(texts, "^([0-9]{4}-[0-9]{2})-([0-9])([T ]|$)", r"\1-0\2\3")
+        texts = pc.replace_substring_regex(texts, "^([0-9-]{10}[T ])([0-9]:)", r"\10\2")
+    elif form is not None:
+        parsed = pc.strptime(texts, format=form, unit="s", error_is_null=True)
+        exact = pc.equal(pc.strftime(parsed, format=form), texts)
+        texts = pc.if_else(exact, parsed.cast(pa.string()), None)
+    lengths = pc.binary_length(texts)
+    if holds(pc.equal(lengths, 10)):
+        texts = pc.if_else(pc.equal(lengths, 10), pc.binary_join_element_wise(texts, "T00:00:00", ""), texts)
+    if holds(pc.equal(lengths, 16)):
+        texts = pc.if_else(pc.equal(lengths, 16), pc.binary_join_element_wise(texts, ":00", ""), texts)
+    return texts
+
+
+def _epochs(texts: ArrowArray, unit: str) -> ArrowArray:
+    """Whole counts since 1970 as ISO 8601 in UTC."""
+    counts = pc.if_else(pc.match_substring_regex(texts, "^-?[0-9]{1,18}$"), texts, None).cast(pa.int64())
+    per_second = PER_SECOND[unit]
+    calendar = pc.and_(
+        pc.greater_equal(counts, -62_135_596_800 * per_second), pc.less(counts, 253_402_300_800 * per_second)
+    )
+    times = pc.if_else(calendar, counts, None).cast(pa.timestamp(unit)).cast(pa.string())
+    return pc.binary_join_element_wise(times, "Z", "")
+
+
+_NAMED = re.compile(rf"(?P<head>.*?[0-9](?:{_BLANK}?[AaPp]\.?[Mm]\.?)?){_BLANK}+(?P<name>\(?[A-Za-z].*)")
+"""A time and the name of its zone. The head ends before the first word, AM and PM apart."""
+_HALF = re.compile(r"[AaPp]\.?[Mm]\.?")
+_ZONE = " %Z"
+"""How a format says that a zone's name ends the text."""
+_AMBIGUOUS = re.compile(r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])")
+"""Begins like a date whose day and month can only be told apart by someone who knows."""
+_DIGITS_ONLY = re.compile(r"(?:%[YmdHMS]|[^%])*")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeForm:
+    """How a mapping says dates and times are written."""
+
+    formats: tuple[str, ...] = ()
+    """``strptime`` formats, ``dmy`` and its like, ``s``, ``ms``, ``us``, tried in this order; empty for ISO 8601."""
+    zone: tzinfo | None = None
+    """Of naive times that no column gives a zone."""
+    dates: bool = False
+    """Whether only the date is wanted."""
+    homes: tuple[tzinfo, ...] = ()
+    """Zones that the mapping names: they decide what an abbreviation with several meanings (``CST``) means."""
+
+    @classmethod
+    def of(cls, pick: ValueMapping, *, dates: bool) -> TimeForm:
+        """The form that a value mapping names.
+
+        Raises:
+            zoneinfo.ZoneInfoNotFoundError: there is no such zone.
+        """
+        formats = (pick.format,) if isinstance(pick.format, str) else pick.format or ()
+        zone: tzinfo | None = None
+        homes: tuple[tzinfo, ...] = ()
+        if isinstance(pick.timezone, str):
+            zone = ZoneInfo(pick.timezone)
+            homes = (zone,)
+        elif pick.timezone is not None:
+            named = (pick.timezone.default, pick.timezone.const, *(pick.timezone.map or {}).values())
+            homes = tuple(found for name in named if name is not None and (found := zone_named(str(name))))
+        return cls(formats, zone, dates, homes)
+
+
+class TimeReader:
+    """Texts → ISO 8601 texts and instants, for one form."""
+
+    def __init__(self, form: TimeForm) -> None:
+        self._form = form
+        self._plain = tuple(one for one in form.formats if not one.endswith(_ZONE))
+        self._heads = tuple(one.removesuffix(_ZONE) for one in form.formats if one in ORDERS or one.endswith(_ZONE))
+        """The forms of what stands before a zone's name."""
+        self._quick: list[str | None] = []
+        """The forms that are read as whole columns, up to the first that is not, so that forms keep their order."""
+        for one in self._plain or (() if form.formats else (None,)):
+            if one is not None and one not in ORDERS and one not in PER_SECOND and not _is_quick(one):
+                break
+            self._quick.append(one)
+
+    def __call__(self, texts: ArrowArray, zones: ArrowArray | None = None) -> Converted:
+        """Convert a column; every text that is not null gives a date or time, or an error.
+
+        ``zones`` names the zone of each naive time; where it is null, the form's own zone counts.
+        """
+        if zones is None or zones.null_count == len(zones):
+            return self._converted(texts, self._form.zone)
+        names = zones.dictionary_encode()
+        codes = pc.fill_null(names.indices, -1)
+        parts = []
+        for code, name in enumerate([None, *names.dictionary.to_pylist()], start=-1):
+            rows = where_true(pc.and_(pc.equal(codes, code), pc.is_valid(texts)))
+            if len(rows):
+                zone = self._form.zone if name is None else zone_named(name, self._form.homes)
+                made = self._converted(texts.take(pa.array(rows)), zone)
+                parts.append((rows, made if zone is not None or name is None else _only_with_offset(made)))
+        return merge_parts(len(texts), parts)
+
+    def _converted(self, texts: ArrowArray, zone: tzinfo | None) -> Converted:
+        """Convert a column whose naive times are in one zone."""
+        values, instants, left = absent(len(texts)), pa.nulls(len(texts), pa.int64()), texts
+        for form in self._quick:
+            iso = _as_iso(left, form)
+            fits = pc.fill_null(matches(iso, _PLAIN), fill_value=False)
+            if not holds(fits):
+                continue
+            found, at = self._of_plain(iso.filter(fits), zone)
+            if len(found) == len(texts):
+                return Converted(found, (), at)
+            values = pc.replace_with_mask(values, fits, found)
+            instants = pc.replace_with_mask(instants, fits, at)
+            left = pc.if_else(fits, None, left)
+        odd = DistinctValues.of(left, None, lambda text: self._written(text, zone))
+        values = odd.put_into(values, lambda found: found[0])
+        instants = odd.put_into(instants, lambda found: found[1])
+        return Converted(values, odd.errors(), instants)
+
+    def _of_plain(self, texts: ArrowArray, zone: tzinfo | None) -> tuple[ArrowArray, ArrowArray]:
+        """ISO texts that are real dates and times → what the event holds, and instants."""
+        if self._form.dates:
+            days = pc.utf8_slice_codeunits(texts, 0, 10)
+            return days, days.cast(pa.date32()).cast(pa.timestamp("us")).cast(pa.int64())
+        lengths = pc.min_max(pc.binary_length(texts)).as_py()
+        zoned = pc.match_substring_regex(texts, _ZONED)
+        texts = _canonical(texts, is_plain=lengths == {"min": 19, "max": 19})
+        if not holds(zoned):
+            instants = texts.cast(pa.timestamp("us")).cast(pa.int64())
+            return (texts, instants) if zone is None else _localized(texts, instants, zone)
+        if zoned.true_count == len(texts):
+            return texts, texts.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        naive, at = self._of_plain(texts.filter(pc.invert(zoned)), zone)
+        aware = texts.filter(zoned)
+        values = pc.replace_with_mask(texts, pc.invert(zoned), naive)
+        instants = pc.replace_with_mask(pa.nulls(len(texts), pa.int64()), pc.invert(zoned), at)
+        return values, pc.replace_with_mask(instants, zoned, aware.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+
+    def _written(self, text: str, zone: tzinfo | None) -> tuple[str, int] | ConversionError:
+        """The canonical text and the instant of one text."""
+        moment = self.read(text)
+        if isinstance(moment, ConversionError):
+            return moment
+        if self._form.dates:
+            return moment.date, moment.midnight
+        if zone is not None:
+            moment = moment.in_zone(zone)
+        return moment.text, moment.instant
+
+    def read(self, text: str) -> Moment | ConversionError:
+        """The moment of one text on its own clock, in the first form that fits; a spreadsheet's apostrophe is dropped.
+
+        A date such as 3/4/2024 is never guessed.
+        """
+        text = text.removeprefix("'")
+        for form in self._plain:
+            moment = read_form(text, form)
+            if moment is not None:
+                return moment
+        if not self._form.formats and (moment := read_iso(text)) is not None:
+            return moment
+        split = _NAMED.fullmatch(text) if self._heads or not self._form.formats else None
+        if split:
+            moment = next((found for form in self._heads if (found := read_form(split["head"], form))), None)
+            if not self._form.formats:
+                moment = read_iso(split["head"])
+            if moment is not None:
+                return self._in_named_zone(moment, split["name"])
+        is_ambiguous = not self._form.formats and _AMBIGUOUS.match(text)
+        return ConversionError.AMBIGUOUS_DATE if is_ambiguous else ConversionError.NOT_A_DATE
+
+    def _in_named_zone(self, moment: Moment, name: str) -> Moment | ConversionError:
+        zone = zone_named(name, self._form.homes)
+        if zone is None:
+            return ConversionError.NOT_A_DATE if _HALF.fullmatch(name) else ConversionError.UNKNOWN_ZONE
+        # A date is taken from the clock that it was written by.
+        return moment if self._form.dates else moment.in_zone(zone)
+
+
+def _is_quick(form: str) -> bool:
+    """Whether Arrow's ``strptime`` and ``strftime`` know all of a format: a date of digits, with or without a clock."""
+    fields = re.findall("%.", form)
+    return (
+        _DIGITS_ONLY.fullmatch(form) is not None and {"%Y", "%m", "%d"} <= {*fields} and len({*fields}) == len(fields)
+    )
+
+
+def _only_with_offset(made: Converted) -> Converted:
+    """The same, with an error for naive times, whose zone is not known."""
+    naive = pc.invert(pc.match_substring_regex(made.values, _HAS_OFFSET))
+    errors = (*made.errors, (ConversionError.UNKNOWN_ZONE, where_true(naive)))
+    return Converted(without(made.values, naive), errors, without(made.instants, naive))
+
+
+def _canonical(texts: ArrowArray, *, is_plain: bool) -> ArrowArray:
+    """Texts of `_PLAIN` with ``T``, without trailing zeros in the fraction, and with ``Z`` or ``+02:00``."""
+    if is_plain:
+        return pc.binary_replace_slice(texts, 10, 11, "T").cast(pa.string())
+    texts = pc.replace_substring_regex(texts, r"^(.{10})[T ](.{8})(\.[0-9]*[1-9])?\.?0* ?", r"\1T\2\3")
+    texts = pc.replace_substring_regex(texts, r"(?:UTC|[+-]00:?00)$", "Z")
+    return pc.replace_substring_regex(texts, "([+-][0-9]{2})([0-9]{2})$", r"\1:\2")
+
+
+@lru_cache(maxsize=100_000)
+def _day_offset(zone: tzinfo, day: int) -> int:
+    """The zone's offset in microseconds, the same for all of a local day (counted from 1970); -1 if it changes."""
+    try:
+        midnight = EPOCH + timedelta(days=day)
+        offsets = {(midnight + timedelta(days=one)).replace(tzinfo=zone).utcoffset() for one in (0, 1)}
+    except OverflowError:
+        return -1
+    offset = offsets.pop()
+    if offsets or offset is None or offset % _MINUTE:
+        return -1
+    return offset // _MICROSECOND
+
+
+def _localized(texts: ArrowArray, local: ArrowArray, zone: tzinfo) -> tuple[ArrowArray, ArrowArray]:
+    """Canonical naive texts and their local microseconds → texts with offset, and instants in UTC."""
+    days = pa.array(local.to_numpy() // _DAY).dictionary_encode()
+    offsets = [_day_offset(zone, day) for day in days.dictionary.to_pylist()]
+    steady = pa.array([offset != -1 for offset in offsets]).take(days.indices)
+    written = pa.array([_offset_text(offset) for offset in offsets]).take(days.indices)
+    zoned = pc.binary_join_element_wise(texts, written, "")
+    instants = pc.subtract(local, pa.array(offsets, pa.int64()).take(days.indices))
+
+    def moved(text: str) -> Moment:
+        moment = read_iso(text)
+        assert moment is not None, "only canonical texts come here"
+        return moment.in_zone(zone)
+
+    changing = DistinctValues.of(texts, steady, moved)
+    return changing.put_into(zoned, lambda one: one.text), changing.put_into(instants, lambda one: one.instant)

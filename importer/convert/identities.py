@@ -1,0 +1,197 @@
+"""Identities: the texts that tell subscribers, keys and groups apart, each brought to one spelling.
+
+Cells of identities lose invisible characters at their ends; words that name nobody (``NULL``, ``undefined`` …) are
+absent; whole numbers of float columns (``1001.0``) and an apostrophe before digits lose what a program has added. That
+happens to each cell, before templates and other steps see it. A number that a spreadsheet has rounded (``9.23E+11``) is
+an error, since many identities become the same one.
+
+E-mail addresses are taken out of the forms that leave no doubt (``Name <a@b>``, ``mailto:``, quotes, brackets), and
+never cut out of other text. Phone numbers become E.164 by the numbering plans of ``phonenumbers``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
+from importer.convert.numbers import NumberReader
+from importer.model import ArrowArray
+from importer.texts import E164, INVISIBLE, matches
+
+NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "<na>", "undefined", "\\n", "n/a", "na", "#n/a", "#na",
+                    "nil", "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
+"""Words, in lower case, that programs write where there is no value."""
+_WORDS = pa.array(sorted(NOBODY))
+
+_EDGES = f"^[{INVISIBLE}\\s]+|[{INVISIBLE}\\s]+$"
+_HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
+_FLOAT = r"^'?(-?(?:0|[1-9][0-9]*))\.0+$"
+_DECIMAL = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
+_ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}(?:$|[-_:#|, ])"
+"""Alone, or set off from the rest by the signs that templates put between ids."""
+_EXPONENT = "[0-9][eE][+-]?[0-9]+$"
+
+
+def normalized(texts: ArrowArray, spared: frozenset[str] = frozenset()) -> ArrowArray:
+    """The cells of an identity, trimmed texts, in one spelling; null where a word names nobody.
+
+    ``spared`` are words that the mapping itself replaces.
+    """
+    if holds(pc.match_substring_regex(texts, _HAS_EDGES)):
+        texts = pc.replace_substring_regex(texts, _EDGES, "")
+        texts = without(texts, pc.equal(texts, ""))
+    nobody = pc.is_in(pc.ascii_lower(texts), value_set=_WORDS)
+    if holds(nobody):
+        if spared:
+            nobody = pc.and_not(nobody, pc.is_in(texts, value_set=pa.array(sorted(spared))))
+        texts = without(texts, nobody)
+    if holds(pc.match_substring(texts, ".0")):
+        texts = pc.replace_substring_regex(texts, _FLOAT, r"\1")
+    if holds(pc.starts_with(texts, "'")):
+        texts = pc.replace_substring_regex(texts, r"^'([0-9]+)$", r"\1")
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class IdReader:
+    """Texts → ids, which stay as they are unless they are numbers."""
+
+    numbers: NumberReader | None = None
+    """Reads ids that the mapping says are numbers."""
+
+    def __call__(self, texts: ArrowArray) -> Converted:
+        """Convert a column; a rounded number is an error, a number with decimals a warning."""
+        rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
+        errors: Errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
+        texts = without(texts, rounded)
+        if self.numbers is not None:
+            made = self.numbers(texts)
+            return Converted(made.values, errors + made.errors)
+        broken = pc.match_substring_regex(texts, _DECIMAL) if holds(pc.match_substring(texts, ".")) else None
+        if broken is not None and holds(broken):
+            errors += ((ConversionError.DECIMAL, where_true(broken)),)
+        return Converted(texts, errors)
+
+
+_ADDRESS = r"[^\s@<>()\[\]{},;:\\\"]+@[^\s@<>()\[\]{},;:?\\\"']+"
+_WRAPPED = re.compile(
+    rf"(?:[^@<>]*<(?:mailto:)?(?P<angle>{_ADDRESS})>|\[(?P<square>{_ADDRESS})\]|\((?P<round>{_ADDRESS})\)"
+    rf"|\"(?P<double>{_ADDRESS})\"|'(?P<single>{_ADDRESS})'|mailto:(?P<mailto>{_ADDRESS}))",
+    re.IGNORECASE,
+)
+
+
+def emails(texts: ArrowArray) -> Converted:
+    """E-mail addresses without what is around them; whatever has another form stays as it is."""
+    wrapped = pc.match_substring_regex(texts, r"[>\])\"']$|^(?i:mailto):")
+    if not holds(wrapped):
+        return Converted(texts)
+    odd = DistinctValues.of(texts, pc.invert(wrapped), _unwrapped)
+    return Converted(odd.put_into(texts, str))
+
+
+def _unwrapped(text: str) -> str:
+    found = _WRAPPED.fullmatch(text.strip())
+    return next(address for address in found.groups() if address) if found else text
+
+
+_SEPARATOR = re.compile(rf"[\s().\-/\u2010-\u2015\u2212{INVISIBLE}]+")
+"""White space, punctuation and the invisible marks that come along when a number is copied."""
+_SPREADSHEET = re.compile(r"\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_WITH_POINT = re.compile(r"(\+?[0-9]{7,15})\.0+")
+_INTERNATIONAL = re.compile(r"\+[0-9]+")
+_NATIONAL = re.compile(r"[0-9]{4,15}")
+_BETWEEN = "\x1f"
+"""Between a country and a phone."""
+_BEGINNING = 7
+"""Characters of an E.164 number by which, with its length, the numbering plans tell whether it can be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneReader:
+    """Texts → E.164 texts, for one country."""
+
+    country: str | None = None
+    """The ISO 3166 country of national numbers."""
+
+    def __call__(self, texts: ArrowArray, countries: ArrowArray | None = None) -> Converted:
+        """Convert a column; a text with an error stays as found.
+
+        ``countries`` holds the code of each row's country; null for none.
+        """
+        done = _as_written(texts)
+        if countries is None:
+            odd = DistinctValues.of(texts, done, self.read)
+        else:
+            pairs = pc.binary_join_element_wise(pc.utf8_upper(pc.fill_null(countries, "")), texts, _BETWEEN)
+            odd = DistinctValues.of(pairs, done, _read_pair)
+        return Converted(pc.coalesce(odd.put_into(texts, str), texts), odd.errors())
+
+    def read(self, text: str) -> str | ConversionError:
+        """The E.164 number of one text, or its error."""
+        written = text.strip().lstrip("'\u2019").removeprefix("tel:").strip()
+        if _SPREADSHEET.fullmatch(written):
+            return ConversionError.ROUNDED
+        whole = _WITH_POINT.fullmatch(written)
+        digits = whole[1] if whole else _SEPARATOR.sub("", written)
+        if digits.startswith("00"):
+            digits = f"+{digits[2:]}"
+        if _INTERNATIONAL.fullmatch(digits):
+            return _parsed(digits, None) or ConversionError.NOT_A_PHONE
+        if not _NATIONAL.fullmatch(digits):
+            return ConversionError.NOT_A_PHONE
+        return ConversionError.NO_COUNTRY if self.country is None else _national(digits, self.country)
+
+
+def _read_pair(pair: str) -> str | ConversionError:
+    country, _, text = pair.partition(_BETWEEN)
+    return PhoneReader(country or None).read(text)
+
+
+def _as_written(texts: ArrowArray) -> ArrowArray:
+    """Which texts are E.164 numbers already. Numbers of one beginning and length are judged by the first of them."""
+    plain = pc.fill_null(matches(texts, E164), fill_value=False)
+    if not holds(plain):
+        return plain
+    beginnings = pc.binary_join_element_wise(
+        pc.utf8_slice_codeunits(texts, 0, _BEGINNING), pc.binary_length(texts).cast(pa.string()), _BETWEEN
+    )
+    kinds = pc.if_else(plain, beginnings, None).dictionary_encode()
+    firsts = pa.table({"kind": kinds.indices, "text": texts}).group_by("kind").aggregate([("text", "min")])
+    examples = dict(zip(firsts["kind"].to_pylist(), firsts["text_min"].to_pylist(), strict=True))
+    possible = [_parsed(examples[code], None) == examples[code] for code in range(len(kinds.dictionary))]
+    return pc.fill_null(pa.array(possible, pa.bool_()).take(kinds.indices), fill_value=False)
+
+
+def _national(digits: str, country: str) -> str | ConversionError:
+    """A number without ``+``: a national one, or an international one that begins with the country's own code."""
+    import phonenumbers
+
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        return ConversionError.UNKNOWN_COUNTRY
+    code = str(phonenumbers.country_code_for_region(country))
+    national = _parsed(digits, country)
+    if not digits.startswith(code):
+        return national or ConversionError.NOT_A_PHONE
+    international = _parsed(f"+{digits}", None)
+    if national and international and national != international:
+        real = [one for one in (national, international) if phonenumbers.is_valid_number(phonenumbers.parse(one))]
+        return real[0] if len(real) == 1 else ConversionError.AMBIGUOUS_PHONE
+    return national or international or ConversionError.NOT_A_PHONE
+
+
+def _parsed(digits: str, country: str | None) -> str | None:
+    """E.164 by the numbering plans; None if no plan has numbers of that length, or the area code is missing."""
+    import phonenumbers  # the numbering plans of the world, which most mappings can do without
+
+    try:
+        number = phonenumbers.parse(digits, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

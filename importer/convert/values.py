@@ -1,0 +1,196 @@
+"""Value mappings: from a chunk's cells to one text per row.
+
+A value comes from one origin; the text steps trim, extract, lower, upper, map and default follow in that order. An
+empty or blank cell is absent. ``as`` and the keys that belong to it are conversions, which come after; a nested cell is
+only marked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.convert.arrays import absent, holds, without, without_blanks
+from importer.convert.cells import Cells, Texts, spelled
+from importer.convert.filters import NumberForms, Test, violations
+from importer.convert.numbers import NumberForm, NumberReader
+from importer.exact import DecimalColumn, difference, product, total
+from importer.mapping.model import Case, ValueMapping
+from importer.mapping.template import split
+from importer.model import ArrowArray, Violations
+
+Picker: TypeAlias = Callable[[Cells], Texts]
+"""A compiled value mapping."""
+
+
+def picker(pick: ValueMapping, forms: NumberForms | None = None, *, identity: bool = False) -> Picker:
+    """Compile a value mapping with its text steps, but not ``as``; of an ``identity`` the cells are normalized.
+
+    ``forms`` says how the tests of `cases` read numbers.
+    """
+    origin = _origin(pick, forms or NumberForms({}), identity)
+    trims = pick.trim and pick.column is None
+    extract = None if pick.extract is None else _extractor(pick.extract)
+    old = pa.array(list(pick.map or ()), pa.string())
+    new = pa.array([None if value is None else spelled(value) for value in (pick.map or {}).values()], pa.string())
+
+    def steps(cells: Cells) -> Texts:
+        picked = origin(cells)
+        texts, nested = picked.texts, picked.nested
+        if trims:
+            texts = pc.utf8_trim_whitespace(texts)
+        if extract is not None:
+            # What an expression takes out of a nested value's JSON is text that the mapping asked for.
+            texts, nested = extract(texts), None
+        if pick.lower:
+            texts = pc.utf8_lower(texts)
+        if pick.upper:
+            texts = pc.utf8_upper(texts)
+        if len(old):
+            places = pc.index_in(texts, value_set=old)
+            texts = pc.if_else(pc.is_valid(places), new.take(places), texts)
+        if trims or extract is not None or len(old):
+            texts = without_blanks(texts)
+        if pick.default is not None and texts.null_count:
+            texts = without_blanks(pc.fill_null(texts, spelled(pick.default)))
+        return Texts(texts, nested, picked.violations)
+
+    return steps
+
+
+def _origin(pick: ValueMapping, forms: NumberForms, identity: bool) -> Picker:
+    spared = frozenset(pick.map or ()) if identity else None
+    if pick.column is not None:
+        name = pick.column
+        return lambda cells: cells.column(name, trim=pick.trim, spared=spared)
+    if pick.first_of is not None:
+        return _first_of([picker(one, forms, identity=identity) for one in pick.first_of])
+    if pick.template is not None:
+        parts = {name: picker(one, forms, identity=identity) for name, one in (pick.parts or {}).items()}
+        return _template(pick.template, pick.trim, spared, parts)
+    if pick.cases is not None:
+        return _cases(pick.cases, forms, identity)
+    if not pick.operands():
+        text, fact = spelled(pick.const if pick.const is not None else ""), pick.file
+        return lambda cells: Texts(pa.repeat(text, cells.count) if fact is None else cells.fact(fact))
+    operation, sign = (product, " × ") if pick.product_of else (total, " + ") if pick.sum_of else (difference, " - ")
+    return _calculation(pick.operands(), operation, sign)
+
+
+def _first_of(pickers: list[Picker]) -> Picker:
+    def first(cells: Cells) -> Texts:
+        candidates = [one(cells) for one in pickers]
+        nested = None
+        if any(candidate.nested is not None for candidate in candidates):
+            nested = no = pa.repeat(pa.scalar(value=False), cells.count)
+            for candidate in reversed(candidates):
+                own = no if candidate.nested is None else candidate.nested
+                nested = pc.if_else(pc.is_valid(candidate.texts), own, nested)
+        doubts = tuple(one for candidate in candidates for one in candidate.violations)
+        return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested, doubts)
+
+    return first
+
+
+def _template(template: str, trim: bool, spared: frozenset[str] | None, parts: dict[str, Picker]) -> Picker:
+    """Text with ``{column}`` in it; absent where any of its columns is."""
+    pieces = split(template)
+
+    def filled(cells: Cells) -> Texts:
+        found = [
+            one.text
+            if not one.is_column
+            else parts[one.text](cells)
+            if one.text in parts
+            else cells.column(one.text, trim=trim, spared=spared)
+            for one in pieces
+        ]
+        marks = [part.nested for part in found if isinstance(part, Texts) and part.nested is not None]
+        texts = [part.texts if isinstance(part, Texts) else pa.scalar(part) for part in found]
+        doubts = tuple(one for part in found if isinstance(part, Texts) for one in part.violations)
+        joined = pc.binary_join_element_wise(*texts, "")
+        if isinstance(joined, pa.Scalar):  # no part of it is a column
+            joined = pa.repeat(joined, cells.count)
+        return Texts(joined, reduce(pc.or_, marks) if marks else None, doubts)
+
+    return filled
+
+
+def _cases(cases: tuple[Case, ...], forms: NumberForms, identity: bool) -> Picker:
+    """The value of the first case whose tests all pass.
+
+    A cell that a test cannot read is an error of every row that no earlier case has decided.
+    """
+    compiled = [([Test(one, forms) for one in case.when], picker(case.use, forms, identity=identity)) for case in cases]
+
+    def chosen(cells: Cells) -> Texts:
+        texts, nested = absent(cells.count), pa.repeat(pa.scalar(value=False), cells.count)
+        is_open = pa.repeat(pa.scalar(value=True), cells.count)
+        doubts: list[Violations] = []
+        for tests, use in compiled:
+            holds_here = is_open
+            for test in tests:
+                answer = test(cells)
+                if answer.unreadable is not None:
+                    doubts += violations(test.error, test.words, pc.and_(is_open, answer.unreadable), answer.texts)
+                holds_here = pc.and_(holds_here, answer.passes)
+            found = use(cells)
+            doubts += found.violations
+            texts = pc.if_else(holds_here, found.texts, texts)
+            if found.nested is not None:
+                nested = pc.or_(nested, pc.and_(holds_here, found.nested))
+            is_open = pc.and_not(is_open, holds_here)
+        return Texts(texts, nested if holds(nested) else None, tuple(doubts))
+
+    return chosen
+
+
+def _calculation(
+    operands: tuple[ValueMapping, ...], operation: Callable[[Sequence[DecimalColumn]], DecimalColumn], sign: str
+) -> Picker:
+    """The result of numbers as its token, exactly; absent where any of them is.
+
+    Where one is no number, the text shows all of them (``2 × abc``), which reads as no number either.
+    """
+    pickers = [picker(one) for one in operands]
+    readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
+
+    def calculated(cells: Cells) -> Texts:
+        texts = [one(cells).texts for one in pickers]
+        tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
+        valid = reduce(pc.and_, [pc.is_valid(one) for one in tokens])
+        numbers = operation([DecimalColumn.of(one.filter(valid)) for one in tokens]).tokens()
+        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
+
+    return calculated
+
+
+def _extractor(pattern: str) -> Callable[[ArrowArray], ArrowArray]:
+    """An RE2 expression's first group, or its whole match; absent where it does not match.
+
+    ``pc.extract_regex`` wants every group named, so the first group is taken by a replacement instead: the expression
+    is set between a lazy and a greedy "anything", which leaves its leftmost match what it is.
+    """
+    body = f"(?:{pattern})" if _has_group(pattern) else f"({pattern})"
+    whole = rf"\A(?s:.*?){body}(?s:.*)\z"
+
+    def extract(texts: ArrowArray) -> ArrowArray:
+        found = pc.match_substring_regex(texts, pattern)
+        if not holds(found):
+            return absent(len(texts))
+        return without(pc.replace_substring_regex(texts, whole, r"\1"), pc.invert(found))
+
+    return extract
+
+
+def _has_group(pattern: str) -> bool:
+    """Whether RE2 finds a capturing group; asked of RE2 itself, as Python's ``re`` reads other expressions."""
+    try:
+        pc.replace_substring_regex(pa.array(["x"]), pattern, r"\1")
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Currencies: which codes are current, retired or no money, their decimals, and the signs that stand for them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from iso4217 import Currency
+
+CURRENT = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+"""Current ISO 4217 codes, and how many decimals their amounts have (JPY 0, EUR 2, KWD 3)."""
+NOT_MONEY = frozenset(currency.code for currency in Currency if currency.exponent is None)
+"""Codes to which ISO 4217 gives no decimals: metals, bond units, tests and "no currency" (XAU, XDR, XTS, XXX …)."""
+
+_DOLLARS = (
+    "ARS AUD BBD BMD BND BRL BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MOP MXN NAD NIO NZD SBD SGD SRD"
+    " TOP TTD TWD USD UYU WST XCD"
+)
+SIGNS: dict[str, frozenset[str]] = {
+    sign: frozenset(codes.split())
+    for sign, codes in {
+        "$": _DOLLARS, "£": "GBP EGP FKP GIP LBP SDG SHP SSP SYP", "€": "EUR", "¥": "JPY CNY", "￥": "JPY CNY",
+        "₹": "INR", "₩": "KRW KPW", "₪": "ILS", "₫": "VND", "₱": "PHP", "₽": "RUB", "₺": "TRY", "₴": "UAH",
+        "₦": "NGN", "฿": "THB", "₡": "CRC", "₲": "PYG", "₸": "KZT", "₼": "AZN", "₾": "GEL", "₿": "", "¤": "",
+        "Kč": "CZK", "Ft": "HUF", "kn": "HRK", "kr": "SEK NOK DKK ISK", "kr.": "SEK NOK DKK ISK", "lei": "RON MDL",
+        "zł": "PLN", "лв": "BGN", "лв.": "BGN", "руб": "RUB BYN", "руб.": "RUB BYN", "грн": "UAH", "грн.": "UAH",
+        "Rs": "INR PKR LKR NPR MUR SCR", "Rs.": "INR PKR LKR NPR MUR SCR", "Rp": "IDR", "Rp.": "IDR", "RM": "MYR",
+        "TL": "TRY", "Fr": "CHF", "Fr.": "CHF", "S/": "PEN", "S/.": "PEN",
+    }.items()
+}  # fmt: skip
+"""Signs and abbreviations of amounts, and the currencies that are written with them (none: any)."""
+_PREFIXED_DOLLARS = {"US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "HK$": "HKD",
+                     "S$": "SGD", "MX$": "MXN", "R$": "BRL", "NT$": "TWD"}  # fmt: skip
+
+
+def contradicts(sign: str, code: str) -> bool:
+    """Whether an amount that is written with this sign or code (``$``, ``USD``, ``kr``) is not one in this currency."""
+    if sign in CURRENT or sign in retired():
+        return sign != code
+    if sign in _PREFIXED_DOLLARS:
+        return code != _PREFIXED_DOLLARS[sign]
+    codes = SIGNS.get(sign.removeprefix("US") if sign.endswith("$") else sign)
+    return codes is not None and len(codes) > 0 and code not in codes
+
+
+def decimals(code: str) -> int | None:
+    """How many decimals amounts in this currency have; None for what is no currency, current or retired."""
+    if code in CURRENT:
+        return CURRENT[code]
+    if code not in retired():
+        return None
+    from babel.core import get_global
+
+    fractions = get_global("currency_fractions")
+    return int(fractions.get(code, fractions["DEFAULT"])[0])
+
+
+@cache
+def retired() -> frozenset[str]:
+    """Codes that CLDR knows and ISO 4217 no longer lists; CLDR is read only where a code is odd.
+
+    CLDR also lists CNH, which is in use but never was an ISO 4217 code: its entry is open-ended without being tender.
+    """
+    from babel.core import get_global
+
+    never_official = {
+        code
+        for periods in get_global("territory_currencies").values()
+        for code, _, until, tender in periods
+        if until is None and not tender
+    }
+    return frozenset(get_global("all_currencies")) - CURRENT.keys() - NOT_MONEY - never_official

@@ -1,0 +1,213 @@
+"""The API's rules over a chunk's event columns: which rows may be sent, and every reason why not.
+
+A rule is a vectorised look at a column. The rules are those of the endpoint's page (``[E]`` in `importer.reasons`).
+Where it is silent:
+
+- E-mail: the dot-atom form of RFC 5321, 4.1.2, in ASCII, without quoted local parts, address literals, domains without
+  a dot and all-digit top levels (RFC 3696, 2). In an export, other letters are far more often a wrong encoding or a
+  typing error than a mailbox of RFC 6531; an international domain is written as ``xn--…``.
+- The page has value and currency as two optional parameters: one without the other is allowed.
+- Integers pass up to the largest float64: the page names no width, and a 19-digit id must keep its digits.
+- 2KB and 8KB are 2,048 bytes of UTF-8 before escaping, and 8,192 bytes of the compact JSON object that is sent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer import currencies
+from importer.json_columns import Member, object_sizes
+from importer.model import ArrowArray, Bools, Events, Int64s, ValidationResult, Violations
+from importer.reasons import is_error
+from importer.texts import E164, matches, text_bytes
+
+LONGEST_LOCAL_PART = 64
+"""Characters before the ``@`` (RFC 5321, 4.5.3.1.1)."""
+LONGEST_EMAIL = 254
+"""Characters: a path's 256 less its angle brackets (RFC 5321, 4.5.3.1.3; RFC 3696, erratum 1690)."""
+LONGEST_TEXT = 2_048
+"""Bytes of UTF-8 in one text value."""
+LARGEST_OBJECT = 8_192
+"""Bytes of compact JSON that all properties take together."""
+_LONGEST_FINITE = 308
+"""A token of digits (with a point and a sign) this short is below 1.8e308, the largest float64."""
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_REST = r"(?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_LABEL = rf"[A-Za-z0-9]{_REST}"
+_TOP_LEVEL = rf"(?:[0-9]*[A-Za-z]{_REST}|[0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])"
+EMAIL = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_TOP_LEVEL}$"
+"""RE2. Lengths are checked apart: counted repetitions would make it slow."""
+_LONG_LABEL = r"[.@][^.@]{64}"
+"""A label of more than 63 characters (RFC 1035, 2.3.4) in an address whose local part is not too long."""
+_CURRENT, _NOT_MONEY = pa.array(currencies.CURRENT), pa.array(sorted(currencies.NOT_MONEY))
+
+
+def validate(events: Events, *, strict: bool) -> ValidationResult:
+    """Judge every row of a chunk; a row gets all its reasons, one per rule and field.
+
+    Filtered rows keep the filter's reason alone, and a row that is part of another row's event gets none of the API's
+    rules, which are about events. Where the conversion already found an error in a field, the rules on that field are
+    silent: one cell, one reason. ``strict`` makes errors of the warnings that `importer.reasons` says it lifts.
+    """
+    count, passes = len(events.passes_filter), events.passes_filter
+    converted = [one for one in events.violations if one.code.startswith("filtered.")]
+    converted += _among((one for one in events.violations if not one.code.startswith("filtered.")), passes)
+    errors = [one for one in converted if is_error(one.code, strict=strict)]
+    judged = passes if events.group_heads is None else passes & (events.group_heads < 0)
+    found: list[Violations] = []
+    for one in (*_subscriber(events), *_money(events), *_properties(events)):
+        explained = _rows((error for error in errors if _is_about(error.field, one.field)), count)
+        found.extend(_among([one], judged & ~explained))
+    errors += [one for one in found if is_error(one.code, strict=strict)]
+    return ValidationResult(violations=(*converted, *found), valid=passes & ~_rows(errors, count))
+
+
+def _is_about(converted: str, field: str) -> bool:
+    """Whether an error in one field answers for a rule on another; a bad phone is not a missing subscriber."""
+    return converted == field or (field == "subscriber" and converted.startswith("subscriber."))
+
+
+def _among(violations: Iterable[Violations], rows: Bools) -> Iterator[Violations]:
+    """The violations of the rows that are true."""
+    for one in violations:
+        stays = rows[one.positions]
+        if stays.all():
+            yield one
+        elif stays.any():
+            yield Violations(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
+
+
+def _rows(violations: Iterable[Violations], count: int) -> Bools:
+    """True for every row that is concerned, shape (count,)."""
+    concerned = np.zeros(count, np.bool_)
+    for one in violations:
+        concerned[one.positions] = True
+    return concerned
+
+
+def _subscriber(events: Events) -> Iterator[Violations]:
+    nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
+    yield from _violations("subscriber.missing", "subscriber", nobody, events.email)
+    if events.email.null_count < len(events.email):
+        yield from _violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
+    if events.phone.null_count < len(events.phone):
+        no_phone = pc.invert(matches(events.phone, E164))
+        yield from _violations("phone.invalid", "subscriber.phone", no_phone, events.phone)
+
+
+def not_an_email(values: ArrowArray) -> ArrowArray:
+    """Whether a text is not an e-mail address; null where it is."""
+    broken = pc.invert(matches(values, EMAIL))
+    long = pc.greater(pc.binary_length(values), LONGEST_LOCAL_PART)
+    if not long.true_count:
+        return broken
+    # Only a long address can break a limit, so that only those are measured.
+    found = values.filter(long)
+    too_long = pc.or_(
+        pc.greater(pc.binary_length(found), LONGEST_EMAIL),
+        pc.or_(
+            pc.greater(pc.find_substring(found, "@"), LONGEST_LOCAL_PART),
+            pc.match_substring_regex(found, _LONG_LABEL),
+        ),
+    )
+    return pc.replace_with_mask(broken, long.fill_null(fill_value=False), pc.or_(broken.filter(long), too_long))
+
+
+def _money(events: Events) -> Iterator[Violations]:
+    yield from _violations("type.missing", "type", _is_blank(events.type), events.type)
+    has_value, codes = events.value.null_count < len(events.value), events.value_currency
+    if has_value:
+        yield from _violations("value.not_finite", "value", _not_finite(events.value), events.value)
+    if codes.null_count == len(codes):
+        return
+    odd = pc.and_(pc.invert(pc.is_in(codes, _CURRENT, skip_nulls=True)), codes.is_valid())
+    if odd.true_count:
+        no_money = pc.is_in(codes, _NOT_MONEY)
+        retired = pc.is_in(codes, pa.array(sorted(currencies.retired())))
+        unknown = pc.and_not(odd, pc.or_(no_money, retired))
+        yield from _violations("currency.unknown", "value_currency", unknown, codes)
+        yield from _violations("currency.not_money", "value_currency", no_money, codes)
+        yield from _violations("currency.retired", "value_currency", retired, codes)
+    if has_value:
+        yield from _more_decimals(events.value, codes)
+
+
+def _more_decimals(values: ArrowArray, codes: ArrowArray) -> Iterator[Violations]:
+    """Amounts with more decimals than their currency has, shown as ``12.345 EUR``."""
+    pointed = pc.match_substring(values, ".")
+    for code in pc.unique(codes.filter(pc.fill_null(pointed, fill_value=False))).drop_null().to_pylist():
+        places = currencies.decimals(code)
+        if places is not None:
+            longer = pc.match_substring_regex(values, rf"\.[0-9]{{{places + 1}}}")
+            shown = pc.binary_join_element_wise(values, codes, " ")
+            yield from _violations("value.decimals", "value", pc.and_(longer, pc.equal(codes, code)), shown)
+
+
+def _properties(events: Events) -> Iterator[Violations]:
+    for each in events.properties:
+        field = f"properties.{each.name}"
+        if each.kind in ("integer", "number"):
+            yield from _violations("property.not_finite", field, _not_finite(each.values), each.values)
+        elif each.kind != "boolean":
+            lengths = pc.binary_length(each.values)
+            positions = _positions(pc.greater(lengths, LONGEST_TEXT))
+            yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
+    if events.properties:
+        sizes = object_sizes([Member.of_property(each) for each in events.properties])
+        positions = np.flatnonzero(sizes > LARGEST_OBJECT)
+        yield from _sizes("properties.too_large", "properties", positions, sizes[positions])
+
+
+def _violations(code: str, field: str, broken: ArrowArray, values: ArrowArray) -> Iterator[Violations]:
+    """The rows where the boolean array ``broken`` is true (null: fine), with their values; nothing if there is none."""
+    positions = _positions(broken)
+    if len(positions):
+        yield Violations(code, field, positions, values.take(pa.array(positions)).fill_null(""))
+
+
+def _sizes(code: str, field: str, positions: Int64s, sizes: Int64s) -> Iterator[Violations]:
+    """Violations whose value is a size: ``2,049 bytes``."""
+    if len(positions):
+        yield Violations(code, field, positions, pa.array([f"{size:,} bytes" for size in sizes.tolist()], pa.string()))
+
+
+def _positions(mask: ArrowArray) -> Int64s:
+    """0-based positions where a boolean array is true; null counts as false."""
+    if not mask.true_count:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _is_blank(values: ArrowArray) -> ArrowArray:
+    """Whether a text is null, empty or blank, which the API's framework takes for the same; never null."""
+    if values.null_count == len(values):
+        return values.is_null()
+    return pc.or_(pc.utf8_is_space(values), pc.equal(pc.binary_length(values), 0)).fill_null(fill_value=True)
+
+
+def _not_finite(values: ArrowArray) -> ArrowArray:
+    """Whether a JSON number token is too large for a float64, or no number at all (``NaN``); null where the token is.
+
+    The page says float: a token that a float64 takes for infinite would arrive as something else. Ordinary tokens
+    are short and have no exponent, so hardly any is ever parsed.
+    """
+    suspect = pc.greater(pc.binary_length(values), _LONGEST_FINITE)
+    if text_bytes(values).max(initial=0) > ord("9"):
+        suspect = pc.or_(suspect, pc.match_substring_regex(values, "[^0-9.+-]"))
+    if not suspect.true_count:
+        return suspect
+    found = pa.array([not _is_finite(token) for token in values.filter(suspect).to_pylist()])
+    return pc.replace_with_mask(suspect, suspect.fill_null(fill_value=False), found)
+
+
+def _is_finite(token: str) -> bool:
+    try:
+        return math.isfinite(float(token))
+    except ValueError:
+        return False
