@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,37 @@ def validate(events: Events, *, strict: bool) -> ValidationResult:
         found.extend(_among([one], judged & ~explained))
     errors += [one for one in found if is_error(one.code, strict=strict)]
     return ValidationResult(violations=(*converted, *found), valid=passes & ~_rows(errors, count))
+
+
+def omit_invalid(events: Events) -> Events:
+    """The events without the values that break a rule and that the mapping can do without (`on_invalid: omit`)."""
+    if not events.omit:
+        return events
+    judged = events.passes_filter if events.group_heads is None else events.passes_filter & (events.group_heads < 0)
+    broken = [one for one in (*_subscriber(events), *_money(events), *_properties(events)) if one.field in events.omit]
+    found = [*_among((one for one in broken if is_error(one.code, strict=False)), judged)]
+    for one in found:
+        said = pc.binary_join_element_wise(f"{one.code}: ", one.values, "")
+        note = Violations("field.omitted", one.field, one.positions, said)
+        events = replace(_without(events, one), violations=(*events.violations, note))
+    return events
+
+
+_COLUMNS = {"subscriber.id": "subscriber_id", "subscriber.email": "email", "subscriber.phone": "phone"}
+
+
+def _without(events: Events, one: Violations) -> Events:
+    """The events with a target's default in the rows of a violation."""
+    rows = pa.array(_rows([one], len(events.passes_filter)))
+    instead = pa.scalar(events.omit[one.field], pa.string())
+    if not one.field.startswith("properties."):
+        name = _COLUMNS.get(one.field, one.field)
+        return replace(events, **{name: pc.if_else(rows, instead, getattr(events, name))})
+    properties = [
+        replace(each, values=pc.if_else(rows, instead, each.values)) if one.field == f"properties.{each.name}" else each
+        for each in events.properties
+    ]
+    return replace(events, properties=tuple(properties))
 
 
 def _is_about(converted: str, field: str) -> bool:

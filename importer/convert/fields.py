@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, cut_texts, where_true, without
-from importer.convert.cells import Cells
+from importer.convert.cells import Cells, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import NumberForms
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.convert.values import picker
-from importer.mapping.model import ValueMapping
+from importer.mapping.model import Scalar, ValueMapping
 from importer.model import ArrowArray, Int64s, Kind, Violations
 
 Converter: TypeAlias = Callable[..., Converted]
@@ -90,6 +90,15 @@ class Field:
             shortened, cut = cut_texts(made.values, self._max_bytes)
             made = Converted(shortened, made.errors, made.instants)
         return Filled(picked.texts, made, found, aside, picked.violations, cut)
+
+    def converted(self, scalar: Scalar | None) -> str | None:
+        """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""
+        if scalar is None:
+            return None
+        text = pa.array([spelled(scalar)])
+        made = self._convert(text) if self._aside is None else self._convert(text, pa.nulls(1, pa.string()))
+        value: str | None = None if made.errors else made.values[0].as_py()
+        return value
 
 
 def kind_of(target: str, pick: ValueMapping) -> Kind:

@@ -52,6 +52,9 @@ class RowMapper:
         times.sort(key=lambda target: target != "order_by")
         self._clock = next((one for one in times if self._fields[one].kind in ("date", "datetime")), None)
         """The target that says when the event happened."""
+        omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
+        self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
+        """Targets that an event can do without where they are invalid, each with its default."""
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
@@ -72,9 +75,13 @@ class RowMapper:
             if field.recipe not in by_recipe:
                 by_recipe[field.recipe] = field(cells)
             columns[target] = by_recipe[field.recipe]
-            findings.add_errors(target, columns[target])
+            findings.add_errors(target, columns[target], is_omitted=target in self._omit)
             findings.add_notes(target, columns[target])
         values = {target: filled.converted.values for target, filled in columns.items()}
+        for target, default in self._omit.items():
+            # A part of an event waits for its default until the group is whole.
+            instead = None if self._groups else default
+            values[target] = _replaced_errors(columns[target], instead)
         self._check_money(values, columns, findings)
         order_value = self._order_value(columns, findings)
         if "key" in values:
@@ -99,6 +106,7 @@ class RowMapper:
             event_time=columns[self._clock].converted.instants if self._clock else None,
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
+            omit=self._omit,
         )
 
     def absent(self) -> Events:
@@ -191,6 +199,17 @@ def _unexplained(values: ArrowArray, filled: Filled) -> Int64s:
     return np.setdiff1d(positions, np.concatenate(explained)) if explained else positions
 
 
+def _replaced_errors(filled: Filled, instead: str | None) -> ArrowArray:
+    """A target's values, with another one in place of those that could not be converted."""
+    values = filled.converted.values
+    if not filled.converted.errors:
+        return values
+    mask: Bools = np.zeros(len(values), np.bool_)
+    for _, positions in filled.converted.errors:
+        mask[positions] = True
+    return pc.if_else(pa.array(mask), pa.scalar(instead, pa.string()), values)
+
+
 def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
     """The filter's findings for the rows that the user's function has left, and the rows that it has not."""
     rows = np.flatnonzero(~remaining)
@@ -227,8 +246,8 @@ class _Findings:
         among = (_among(one, self.passes_filter) for one in found)
         self._found.extend(one for one in among if len(one.positions))
 
-    def add_errors(self, target: str, filled: Filled) -> None:
-        """Note what could not be converted, one violation per code."""
+    def add_errors(self, target: str, filled: Filled, *, is_omitted: bool = False) -> None:
+        """Note what could not be converted, one violation per code; or that it ``is_omitted``."""
         by_code: dict[str, list[Int64s]] = {}
         shown: dict[str, ArrowArray] = {}
         for error, positions in filled.converted.errors:
@@ -236,7 +255,10 @@ class _Findings:
             by_code.setdefault(code, []).append(positions)
             shown[code] = filled.shown(error)
         for code, found in by_code.items():
-            self.add(code, target, np.sort(np.concatenate(found)), shown[code])
+            positions, texts = np.sort(np.concatenate(found)), shown[code]
+            if is_omitted:
+                texts = pc.binary_join_element_wise(f"{code}: ", pc.fill_null(texts, ""), "")
+            self.add("field.omitted" if is_omitted else code, target, positions, texts)
 
     def add_notes(self, target: str, filled: Filled) -> None:
         """Note what the tests of `cases` cannot read, and texts that were cut."""

@@ -215,6 +215,12 @@ class ValueMapping(Model):
         Annotated[int, Strict(), Field(ge=1, le=8192)] | None, Expects("a number of bytes, from 1 to 8192")
     ] = None
     """For text: the bytes in UTF-8 after which it is cut, at a character, with a warning (`property.cut`)."""
+    on_invalid: Literal["refuse", "omit"] | None = None
+    """What becomes of a cell that cannot be read, or that the API would refuse; `refuse` without it.
+
+    refuse: its row is invalid. omit: the value is absent, so that `default` takes its place, and the row carries the
+    warning `field.omitted`. Not for `type`, `key`, `group_by` and `order_by`.
+    """
     country: Annotated[
         Annotated[
             Annotated[str, StringConstraints(pattern="^[A-Z]{2}$"), AfterValidator(checks.country), Tag("name")]

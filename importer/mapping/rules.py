@@ -55,6 +55,8 @@ class Role:
     is_phone: bool = False
     is_text: bool = False
     """It only gives text: its kind is that of the value around it, or of a zone's or country's name."""
+    is_optional: bool = False
+    """An event can do without it."""
     aggregates: tuple[str, ...] = CHOOSING
     """What a group's rows can be made into."""
 
@@ -63,14 +65,14 @@ _ROLES: Mapping[str, Role] = {
     "group_by": Role("`group_by`", aggregates=()),
     "order_by": Role("`order_by`", implied="datetime", aggregates=_ORDERED),
     "key": Role("`key`"),
-    "subscriber.id": Role("`id`"),
-    "subscriber.email": Role("an e-mail", kinds=("text",)),
-    "subscriber.phone": Role("a phone", kinds=("text",), is_phone=True),
+    "subscriber.id": Role("`id`", is_optional=True),
+    "subscriber.email": Role("an e-mail", kinds=("text",), is_optional=True),
+    "subscriber.phone": Role("a phone", kinds=("text",), is_phone=True, is_optional=True),
     "type": Role("`type`"),
-    "value": Role("`value`", implied="number", kinds=("number", "integer"), aggregates=_MEASURES),
-    "value_currency": Role("a currency", kinds=("text",)),
+    "value": Role("`value`", implied="number", kinds=("number", "integer"), is_optional=True, aggregates=_MEASURES),
+    "value_currency": Role("a currency", kinds=("text",), is_optional=True),
 }
-_PROPERTY = Role("a property", aggregates=("first", "last", "sum", "min", "max", "count", "join"))
+_PROPERTY = Role("a property", is_optional=True, aggregates=("first", "last", "sum", "min", "max", "count", "join"))
 _INNER = Role("a value inside `first_of`", is_text=True, aggregates=())
 _CASE = Role("a value inside `cases`", is_text=True, aggregates=())
 _PART = Role("a value inside `parts`", is_text=True, aggregates=())
@@ -176,6 +178,8 @@ class _Rules:
         keys = self._keys(path, value)
         yield from _exactly_one(keys, ORIGINS, ValueMapping, "name a column, such as {column: Total}")
         yield from _steps(keys)
+        if "on_invalid" in keys and not role.is_optional:
+            yield keys.problem("on_invalid", f"`on_invalid` is not for {role.name}", "leave it out")
         yield from _misfits(keys, role)
         for origin, inner in (("first_of", _INNER), *((one, _OPERAND) for one in CALCULATIONS)):
             for number, one in _members(value.get(origin)):
