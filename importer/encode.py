@@ -79,6 +79,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         event_time=events.event_time,
         reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
+        origins=chunk.origins,
     )
 
 

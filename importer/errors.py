@@ -23,6 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from importer.wording import counted
+
 
 class ExitCode(IntEnum):
     """What the process tells its caller; the table in the design's "Command line"."""
@@ -58,11 +60,6 @@ class ImporterError(Exception):
 
 class UsageError(ImporterError):
     """The command line asks for something that cannot be done."""
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 row``, ``1,234 rows``: for messages."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _MOST_DIGITS = 18
 """Digits that a 64-bit integer holds whatever they are."""
 _LONGEST_ORDINARY = 300
 """A token this short is no nearer to 0 than the least double."""
-_UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Adds and multiplies exactly, however many digits that takes ("Decimal FAQ", Python's documentation)."""
 
 
@@ -56,7 +56,7 @@ class DecimalColumn:
     def tokens(self) -> ArrowArray:
         """Canonical tokens."""
         if self.units.dtype == object:
-            return pa.array([_token(number) for number in self.units], pa.string())
+            return pa.array([token(number) for number in self.units], pa.string())
         texts = pa.array(np.abs(self.units)).cast(pa.string())
         if self.scale:
             texts = pc.ascii_lpad(texts, self.scale + 1, "0")
@@ -72,14 +72,14 @@ class DecimalColumn:
             return DecimalColumn(self.units, scale)
         if self.units.dtype != object and -_MOST_DIGITS <= scale < 0 and _size(self.units) * 10**-scale <= _LARGEST:
             return DecimalColumn(self.units * 10**-scale)
-        with localcontext(_UNLIMITED):
+        with localcontext(UNLIMITED):
             return DecimalColumn(_objects([number.scaleb(places) for number in self.objects()]))
 
     def objects(self) -> npt.NDArray[Any]:
         """The same as decimals."""
         if self.units.dtype == object:
             return self.units
-        with localcontext(_UNLIMITED):
+        with localcontext(UNLIMITED):
             return _objects([Decimal(unit).scaleb(-self.scale) for unit in self.units.tolist()])
 
     def ranks(self) -> Int64s:
@@ -96,7 +96,7 @@ def product(factors: Sequence[DecimalColumn]) -> DecimalColumn:
         sizes = (_size(factor.units) for factor in factors)
         if reduce(lambda a, b: a * b, sizes, 1) <= _LARGEST:
             return DecimalColumn(reduce(np.multiply, [factor.units for factor in factors]), scale)
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return DecimalColumn(reduce(np.multiply, [factor.objects() for factor in factors]))
 
 
@@ -106,13 +106,13 @@ def total(terms: Sequence[DecimalColumn]) -> DecimalColumn:
     is_ordinary = all(term.units.dtype != object for term in terms) and scale <= _MOST_DIGITS
     if is_ordinary and sum(_size(term.units) * 10 ** (scale - term.scale) for term in terms) <= _LARGEST:
         return DecimalColumn(reduce(np.add, [term.units * 10 ** (scale - term.scale) for term in terms]), scale)
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return DecimalColumn(reduce(np.add, [term.objects() for term in terms]))
 
 
 def difference(terms: Sequence[DecimalColumn]) -> DecimalColumn:
     """The first column less all others, row by row."""
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return total([terms[0], *(DecimalColumn(-term.units, term.scale) for term in terms[1:])])
 
 
@@ -124,7 +124,7 @@ def sums(numbers: DecimalColumn, starts: Int64s) -> DecimalColumn:
         longest = int(np.diff(np.append(starts, len(numbers.units))).max())
         if _size(numbers.units) * longest <= _LARGEST:
             return DecimalColumn(np.add.reduceat(numbers.units, starts), numbers.scale)
-    with localcontext(_UNLIMITED):
+    with localcontext(UNLIMITED):
         return DecimalColumn(np.add.reduceat(numbers.objects(), starts))
 
 
@@ -139,7 +139,7 @@ def _objects(numbers: list[Decimal]) -> npt.NDArray[Any]:
     return array
 
 
-def _token(number: Decimal) -> str:
+def token(number: Decimal) -> str:
     """A number's canonical token; what is nearer to 0 than any double is 0."""
     token = format(number, "f")
     if "." in token:

@@ -188,6 +188,9 @@ class Chunk:
     """All ``count`` rows as they came, in order, for ``rejects``: one ``binary`` column ``record`` with the raw record
     (CSV, JSONL; transcoded to UTF-8, undecodable bytes as lone surrogates, without its line end), or a Parquet file's
     own columns. None unless asked for."""
+    origins: ArrowTable | None = None
+    """Of rows that come back from rejects, the rows that they correct: columns run (its id) and source, ``string``, and
+    row, int64; ``count`` rows, null where a row corrects none. None where the source is no file of rejects."""
 
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
@@ -233,9 +236,9 @@ class GroupTest:
     blank: bool
     """The answer where all cells of a group are blank."""
     words: str = ""
-    """The test as the mapping says it: ``Status in paid, shipped``."""
-    cells: ArrowArray = None
-    """The cells that were tested, as text."""
+    """The test as the report names it: ``Total above 0``."""
+    cells: ArrowArray | None = None
+    """The cells that it reads, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,8 @@ class Events:
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
     omit: Mapping[str, str | None] = field(default_factory=dict)
     """Targets that are left out where they are invalid, each with the value to use instead (None: no value)."""
+    max_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Properties of text that are cut, and the bytes after which they are."""
     membership: Membership | None = None
     """With ``group_by``, until the groups are made; None without, and afterwards."""
     group_heads: Int64s | None = None
@@ -324,6 +329,8 @@ class EncodedChunk:
     and value string; none null), ascending by row, then in the order of the mapping's targets. A table, because a
     warning may concern every row (purchases in a retired currency)."""
     raw_rows: ArrowTable | None
+    origins: ArrowTable | None = None
+    """As in `Chunk`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +352,13 @@ class Claim(msgspec.Struct, frozen=True):
     body: bytes
     attempts: int
     """Requests made for it so far, in this run and before."""
-    doubtful: bool = False
+    maybe_sent: bool = False
     """One of them may have been accepted."""
+
+    @property
+    def doubtful(self) -> bool:
+        """The same as ``maybe_sent``."""
+        return self.maybe_sent
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -387,6 +399,8 @@ class Outcome(msgspec.Struct, frozen=True):
     at: float
     """Seconds since the epoch."""
     latency: float | None
+    maybe_sent: bool = False
+    """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,8 +512,8 @@ class RowBatch:
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
     and occurred int64 (microseconds since the epoch, the source's own time)."""
-    reasons: tuple[Reason, ...]
-    """What planning found, ascending by row."""
+    reasons: ArrowTable
+    """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
     """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from importer.errors import SourceError
-from importer.ledger.interface import Shelf
+from importer.ledger.interface import PlanWriter
 from importer.model import EncodedChunk, Run, SourceStream
 
 
 def plan(
-    ledger: Shelf, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
+    ledger: PlanWriter, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
 ) -> None:
     """Write every row of every source into the ledger; ``on_rows`` is told how many came with each chunk."""
     for stream in sources:

@@ -27,6 +27,7 @@ APPENDED = (
     "importer_source",
     "importer_row",
     "importer_line",
+    "importer_run",
 )
 """The columns that rejects append to the original ones, in this order."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole
-from importer.cli.options import basic, mapping_option, output, reading_options, run_options
+from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_bytes
+from importer.cli.options import basic, mapping_option, output, reading_options, run_options, summary_option
 from importer.cli.settings import Command
 from importer.errors import ExitCode
 
@@ -39,14 +38,7 @@ from importer.errors import ExitCode
     metavar="N",
     help="Events a minute, to estimate how long delivery takes.",
 )
-@output(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: also print the summary, as in summary.json, to stdout.",
-)
+@summary_option
 def command(**given: Any) -> int:  # fmt: skip
     """Check SOURCE against the mapping and the API's rules, without sending anything.
 
@@ -73,16 +65,11 @@ def command(**given: Any) -> int:  # fmt: skip
     options = run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))
     if given["preview"]:
-        check.preview(options, console, given["preview"], _print)
+        check.preview(options, console, given["preview"], lambda body: print_bytes(body + b"\n"))
         return int(ExitCode.DELIVERED)
     written = check.check(options, console, rate=given["rate"])
     console.close()
     if given["output_format"] == "json":
-        _print(summary_bytes(written.summary).removesuffix(b"\n"))
-    click.echo(render_summary(written), err=True, nl=False)
+        print_bytes(summary_bytes(written.summary))
+    click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(check.exit_code(written))
-
-
-def _print(body: bytes) -> None:
-    sys.stdout.buffer.write(body + b"\n")
-    sys.stdout.buffer.flush()

@@ -50,6 +50,8 @@ class ConsoleOptions:
     log_format: str = "text"
     metrics: Path | None = None
     account: str = "default"
+    output_format: str = "text"
+    """``json``: the summary also goes to stdout."""
     brief: bool = False
     """One of many runs: the plan takes one line, and the end takes none."""
 
@@ -78,6 +80,8 @@ class ConsoleOptions:
 
 def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     """Do the work with a console, then say what became of every row; returns the exit code."""
+    from importer.report import summary_bytes
+
     console = options.console()
     metrics = None
     try:
@@ -94,7 +98,15 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     if metrics:
         metrics.end(result.exit_code, result.written.counts)
     console.conclude(result)
+    if options.output_format == "json":
+        print_bytes(summary_bytes(result.written.summary))
     return int(result.exit_code)
+
+
+def print_bytes(data: bytes) -> None:
+    """Write to stdout, whatever its encoding."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 class ProgressThrottle:
@@ -202,16 +214,15 @@ class TerminalConsole:
         """Show what became of every row."""
         from importer.report import render_summary
 
-        if not self._options.quiet:
-            click.echo(err=True)
-            click.echo(render_summary(result.written), err=True, nl=False)
-        elif result.exit_code is ExitCode.INCOMPLETE:
-            click.echo(on_screen(_trouble(result)), err=True)
         if result.ended.reason:
-            above = "" if self._options.quiet else "\n"
-            click.echo(on_screen(f"{above}stopped: {result.ended.reason}"), err=True)
+            click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
             if result.ended.hint:
                 click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
+        if not self._options.quiet:
+            click.echo(err=True)
+            click.echo(render_summary(result.written, colour=in_colour()), err=True, nl=False)
+        elif result.exit_code is ExitCode.INCOMPLETE:
+            click.echo(on_screen(_trouble(result)), err=True)
 
     def _show_bar(self, progress: Progress) -> None:
         done = _done(progress)
@@ -343,11 +354,6 @@ def on_screen(text: str) -> str:
     return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
 
 
-def colours(stream: Any) -> bool:
-    """Whether the stream shows colours: a terminal, and no ``NO_COLOR`` in the environment (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
 def refuse_without_terminal() -> NoReturn:
     """Raise the `UsageError` of a live run that cannot ask."""
     raise UsageError(
@@ -391,8 +397,14 @@ def _trouble(result: Result) -> str:
     states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
     what = found or "a source was not read to its end, or the totals do not add up"
-    place = result.written.paths[0].parent
-    return f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; see {place}"
+    failure, paths = result.written.failure, result.written.paths
+    see = f"{failure.message}; {failure.hint}" if failure else f"see {paths[0].parent}"
+    return f"warning: run {result.run.id}: of {counted(counts.read, 'row')} {what}; {see}"
+
+
+def in_colour() -> bool:
+    """Whether states are shown in colours: on a terminal, unless NO_COLOR asks for none."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _forecast_line(forecast: Forecast) -> str:

@@ -13,8 +13,14 @@ from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from importer.pipeline.draft import Drafted, Trial
-    from importer.suggest import Decision
+    from importer.suggest.decide import Decision
+    from importer.suggest.profile import Sample
+    from importer.suggest.trial import Trial
+    from importer.suggest.write import Written
+
+_WIDTH = 80
+_SHOWN = 5
+"""Cells of a column that a question shows, and kinds of invalid rows."""
 
 
 @click.command("init", cls=Command)
@@ -27,40 +33,46 @@ if TYPE_CHECKING:
     metavar="MAPPING",
     help="Where to write the mapping. [default: SOURCE's name with .yaml, here]",
 )
-@click.option("--yes", is_flag=True, help="Ask nothing: decide, and mark what is unsure in the mapping.")
+@click.option("--yes", is_flag=True, help="Ask nothing: what the file does not say is left open in the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite the mapping if it exists.")
 def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int:
-    """Write a mapping for SOURCE, with comments that say how sure each line is.
+    """Write a mapping for SOURCE, with comments that say how certain each line is.
 
     \b
-    From a file to a rehearsal, with nothing to edit:
+    From a file to a rehearsal:
       importer init orders.csv
       importer check orders.csv -m orders.yaml
       importer run orders.csv -m orders.yaml --sandbox
 
     Looks at the first 5,000 rows. A platform that is recognised by its columns gets a mapping that extends its preset
-    (`importer presets` lists them); otherwise names and cells tell which column is what. On a terminal it asks about
-    what is unclear. Prints the first three events that would be sent to stdout; sends nothing. Exit codes: 0 written,
-    2 the file cannot be read, or the mapping exists already.
+    (`importer presets` lists them); otherwise names and cells show which column is what. On a terminal it asks about
+    what is unclear. What neither the file nor you say (whom an event is about, the currency, whether 03/04 is in March)
+    is left open: the mapping has the question, and does not run before it is answered there. Prints the first three
+    events that would be sent to stdout; sends nothing. Exit codes: 0 written, 2 the file cannot be read, or the mapping
+    exists already.
     """
-    from importer.pipeline import draft
-    from importer.pipeline.sampling import sample
+    from importer.suggest import write
+    from importer.suggest.sampling import sample
 
     sampled = sample(source, _say)
     path = mapping or Path(Path(sampled.sample.name).name.partition(".")[0] + ".yaml")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", hint="name another file with -o, or overwrite it with --force")
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    wanted = draft.Wanted(sampled, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}")
-    drafted = draft.draft(wanted, _ask if asks else None, _say)
+    wanted = write.Wanted(sampled, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}")
+    _say(_found(sampled.sample))
+    written = write.write(wanted, _ask if asks else None, _say)
     try:
-        path.write_text(drafted.inferred.text, encoding="utf-8")
+        path.write_text(written.text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file with -o") from None
-    _say(_told(drafted, path, wanted.command))
-    for body in drafted.trial.bodies:
-        sys.stdout.buffer.write(body + b"\n")
-    sys.stdout.buffer.flush()
+    _say(_decided(written, path))
+    if written.trial is not None and not write.is_open(written):
+        for body in written.trial.bodies:
+            sys.stdout.buffer.write(body + b"\n")
+        sys.stdout.buffer.flush()
+    _say(f"\nnext: {'answer what is open in ' + str(path) + ', then' if write.is_open(written) else ''}".rstrip())
+    _say(f"  {wanted.command}")
     return int(ExitCode.DELIVERED)
 
 
@@ -74,44 +86,109 @@ def _quoted(argument: str) -> str:
     return shlex.quote(argument)
 
 
-def _ask(decision: Decision) -> str:
-    """Ask about one decision; an empty answer takes what was chosen."""
-    options = [decision.chosen, *decision.others]
-    _say(f"\n{decision.question}?")
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    import textwrap
+
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def _found(sample: Sample) -> str:
+    """The file, and how it is read."""
+    from importer.wording import counted, shown
+
+    rows = counted(sample.rows, "row") if sample.whole else f"more than {counted(sample.rows, 'row')}"
+    parts = [
+        rows,
+        counted(len(sample.columns), "column"),
+        {"csv": "CSV", "jsonl": "JSON lines"}.get(sample.format, "Parquet"),
+    ]
+    if sample.format == "csv":
+        signs = {"\t": "tab", "whitespace": "blanks", ",": "comma", ";": "semicolon", "|": "bar"}
+        parts.append(f"delimiter {signs.get(sample.delimiter, sample.delimiter)}")
+        parts += [] if sample.has_header else ["no header"]
+    parts += [] if sample.format == "parquet" else [sample.encoding]
+    return _wrapped(f"{shown(sample.name)}: {', '.join(parts)}", rest="  ")
+
+
+def _ask(decision: Decision, sample: Sample) -> str:
+    """Ask about one decision; an empty answer takes what was chosen, or leaves the question open."""
+    options = [*([decision.chosen] if decision.chosen is not None else []), *decision.others]
+    _say("\n" + _wrapped(f"{decision.question}?"))
     for number, option in enumerate(options, start=1):
-        _say(f"  {number}. {option.name}  ({round(100 * option.confidence)}%: {option.reason})")
+        reason = f" ({option.reason})" if option.reason else ""
+        _say(_wrapped(f"{number}. {option.name}{reason}{_cells(option.name, sample)}", "  ", "     "))
+    if cells := _cells_named(decision.question, sample):
+        _say(cells)
     hint = "a number, or a text" if decision.takes_any else "a number"
+    default = "1" if decision.chosen is not None else ""
+    left = "" if default else "; Enter leaves it open"
     numbers = {str(number): option.name for number, option in enumerate(options, start=1)}
     while True:
-        answer = str(click.prompt(f"Your choice, {hint}", default="1", err=True)).strip()
+        answer = str(
+            click.prompt(f"Your choice, {hint}{left}", default=default, show_default=bool(default), err=True)
+        ).strip()
         if answer in numbers:
             return numbers[answer]
-        if answer in numbers.values() or (decision.takes_any and answer):
+        if not answer or answer in numbers.values() or decision.takes_any:
             return answer
         _say(f"{answer!r} is none of these; give a number from 1 to {len(options)}")
 
 
-def _told(drafted: Drafted, path: Path, check: str) -> str:
-    """What was written, what is unsure, and what to do next."""
-    inferred = drafted.inferred
-    lines = [f"{path}: extends the preset {inferred.preset}" if inferred.preset else f"{path}: inferred from the rows"]
-    for decision in inferred.decisions:
-        if not decision.is_unsure:
-            percent = round(100 * decision.chosen.confidence)
-            lines.append(f"  {decision.target}: {decision.chosen.name} ({percent}% sure)")
-    unsure = [one for one in inferred.decisions if one.is_unsure]
-    if unsure:
-        lines += ["", "unsure, and worth a look:"]
-        lines += [f"  {one.target}: {one.chosen.name} ({round(100 * one.chosen.confidence)}%), {one.chosen.reason}"
-                  for one in unsure]  # fmt: skip
-    return "\n".join([*lines, "", *_tried(drafted.trial), "", "next:", f"  {check}"])
+def _cells(name: str, sample: Sample) -> str:
+    """A few of a column's own cells, where an option is a column."""
+    from importer.wording import shown
+
+    column = sample.column(name)
+    if column is None or not column.distinct:
+        return ""
+    return ", such as " + ", ".join(shown(cell[:40]) for cell in column.distinct[:_SHOWN])
 
 
-def _tried(trial: Trial) -> list[str]:
+def _cells_named(question: str, sample: Sample) -> str:
+    """The cells of the column that a question names."""
+    for column in sample.columns:
+        if f"`{column.name}`" in question:
+            return _wrapped(
+                f"`{column.name}` has{_cells(column.name, sample).removeprefix(', such as')}", "  ", "     "
+            )
+    return ""
+
+
+def _decided(written: Written, path: Path) -> str:
+    """What was written, what deserves a look, and what is open."""
+    from importer.suggest import write
+    from importer.suggest.decide import Grade
+
+    head = f"extends the preset {written.preset}" if written.preset else "inferred from names and cells"
+    lines = ["", f"{path}: {head}"]
+    for grade, title in (
+        (Grade.SURE, "sure:"),
+        (Grade.LIKELY, "unsure, and worth a look:"),
+        (Grade.OPEN, "open, to be answered in the mapping before it runs:"),
+    ):
+        found = [one for one in written.decisions if one.grade is grade and (grade < Grade.SURE or one.question)]
+        lines += [title] if found else []
+        for one in found:
+            said = one.chosen.name if one.chosen is not None else f"{one.question}?"
+            why = one.chosen.reason if one.chosen is not None else one.others[0].reason if one.others else ""
+            reason = f" ({why})" if why and grade < Grade.SURE else ""
+            lines.append(_wrapped(f"{one.target}: {said}{reason}", "  ", "    "))
+    return "\n".join([*lines, *_tried(written.trial, shows_events=not write.is_open(written))])
+
+
+def _tried(trial: Trial | None, *, shows_events: bool) -> list[str]:
     """How the first rows fare."""
-    lines = [f"of the first {trial.rows:,} rows, {trial.valid:,} can be sent" if trial.rows else "the file has no rows"]
-    lines += [f"  {trial.filtered:,} x left out by the mapping's where"] if trial.filtered else []
-    lines += [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in trial.findings[:5]]
-    if trial.bodies:
+    if trial is None:
+        return []
+    if not trial.rows:
+        return ["", "the file has no rows"]
+    good = trial.rows - trial.invalid - trial.filtered
+    lines = ["", f"of the first {trial.rows:,} rows, {good:,} can be sent"]
+    lines += [f"  {trial.filtered:,} x skipped by the mapping's filter"] if trial.filtered else []
+    found = [one for one in trial.findings if not one[0].code.startswith("filtered.")]
+    lines += [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in found[:_SHOWN]]
+    if trial.bodies and shows_events:
         lines += ["", f"the first {'event' if len(trial.bodies) == 1 else f'{len(trial.bodies)} events'}:"]
     return lines

@@ -144,6 +144,11 @@ console_options = options_of(
 )  # fmt: skip
 
 
+summary_option = output("--format", "output_format", type=click.Choice(["text", "json"]), default="text",
+                        show_default=True,
+                        help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
+
+
 def target_options(given: dict[str, Any]) -> TargetOptions:
     """Where events go, from all options of a command; those that it does not have keep their defaults."""
     from importer.pipeline.options import TargetOptions, default_ledger

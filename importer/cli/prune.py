@@ -10,7 +10,8 @@ import click
 
 from importer.cli.options import Duration, basic, ledger_options, target_options
 from importer.cli.settings import Command
-from importer.errors import LedgerError, UsageError, counted
+from importer.errors import LedgerError, UsageError
+from importer.wording import counted
 
 
 @click.command("prune", cls=Command)

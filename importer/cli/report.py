@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer.cli import completing
+from importer.cli.console import in_colour
 from importer.cli.options import basic, ledger_options, target_options
 from importer.cli.settings import Command
 from importer.errors import UsageError
@@ -67,8 +68,10 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(output, form, place=target.place))
-            click.echo(report.render_summary(written), err=True, nl=False)
+            written = report.write(ledger, run, report.ReportOptions(output, form, scope_options=target.place))
+            click.echo(report.render_summary(written, colour=in_colour()), err=True, nl=False)
+            if written.failure is not None:
+                raise written.failure
             if opened:
                 _open(next(path for path in written.paths if path.suffix == ".html"))
 

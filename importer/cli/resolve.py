@@ -9,7 +9,8 @@ import click
 from importer.cli import completing
 from importer.cli.options import basic, ledger_options, target_options
 from importer.cli.settings import Command
-from importer.errors import UsageError, counted
+from importer.errors import UsageError
+from importer.wording import counted
 
 
 @click.command("resolve", cls=Command)

@@ -15,6 +15,7 @@ from importer.cli.options import (
     out_option,
     run_options,
     sending_options,
+    summary_option,
     target_options,
 )
 from importer.cli.settings import Command
@@ -26,6 +27,7 @@ from importer.cli.settings import Command
 @out_option
 @delivery_options
 @console_options
+@summary_option
 @sending_options
 def command(**given: Any) -> int:
     """Go on with RUN where it stopped; the newest unfinished run, if none is named.

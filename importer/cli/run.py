@@ -19,6 +19,7 @@ from importer.cli.options import (
     run_options,
     safety,
     sending_options,
+    summary_option,
     target_options,
 )
 from importer.cli.settings import Command
@@ -34,6 +35,7 @@ from importer.cli.settings import Command
 @output("--keep-bodies", is_flag=True, help="Keep the bodies of delivered events in the ledger.")
 @delivery_options
 @console_options
+@summary_option
 @sending_options
 def command(**given: Any) -> int:
     """Deliver the rows of SOURCE as events, and report what became of each.

@@ -11,7 +11,7 @@ import click
 from importer.cli import completing
 from importer.cli.options import ledger_options, target_options
 from importer.cli.settings import Command
-from importer.errors import counted
+from importer.wording import counted, shown
 
 if TYPE_CHECKING:
     from importer.ledger.sqlite import SqliteLedger
@@ -45,9 +45,8 @@ def command(run_id: str | None, **given: Any) -> None:
         for run in runs:
             counts = ledger.counts(run)
             parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-            click.echo(
-                f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {_sources(ledger, run)}"
-            )
+            names = shown(_sources(ledger, run))
+            click.echo(f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {names}")
 
 
 def _sources(ledger: SqliteLedger, run: Run) -> str:
@@ -56,19 +55,24 @@ def _sources(ledger: SqliteLedger, run: Run) -> str:
 
 
 def _show(ledger: SqliteLedger, run: Run) -> None:
-    from importer.model import State
+    from importer import report
+    from importer.model import RunState, State
 
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))
-    click.echo(f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nmapping   {run.mapping_name}")
+    click.echo(
+        f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nmapping   {shown(run.mapping_name)}"
+    )
     if run.stop_reason:
-        click.echo(f"stopped   {run.stop_reason}")
+        click.echo(f"stopped   {shown(run.stop_reason)}")
     for source in ledger.sources(run):
-        trouble = f", {source.error}" if source.error else ""
-        click.echo(f"source    {source.source.name}: {counted(source.rows, 'row')}{trouble}")
+        trouble = f", {shown(source.error)}" if source.error else ""
+        click.echo(f"source    {shown(source.source.name)}: {counted(source.rows, 'row')}{trouble}")
     click.echo(f"rows      {counts.read:,} read")
     for state in State:
         if counts[state]:
             click.echo(f"          {counts[state]:,} {state.value}")
     for _, name, row, line, subscriber, code in ledger.doubtful(run):
-        click.echo(f"in doubt  {name}, row {row} (line {line}), {subscriber}: {code}")
+        click.echo(f"in doubt  {shown(name)}, row {row} (line {line}), {shown(subscriber)}: {code}")
+    if run.state is not RunState.PRUNED and (reasons := report.render_reasons(report.count_run(ledger, run).summary)):
+        click.echo(f"\nreasons\n{reasons}", nl=False)

@@ -30,7 +30,7 @@ def command(file: str | None) -> int:
 
     columns: list[str] = []
     if file is not None:
-        from importer.pipeline.sampling import sample
+        from importer.suggest.sampling import sample
 
         columns = [column.name for column in sample(file, lambda line: click.echo(line, err=True)).sample.columns]
     click.echo(text(columns), nl=False)

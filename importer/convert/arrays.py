@@ -155,13 +155,3 @@ def merge_parts(count: int, parts: Sequence[tuple[Int64s, Converted]]) -> Conver
         for error, positions in part.errors:
             found.setdefault(error, []).append(rows[positions])
     return Converted(values, tuple((e, np.sort(np.concatenate(at))) for e, at in found.items()), instants)
-
-
-def cut_texts(texts: ArrowArray, max_bytes: int) -> tuple[ArrowArray, Int64s]:
-    """The texts, none longer than so many bytes of UTF-8, cut at a character; and the positions that were cut."""
-    long = pc.greater(pc.binary_length(texts), max_bytes)
-    positions = where_true(long)
-    if not len(positions):
-        return texts, positions
-    short = [text.encode()[:max_bytes].decode(errors="ignore") for text in texts.take(pa.array(positions)).to_pylist()]
-    return pc.replace_with_mask(texts, pc.fill_null(long, fill_value=False), pa.array(short, pa.string())), positions

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, cut_texts, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, where_true, without
 from importer.convert.cells import Cells, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import NumberForms
@@ -18,7 +18,7 @@ from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.convert.values import picker
 from importer.mapping.model import Scalar, ValueMapping
-from importer.model import ArrowArray, Int64s, Kind, Violations
+from importer.model import ArrowArray, Kind, Violations
 
 Converter: TypeAlias = Callable[..., Converted]
 """A column → the same converted; times and phones also take the column that names their zones or countries."""
@@ -45,8 +45,6 @@ class Filled:
     """The column that names its zone or its country, if there is one: what the reasons for those show."""
     violations: tuple[Violations, ...] = ()
     """Cells that a test of `cases` could not read."""
-    cut: Int64s | None = None
-    """Rows whose text was longer than `max_bytes`."""
 
     def shown(self, error: ConversionError) -> ArrowArray:
         """The texts that reasons for this error show."""
@@ -66,7 +64,6 @@ class Field:
         asides = pick.asides()
         self._aside = picker(asides[0], forms) if asides else None
         self._takes_nested = pick.as_ == "text"
-        self._max_bytes = pick.max_bytes
         said = pick.model_dump(mode="json", exclude_defaults=True, exclude=_LATER)
         self.recipe = json.dumps([self.kind, self._takes_nested, target if is_identity else "", said])
         """Fields of one recipe make the same of every cell."""
@@ -85,11 +82,7 @@ class Field:
         converted = self._convert(texts) if aside is None else self._convert(texts, aside)
         found = picked.texts if self._column is None else cells.column(self._column).texts
         made = Converted(converted.values, errors + converted.errors, converted.instants)
-        cut = None
-        if self._max_bytes is not None:
-            shortened, cut = cut_texts(made.values, self._max_bytes)
-            made = Converted(shortened, made.errors, made.instants)
-        return Filled(picked.texts, made, found, aside, picked.violations, cut)
+        return Filled(picked.texts, made, found, aside, picked.violations)
 
     def converted(self, scalar: Scalar | None) -> str | None:
         """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""

@@ -52,6 +52,7 @@ class RowMapper:
         times.sort(key=lambda target: target != "order_by")
         self._clock = next((one for one in times if self._fields[one].kind in ("date", "datetime")), None)
         """The target that says when the event happened."""
+        self._max_bytes = {target: pick.max_bytes for target, pick in mapping.fields() if pick.max_bytes is not None}
         omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
         self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
         """Targets that an event can do without where they are invalid, each with its default."""
@@ -76,7 +77,7 @@ class RowMapper:
                 by_recipe[field.recipe] = field(cells)
             columns[target] = by_recipe[field.recipe]
             findings.add_errors(target, columns[target], is_omitted=target in self._omit)
-            findings.add_notes(target, columns[target])
+            findings.extend(list(columns[target].violations))
         values = {target: filled.converted.values for target, filled in columns.items()}
         for target, default in self._omit.items():
             # A part of an event waits for its default until the group is whole.
@@ -107,6 +108,7 @@ class RowMapper:
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
             omit=self._omit,
+            max_bytes=self._max_bytes,
         )
 
     def absent(self) -> Events:
@@ -259,12 +261,6 @@ class _Findings:
             if is_omitted:
                 texts = pc.binary_join_element_wise(f"{code}: ", pc.fill_null(texts, ""), "")
             self.add("field.omitted" if is_omitted else code, target, positions, texts)
-
-    def add_notes(self, target: str, filled: Filled) -> None:
-        """Note what the tests of `cases` cannot read, and texts that were cut."""
-        self.extend(list(filled.violations))
-        if filled.cut is not None:
-            self.add("property.cut", target, filled.cut, filled.texts)
 
     def all(self) -> tuple[Violations, ...]:
         """All, in the order in which they were found."""

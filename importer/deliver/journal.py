@@ -13,14 +13,14 @@ from typing import Any
 
 from importer.deliver.lanes import Fetch, Lanes
 from importer.deliver.rate_limit import Pacer
-from importer.ledger.interface import Store
+from importer.ledger.interface import DeliveryQueue
 from importer.model import Claim, Outcome, Run, State
 
 
 class Journal:
     """The queue's near end: what is claimed and not yet sent, and what is done and not yet durable."""
 
-    def __init__(self, store: Store, run: Run, lanes: Lanes) -> None:
+    def __init__(self, store: DeliveryQueue, run: Run, lanes: Lanes) -> None:
         self._store = store
         self._run = run
         self._lanes = lanes

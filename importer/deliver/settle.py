@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from importer.deliver.options import DeliveryOptions, Ended
 from importer.deliver.responses import reason_code
-from importer.errors import counted
 from importer.model import Claim, Outcome, Response, ResponseKind, State
+from importer.wording import counted
 
 _STATES = {
     ResponseKind.SENT: State.SENT,
@@ -40,6 +40,7 @@ def outcome_of(claim: Claim, answer: Response, at: float, options: DeliveryOptio
         message=answer.message,
         at=at,
         latency=answer.latency,
+        maybe_sent=answer.fate is ResponseKind.IN_DOUBT,
     )
 
 

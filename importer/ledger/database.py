@@ -1,7 +1,8 @@
-"""One SQLite connection, opened so that what is committed survives a power cut.
+"""One SQLite database through ADBC, opened so that what is committed survives a power cut.
 
-This module owns pragmas, permissions, transactions and the translation of SQLite's errors into the user's words;
-it knows no table but the version's.
+SQL and Arrow tables go in, Arrow tables come out; PostgreSQL's driver takes the same calls. Only this module knows
+pragmas, files and SQLite's errors. Source: SQLite's documentation ("Write-Ahead Logging", "PRAGMA synchronous",
+"PRAGMA secure_delete"), ADBC's documentation ("SQLite Driver").
 """
 
 from __future__ import annotations
@@ -9,154 +10,207 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sqlite3
+import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import adbc_driver_manager
+import adbc_driver_sqlite
+import pyarrow as pa
 from filelock import FileLock
 
 from importer.errors import DiskFullError, LedgerError
-from importer.ledger.schema import ADDED, TABLES, VERSION
+from importer.model import ArrowTable
+
+BUSY_SECONDS = 60.0
+"""How long to wait for another importer's transaction; each is short."""
+
+CHECKPOINT_SECONDS = 5.0
+"""How often what delivery committed moves from the write-ahead log into the database itself."""
+
+_AT_ONCE = 65_536
+"""Rows by whose values ADBC tells a result column's type, and rows in one batch of a result."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_SQLITE = (3, 35)
-"""RETURNING came with it, and UPDATE … FROM with 3.33."""
-
-BUSY_SECONDS = 60.0
-"""How long to wait for another importer's transaction; planning a large file can hold one for some seconds."""
-
 
 class Database:
-    """A connection in autocommit mode; writes go through `transaction`.
+    """A connection in autocommit mode; writes go through `transaction`. One thread at a time uses it.
 
-    May be used from any one thread at a time. WAL lets reports read while delivery writes; ``synchronous=FULL``
-    makes each commit wait for the disk (SQLite documentation, "PRAGMA synchronous").
+    Raises `LedgerError`, or `DiskFullError`, wherever SQLite or the disk refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
+        self.made_private = False
+        """Others could read the file until now."""
         self._in_use = threading.RLock()
-        """Held while the connection is in use: delivery's journal has a thread of its own."""
-        with self.explained():
-            _create_private(path)
-            self.connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
+        self._checkpointed_at = time.monotonic()
+        with self._explained():
+            if create:
+                self.made_private = _make_private(path)
+            self._database = adbc_driver_sqlite.connect(path.absolute().as_uri() + ("" if create else "?mode=ro"))
             try:
-                self._prepare()
+                self._connection = adbc_driver_manager.AdbcConnection(self._database)
             except BaseException:
-                self.connection.close()
+                self._database.close()
                 raise
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     def __repr__(self) -> str:
         return f"<Database {self.path}>"
 
     def _prepare(self) -> None:
-        """Set the connection up; a ledger that is in use already is not locked for it."""
-        if sqlite3.sqlite_version_info < _SQLITE:
-            raise LedgerError(
-                f"this Python brings SQLite {sqlite3.sqlite_version}, and the ledger needs "
-                f"{'.'.join(map(str, _SQLITE))} or newer",
-                hint="run importer with a newer Python, or one that is linked with a newer SQLite",
-            )
-        execute = self.connection.execute
-        execute("PRAGMA synchronous = FULL")
-        execute("PRAGMA temp_store = FILE")
-        execute("PRAGMA cache_size = -8192")  # KiB; four times as much would not save a tenth of planning
-        execute("PRAGMA secure_delete = FAST")
-        (version,) = execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            # Two processes that turn a new file to WAL at once get "database is locked" without any waiting.
-            with FileLock(lock_file(self.path, "new"), mode=0o600):
-                execute("PRAGMA page_size = 8192")  # a plan is written a tenth faster than by pages of 4096
-                execute("PRAGMA journal_mode = WAL")
-                version = self._create_tables()
-        if version != VERSION:
-            raise LedgerError(
-                f"{self.path} was written by another version of importer (ledger version {version}, not {VERSION})",
-                hint="use the importer that wrote it, or start a new ledger with --ledger FILE",
-            )
-        if not execute("SELECT 1 FROM sqlite_schema WHERE name = 'halt'").fetchone():
-            with self.transaction() as connection:
-                connection.execute(ADDED)
+        for pragma in (
+            f"busy_timeout = {round(BUSY_SECONDS * 1000)}",
+            "synchronous = FULL",
+            "temp_store = FILE",
+            "cache_size = -8192",  # KiB
+            "secure_delete = ON",
+        ):
+            self.query(f"PRAGMA {pragma}")
 
-    def _create_tables(self) -> int:
-        with self.transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version:
-                return int(version)
-            (strangers,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-            if strangers:
-                raise LedgerError(
-                    f"{self.path} is a database of another program", hint="name another file with --ledger FILE"
-                )
-            for statement in TABLES.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-        return VERSION
+    def make_wal(self) -> None:
+        """Let readers read while another process writes; kept in the file."""
+        self.query("PRAGMA page_size = 8192")  # a plan is written a tenth faster than by pages of 4096
+        self.query("PRAGMA journal_mode = WAL")
+
+    # Statements. Values are bound as $1, $2 …, first used in this order.
+
+    def query(self, sql: str, *values: Any, table: ArrowTable | None = None) -> ArrowTable:
+        """What a query answers; with ``table``, one answer after the other for each of its rows as values."""
+        if table is not None and not table.num_rows:
+            # The driver crashes on a table without rows; a row of nulls equals nothing.
+            nothing = pa.table({field.name: pa.nulls(1, field.type) for field in table.schema})
+            return self.query(sql, table=nothing).slice(0, 0)
+        with self._explained():
+            return self._read(sql, values, table).read_all()
+
+    def batches(self, sql: str, *values: Any) -> Iterator[pa.RecordBatch]:
+        """What a query answers, batch by batch; no column may be empty throughout the first batch only."""
+        with self._explained(), self._reader(sql, values, None) as reader:
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+                yield batch
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query answers, as tuples."""
+        found = self.query(sql, *values)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+    def value(self, sql: str, *values: Any) -> Any:
+        """The first value that a query answers; None where it answers nothing."""
+        found = self.query(sql, *values)
+        return found.column(0)[0].as_py() if found.num_rows else None
+
+    def execute(self, sql: str, *values: Any, table: ArrowTable | None = None) -> int:
+        """Run a statement, with ``table`` once for each of its rows; returns how many rows it has changed."""
+        if table is not None and not table.num_rows:
+            return 0
+        with self._explained(), adbc_driver_manager.AdbcStatement(self._connection) as statement:
+            _bind(statement, sql, values, table)
+            changed: int = statement.execute_update()
+            return changed
+
+    def _read(self, sql: str, values: tuple[Any, ...], table: ArrowTable | None) -> pa.RecordBatchReader:
+        with self._reader(sql, values, table) as reader:
+            return pa.RecordBatchReader.from_batches(reader.schema, list(reader))
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def _reader(self, sql: str, values: tuple[Any, ...], table: ArrowTable | None) -> Iterator[pa.RecordBatchReader]:
+        with adbc_driver_manager.AdbcStatement(self._connection) as statement:
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
+            _bind(statement, sql, values, table)
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(handle) as reader:
+                yield reader
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
         """Commit what the block wrote, all or nothing; the write lock is taken at once, so that no upgrade can fail.
 
-        Raises `DiskFullError` or `LedgerError`; then nothing of the block is kept.
+        Not ``durable``: the commit does not wait for the disk, and a power cut may take it, as long as no durable
+        transaction followed; for what is worth nothing until then.
         """
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def draft(self) -> Iterator[sqlite3.Connection]:
-        """Like `transaction`, for what a power cut may take as long as no `transaction` followed.
-
-        The commit does not wait for the disk. That of the next `transaction` waits for all that was written before it.
-        """
-        with self.explained():
-            (journal,) = self.connection.execute("PRAGMA journal_mode").fetchone()
-            if journal == "wal":  # refused on some network file systems, and without it NORMAL is not safe
-                self.connection.execute("PRAGMA synchronous = NORMAL")
+        with self._explained():
+            # WAL is refused on some network file systems, and without it NORMAL is not safe.
+            careless = not durable and self.value("PRAGMA journal_mode") == "wal"
+            if careless:
+                self.query("PRAGMA synchronous = NORMAL")
             try:
-                with self.transaction() as connection:
-                    yield connection
-            finally:
-                if not self.connection.in_transaction:  # else even the rollback failed, and the first error matters
-                    self.connection.execute("PRAGMA synchronous = FULL")
-
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[sqlite3.Connection]:
-        """Like `transaction`, for temporary tables alone: nobody else has to wait."""
-        with self._transaction("BEGIN") as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self.explained():
-            try:
-                self.connection.execute(begin)  # inside the try: Ctrl-C may come while it waits for the lock
-                yield self.connection
-                self.connection.execute("COMMIT")
+                self.execute("BEGIN IMMEDIATE")
+                yield
+                self.execute("COMMIT")
             except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
+                # After some errors SQLite has rolled back by itself; the first error is the one that matters.
+                with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
+                    self.execute("ROLLBACK")
                 raise
+            finally:
+                if careless:
+                    with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
+                        self.query("PRAGMA synchronous = FULL")
+
+    def checkpoint(self, *, every: float = 0.0) -> bool:
+        """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
+
+        Readers keep part of it from being moved, until the next time. Returns whether it was tried.
+        """
+        if time.monotonic() - self._checkpointed_at < every:
+            return False
+        self._checkpointed_at = time.monotonic()
+        self.query("PRAGMA wal_checkpoint(TRUNCATE)" if not every else "PRAGMA wal_checkpoint(PASSIVE)")
+        return True
+
+    def damage(self) -> str:
+        """What SQLite's own check of all pages finds first; empty where it finds nothing."""
+        verdict = str(self.value("PRAGMA quick_check(1)"))
+        return "" if verdict == "ok" else verdict
 
     @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Have the connection alone, and turn SQLite's and the disk's errors into ours."""
         with self._in_use:
             try:
                 yield
-            except sqlite3.Error as error:
-                raise _explain(self.path, getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)) from error
+            except (adbc_driver_manager.Error, pa.ArrowException) as error:
+                raise _explain(self.path, str(error)) from error
             except OSError as error:
-                code = sqlite3.SQLITE_FULL if error.errno in _NO_ROOM else sqlite3.SQLITE_CANTOPEN
-                raise _explain(self.path, code, error.strerror or str(error)) from error
+                if error.errno is None:  # Arrow's, for an error in the midst of a result
+                    raise _explain(self.path, str(error)) from error
+                words = error.strerror or str(error)
+                raise _explain(self.path, "disk is full" if error.errno in _NO_ROOM else words) from error
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
-        self.connection.close()
+        with self._in_use:
+            connection = getattr(self, "_connection", None)
+            if connection is not None:
+                connection.close()
+            self._database.close()
+
+
+def _bind(
+    statement: adbc_driver_manager.AdbcStatement, sql: str, values: tuple[Any, ...], table: ArrowTable | None
+) -> None:
+    statement.set_sql_query(sql)
+    if table is not None:
+        statement.prepare()
+        statement.bind_stream(table.to_reader())
+    elif values:
+        statement.prepare()
+        columns = [pa.array([value]) for value in values]
+        statement.bind(pa.record_batch(columns, names=[f"${number}" for number in range(1, len(values) + 1)]))
 
 
 def lock_file(path: Path, name: str) -> Path:
@@ -166,29 +220,64 @@ def lock_file(path: Path, name: str) -> Path:
     return directory / f"{name}.lock"
 
 
-def _create_private(path: Path) -> None:
-    """Make the file and its directory readable by their owner alone; SQLite gives its side files the same mode."""
+def file_lock(path: Path, name: str) -> FileLock:
+    """The lock of that name beside the ledger; freed however its process ends."""
+    return FileLock(lock_file(path, name), mode=0o600, thread_local=False)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a ledger's files."""
+    files = (path, path.with_name(path.name + "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _make_private(path: Path) -> bool:
+    """Make the file readable by its owner alone, its directory too if it has to be made.
+
+    SQLite gives its side files the same mode. Returns whether others could read an existing file.
+    """
     if not path.parent.exists():
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        open_to_others = bool(stat.S_IMODE(os.fstat(handle).st_mode) & 0o077)
+    finally:
+        os.close(handle)
+    if open_to_others:
+        for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            with contextlib.suppress(FileNotFoundError):
+                each.chmod(0o600)
+    return open_to_others
 
 
-def _explain(path: Path, code: int, problem: str) -> LedgerError:
-    """``code`` is one of SQLite's primary result codes."""
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        what = "no room left on the disk of" if code == sqlite3.SQLITE_FULL else f"the disk refuses ({problem})"
+def _explain(path: Path, problem: str) -> LedgerError:
+    """Our error for the words of SQLite's; ADBC hands on no code."""
+    problem = problem.partition("\n")[0]  # the query follows
+    words = problem.rsplit(": ", 1)[-1].strip()
+    if "disk is full" in problem:
         return DiskFullError(
-            f"{what} the ledger {path}; what was acknowledged before is safe",
+            f"no room left on the disk of the ledger {path}; what was acknowledged before is safe",
             hint="make room, or see to the disk, then `importer resume`",
         )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if "disk I/O error" in problem:
+        return DiskFullError(
+            f"the disk refuses ({words}) the ledger {path}; what was acknowledged before is safe",
+            hint="make room, or see to the disk, then `importer resume`",
+        )
+    if "is locked" in problem:
         return LedgerError(
             f"the ledger {path} is locked by another process for more than {BUSY_SECONDS:.0f} seconds",
-            hint="wait until the other importer has finished, or give this one its own with --ledger FILE",
+            hint="wait until the other importer has finished, then run the same command again",
         )
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if "not a database" in problem:
+        return LedgerError(f"{path} is not a readable ledger ({words})", hint=RESTORE)
+    if "malformed" in problem or "corrupt" in problem:
         return LedgerError(
-            f"{path} is not a readable ledger ({problem})",
-            hint="restore it from a backup; with a new ledger (--ledger FILE) nothing is known of earlier deliveries",
+            f"the ledger {path} is damaged ({words})",
+            hint="`importer doctor --repair` keeps what can be read; a copy of the file first is wise",
         )
-    return LedgerError(f"the ledger {path} cannot be used: {problem}", hint="check the path, its owner and the disk")
+    return LedgerError(f"the ledger {path} cannot be used: {words}", hint="check the path, its owner and the disk")
+
+
+RESTORE = "restore it from a backup; a new ledger would know nothing of earlier deliveries"
+"""What to do about a ledger that cannot be read at all."""

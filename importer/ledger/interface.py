@@ -1,8 +1,6 @@
-"""What every ledger can do, whichever database keeps it.
+"""What every ledger can do, whichever database keeps it, cut by who needs which part of it.
 
-This module owns the contract between planning, delivery and reporting, cut by who needs which part of it;
-``ledger.sqlite`` keeps it. All methods are synchronous and may block on the disk. They may be called from any thread;
-one call waits for the other.
+All methods are synchronous and may block on the disk. They may be called from any thread; one call waits for the other.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from importer.ledger.books import PendingElsewhere
 from importer.model import (
     Claim,
     Counts,
@@ -41,7 +40,7 @@ class Lock(Protocol):
         """Give the lock back; nothing happens if it is not held."""
 
 
-class Shelf(Protocol):
+class PlanWriter(Protocol):
     """The ledger as planning fills it. A run is in planning until `Ledger.seal`."""
 
     def add_source(self, run: Run, source: Source) -> int:
@@ -54,7 +53,7 @@ class Shelf(Protocol):
         """The source was read to its end, or to its error; ``digest`` is empty where the content is not known."""
 
 
-class Store(Protocol):
+class DeliveryQueue(Protocol):
     """The ledger as delivery empties it."""
 
     def queue(
@@ -62,7 +61,7 @@ class Store(Protocol):
     ) -> list[tuple[Any, int, int]]:
         """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
 
-        In order of delivery: (place, row id, lane). Without ``order_by`` all places are None.
+        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
         """
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
@@ -72,11 +71,11 @@ class Store(Protocol):
         """
 
 
-class Books(Protocol):
+class RunReader(Protocol):
     """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
 
     def counts(self, run: Run) -> Counts:
-        """The run's books: rows as they were read, and where they stand now."""
+        """The run's totals: rows as they were read, and where they stand now."""
 
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
@@ -88,7 +87,7 @@ class Books(Protocol):
         """Every row of the run, in source order, a planned chunk at a time."""
 
 
-class Ledger(Shelf, Store, Books, Protocol):
+class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
     """The durable queue between plan and deliver, and the memory of what was ever delivered.
 
     Raises `LedgerError` where the database cannot be used, `DiskFullError` where its disk has no room; what a
@@ -109,11 +108,17 @@ class Ledger(Shelf, Store, Books, Protocol):
     ) -> Run:
         """Register a run in state PLANNING; this process holds its lock."""
 
-    def run(self, run_id: str) -> Run:
-        """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none."""
+    def run(self, run_id: str, *, everywhere: bool = False) -> Run:
+        """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none.
 
-    def runs(self) -> list[Run]:
-        """All runs of this account and endpoint, newest first."""
+        ``everywhere``: of whichever account and endpoint; `Run.account` and `Run.endpoint` tell which.
+        """
+
+    def runs(self, *, everywhere: bool = False) -> list[Run]:
+        """The runs of this account and endpoint, or of all, newest first."""
+
+    def is_alive(self, run: Run) -> bool:
+        """Whether some process, this one included, works on the run now."""
 
     def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
         """Record how far the run has come; stamps ``started_at`` and ``finished_at``."""
@@ -136,7 +141,7 @@ class Ledger(Shelf, Store, Books, Protocol):
         """Planning is complete: lanes and order are settled, what was delivered before is marked; state READY.
 
         Pending rows of interrupted runs with the same content are taken over. With ``again``, only what the run itself
-        repeats is marked. Should it fail, nothing of any run has changed.
+        repeats is marked. Should it fail, nothing of any other run has changed. Others can deliver beside it.
         """
 
     def repeats(self, run: Run) -> list[str]:
@@ -144,6 +149,9 @@ class Ledger(Shelf, Store, Books, Protocol):
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do."""
+
+    def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
+        """The other runs that hold rows of this one and have not delivered them."""
 
     def note_halt(self, run: Run, halt: Pause) -> None:
         """Remember a time in which the run sent nothing."""
@@ -154,15 +162,15 @@ class Ledger(Shelf, Store, Books, Protocol):
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
 
-    # Settling
+    # Resolving
 
     def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
         """The rows in doubt, in source order: (ledger id, source name, row, line, subscriber, code)."""
 
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
-        """Settle rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows.
+        """Resolve rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows.
 
-        ``rows`` are ledger ids; None means all. Raises `UsageError` for a row not in doubt; nothing is settled then.
+        ``rows`` are ledger ids; None means all. Raises `UsageError` for a row not in doubt; nothing is resolved then.
         """
 
     def retry(self, run: Run) -> tuple[int, int]:
@@ -181,15 +189,21 @@ class Ledger(Shelf, Store, Books, Protocol):
         """Undo `release` and `retry` for the rows that still wait; with ``doubts``, of those that may have arrived."""
 
     def drop_bodies(self, run: Run) -> None:
-        """Forget the bodies of rows that are done with, and originals that no rejects file will need."""
+        """Forget the bodies of rows that are done with, and raw records that no rejects file will need."""
 
     # Forgetting
 
     def is_open(self, run: Run) -> bool:
-        """Whether the run still has rows to send or to settle."""
+        """Whether the run still has rows to send or to resolve."""
 
     def prune(self, run: Run) -> None:
-        """Forget what an old run told; what "never twice" needs of it stays. Raises `UsageError` for an open run."""
+        """Forget the details of an old run; what "never twice" needs stays. Raises `UsageError` for an open run."""
+
+    def forget(self, subscriber: str) -> int:
+        """Remove a person from all runs of this account; what was sent to them is still never sent again.
+
+        Returns how many rows. Raises `UsageError` while another process works on a run of the account.
+        """
 
     def shrink(self) -> None:
         """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""

@@ -1,192 +1,257 @@
-"""Writing a plan: sources, chunks and their rows, and what must hold once all is read.
+"""Writing a plan: sources, chunks and their rows, until all is read and the plan is sealed.
 
-This module owns the way from `EncodedChunk` chunks to the ledger's tables, lanes and places included. Which rows were
-delivered before is `ledger.memory`'s question, asked when the plan is sealed.
-
-Until then nobody but this process cares for the run. So all that concerns its own rows alone is done in transactions
-of its own, and other importers wait only for the last one, in which the plan is sealed. That one alone waits for the
-disk, for all that was written before it: a run that is not sealed is forgotten in any case.
+Until a run is sealed no other process cares for it: its rows are written in short transactions that do not wait for
+the disk; the last one, which makes it READY, does, and with it all that was written before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from filelock import Timeout
 
-from importer.json_columns import escape
-from importer.ledger import memory
-from importer.ledger.database import Database
-from importer.ledger.identities import Identities
-from importer.ledger.packing import pack, pack_bodies
-from importer.ledger.schema import CODES, ids
+from importer.errors import LedgerError
+from importer.ledger import packing
+from importer.ledger.database import Database, file_lock
+from importer.ledger.dedupe import Deduplicator
+from importer.ledger.hashing import Hasher
+from importer.ledger.lanes import STEP, Lanes
+from importer.ledger.tables import ids
 from importer.model import ArrowTable, Dialect, EncodedChunk, Run, RunSource, RunState, Source, State
-from importer.texts import joint, text_bytes
 
 if TYPE_CHECKING:
-    import sqlite3
+    from importer.model import ArrowArray
 
-    from importer.model import Int64s
-
-_CODE_ORDER = pa.array([state.value for state in sorted(CODES, key=lambda state: CODES[state])])
-
-_AT_ONCE = 50_000
-"""Places written in one transaction."""
+SEAL_SECONDS = 900.0
+"""How long to wait for another importer that seals a plan."""
 
 
 class Planner:
     """One run's plan while it is written; lives as long as the planning does."""
 
-    def __init__(self, database: Database, run: Run) -> None:
+    def __init__(self, database: Database, hasher: Hasher, run: Run) -> None:
         self.run = run
         self._db = database
-        self._identities = Identities()
-        self._next_id = ids(run.no)[0]
-        self._placed = False
+        self._hasher = hasher
+        self._lanes = Lanes(database, hasher)
+        self._first = self._next_id = ids(run)[0]
+        self._ordered = False
+        self._begun: set[int] = set()
+        """The sources whose first event was noted."""
 
     def add_source(self, source: Source) -> int:
         """See `Ledger.add_source`."""
-        with self._db.transaction() as connection:
-            cursor = connection.execute(
-                "INSERT INTO source (run, name, path, dialect, columns, first_id) VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    self.run.no,
-                    source.name,
-                    source.path,
-                    json.dumps(dataclasses.asdict(source.dialect)),
-                    None if source.columns is None else json.dumps(source.columns),
-                    self._next_id,
-                ),
+        with self._db.transaction(durable=False):
+            self._db.execute(
+                "INSERT INTO source (run, name, path, dialect, columns, first_id) VALUES ($1, $2, $3, $4, $5, $6)",
+                self.run.no,
+                source.name,
+                source.path,
+                json.dumps(dataclasses.asdict(source.dialect)),
+                None if source.columns is None else json.dumps(source.columns),
+                self._next_id,
             )
-            return int(cursor.lastrowid or 0)
+            return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", self.run.no))
 
     def add_chunk(self, source_no: int, prepared: EncodedChunk) -> None:
         """See `Ledger.add_chunk`."""
         if not prepared.count:
             return
         first = self._next_id
-        with self._db.explained():
-            lanes = self._identities.lanes(prepared.identities)
-        chunk = (
-            first,
-            source_no,
-            prepared.first_row,
-            prepared.count,
-            lanes.tobytes(),
-            pack(_facts(prepared)),
-            pack(prepared.reasons) if prepared.reasons.num_rows else None,
-            None if prepared.raw_rows is None else pack(prepared.raw_rows),
-        )
-        with self._db.draft() as connection:
-            connection.execute("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)", chunk)
-            _add_rows(connection, prepared, first)
-            connection.executemany("INSERT INTO member VALUES (?, ?)", self._members(prepared, first))
-            connection.executemany("INSERT INTO body VALUES (?, ?)", pack_bodies(prepared.bodies, first))
-            connection.execute("UPDATE source SET rows = rows + ? WHERE no = ?", (prepared.count, source_no))
-        self._note_places(prepared, first, lanes)
+        lanes, subscribers = self._lanes.add(prepared.identities)
+        there = pc.is_valid(prepared.bodies)
+        numbers = pa.array(np.arange(first, first + prepared.count))
+        rows = {
+            "id": numbers,
+            "state": prepared.states,
+            "line": pa.array(prepared.lines),
+            "lane": pa.array(lanes),
+            "subscriber": prepared.subscribers,
+            "type": prepared.types,
+            "value": prepared.values,
+            "currency": prepared.currencies,
+            "event_time": prepared.event_time,
+            "order_value": prepared.places,
+            "group_head": self._group_heads(prepared),
+            "origin": self._origins(prepared),
+            "key": prepared.keys,
+            **self._keys(prepared, pa.array(subscribers)),
+        }
+        self._ordered = self._ordered or prepared.places is not None
+        bodies = pa.table({"id": numbers, "body": prepared.bodies}).filter(there)
+        with self._db.transaction(durable=False):
+            self._db.execute(
+                "INSERT INTO chunk VALUES ($1, $2, $3, $4, $5, $6)",
+                first,
+                source_no,
+                prepared.first_row,
+                prepared.count,
+                packing.pack(prepared.reasons) if prepared.reasons.num_rows else None,
+                None if prepared.raw_rows is None else packing.pack(prepared.raw_rows),
+            )
+            insert(self._db, "row", {name: column for name, column in rows.items() if column is not None})
+            if bodies.num_rows:
+                insert(self._db, "body", {"id": bodies.column("id"), "body": bodies.column("body")})
+            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
+            if bodies.num_rows and source_no not in self._begun:
+                first_event = self._hasher.events(bodies.column("body").slice(0, 1).combine_chunks())[0].as_py()
+                self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
+                self._begun.add(source_no)
         self._next_id += prepared.count
 
-    def _members(self, prepared: EncodedChunk, first: int) -> Iterator[tuple[int, int]]:
+    def _keys(self, prepared: EncodedChunk, subscribers: ArrowArray) -> dict[str, ArrowArray]:
+        """What makes keys and the events behind them comparable, for the rows that are to be sent."""
+        if prepared.keys is None:
+            return {}
+        pending = pc.and_(pc.is_valid(prepared.bodies), pc.is_valid(prepared.keys))
+        return {
+            "key_hash": self._hasher.keys(pc.if_else(pending, prepared.keys, None)),
+            "event_hash": self._hasher.events(pc.if_else(pending, prepared.bodies, None)),
+            "subscriber_hash": pc.if_else(pending, subscribers, None),
+        }
+
+    def _group_heads(self, prepared: EncodedChunk) -> ArrowArray | None:
         if prepared.group_heads is None:
-            return iter(())
-        at = np.flatnonzero(prepared.group_heads >= 0)
-        return zip((at + first).tolist(), (prepared.group_heads[at] + ids(self.run.no)[0]).tolist(), strict=True)
+            return None
+        return pa.array(prepared.group_heads + self._first, mask=prepared.group_heads < 0)
+
+    def _origins(self, prepared: EncodedChunk) -> ArrowArray | None:
+        """The ids of the rows that this chunk's rows correct; null where a row is nobody's correction."""
+        if prepared.origins is None or prepared.origins.column("run").null_count == prepared.count:
+            return None
+        where = prepared.origins.select(["run", "source"]).combine_chunks()
+        known = {
+            (run, source): self._source_of(run, source)
+            for run, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
+            if run is not None and source is not None
+        }
+        found: list[int | None] = []
+        for run, source, row in zip(*(column.to_pylist() for column in prepared.origins.columns), strict=True):
+            first, count = known.get((run, source), (0, 0))
+            found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
+        return self._roots(pa.array(found, pa.int64()))
+
+    def _source_of(self, run: str, source: str) -> tuple[int, int]:
+        """The first id and the number of rows of a source in an earlier run of this account; (0, 0) if unknown."""
+        found = self._db.rows(
+            "SELECT s.first_id, s.rows FROM run r JOIN source s ON s.run = r.no JOIN run own ON own.scope = r.scope"
+            " WHERE r.id = $1 AND s.name = $2 AND own.no = $3 ORDER BY s.no LIMIT 1",
+            run,
+            source,
+            self.run.no,
+        )
+        return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+
+    def _roots(self, origins: ArrowArray) -> ArrowArray:
+        """The rows that a correction of a correction goes back to."""
+        asked = pa.table({"$1": origins.drop_null()})
+        found = self._db.query("SELECT id, COALESCE(origin, id) FROM row WHERE id = $1", table=asked)
+        roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+        return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())
 
     def close_source(self, source_no: int, digest: str, error: str) -> None:
         """See `Ledger.close_source`. Of a source that broke off nothing is sent.
 
-        Its digest is not the whole file's, so that nobody could tell its rows from those of the whole file when that
+        Its digest is not the whole file's, so that its rows could not be told from those of the whole file when that
         comes.
         """
-        with self._db.transaction() as connection:
-            connection.execute("UPDATE source SET digest = ?, error = ? WHERE no = ?", (digest, error, source_no))
+        with self._db.transaction(durable=False):
+            self._db.execute("UPDATE source SET digest = $1, error = $2 WHERE no = $3", digest, error, source_no)
             if error:
-                connection.execute(
-                    "UPDATE row SET state = ?, code = 'source.incomplete', message = ?"
-                    " WHERE id >= (SELECT first_id FROM source WHERE no = ?) AND id < ? AND state = ?",
-                    (CODES[State.INVALID], error, source_no, self._next_id, CODES[State.PENDING]),
+                self._db.execute(
+                    "UPDATE row SET state = $1, code = 'source.incomplete', message = $2"
+                    " WHERE id >= (SELECT first_id FROM source WHERE no = $3) AND id < $4 AND state = $5",
+                    State.INVALID,
+                    error,
+                    source_no,
+                    self._next_id,
+                    State.PENDING,
                 )
 
-    def seal(self, *, again: bool, alive: Collection[str]) -> None:
-        """See `SqliteLedger.seal`. Either the run is READY with all that it repeats marked, or nothing has happened.
+    def seal(self, *, again: bool, alive: Callable[[], Collection[str]]) -> None:
+        """See `Ledger.seal`. Either the run is READY with all that it repeats marked, or no other run has changed.
 
-        ``alive`` holds the ids of the other runs that some process works on now.
+        One importer seals at a time; deliveries go on beside it, for every transaction but the last is short, and the
+        last one only changes the rows that are taken over. ``alive`` gives the ids of the other runs that some process
+        works on now.
         """
-        self._rename_lanes()
-        self._write_places()
-        with self._db.explained():
-            keys = memory.Keys(self._db.connection, self.run)
-        with self._db.transaction() as connection:
-            if not again and memory.mark_repeated_rows(connection, self.run, alive):
-                keys.collect()
-            keys.claim(again=again, alive=alive)
-            connection.execute("UPDATE run SET state = ? WHERE no = ?", (RunState.READY, self.run.no))
+        last = self._next_id - 1
+        with sealing(self._db.path):
+            self._lanes.settle(self._first, last)
+            with Deduplicator(self._db, self.run, alive=alive(), again=again) as repeats:
+                repeats.mark()
+                if self._ordered:
+                    self._write_places(last)
+                with self._db.transaction():
+                    repeats.take_over()
+                    self._db.execute(
+                        "UPDATE run SET state = $1, ordered = $2 WHERE no = $3",
+                        RunState.READY,
+                        int(self._ordered),
+                        self.run.no,
+                    )
         self.close()
+
+    def _write_places(self, last: int) -> None:
+        """Number the pending rows in order of delivery; sorted once, then written in steps."""
+        self._db.execute(
+            "CREATE TEMP TABLE sorted AS SELECT id FROM row"
+            f" WHERE id BETWEEN {self._first} AND {last} AND state = '{State.PENDING}' ORDER BY order_value, id"
+        )
+        try:
+            count = self._db.value("SELECT COUNT(*) FROM temp.sorted")
+            for begin in range(1, count + 1, STEP):
+                with self._db.transaction(durable=False):
+                    self._db.execute(
+                        "INSERT INTO place SELECT $1, rowid, id FROM temp.sorted WHERE rowid BETWEEN $2 AND $3",
+                        self.run.no,
+                        begin,
+                        begin + STEP - 1,
+                    )
+        finally:
+            self._db.execute("DROP TABLE temp.sorted")
 
     def close(self) -> None:
         """Drop what was noted for the time of the planning."""
-        with self._db.explained():
-            self._identities.close()
-            if self._placed:
-                self._db.connection.execute("DROP TABLE temp.placed")
-                self._placed = False
+        self._lanes.close()
 
-    def _rename_lanes(self) -> None:
-        """Give the rows of lanes that a later row tied together their common lane."""
-        old, new = self._identities.renamed()
-        if not len(old):
-            return
-        bounds = ids(self.run.no)
-        execute = self._db.connection.execute
-        with self._db.explained():
-            chunks = execute("SELECT first_id FROM chunk WHERE first_id BETWEEN ? AND ?", bounds).fetchall()
-        for (first,) in chunks:
-            with self._db.transaction():
-                (blob,) = execute("SELECT lanes FROM chunk WHERE first_id = ?", (first,)).fetchone()
-                lanes = _renamed(np.frombuffer(blob, dtype=np.int64), old, new)
-                execute("UPDATE chunk SET lanes = ? WHERE first_id = ?", (lanes.tobytes(), first))
 
-    def _note_places(self, prepared: EncodedChunk, first: int, lanes: Int64s) -> None:
-        if prepared.places is None:
-            return
-        here = np.flatnonzero(pc.is_valid(prepared.bodies).to_numpy(zero_copy_only=False))
-        places = prepared.places.take(pa.array(here)).to_pylist()
-        with self._db.explained():
-            if not self._placed:
-                self._db.connection.execute("CREATE TEMP TABLE placed (place, id INTEGER, lane INTEGER)")
-                self._placed = True
-            with self._db.scratch() as connection:
-                rows = zip(places, (here + first).tolist(), lanes[here].tolist(), strict=True)
-                connection.executemany("INSERT INTO temp.placed VALUES (?, ?, ?)", rows)
+@contextlib.contextmanager
+def sealing(path: Path) -> Iterator[None]:
+    """Be the only importer that seals a plan, or settles rows by what other runs have."""
+    lock = file_lock(path, "seal")
+    try:
+        lock.acquire(timeout=SEAL_SECONDS)
+    except Timeout:
+        raise LedgerError(
+            f"another importer has been completing its plan in {path} for more than {SEAL_SECONDS / 60:.0f} minutes",
+            hint="run the same command again when it has finished",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
-    def _write_places(self) -> None:
-        """Sort once, then write in the order of the table, which costs the same per row however many there are."""
-        if not self._placed:
-            return
-        old, new = self._identities.renamed()
-        renamed = dict(zip(old.tolist(), new.tolist(), strict=True))
-        with self._db.explained():
-            noted = self._db.connection.execute("SELECT place, id, lane FROM temp.placed ORDER BY place, id")
-            while rows := noted.fetchmany(_AT_ONCE):
-                with self._db.transaction() as connection:
-                    connection.executemany(
-                        "INSERT INTO place VALUES (?, ?, ?, ?)",
-                        ((self.run.no, place, row_id, renamed.get(lane, lane)) for place, row_id, lane in rows),
-                    )
+
+def insert(database: Database, table: str, columns: dict[str, Any]) -> None:
+    """Add rows to a table, in the transaction that is open."""
+    marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    database.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", table=pa.table(columns))
 
 
 def sources(database: Database, run: Run) -> list[RunSource]:
     """See `Ledger.sources`."""
-    with database.explained():
-        found = database.connection.execute(
-            "SELECT no, name, path, dialect, columns, digest, rows, error FROM source WHERE run = ? ORDER BY no",
-            (run.no,),
-        ).fetchall()
+    found = database.rows(
+        "SELECT no, name, path, dialect, columns, digest, rows, error FROM source WHERE run = $1 ORDER BY no", run.no
+    )
     return [
         RunSource(no=no, source=_source(name, path, dialect, columns), digest=digest, rows=rows, error=error)
         for no, name, path, dialect, columns, digest, rows, error in found
@@ -198,40 +263,9 @@ def _source(name: str, path: str | None, dialect: str, columns: str | None) -> S
     return Source(name=name, path=path, dialect=Dialect(**json.loads(dialect)), columns=header)
 
 
-def _facts(prepared: EncodedChunk) -> ArrowTable:
-    """What reports and the outlook say of each row; all that repeats itself is dictionary-encoded."""
-    facts = {
-        "line": pa.array(prepared.lines),
-        "subscriber": prepared.subscribers,
-        "type": prepared.types.dictionary_encode(),
-        "value": prepared.values,
-        "currency": prepared.currencies.dictionary_encode(),
-        "leader": pa.nulls(prepared.count, pa.int64()),
-        "event_time": pa.nulls(prepared.count, pa.int64()) if prepared.event_time is None else prepared.event_time,
-    }
-    if prepared.group_heads is not None:
-        facts["leader"] = pa.array(prepared.group_heads, mask=prepared.group_heads < 0)
-    return pa.table(facts)
-
-
-def _add_rows(connection: sqlite3.Connection, prepared: EncodedChunk, first: int) -> None:
-    """A row's state and key, for all rows in one statement: a third of what a statement for each would take."""
-    states = pc.index_in(prepared.states, value_set=_CODE_ORDER)
-    keys = pa.nulls(prepared.count, pa.string()) if prepared.keys is None else prepared.keys
-    if (text_bytes(keys) == 0).any():  # where SQLite's JSON would end
-        rows = zip(range(first, first + prepared.count), states.to_pylist(), keys.to_pylist(), strict=True)
-        connection.executemany("INSERT INTO row (id, state, key) VALUES (?, ?, ?)", rows)
-        return
-    # A number is the state of a row without a key; of one with a key, the state is its text's first character.
-    numbers = states.cast(pa.string())
-    texts = pc.coalesce(pc.binary_join_element_wise('"', numbers, escape(keys), '"', ""), numbers)
-    connection.execute(
-        "INSERT INTO row (id, state, key) SELECT ? + key, substr(value, 1, 1) + 0,"
-        " CASE type WHEN 'text' THEN substr(value, 2) END FROM json_each(?)",
-        (first, f"[{joint(texts, ',')[0].as_py()}]"),
+def chunks(database: Database, run: Run) -> ArrowTable:
+    """A run's chunks: first_id, source, first_row, count."""
+    return database.query(
+        "SELECT first_id, source, first_row, count FROM chunk WHERE first_id BETWEEN $1 AND $2 ORDER BY first_id",
+        *ids(run),
     )
-
-
-def _renamed(lanes: Int64s, old: Int64s, new: Int64s) -> Int64s:
-    at = np.minimum(np.searchsorted(old, lanes), len(old) - 1)
-    return np.where(old[at] == lanes, new[at], lanes)

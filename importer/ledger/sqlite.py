@@ -1,21 +1,23 @@
-"""The ledger in one SQLite file: the front door that joins the ledger's rooms.
-
-This module owns opening and closing, and which account and endpoint a ledger speaks for; each method's work is done
-by the module named in it.
-"""
+"""The ledger in one SQLite file, as the other rooms use it; see `importer.ledger.interface.Ledger`."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from importer.ledger import delivery, halts, memory, pending_summary, planning, pruning, reporting, settling
-from importer.ledger.database import Database
-from importer.ledger.packing import Packed
+from importer.errors import LedgerError, UsageError
+from importer.ledger import books, planning, queue, resolve, upkeep
+from importer.ledger.books import PendingElsewhere
+from importer.ledger.database import CHECKPOINT_SECONDS, Database, file_lock
+from importer.ledger.hashing import Hasher
 from importer.ledger.planning import Planner
-from importer.ledger.runs import Register, RunLock
+from importer.ledger.repeats import repeats
+from importer.ledger.runs import RunLock, RunRepository
+from importer.ledger.tables import TABLES, VERSION
+from importer.ledger.version1 import carry_over
 from importer.model import (
     Claim,
     Counts,
@@ -33,14 +35,24 @@ from importer.model import (
 
 
 class SqliteLedger:
-    """See `importer.ledger.interface.Ledger`; scoped to one account at one endpoint."""
+    """A ledger file, for one account at one endpoint."""
 
     def __init__(self, path: Path, *, account: str, endpoint: str) -> None:
+        self.notes: list[str] = []
+        """Sentences to say to the user, on what opening the file has changed."""
         self._db = Database(path)
-        self._register = Register(self._db, account, endpoint)
-        self._packed = Packed(self._db)
-        self._queue = delivery.Queue(self._db, self._packed)
+        try:
+            self._open()
+            self._hasher = Hasher(self._db.value("SELECT secret FROM ledger"))
+        except BaseException:
+            self._db.close()
+            raise
+        if self._db.made_private:
+            self.notes.append(f"the ledger {path} was readable by others; it is private now")
+        self._runs = RunRepository(self._db, account, endpoint)
         self._planner: Planner | None = None
+        self._counted = False
+        """The generation was counted up since the last checkpoint."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +64,38 @@ class SqliteLedger:
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._db.path}>"
+
+    def _open(self) -> None:
+        """Make the tables of a new file; carry an older ledger over; refuse what is none, or has lost commits."""
+        path = self._db.path
+        version = self._db.value("PRAGMA user_version")
+        if version < VERSION:
+            # Two processes that turn a new file to WAL at once get "database is locked" without any waiting.
+            with file_lock(path, "new"):
+                version = self._db.value("PRAGMA user_version")
+                if version == 0:
+                    self._create()
+                elif version == 1:
+                    self.notes.append(carry_over(self._db))
+                version = self._db.value("PRAGMA user_version")
+        if version != VERSION:
+            raise LedgerError(
+                f"{path} was written by a newer version of importer (ledger version {version}, not {VERSION})",
+                hint="use the importer that wrote it",
+            )
+        upkeep.refuse_older(self._db)
+
+    def _create(self) -> None:
+        if self._db.value("SELECT COUNT(*) FROM sqlite_schema"):
+            raise LedgerError(
+                f"{self._db.path} is a database of another program", hint="name another file with --ledger FILE"
+            )
+        self._db.make_wal()
+        with self._db.transaction():
+            for statement in TABLES:
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO ledger (version, secret) VALUES ($1, $2)", VERSION, secrets.token_bytes(16))
+            self._db.query(f"PRAGMA user_version = {VERSION}")
 
     @property
     def path(self) -> Path:
@@ -71,34 +115,40 @@ class SqliteLedger:
         self, *, mapping_name: str, mapping_text: str, mapping_digest: str, options: Mapping[str, Any]
     ) -> Run:
         """Register a run in state PLANNING."""
-        return self._register.create(
+        return self._runs.create(
             mapping_name=mapping_name, mapping_text=mapping_text, mapping_digest=mapping_digest, options=options
         )
 
-    def run(self, run_id: str) -> Run:
+    def run(self, run_id: str, *, everywhere: bool = False) -> Run:
         """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none."""
-        return self._register.find(run_id)
+        return self._runs.find(run_id, everywhere=everywhere)
 
-    def runs(self) -> list[Run]:
-        """All runs of this account and endpoint, newest first."""
-        return self._register.all()
+    def runs(self, *, everywhere: bool = False) -> list[Run]:
+        """The runs of this account and endpoint, or of all, newest first."""
+        return self._runs.all(everywhere=everywhere)
 
     def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
         """Record how far the run has come."""
-        return self._register.set_state(run, state, stop_reason)
+        run = self._runs.set_state(run, state, stop_reason)
+        self._checkpoint()
+        return run
 
     def discard(self, run: Run) -> None:
         """Forget a run that was interrupted in planning; any other is kept."""
-        self._register.discard(run)
+        self._runs.discard(run)
         self._end_planning(run)
 
     def lock(self, run: Run) -> RunLock:
         """The lock of whoever works on the run."""
-        return self._register.lock(run.id)
+        return self._runs.lock(run.id)
+
+    def is_alive(self, run: Run) -> bool:
+        """Whether some process, this one included, works on the run now."""
+        return self._runs.is_alive(run.id)
 
     def recover(self, run: Run) -> int:
         """Put what a killed importer had claimed in doubt; only for the holder of the run's lock."""
-        return delivery.recover(self._db, run)
+        return queue.recover(self._db, run)
 
     # Planning
 
@@ -107,7 +157,7 @@ class SqliteLedger:
         return self._planning(run).add_source(source)
 
     def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
-        """Store a chunk's rows, their events, reasons and originals, in one transaction."""
+        """Store a chunk's rows, their events, reasons and raw records, in one transaction."""
         self._planning(run).add_chunk(source_no, prepared)
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
@@ -116,18 +166,29 @@ class SqliteLedger:
 
     def seal(self, run: Run, *, again: bool = False) -> Run:
         """Planning is complete: lanes are settled, what was delivered before is marked; state READY."""
-        others = self._register.alive() - {run.id}
-        self._planning(run).seal(again=again, alive=others)
+        self._planning(run).seal(again=again, alive=lambda: self._others_alive(run))
         self._planner = None
-        return self._register.find(run.id)
+        self._checkpoint()
+        return self._runs.find(run.id, everywhere=True)
+
+    def _others_alive(self, run: Run) -> frozenset[str]:
+        self._runs.discard_dead_plans()
+        return self._runs.alive() - {run.id}
 
     def repeats(self, run: Run) -> list[str]:
         """What the user should know of rows that were planned or delivered before, a sentence each."""
-        return memory.repeats(self._db, run)
+        return repeats(self._db, run)
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do."""
-        return pending_summary.pending_summary(self._db, run)
+        return books.pending_summary(self._db, run)
+
+    def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
+        """The other runs that hold rows of this one and have not delivered them."""
+        return tuple(
+            PendingElsewhere(run_id, rows, RunState(state), in_doubt, alive=self._runs.is_alive(run_id))
+            for _, run_id, state, rows, in_doubt in books.pending_elsewhere(self._db, run)
+        )
 
     # Delivery
 
@@ -135,67 +196,98 @@ class SqliteLedger:
         self, run: Run, *, after: tuple[Any, int] | None, count: int, lane: int | None = None
     ) -> list[tuple[Any, int, int]]:
         """The next pending rows behind ``after`` (of one lane), in order of delivery: (place, row id, lane)."""
-        return self._queue.page(run, after, count, lane)
+        return queue.page(self._db, run, after, count, lane)
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """Make outcomes durable, then the intent to send the rows ``claims``; returns their bodies."""
-        return self._queue.commit(outcomes, claims)
+        generation = None
+        with self._db.transaction():
+            if not self._counted:
+                generation = upkeep.count_up(self._db)
+            claimed = queue.commit(self._db, outcomes, claims)
+        if generation is not None:
+            upkeep.note(self.path, generation)
+            self._counted = True
+        if self._db.checkpoint(every=CHECKPOINT_SECONDS):
+            self._counted = False
+        return claimed
+
+    def _checkpoint(self) -> None:
+        self._db.checkpoint()
+        self._counted = False
 
     def note_halt(self, run: Run, halt: Pause) -> None:
         """Remember a time in which the run sent nothing."""
-        halts.note(self._db, run, halt)
+        queue.note_pause(self._db, run, halt)
 
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""
-        return reporting.has_pending(self._db, run)
+        return books.has_pending(self._db, run)
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt."""
-        return self._queue.doubtful_lanes(run)
+        return queue.doubtful_lanes(self._db, run)
 
-    # Settling
+    # Resolving
 
     def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
         """The rows in doubt: (ledger id, source name, row, line, subscriber, code)."""
-        return settling.doubtful(self._db, self._packed, run)
+        return resolve.doubtful(self._db, run)
 
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
-        """Settle rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows."""
-        return settling.resolve(self._db, run, state, rows)
+        """Resolve rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows."""
+        return resolve.resolve(self._db, run, state, rows)
 
     def retry(self, run: Run) -> tuple[int, int]:
         """Put refused and failed rows back; returns how many, and how many were delivered elsewhere meanwhile."""
-        return settling.retry(self._db, run)
+        with planning.sealing(self.path):
+            return resolve.retry(self._db, run)
 
     def release(self, run: Run) -> int:
         """Put what is in doubt back into the queue; returns how many rows."""
-        return settling.release(self._db, run)
+        return resolve.release(self._db, run)
 
     def take_back(self, run: Run, *, doubts: bool = False) -> int:
         """Undo `release` and `retry` for the rows that still wait; returns how many."""
-        return settling.take_back(self._db, run, doubts=doubts)
+        return resolve.take_back(self._db, run, doubts=doubts)
+
+    # Forgetting
 
     def drop_bodies(self, run: Run) -> None:
         """Forget the bodies of delivered rows."""
-        settling.drop_bodies(self._db, run)
+        upkeep.drop_bodies(self._db, run)
 
     def is_open(self, run: Run) -> bool:
-        """Whether the run still has rows to send or to settle."""
-        return pruning.is_open(self._db, run)
+        """Whether the run still has rows to send or to resolve."""
+        return books.is_open(self._db, run)
 
     def prune(self, run: Run) -> None:
-        """Forget what an old run told; what "never twice" needs of it stays."""
-        pruning.prune(self._db, run)
+        """Forget the details of an old run; what "never twice" needs of it stays."""
+        upkeep.prune(self._db, run)
+
+    def forget(self, subscriber: str) -> int:
+        """Remove a person from all runs of this account; what was sent to them is still never sent again.
+
+        Returns how many rows. Raises `UsageError` while another process works on a run of the account.
+        """
+        working = [run.id for run in self.runs() if self.is_alive(run) and not self.lock(run).held]
+        if working:
+            raise UsageError(
+                f"run {working[0]} is being worked on by another process",
+                hint="wait for it, or stop it, then run the same command again",
+            )
+        scope = self._runs.scope()
+        return 0 if scope is None else upkeep.forget(self._db, self._hasher, scope, subscriber)
 
     def shrink(self) -> None:
         """Give freed space back to the disk."""
-        pruning.shrink(self._db)
+        upkeep.shrink(self._db)
 
     # Reporting
 
     def counts(self, run: Run) -> Counts:
-        """The run's books."""
-        return reporting.counts(self._db, run)
+        """The run's totals."""
+        return books.counts(self._db, run)
 
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
@@ -203,16 +295,16 @@ class SqliteLedger:
 
     def halts(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
-        return halts.halts(self._db, run)
+        return books.pauses(self._db, run)
 
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
-        return reporting.batches(self._db, run, raw_rows=raw_rows)
+        return books.batches(self._db, run, raw_rows=raw_rows)
 
     def _planning(self, run: Run) -> Planner:
         if self._planner is None or self._planner.run.no != run.no:
             self._end_planning()
-            self._planner = Planner(self._db, run)
+            self._planner = Planner(self._db, self._hasher, run)
         return self._planner
 
     def _end_planning(self, run: Run | None = None) -> None:

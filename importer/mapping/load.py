@@ -9,10 +9,12 @@ looked for beside the file that has it. Keys at the left margin replace those of
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ BY_NAME = ("properties", "needs")
 OWN = ("extends", "about", "recognised_by", "tests")
 """Keys that describe the file they are in, and are not inherited."""
 
+_OPEN = re.compile(r"\s*# OPEN: (.*)")
+_OPEN_MORE = re.compile(r"\s*#       (.*)")
 _MAX_LAYERS = 20
 """Mappings in a chain of `extends`."""
 _MAX_PROBLEMS = 100
@@ -79,6 +83,8 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
         MappingError: it is not a mapping, or one with problems; all of them.
     """
     chain = _Chain.read(text, name)
+    if not partial and (asked := list(_open_questions(text, name))):
+        raise MappingError(tuple(asked[:_MAX_PROBLEMS]), total=len(asked))
     problems = list(chain.problems)
     mapping = None
     if isinstance(chain.data, dict):
@@ -95,6 +101,17 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
     own = chain.documents[0]
     lines = tuple(own.values["tests", number].line for number in range(len(mapping.tests)))
     return LoadedMapping(name, text, mapping, lines, chain.places(mapping))
+
+
+def _open_questions(text: str, name: str) -> Iterator[MappingProblem]:
+    """What `importer init` left to the user: comments that begin with ``# OPEN:``, and their indented next lines."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if found := _OPEN.fullmatch(line):
+            rest = takewhile(bool, (_OPEN_MORE.fullmatch(one) for one in lines[number + 1 :]))
+            question = " ".join([found[1], *(one[1] for one in rest if one)])
+            hint = "take the # away from the line below it that is right, or write one; then delete the line with OPEN"
+            yield MappingProblem(name, number + 1, line.index("#") + 1, f"this is open: {question}", hint)
 
 
 def from_data(data: Any, name: str = "mapping") -> ImportMapping:

@@ -3,9 +3,9 @@
 This module owns which name means which zone, for cells and for a mapping's `timezone`. Reading times is ``shape``'s.
 
 An abbreviation names an offset, whatever the season: `CEST` is +02:00. It is known if the IANA database has had one
-meaning for it since 2000. `CST`, `CDT`, `PST` and `IST` have several: they are known where the mapping names a zone
-that has them (`America/Chicago`, `Asia/Shanghai`), so that nobody's times are off by hours. Every other name is a zone
-with its seasons; a place stands for itself (`Vilnius`).
+meaning for it since 2000. `CST`, `CDT` and `IST` have several: they are known where the mapping names a zone that has
+them (`America/Chicago`, `Asia/Shanghai`), so that nobody's times are off by hours; `PST` is North America's unless the
+mapping names a zone of the Philippines. Every other name is a zone with its seasons; a place means its zone.
 """
 
 from __future__ import annotations
@@ -89,8 +89,10 @@ _IANA = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+")
 _PLACES = {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Europe", "Indian", "Pacific"}
 
 
-_SEVERAL = ("CST", "CDT", "PST", "IST")
+_SEVERAL = ("CST", "CDT", "IST", "PST")
 """Abbreviations that the IANA database has had several meanings for since 2000."""
+_USUAL = ("PST",)
+"""Those of them that nearly always have their North American meaning (RFC 5322, 4.3)."""
 _NORTH_AMERICAN = ("America/", "US/", "Canada/", "Mexico/")
 
 
@@ -103,7 +105,8 @@ def zone_named(name: str, homes: tuple[tzinfo, ...] = ()) -> tzinfo | None:
     name = _LABEL.sub("", name.strip()) or name.strip("( )")
     if name.upper() in _SEVERAL:
         meanings = {found for home in homes if (found := _meaning(name.upper(), home)) is not None}
-        return timezone(meanings.pop()) if len(meanings) == 1 else None
+        if meanings or name.upper() not in _USUAL:
+            return timezone(meanings.pop()) if len(meanings) == 1 else None
     abbreviation = ABBREVIATIONS.get(name.upper())
     if abbreviation is not None:
         return timezone(abbreviation) if abbreviation else UTC

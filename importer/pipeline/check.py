@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from importer import report
 from importer.errors import ExitCode, SourceError
@@ -16,7 +17,9 @@ from importer.model import RowBatch, RunSource, State
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.report import CHECK, Checking, Facts, ReportOptions, Written
+from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
+from importer.report.check import no_advice
+from importer.suggest.advise import advise
 
 
 @dataclass(slots=True)
@@ -60,21 +63,25 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     loaded = load(options.mapping)
     run_tests(loaded)
     books = _Books()
-    checking = Checking(loaded, rate)
+    # What the user's function makes of the cells, no line of the mapping can know.
+    advised = no_advice if options.transform else partial(advise, options.sources, loaded, strict=options.strict)
+    checking = Checking(loaded, rate, advised)
     batches = _batches(options, loaded, books, checking, console)
-    facts = Facts(CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text)
+    info = RunInfo(
+        CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
+        transform=options.transform, given=options.sources,
+    )  # fmt: skip
     if options.out is None:
-        return report.count_check(batches, lambda: books.sources, facts, checking.explain)
+        return report.count_check(batches, lambda: books.sources, info, checking.explain)
     outputs = ReportOptions(out=options.out, format=options.report_format)
-    return report.write_check(batches, lambda: books.sources, facts, outputs, checking.explain)
+    return report.write_check(batches, lambda: books.sources, info, outputs, checking.explain)
 
 
 def _batches(
     options: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, console: Console
 ) -> Iterator[RowBatch]:
-    reading = ReadOptions(
-        strict=options.strict, raw_rows=options.out is not None, transform=options.transform, bodies=False
-    )
+    written = options.out is not None  # the page shows the first events
+    reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
     found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
@@ -92,10 +99,17 @@ def _batches(
         books.sources.append(RunSource(number, supply.source, "", rows, error))
 
 
-def exit_code(written: Written) -> ExitCode:
-    """0 if every row could be sent, 1 if some could not, 2 if no file could be used."""
+def exit_code(written: Written, *, ready: bool = True) -> ExitCode:
+    """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
+
+    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter.
+    ``ready``: pending rows count as good.
+    """
+    counts = written.counts
     broken = [source for source in written.summary.sources if source.error]
-    if broken and not written.counts.read:
+    if broken and not counts.read:
         return ExitCode.UNUSABLE
-    whole = written.balanced and not written.counts[State.INVALID] and not broken
-    return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+    bad = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
+    none_left = counts.read > 0 and counts[State.FILTERED] == counts.read
+    whole = written.balanced and written.failure is None and not broken and not none_left
+    return ExitCode.DELIVERED if whole and not any(counts[state] for state in bad) else ExitCode.INCOMPLETE

@@ -20,11 +20,12 @@ from pathlib import Path
 from importer import __version__
 from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
-from importer.errors import ImporterError, counted
+from importer.errors import ImporterError
 from importer.ledger.upkeep import health
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions
+from importer.wording import counted
 
 SKEW = 30.0
 """Seconds by which the machine's clock may be wrong before it is worth a word."""

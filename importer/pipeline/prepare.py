@@ -21,7 +21,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping, SourceOptions
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Input, Reader, expand, open_source, text_of
-from importer.validate import omit_invalid, validate
+from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -151,7 +151,7 @@ def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Gen
 
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
     for events in converted:
-        judged = omit_invalid(events)
+        judged = fitted(events)
         yield encode(judged, validate(judged, strict=reading.strict), bodies=reading.bodies)
 
 

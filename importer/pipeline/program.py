@@ -7,17 +7,19 @@ from pathlib import Path
 
 from importer import report
 from importer.deliver import Ended
-from importer.errors import ExitCode, counted
+from importer.errors import ExitCode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
+from importer.pipeline.check import exit_code
 from importer.pipeline.connect import open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,9 @@ class Result:
     @property
     def exit_code(self) -> ExitCode:
         """The design's table of exit codes."""
-        counts = self.written.counts
         if self.ended.reason:
             return ExitCode.STOPPED
-        undelivered = sum(counts[state] for state in (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT))
-        broken = [source for source in self.written.summary.sources if source.error]
-        if broken and not counts.read:
-            return ExitCode.UNUSABLE
-        whole = self.written.balanced and not undelivered and not counts[State.PENDING] and not broken
-        return ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+        return exit_code(self.written, ready=False)
 
 
 def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
@@ -133,7 +129,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, place=target.place))
+    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.place))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

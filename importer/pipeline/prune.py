@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from importer.ledger.database import size_of
 from importer.ledger.sqlite import SqliteLedger
-from importer.ledger.upkeep import size_of
 from importer.model import Run, RunState, State
 
 _DONE = (RunState.FINISHED, RunState.SUPERSEDED)

@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, all of them together, and never in place of what people wrote.
 
-This module owns how outputs get their names: each is written under a hidden temporary name in the directory it belongs
-to, flushed to the disk, and only then, all of them together, renamed into place; readable by their owner alone, for
-they hold customers' addresses. A writer holds a lock on its temporary files, so that the next one can tell the
-leftovers of a crash, which it removes, from the files of a report that is being written beside it. What is in the
-files is the writers' business.
+Each is written under a hidden temporary name in the directory it belongs to, flushed to the disk, and only then renamed
+into place; readable by their owner alone, for they hold customers' addresses. A writer holds a lock on its temporary
+files, so that the next one can tell the leftovers of a crash, which it removes, from the files of a report that is
+being written beside it.
+
+An output of an earlier report that the new one does not have (an ``in-doubt.csv`` after everything was resolved) is
+removed, for it would ask for work that is done. A file that the earlier report did not write, or that was changed
+since, say a ``rejects.csv`` that was corrected in its place, is set aside as ``rejects.kept.csv``.
 """
 
 from __future__ import annotations
@@ -15,17 +18,23 @@ import fcntl
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
+
+import msgspec
 
 from importer.errors import ReportError, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
+SUMMARY = "summary.json"
+"""The last file that a report writes."""
 _PREFIX, _SUFFIX = ".importer-", ".part"
 _BUFFER = 1 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -39,7 +48,7 @@ class Outputs:
     """
 
     def __init__(self, directory: Path, *, again: str) -> None:
-        """``again`` tells the user what to do once the trouble is mended."""
+        """``again`` tells the user what to do once the cause is removed."""
         self._directory = directory
         self._again = again
         self._open: dict[str, tuple[Path, BinaryIO]] = {}
@@ -94,13 +103,16 @@ class Outputs:
             yield
         except OSError as error:
             if error.errno in _NO_ROOM:
-                trouble, mend = "no room left on the disk", "free some room there"
+                trouble, remedy = "no room left on the disk", "free some room there"
             else:
-                trouble, mend = (error.strerror or str(error)).lower(), "choose a directory you can write to with --out"
+                trouble, remedy = (
+                    (error.strerror or str(error)).lower(),
+                    "choose a directory you can write to with --out",
+                )
             path = self._directory / name
             raise ReportError(
                 f"{path}: cannot be written: {trouble}; nothing half-written is left there",
-                hint=f"{mend}, then {self._again}",
+                hint=f"{remedy}, then {self._again}",
             ) from error
 
     def _remove_leftovers(self) -> None:
@@ -140,3 +152,51 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class _FileName(msgspec.Struct):
+    name: str
+
+
+class _FileNames(msgspec.Struct):
+    files: list[_FileName]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousFiles:
+    """What an earlier report left in the directory; nothing if there was none."""
+
+    directory: Path
+    names: frozenset[str]
+    written_at: int
+    """When its summary, the last of its files, was written; nanoseconds."""
+
+    @classmethod
+    def of(cls, directory: Path) -> PreviousFiles:
+        """Read the directory's ``summary.json``; one that is not ours counts as none."""
+        path = directory / SUMMARY
+        try:
+            files = msgspec.json.decode(path.read_bytes(), type=_FileNames).files
+            # Only plain names: a summary from elsewhere must not lead out of the directory.
+            names = frozenset(file.name for file in files if Path(file.name).name == file.name)
+            return cls(directory, names, path.stat().st_mtime_ns)
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return cls(directory, frozenset(), 0)
+
+    def keep_user_files(self, coming: Iterable[str]) -> None:
+        """Make room for files of these names; raises `OSError` where the file system refuses."""
+        fresh = frozenset(coming)
+        for name in sorted(fresh | self.names):
+            path = self.directory / name
+            if not path.is_file():
+                continue
+            if name not in self.names or path.stat().st_mtime_ns > self.written_at:
+                path.rename(next(aside for aside in _asides(path) if not aside.exists()))
+            elif name not in fresh:
+                path.unlink()
+
+
+def _asides(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.stem}.kept{path.suffix}")
+    for number in count(2):
+        yield path.with_name(f"{path.stem}.kept-{number}{path.suffix}")

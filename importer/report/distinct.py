@@ -1,7 +1,7 @@
 """How many different texts came by, at flat memory.
 
-This module owns the count: exact up to a bound, by 64-bit hashes; beyond it an estimate from the smallest hashes
-(Bar-Yossef and others, "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
+Exact up to a bound, by 64-bit hashes; beyond it an estimate from the smallest hashes (Bar-Yossef and others, "Counting
+distinct elements in a data stream", 2002), whose error is about two in a thousand.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ class Distinct:
         self._waiting.append(found)
         self._size += len(found)
         if self._size > self._bound:
-            self._settle()
+            self._merge()
 
     def count(self) -> int:
         """How many there are; about that many unless ``is_exact``."""
-        self._settle()
+        self._merge()
         if self.is_exact:
             return len(self._known)
         # The k-th smallest of n hashes lies at about k/n of their range.
         return round((len(self._known) - 1) / ((int(self._known[-1]) + 1) / 2**64))
 
-    def _settle(self) -> None:
+    def _merge(self) -> None:
         # Sorting is ten times faster than `np.unique`, which builds a table of hashes first.
         together = np.concatenate([self._known, *self._waiting])
         self._known, self._waiting, self._size = together[:0], [], 0

@@ -1,20 +1,20 @@
-"""The types of the report's room: what is asked for, and what was written.
+"""The types of reports: what is asked for, what is known, and what was written; `Summary` is ``summary.json``.
 
-This module owns the shape of ``summary.json`` (`Summary`, checked against ``schemas/summary.schema.json``) and leaves
-filling it to ``tally`` and ``write``.
+``schemas/summary.schema.json`` describes `Summary` to other programs. Times in it are ISO 8601 in UTC, sums exact
+decimal digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from importer.errors import ReportError
 from importer.model import Counts, Format, Run
-from importer.report.check_model import CheckSummary, MappingAdvice
 
 CHECK = "check"
-"""What stands for a run's id in the outputs of `importer check`."""
+"""Stands for a run's id in the outputs of `importer check`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
-    place: str | None = None
+    scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunInfo:
     """What is known of a run besides its rows. Times are seconds since the epoch."""
 
     run: str
@@ -48,11 +48,13 @@ class Facts:
     """As it was read; shown on the page only."""
     transform: str = ""
     """``file.py:function``, where the run had one."""
-    place: str = ""
+    given: tuple[str, ...] = ()
+    """The sources as the command line named them."""
+    scope_options: str = ""
     """The options by which a command finds the run again."""
 
     @classmethod
-    def of_run(cls, run: Run) -> Facts:
+    def of_run(cls, run: Run, scope_options: str = "") -> RunInfo:
         """A run as the ledger remembers it."""
         return cls(
             run=run.id,
@@ -66,7 +68,19 @@ class Facts:
             stop_reason=run.stop_reason,
             mapping_text=run.mapping_text,
             transform=run.options.get("transform", ""),
+            given=tuple(run.options.get("sources", ())),
+            scope_options=scope_options,
         )
+
+    @property
+    def is_check(self) -> bool:
+        """Whether `importer check` made this, which sends nothing."""
+        return self.run == CHECK
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether the sandbox on this machine got the events."""
+        return not self.is_check and not self.endpoint.startswith(("http:", "https:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +95,24 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class MappingAdvice:
+    """A change of the mapping that would let rows through."""
+
+    why: str
+    """What their values have in common."""
+    write: str
+    """The line to write, such as ``value: {column: Total, decimal: ","}``."""
+    place: str
+    """Where, such as ``orders.yaml, line 9, below `properties` ``."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReasonSummary:
     """One reason code at one field, over the whole run."""
 
     code: str
     severity: str
-    """``error`` or ``warning``."""
+    """``error``, ``warning``, or ``info`` for rows that the mapping leaves out."""
     field: str
     count: int
     """Rows that have it."""
@@ -99,6 +125,50 @@ class ReasonSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterSummary:
+    """The rows that one test of the mapping's ``where``, or ``--transform``, leaves out."""
+
+    test: str
+    """In words: ``Total above 0``."""
+    rows: int
+    totals: tuple[CurrencyTotal, ...]
+    """What they are worth, as far as that can be read."""
+    values: tuple[str, ...]
+    """Some different cells that the test saw, most frequent of the first batch first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyTotal:
+    """Events with a value in one currency."""
+
+    currency: str
+    """Empty: none."""
+    events: int
+    total: str
+    """The exact sum, in decimal digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeTotals:
+    """Events of one type and currency, and their values' exact sums, by what became of them."""
+
+    type: str
+    """Empty: none."""
+    currency: str
+    """Empty: none."""
+    sent: int = 0
+    sent_total: str = "0"
+    unconfirmed: int = 0
+    """In doubt or failed: they may have been accepted."""
+    unconfirmed_total: str = "0"
+    not_sent: int = 0
+    """Invalid or refused."""
+    not_sent_total: str = "0"
+    pending: int = 0
+    pending_total: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSummary:
     """One source of the run."""
 
@@ -106,6 +176,9 @@ class SourceSummary:
     rows: int
     error: str
     """Why it could not be read (to its end); empty if it could."""
+    format: str = ""
+    encoding: str = ""
+    """The encoding that its text was read with; empty for Parquet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +200,71 @@ class MappingSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeCount:
+    """Events of one type."""
+
+    type: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The events that would be sent."""
+
+    events: int
+    subscribers: int
+    """Counted by e-mail, then phone, then id."""
+    subscribers_exact: bool
+    """False: an estimate, to about two in a thousand."""
+    types: tuple[TypeCount, ...]
+    """Most frequent first; at most 20."""
+    other_types: int
+    """Events of all other types."""
+    totals: tuple[CurrencyTotal, ...]
+    """Most events first."""
+    oldest: str | None
+    """The source's own time."""
+    newest: str | None
+    rate: int
+    """Events a minute that delivery is assumed to make."""
+    seconds: int
+    """How long it takes then."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingColumn:
+    """A column that the mapping names and files lack."""
+
+    name: str
+    targets: tuple[str, ...]
+    """What it is needed for."""
+    nearest: str | None
+    """The file's column that was probably meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumns:
+    """What there is to say of the columns of files that share a header."""
+
+    sources: tuple[str, ...]
+    unmapped: tuple[str, ...]
+    missing: tuple[MissingColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSummary:
+    """What only a check knows."""
+
+    foreseen: Forecast
+    columns: tuple[SourceColumns, ...]
+    """One per header; none for JSON lines, whose keys may differ from line to line."""
+    samples: tuple[str, ...] = ()
+    """The first bodies that would be sent, as JSON; none where bodies are not made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """``summary.json``, key by key; times are ISO 8601 in UTC with milliseconds, or null."""
+    """``summary.json``, key by key."""
 
     run: str
     state: str
@@ -149,13 +285,19 @@ class Summary:
     """Answers in that time; null if it was under a second, where a rate would be chance."""
     sources: tuple[SourceSummary, ...]
     reasons: tuple[ReasonSummary, ...]
-    """Most frequent first."""
+    """Errors and warnings, most frequent first."""
+    warnings: Mapping[str, int]
+    """Rows by warning code."""
+    filters: tuple[FilterSummary, ...]
+    """What was left out, per test; most rows first."""
+    totals: tuple[TypeTotals, ...]
+    """What the events are worth, per type and currency; most events first."""
     without_originals: int
     """Undelivered rows that are in no rejects file since the ledger no longer keeps their original cells."""
     files: tuple[WrittenFile, ...]
     versions: Mapping[str, str]
     check: CheckSummary | None = None
-    """What only a check tells; None for runs."""
+    """What only a check knows; None for runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +307,21 @@ class Step:
     words: str
     commands: tuple[str, ...]
     """To paste; of several, one is to be chosen."""
-    told_with_rows: bool = False
-    """The page says it where it lists the rows."""
+    about_doubt: bool = False
+    """The page says it where it lists the rows in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `write` leaves behind."""
+    """What a report leaves behind."""
 
     paths: tuple[Path, ...]
-    """The report first, the summary last."""
+    """The report first, the summary last; none where nothing was to be written, or nothing could be."""
     counts: Counts
     balanced: bool
     """Whether every row read is in exactly one state and has exactly one line in the report."""
     summary: Summary
-    steps: tuple[Step, ...] = ()
-    """What is left to do; none of a check."""
+    steps: tuple[Step, ...] = field(default=())
+    """What is left to do."""
+    failure: ReportError | None = None
+    """Why the files could not be written; the counts are right all the same."""

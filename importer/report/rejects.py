@@ -1,15 +1,13 @@
 """Rows that were not delivered, in the form they came in, with the reasons: ``rejects`` and ``in-doubt``.
 
-This module owns which rows go where and how the files are called. A row that is invalid or refused goes to
-``rejects``, to be mended and run again, and with it all rows that were to be part of its event: an order that is run
-again without some of its lines would be a wrong one. A row that is in doubt or has failed may have been accepted, so it
-goes to a file of its own that nobody runs again by accident. Pending rows go to neither: `importer resume` delivers
-them.
+A row that is invalid or refused goes to ``rejects``, to be corrected and run again, and with it all rows that were to
+be part of its event: an order that is run again without some of its lines would be a wrong one. A row that is in doubt
+or has failed may have been accepted, so it goes to a file of its own that nobody runs again by accident. Pending rows
+go to neither: `importer resume` delivers them.
 
 Sources of the same form (format, header, delimiter, quote, encoding) share a file. If the whole run has one form, that
 file is ``rejects.<format>``, and it is written even if no row is in it; otherwise there is one per form that has any,
-``rejects-<stem of the form's first source>.<format>``. How a row is written is ``reject_csv``'s, ``reject_jsonl``'s
-and ``reject_parquet``'s business.
+``rejects-<stem of the form's first source>.<format>``.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,27 +22,14 @@ import pyarrow.compute as pc
 
 from importer.model import ArrowTable, RowBatch, Source, State
 from importer.report.atomic import Outputs
-from importer.report.explain import Explained, column
 from importer.report.model import WrittenFile
-from importer.report.reject_csv import csv_rejects
-from importer.report.reject_jsonl import JsonlRejects
-from importer.report.reject_parquet import ParquetRejects
-from importer.report.rejected import Rejected
+from importer.report.reject_files import Rejected, RejectsWriter, open_writer
+from importer.report.rows import ExplainedBatch
 
 STATES = {"rejects": (State.INVALID, State.REFUSED), "in_doubt": (State.IN_DOUBT, State.FAILED)}
 """What a file holds, and the states of its rows' events."""
 
 _FILE_NAMES = {"rejects": "rejects", "in_doubt": "in-doubt"}
-
-
-class RejectsWriter(Protocol):
-    """Takes rejected rows of one form."""
-
-    def add(self, rows: Rejected) -> None:
-        """Write some rows; raises `ReportError` where the file system refuses."""
-
-    def close(self) -> None:
-        """Write what is left; the file itself stays open."""
 
 
 @dataclass(slots=True)
@@ -62,17 +46,18 @@ class _Form:
 class Rejects:
     """All rejects and in-doubt files of one run, written as batches come by."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, outputs: Outputs, run: str) -> None:
         self._outputs = outputs
+        self._run = run
         self._forms: dict[tuple[object, ...], _Form] = {}
         self.without_originals = 0
         """Rows that belong in a file but whose original cells are no longer kept."""
 
-    def add(self, explained: Explained) -> None:
+    def add(self, explained: ExplainedBatch) -> None:
         """Put the batch's undelivered rows where they belong."""
         batch = explained.batch
         form = self._form(batch)
-        states, leader_states = column(batch, "state"), column(batch, "leader_state")
+        states, leader_states = explained.column("state"), explained.column("leader_state")
         for kind, chosen in STATES.items():
             wanted = pa.array([state.value for state in chosen])
             part_of = pc.and_(pc.equal(states, State.GROUPED.value), pc.is_in(leader_states, wanted))
@@ -83,7 +68,7 @@ class Rejects:
             if batch.raw_rows is None:
                 self.without_originals += len(positions)
                 continue
-            self._writer(form, kind).add(Rejected.of(explained, batch.raw_rows, pa.array(positions)))
+            self._writer(form, kind).add(Rejected.of(explained, self._run, pa.array(positions)))
             form.rows[kind] = form.rows.get(kind, 0) + len(positions)
 
     def close(self) -> list[tuple[str, WrittenFile]]:
@@ -108,7 +93,9 @@ class Rejects:
 
     def _writer(self, form: _Form, kind: str) -> RejectsWriter:
         if kind not in form.writers:
-            form.writers[kind] = _open_writer(self._outputs.create(self._placeholder(form, kind)), form)
+            form.writers[kind] = open_writer(
+                self._outputs.create(self._placeholder(form, kind)), form.first, form.schema
+            )
         return form.writers[kind]
 
     def _placeholder(self, form: _Form, kind: str) -> str:
@@ -127,14 +114,6 @@ def _form_key(source: Source, schema: ArrowTable | None) -> tuple[object, ...]:
     if dialect.format == "parquet":
         return ("parquet", source.columns, str(schema))
     return ("csv", source.columns, replace(dialect, compression="none", has_bom=False))
-
-
-def _open_writer(file: BinaryIO, form: _Form) -> RejectsWriter:
-    if form.first.dialect.format == "csv":
-        return csv_rejects(file, form.first)
-    if form.first.dialect.format == "jsonl":
-        return JsonlRejects(file, form.first.dialect)
-    return ParquetRejects(file, form.schema or pa.schema([(name, pa.string()) for name in form.first.columns or ()]))
 
 
 def _names(sources: Sequence[Source]) -> list[str]:

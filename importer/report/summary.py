@@ -1,7 +1,6 @@
-"""``summary.json``: a run in one small file, for people's scripts.
+"""``summary.json``: a run in one small file, for scripts.
 
-This module owns what is in it and how it is encoded; ``schemas/summary.schema.json`` says the same to other programs.
-Nothing secret may enter: an endpoint's user, password and query are left out, and so are the run's options.
+Nothing secret enters: an endpoint's user, password and query are left out, and so are the run's options.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import msgspec
 
 import importer
 from importer.model import Counts, RunSource, State
-from importer.report.model import Facts, MappingSummary, SourceSummary, Summary, WrittenFile
-from importer.report.tally import Tally
-from importer.report.wording import iso
+from importer.report.model import MappingSummary, RunInfo, SourceSummary, Summary, WrittenFile
+from importer.report.totals import Totals
+from importer.wording import iso
 
-SHORTEST = 1.0
+_SHORTEST = 1.0
 """Seconds; two answers in one millisecond are not a thousand a second."""
 
 
@@ -30,30 +29,36 @@ class Books:
     counts: Counts
     balanced: bool
     sources: Sequence[RunSource]
-    tally: Tally
     without_originals: int
 
 
-def summarise(facts: Facts, books: Books, files: tuple[WrittenFile, ...]) -> Summary:
-    """Put a run's facts and books together."""
-    tally = books.tally
-    delivering = _between(tally.first_answer, tally.last_answer)
+def summarise(info: RunInfo, books: Books, totals: Totals, files: tuple[WrittenFile, ...]) -> Summary:
+    """Put what is known of a run and its rows together."""
+    delivering = _between(totals.first_answer, totals.last_answer)
+    reasons = totals.reasons()
+    warnings: dict[str, int] = {}
+    for reason in reasons:
+        if reason.severity == "warning":
+            warnings[reason.code] = warnings.get(reason.code, 0) + reason.count
     return Summary(
-        run=facts.run,
-        state=facts.state,
-        started_at=iso(facts.started_at),
-        finished_at=iso(facts.finished_at),
+        run=info.run,
+        state=info.state,
+        started_at=iso(info.started_at),
+        finished_at=iso(info.finished_at),
         balanced=books.balanced,
         rows={"read": books.counts.read} | {state.value: books.counts[state] for state in State},
-        account=facts.account,
-        endpoint=_without_secrets(facts.endpoint),
-        mapping=MappingSummary(facts.mapping_name, facts.mapping_digest),
-        stop_reason=facts.stop_reason,
-        seconds=_between(facts.started_at, facts.finished_at),
+        account=info.account,
+        endpoint=_without_secrets(info.endpoint),
+        mapping=MappingSummary(info.mapping_name, info.mapping_digest),
+        stop_reason=info.stop_reason,
+        seconds=_between(info.started_at, info.finished_at),
         seconds_delivering=delivering,
-        events_per_second=_rate(tally.answers, delivering),
-        sources=tuple(SourceSummary(s.source.name, s.rows, s.error) for s in books.sources),
-        reasons=tally.reasons(),
+        events_per_second=_rate(totals.answers, delivering),
+        sources=tuple(_source(one) for one in books.sources),
+        reasons=reasons,
+        warnings=warnings,
+        filters=totals.filters(),
+        totals=totals.money(),
         without_originals=books.without_originals,
         files=files,
         versions={"importer": importer.__version__, "python": platform.python_version()},
@@ -65,13 +70,19 @@ def summary_bytes(summary: Summary) -> bytes:
     return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
 
 
+def _source(one: RunSource) -> SourceSummary:
+    dialect = one.source.dialect
+    encoding = "" if dialect.format == "parquet" else dialect.encoding
+    return SourceSummary(one.source.name, one.rows, one.error, dialect.format, encoding)
+
+
 def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(max(0.0, end - start), 3)
 
 
 def _rate(answers: int, seconds: float | None) -> float | None:
-    """Between the first answer and the last lie one answer fewer than there are; a moment has no rate worth saying."""
-    return None if seconds is None or seconds < SHORTEST else round((answers - 1) / seconds, 3)
+    """Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying."""
+    return None if seconds is None or seconds < _SHORTEST else round((answers - 1) / seconds, 3)
 
 
 def _without_secrets(endpoint: str) -> str:

@@ -1,8 +1,6 @@
 """The program of the report: a run's rows, batch by batch, into files that appear together.
 
-This module owns the order of work. What is said of a row is ``explain``'s, the report's columns ``table``'s, files
-``atomic``'s, rejects ``rejects``', counting ``tally``'s. Another output is one more thing that gets each batch in
-`_write`.
+Each output gets each batch once, in one pass; another output is one more line in `_with_files`.
 """
 
 from __future__ import annotations
@@ -12,154 +10,190 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from importer.errors import ReportError
 from importer.ledger.interface import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
-from importer.report.afterwards import steps
-from importer.report.atomic import Outputs
-from importer.report.explain import Explained, explain
-from importer.report.model import CHECK, Facts, ReportOptions, Step, Summary, Written, WrittenFile
-from importer.report.previous import SUMMARY, Previous
+from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
+from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile
+from importer.report.next_steps import next_steps
 from importer.report.rejects import STATES, Rejects
+from importer.report.rows import ExplainedBatch, explain, report_table
 from importer.report.summary import Books, summarise, summary_bytes
-from importer.report.table import report_table
-from importer.report.tally import Tally
-from importer.report.writers import REPORTS
+from importer.report.tables import WRITERS
+from importer.report.totals import Totals
 
 _PAGE = "report.html"
 
+Explain = Callable[[Summary, Totals], Summary]
+"""Adds to a summary what only a check knows."""
 
-def _as_it_is(summary: Summary) -> Summary:
+
+def _nothing_more(summary: Summary, totals: Totals) -> Summary:
+    del totals
     return summary
 
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    """What is to be told; ``sources`` and ``counts`` are asked for when all batches have come by."""
+    """What there is to report; ``sources`` and ``counts`` are asked for when all batches have come by."""
 
-    facts: Facts
+    info: RunInfo
     batches: Iterable[RowBatch]
     sources: Callable[[], Sequence[RunSource]]
-    counts: Callable[[], Counts] | None
-    """The books to compare with; None: the sources' rows are all there is."""
-    halts: Sequence[Pause] = ()
-    explain: Callable[[Summary], Summary] = _as_it_is
-    """Adds what only a check knows."""
+    counts: Callable[[], Counts] | None = None
+    """The ledger's counts to compare with; None: the sources' rows are all there is."""
+    pauses: Sequence[Pause] = ()
+    explain: Explain = _nothing_more
 
 
 def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     """Write report, rejects, page and summary of a run, finished or not, from the ledger alone.
 
-    All files appear together when they are complete, or none does. Raises `ReportError` where they cannot be written
-    and `LedgerError` where the ledger cannot be read.
+    All files appear together when they are complete, or none does. Where they cannot be written, the page and the
+    summary alone are tried; what went wrong is the result's ``failure``. Raises `LedgerError` where the ledger cannot
+    be read.
     """
-    books = ledger.counts(run)
-    place = scope_options(run.account, run.endpoint) if options.place is None else options.place
-    undelivered = any(books[state] for kind in STATES.values() for state in kind)
-    story = _Story(
-        facts=replace(Facts.of_run(run), place=place),
-        batches=ledger.batches(run, raw_rows=options.rejects and undelivered),
-        sources=lambda: ledger.sources(run),
-        counts=lambda: ledger.counts(run),
-        halts=ledger.halts(run),
-    )
-    return _write(story, options)
+    counts = ledger.counts(run)
+    undelivered = any(counts[state] for kind in STATES.values() for state in kind)
+    scope = scope_options(run.account, run.endpoint) if options.scope_options is None else options.scope_options
+    return _write(_story(ledger, run, scope, raw_rows=options.rejects and undelivered), options)
 
 
 def write_check(
     batches: Iterable[RowBatch],
     sources: Callable[[], Sequence[RunSource]],
-    facts: Facts,
+    info: RunInfo,
     options: ReportOptions,
-    explain: Callable[[Summary], Summary] = _as_it_is,
+    explain: Explain = _nothing_more,
 ) -> Written:
     """Write the same files for `importer check`, which has no ledger.
 
     ``batches`` come as they are checked (`Checked` makes them); ``sources`` is asked once they are at their end.
-    Rows that are valid are ``pending``. ``explain`` is `Checking.explain`. Raises as `write` does.
+    Rows that are valid are ``pending``. ``explain`` is `Checking.explain`.
     """
-    return _write(_Story(facts, batches, sources, counts=None, explain=explain), options)
+    return _write(_Story(info, batches, sources, explain=explain), options)
 
 
 def count_check(
     batches: Iterable[RowBatch],
     sources: Callable[[], Sequence[RunSource]],
-    facts: Facts,
-    explain: Callable[[Summary], Summary] = _as_it_is,
+    info: RunInfo,
+    explain: Explain = _nothing_more,
 ) -> Written:
     """What `write_check` would return, for a check that writes no files."""
-    tally = Tally()
-    for batch in batches:
-        if batch.table.num_rows:
-            tally.add(batch)
-    books = _books(_Story(facts=facts, batches=(), sources=sources, counts=None), tally, without_originals=0)
-    return Written((), books.counts, books.balanced, explain(summarise(facts, books, ())))
+    return _count(_Story(info, batches, sources, explain=explain))
+
+
+def count_run(ledger: Ledger, run: Run) -> Written:
+    """What `write` would return, without writing anything."""
+    return _count(_story(ledger, run, scope_options(run.account, run.endpoint), raw_rows=False))
 
 
 def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
     """Write a run's report alone to a file, whole or not at all; raises `ReportError` where it cannot be written."""
-    with Outputs(path.parent, again=_again(Facts.of_run(run))) as outputs:
+    with Outputs(path.parent, again=_again(RunInfo.of_run(run))) as outputs:
         stream(ledger, run, outputs.create(path.name), form)
         outputs.commit([(path.name, path.name)])
 
 
 def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
     """Write a run's report alone to an open file, such as stdout; raises `OSError` where that refuses."""
-    writer = REPORTS[form](file)
+    writer = WRITERS[form](file)
     for explained in _explained(ledger.batches(run)):
         writer.add(report_table(explained, run.id))
     writer.close()
 
 
-def _explained(batches: Iterable[RowBatch]) -> Iterator[Explained]:
+def _story(ledger: Ledger, run: Run, scope: str, *, raw_rows: bool) -> _Story:
+    return _Story(
+        info=RunInfo.of_run(run, scope),
+        batches=ledger.batches(run, raw_rows=raw_rows),
+        sources=lambda: ledger.sources(run),
+        counts=lambda: ledger.counts(run),
+        pauses=ledger.halts(run),
+    )
+
+
+def _explained(batches: Iterable[RowBatch]) -> Iterator[ExplainedBatch]:
     return (explain(batch) for batch in batches if batch.table.num_rows)
 
 
+def _count(story: _Story) -> Written:
+    totals = Totals()
+    for explained in _explained(story.batches):
+        totals.add(explained)
+    return _written(story, totals)
+
+
 def _write(story: _Story, options: ReportOptions) -> Written:
-    from importer.report.page import Figures, render_page  # a check without files can do without
+    totals, batches = Totals(), _explained(story.batches)
+    try:
+        return _with_files(story, options, batches, totals)
+    except ReportError as failure:
+        for explained in batches:  # the numbers are right all the same
+            totals.add(explained)
+        # What was written so far is gone, which may have made room for the small files.
+        try:
+            written = _with_files(story, options, None, totals)
+        except ReportError:
+            written = _written(story, totals)
+        return replace(written, failure=failure)
 
-    tally = Tally()
-    name = f"report.{options.format}"
-    with Outputs(options.out, again=_again(story.facts)) as outputs:
-        report = REPORTS[options.format](outputs.create(name))
-        rejects = Rejects(outputs)
-        figures = Figures(story.halts)
-        for explained in _explained(story.batches):
-            report.add(report_table(explained, story.facts.run))
-            tally.add(explained.batch)
-            figures.add(explained)
-            if options.rejects:
-                rejects.add(explained)
-        report.close()
-        rows = tally.counts.read
-        page = (_PAGE, WrittenFile(_PAGE, "page", rows))
-        files = [(name, WrittenFile(name, "report", rows)), *rejects.close(), page]
-        books = _books(story, tally, rejects.without_originals)
-        summary = story.explain(summarise(story.facts, books, tuple(file for _, file in files)))
-        rest = _steps(story, summary, options.out)
-        outputs.create(_PAGE).write(render_page(story.facts, summary, figures, rest))
-        outputs.create(SUMMARY).write(summary_bytes(summary))
-        names = [(placeholder, file.name) for placeholder, file in files] + [(SUMMARY, SUMMARY)]
+
+def _with_files(
+    story: _Story, options: ReportOptions, batches: Iterator[ExplainedBatch] | None, totals: Totals
+) -> Written:
+    """All files; without ``batches`` the page and the summary of what was counted."""
+    from importer.report.page import render_page  # a check without files can do without
+
+    with Outputs(options.out, again=_again(story.info)) as outputs:
+        files, lost = ([], 0) if batches is None else _with_rows(story, options, batches, totals, outputs)
+        files.append((_PAGE, WrittenFile(_PAGE, "page", totals.counts.read)))
+        written = _written(story, totals, tuple(file for _, file in files), lost, options.out)
+        page = render_page(story.info, written.summary, totals, written.steps, story.pauses)
+        outputs.create(_PAGE).write(page)
+        outputs.create(SUMMARY).write(summary_bytes(written.summary))
         with outputs.explained():
-            Previous.of(options.out).give_way(file.name for _, file in files)
-        paths = outputs.commit(names)
-    return Written(paths, books.counts, books.balanced, summary, rest)
+            PreviousFiles.of(options.out).keep_user_files(file.name for _, file in files)
+        names = [(placeholder, file.name) for placeholder, file in files]
+        return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
 
 
-def _steps(story: _Story, summary: Summary, out: Path) -> tuple[Step, ...]:
-    if story.facts.run == CHECK:
-        return ()
-    return tuple(steps(story.facts, summary, [out / one.name for one in summary.files if one.holds == "rejects"]))
+def _with_rows(
+    story: _Story, options: ReportOptions, batches: Iterator[ExplainedBatch], totals: Totals, outputs: Outputs
+) -> tuple[list[tuple[str, WrittenFile]], int]:
+    """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
+    name = f"report.{options.format}"
+    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs, _run_id(story.info))
+    for explained in batches:
+        totals.add(explained)
+        report.add(report_table(explained, story.info.run))
+        if options.rejects:
+            rejects.add(explained)
+    report.close()
+    files = [(name, WrittenFile(name, "report", totals.counts.read)), *rejects.close()]
+    return files, rejects.without_originals
 
 
-def _books(story: _Story, tally: Tally, without_originals: int) -> Books:
+def _written(
+    story: _Story, totals: Totals, files: tuple[WrittenFile, ...] = (), lost: int = 0, out: Path | None = None
+) -> Written:
     sources = tuple(story.sources())
-    kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), tally.counts.by_state)
+    kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
     # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
-    counts = Counts(kept.read, tally.counts.by_state)
-    return Books(counts, counts.balanced and kept.balanced, sources, tally, without_originals)
+    counts = Counts(kept.read, totals.counts.by_state)
+    books = Books(counts, counts.balanced and kept.balanced, sources, lost)
+    summary = story.explain(summarise(story.info, books, totals, files), totals)
+    rejects = [out / one.name for one in files if one.holds == "rejects" and one.rows] if out else []
+    return Written((), counts, books.balanced, summary, tuple(next_steps(story.info, summary, rejects)))
 
 
-def _again(facts: Facts) -> str:
-    if facts.run == CHECK:
+def _run_id(info: RunInfo) -> str:
+    """What rejects that come back say of where they came from; nothing of a check, which the ledger does not know."""
+    return "" if info.is_check else info.run
+
+
+def _again(info: RunInfo) -> str:
+    if info.run == CHECK:
         return "run the same command again"
-    return f"`importer report {facts.run}` writes the reports again; what was delivered is recorded"
+    return f"`importer report {info.run}{info.scope_options}` writes the reports again; what was delivered is recorded"

@@ -1,84 +1,58 @@
-"""A file whose platform is recognised by its header: the platform's preset, and what the file asks to be adapted.
-
-This module owns that choice, and the words that the preset leaves to each file. Recognising is ``mapping.recognise``'s;
-presets are YAML.
-"""
+"""A file whose platform is recognised by its header: the platform's preset, and what the file asks to be adapted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.presets import load_preset, recognise
-from importer.suggest.decide import NONE, Deciding, Option
+from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
-from importer.suggest.roles import CURRENCIES, Looked, Roles
-from importer.suggest.sample import Sample
-from importer.suggest.times import Times, decide_date_order, decide_zone
+from importer.suggest.profile import CURRENCIES, Column, Sample
+from importer.suggest.times import Times
+from importer.suggest.when import decide_date_order, decide_zone
+from importer.suggest.yaml_text import line
 
-_GUESSED = "EUR"
 _GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")
 
 
-@dataclass
-class Adapted:
-    """A mapping that extends a preset."""
-
-    preset: str
-    deciding: Deciding
-    words: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, list[str]] = field(default_factory=dict)
-
-
-def adapt(sample: Sample, answers: Mapping[str, str]) -> Adapted | None:
-    """The preset that fits best, if the user does not say otherwise; None where none does."""
+def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
+    """The draft of a mapping that extends the preset that fits best; None where none does, or the user takes none."""
     found = recognise(column.name for column in sample.columns) if sample.has_header else []
     if not found:
         return None
-    deciding = Deciding(answers)
-    options = [Option(name, sure, _why(name, sample)) for name, sure in found]
-    options.append(Option(NONE, 0.1, "no preset: infer everything from the rows"))
-    name = deciding.choose("preset", "The platform's preset", options)
-    if name == NONE:
+    made = Draft(sample, Decisions(answers), PURCHASE)
+    options = [Option(name, _why(name, sample)) for name, _ in found]
+    options.append(Option(NONE, "no preset: infer everything from the rows"))
+    name = made.decisions.choose("preset", "The platform's preset", Grade.SURE, options)
+    if name is None or name == NONE:
         return None
-    adapted = Adapted(name, deciding, {"version": 1, "extends": name})
-    preset = load_preset(name)
-    adapted.notes["extends"] = [
-        deciding.note("preset"),
-        f"`importer presets {name}` shows what it says; what stands below takes the place of its words",
+    preset = load_preset(name).mapping
+    made.preset = name
+    made.words["extends"] = name
+    made.notes["extends"] = [
+        made.decisions.note("preset"),
+        f"`importer presets {name}` shows what it says; what is below takes the place of its words",
     ]
-    if sample.skip_lines:
-        adapted.words["source"] = {"skip_lines": sample.skip_lines}
-    if preset.mapping.about:
-        adapted.notes["version"] = [preset.mapping.about]
-    _add_needs(adapted, sample, preset.mapping)
-    _add_times(adapted, sample, preset.mapping)
-    _tell_lacks(adapted, sample, preset.mapping)
-    return adapted
+    if sample.source:
+        made.words["source"] = dict(sample.source)
+    if preset.about:
+        made.notes["version"] = [preset.about]
+    _add_needs(made, preset)
+    _drop_foreign_ids(made, preset)
+    _add_times(made, preset)
+    _name_lacks(made, preset)
+    return made
 
 
-def _tell_lacks(adapted: Adapted, sample: Sample, preset: ImportMapping) -> None:
-    """What the file does without; a look is asked for if it is whom an event is about, its value, key or time."""
-    lacks = check_columns(preset, [column.name.strip() for column in sample.columns])
-    if not lacks:
-        return
-    if preset.missing_columns == "refuse":
-        adapted.words["missing_columns"] = "warn"
-    names = ", ".join(one.name for one in lacks)
-    adapted.notes["extends"].append(f"the file lacks columns that the preset knows, which stay blank: {names}")
-    grave = []
-    for one in lacks:
-        if targets := [target for target in one.targets if target in _GRAVE]:
-            meant = f" (is it {one.nearest}?)" if one.nearest else ""
-            grave.append(f"{one.name} for {' and '.join(targets)}{meant}")
-    if grave:
-        why = f"the file lacks {'; '.join(grave)}: a line of the mapping can say where it is"
-        adapted.deciding.choose("columns", "Columns that the file lacks", [Option("stay blank", 0.5, why)])
-        adapted.notes["extends"].append(adapted.deciding.note("columns"))
+def written(pick: Pick) -> dict[str, Any]:
+    """The words of a pick, as a mapping has them."""
+    said: dict[str, Any] = pick.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return said
 
 
 def _why(name: str, sample: Sample) -> str:
@@ -86,67 +60,40 @@ def _why(name: str, sample: Sample) -> str:
     return f"the header has the columns of {name} ({len(marks)} of which identify it, among {len(sample.columns)})"
 
 
-def _add_needs(adapted: Adapted, sample: Sample, preset: ImportMapping) -> None:
-    """Words that the export does not tell."""
-    for word, why in preset.needs.items():
+def _add_needs(made: Draft, preset: ImportMapping) -> None:
+    """Words that the export does not say."""
+    for word, text in preset.needs.items():
+        why = " ".join(text.split())
         if word == "value_currency":
-            options = [*_currencies(Roles(sample).columns, why), Option(_GUESSED, 0.2, f"a mere guess: {why}")]
-            code = adapted.deciding.choose(word, "The currency of the values, such as EUR", options, takes_any=True)
-            adapted.words[word] = _currency(code.upper(), preset.value, sample)
+            codes = _codes(made.sample.columns)
+            options = [Option(code, f"the amounts have its sign; {why}") for code in codes] or [Option("EUR", why)]
+            grade = Grade.SURE if len(codes) == 1 else Grade.OPEN
+            question = "Which currency are the amounts in: a code such as EUR"
+            code = made.decisions.choose(word, question, grade, options, takes_any=True)
+            if code is None:
+                likely = [line({word: _currency(one.name, preset.value, made.sample)}) for one in options]
+                made.leave_open(word, word, likely)
+            else:
+                made.words[word] = _currency(code.upper(), preset.value, made.sample)
+                made.note(word, word)
+        elif word == "subscriber":
+            _ask_whom(made, why)
         else:
-            columns = [Option(one.name, 0.1, f"a mere guess: {why}") for one in sample.columns[:3]]
-            adapted.words[word] = adapted.deciding.choose(word, f"The column for `{word}`", columns)
-        adapted.notes[word] = [adapted.deciding.note(word)]
+            name = made.decisions.choose(
+                word, f"Which column is `{word}`", Grade.OPEN, [Option(NONE, why)], takes_any=True
+            )
+            if name is None or made.sample.column(name) is None:
+                made.leave_open(word, word, [line({word: "COLUMN"})])
+            else:
+                made.words[word] = name
 
 
-def _add_times(adapted: Adapted, sample: Sample, mapping: ImportMapping) -> None:
-    """How the file writes day and month, where that is not what the preset expects; and the zone of its times."""
-    columns = Roles(sample, hinted=True).columns
-    for target, pick in mapping.picks():
-        if pick.as_ not in ("date", "datetime") and (target != "order_by" or pick.as_ is not None):
-            continue
-        times = _written(pick, columns)
-        if times is None:
-            continue
-        new, whys = _order(adapted, times, pick)
-        if pick.timezone is None and not times.zoned and not times.dates and pick.as_ != "date":
-            zone = decide_zone(adapted.deciding)
-            new |= {"timezone": zone} if zone != NONE else {}
-            whys.append(adapted.deciding.note("time zone"))
-        if new:
-            _put(adapted, target, pick.model_dump(mode="json", by_alias=True, exclude_defaults=True) | new)
-        adapted.notes.setdefault(target if new else "extends", []).extend(
-            why for why in whys if new or why not in adapted.notes["extends"]
-        )
-
-
-def _written(pick: Pick, columns: Sequence[Looked]) -> Times | None:
-    """How the first of a pick's columns that holds times writes them."""
-    names = pick.own_columns()
-    found = [one.times for name in names for one in columns if one.name == name and one.times is not None]
-    clocks = any(one.clocks == 1 for one in columns if one.name in names)
-    return replace(found[0], dates=found[0].dates and not clocks) if found else None
-
-
-def _order(adapted: Adapted, times: Times, pick: Pick) -> tuple[dict[str, Any], list[str]]:
-    """The `format` to say, and why; empty where the preset's own reads the file."""
-    said = [pick.format] if isinstance(pick.format, str) else list(pick.format or ())
-    if times.format not in ORDERS or times.format in said or times.other in said:
-        # A preset's own order is taken where the cells allow both.
-        return {}, []
-    form = decide_date_order(adapted.deciding, times) if times.other else times.format
-    others = [one for one in said if one not in ORDERS]
-    instead = "the preset's order" if said else "ISO 8601"
-    why = adapted.deciding.note("date order") if times.other else f"the dates are written as {form}, not {instead}"
-    return {"format": [*others, form] if others else form}, [why]
-
-
-def _put(adapted: Adapted, target: str, pick: dict[str, Any]) -> None:
-    word, _, name = target.partition(".")
-    if name:
-        adapted.words.setdefault(word, {})[name] = pick
-    else:
-        adapted.words[word] = pick
+def _codes(columns: Sequence[Column]) -> list[str]:
+    """The currencies that signs before amounts name without doubt."""
+    signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
+    return sorted(
+        {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN and sign not in "$¥"} & CURRENCIES
+    )
 
 
 def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
@@ -157,12 +104,114 @@ def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
     return {"template": f"{{{column.name}}} {code}", "extract": f"{code}$"}
 
 
-def _currencies(columns: list[Looked], why: str) -> list[Option]:
-    """What signs before amounts say of the currency."""
-    signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
-    found = [CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN]
-    return [
-        Option(code, 0.6 if code in ("USD", "JPY") else 0.85, f"amounts have its sign; {why}")
-        for code in found
-        if code in CURRENCIES
-    ]
+def _drop_foreign_ids(made: Draft, preset: ImportMapping) -> None:
+    """An id of the platform is none of Sender's: rows that have nothing else are refused, not sent to a stranger."""
+    subscriber = preset.subscriber
+    if subscriber.id is None or subscriber.id.const is not None or "subscriber" in preset.needs:
+        return
+    known = {name: written(pick) for name in ("email", "phone") if (pick := getattr(subscriber, name)) is not None}
+    why = "`id` is the id that Sender gave the subscriber, and the platform's own is another one"
+    if known:
+        made.words["subscriber"] = known
+        made.notes["subscriber"] = [f"the preset's `id` is not taken: {why}"]
+        return
+    _ask_whom(made, why)
+
+
+def _ask_whom(made: Draft, why: str) -> None:
+    """The export names no subscriber: only a column that was joined to it can."""
+    question = "Who is the event about: which column has the subscriber's e-mail address"
+    emails = [one.name for one in made.sample.columns if one.emails >= 0.9]
+    options = [Option(name, why) for name in emails] or [Option(NONE, why)]
+    name = made.decisions.choose("subscriber", question, Grade.OPEN, options, takes_any=True)
+    if name is not None and made.sample.column(name) is not None:
+        made.words["subscriber"] = {"email": name}
+    else:
+        made.leave_open(
+            "subscriber", "subscriber", [line({"subscriber": {"email": one}}) for one in emails or ["COLUMN"]]
+        )
+
+
+def _add_times(made: Draft, mapping: ImportMapping) -> None:
+    """How the file writes day and month, where that is not what the preset expects; and the zone of its times."""
+    columns = [replace(one, has_name=False) for one in made.sample.columns if not one.nested]
+    for target, pick in mapping.fields():
+        if pick.as_ not in ("date", "datetime") and (target != "order_by" or pick.as_ is not None):
+            continue
+        times = _times(pick, columns)
+        if times is None:
+            continue
+        new, whys, is_open = _order(made, times, pick)
+        if pick.timezone is None and not times.zoned and not times.dates and pick.as_ != "date":
+            zone = decide_zone(made.decisions)
+            new |= {"timezone": zone} if zone != NONE else {}
+            whys.append(made.decisions.note("time zone"))
+        if is_open:
+            _leave_open(made, target, [written(pick) | new | {"format": form} for form in ("dmy", "mdy")])
+        elif new:
+            _put(made.words, target, written(pick) | new)
+        at = target if new and not is_open else "extends"
+        notes = made.notes.setdefault(at, [])
+        notes.extend(why for why in whys if why and why not in notes)
+
+
+def _leave_open(made: Draft, target: str, picks: Sequence[dict[str, Any]]) -> None:
+    """The question once, and its lines for each target."""
+    word, _, name = target.partition(".")
+    asked = any("day (dmy)" in one.question for one in made.opens.values())
+    made.leave_open(target, "date order", [line({name or word: pick}) for pick in picks])
+    if asked:
+        made.opens[target] = replace(made.opens[target], question="")
+
+
+def _times(pick: Pick, columns: Sequence[Column]) -> Times | None:
+    """How the first of a pick's columns that holds times writes them."""
+    names = pick.own_columns()
+    found = [one.times for name in names for one in columns if one.name == name and one.times is not None]
+    clocks = any(one.clocks == 1 for one in columns if one.name in names)
+    return replace(found[0], dates=found[0].dates and not clocks) if found else None
+
+
+def _order(made: Draft, times: Times, pick: Pick) -> tuple[dict[str, Any], list[str], bool]:
+    """The `format` to say, why, and whether the user has to choose; empty where the preset's own reads the file."""
+    said = [pick.format] if isinstance(pick.format, str) else list(pick.format or ())
+    is_said = times.format in said or (times.other in said and not times.mixed)
+    if times.format not in ORDERS or is_said:
+        # A preset's own order is taken where the cells allow both.
+        return {}, [], False
+    form: str | None = times.format
+    if times.other:
+        form = decide_date_order(made.decisions, ", ".join(pick.own_columns()), times)
+    if form is None:
+        return {}, [], True
+    others = [one for one in said if one not in ORDERS]
+    instead = "the preset's order" if said else "ISO 8601"
+    return {"format": [*others, form] if others else form}, [f"the dates are written as {form}, not {instead}"], False
+
+
+def _name_lacks(made: Draft, preset: ImportMapping) -> None:
+    """What the file does without; a look is asked for if it is whom an event is about, its value, key or time."""
+    lacks = check_columns(preset, [column.name.strip() for column in made.sample.columns])
+    if not lacks:
+        return
+    if preset.missing_columns == "refuse":
+        made.words["missing_columns"] = "warn"
+    names = ", ".join(one.name for one in lacks)
+    made.notes["extends"].append(f"the file lacks columns that the preset knows, which stay blank: {names}")
+    grave = []
+    for one in lacks:
+        if targets := [target for target in one.targets if target in _GRAVE]:
+            meant = f" (is it {one.nearest}?)" if one.nearest else ""
+            grave.append(f"{one.name} for {' and '.join(targets)}{meant}")
+    if grave:
+        why = f"the file lacks {'; '.join(grave)}: a line of the mapping can say where it is"
+        made.decisions.choose("columns", "Columns that the file lacks", Grade.LIKELY, [Option("stay blank", why)])
+        made.notes["extends"].append(made.decisions.note("columns"))
+
+
+def _put(words: dict[str, Any], target: str, pick: dict[str, Any]) -> None:
+    word, _, name = target.partition(".")
+    if name:
+        words.setdefault(word, {})[name] = pick
+    else:
+        words[word] = pick

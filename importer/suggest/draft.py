@@ -1,279 +1,257 @@
-"""From a sample to the words of a mapping: one decision after the other.
-
-This module owns what is decided and in which order. Who plays which role is ``roles``'s and ``groups``'s, who the
-event is about ``people``'s, what else it tells ``extras``'s, and the text ``text``'s.
-"""
+"""From a sample to a mapping: what the rows are, who they are about, what they are worth, decision after decision."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
-from importer.suggest import groups
-from importer.suggest.decide import NONE, Deciding, Option
-from importer.suggest.groups import varies
-from importer.suggest.numbers import CURRENCY_OF_SIGN
-from importer.suggest.people import decide_subscriber
-from importer.suggest.roles import Looked, Roles
-from importer.suggest.rows import decide_rows
-from importer.suggest.sample import Sample
-from importer.suggest.times import decide_date_order, decide_zone
+from importer.suggest import money, people, rows, when
+from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Decisions, Draft, Grade, Option, braced
+from importer.suggest.profile import Column, Sample
+from importer.suggest.vocabulary import Fit, Kind, fit, is_warehouse, kinds, plain
+
+_FEW = 25
+"""In a file with so few columns all are sent that hold nothing personal."""
+_MOST = 15
+"""Properties taken from a wider file."""
+_GENERIC = ("id", "name", "key", "value", "type", "code")
+"""Names that say little without what they are within."""
+_ROOM = 1_000
+"""Bytes up to which a group's items are joined; a property holds 2,048, and other groups may be longer."""
+_TELLING = ("key", "quantity", "item", "status", "country", "price", "type", "value")
+_PLAIN_FORMS = {"s", "ms", "us", ""}
+_TOTAL = ("order total", "grand total", "invoice total", "total", "total price", "gesamtbetrag", "order amount")
 
 
-@dataclass
-class Draft:
-    """A mapping in the making; filled step by step, then written."""
-
-    sample: Sample
-    deciding: Deciding
-    words: dict[str, Any] = field(default_factory=lambda: {"version": 1})
-    """The mapping's data, in the order of its text."""
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    """Comments by the word that they stand above: ``key``, ``subscriber.email`` …"""
-    used: set[str] = field(default_factory=set)
-    """Columns that are mapped, or that an event does not need."""
-    group: Looked | None = None
-    """The column by which rows become one event."""
-    amounts: dict[str, Looked] = field(default_factory=dict)
-    """The columns that make the value, by ``value``, or by ``quantity`` and ``price``."""
-
-    def note(self, word: str, *decisions: str) -> None:
-        """Put what was decided above a word."""
-        self.notes.setdefault(word, []).extend(text for one in decisions if (text := self.deciding.note(one)))
-
-
-def decide(sample: Sample, answers: Mapping[str, str]) -> Draft:
+def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     """Decide everything; `answers` replace guesses, by the decision's target."""
-    draft = Draft(sample, Deciding(answers))
-    roles = Roles(sample)
-    source: dict[str, Any] = {"header": False} if not sample.has_header else {}
-    source |= {"delimiter": sample.delimiter} if sample.delimiter else {}
-    if source:
-        draft.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
-    if sample.skip_lines:
-        source["skip_lines"] = sample.skip_lines
-    if source:
-        draft.words["source"] = source
-    _decide_key(draft, roles)
-    _decide_time(draft, roles)
-    decide_subscriber(draft, roles)
-    _decide_type(draft, roles)
-    _decide_value(draft, roles)
-    _decide_currency(draft, roles)
-    decide_rows(draft, roles, draft.amounts)
-    return draft
+    made = Draft(sample, Decisions(answers))
+    made.kind = _kind(sample)
+    if source := dict(sample.source):
+        if "header" in source:
+            made.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
+        made.words["source"] = source
+    _decide_key(made)
+    when.decide_time(made)
+    people.decide_subscriber(made)
+    _decide_type(made)
+    money.decide_value(made)
+    rows.decide_rows(made)
+    return made
 
 
-def _decide_key(draft: Draft, roles: Roles) -> None:
-    found = groups.keys(roles)
-    if found.groups is not None:
-        name = found.groups.looked.name
-        options = [
-            Option(name, found.groups.score, found.groups.reason),
-            Option(NONE, 1 - found.groups.score, "every row is an event of its own"),
-        ]
-        if draft.deciding.choose("rows of one event", "Rows that share this are one event", options) == name:
-            draft.group = found.groups.looked
-            draft.words["group_by"] = name
-            draft.note("group_by", "rows of one event")
-            draft.words["key"] = name
-            draft.notes["key"] = ["the same event is never delivered twice, whichever file it comes from"]
-            draft.used.add(name)
+def _kind(sample: Sample) -> Kind:
+    """What a row is, by the names of the columns and the file's."""
+    stem = plain(PurePath(sample.name).name.partition(".")[0])
+    names = {text for one in sample.columns for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
+    there = {
+        "total": bool(names.intersection(_TOTAL)) or any(name.startswith("total price set") for name in names),
+        "order": any(fit(one.name, "key") is Fit.EXACT for one in sample.columns),
+    }
+    for kind in kinds():
+        if any(there[role] for role in kind.without):
+            continue
+        if kind.name == "line":
+            signs = sum(bool(sample.named(role)) for role in ("item", "quantity", "price"))
+        else:
+            signs = sum(any(sign.fullmatch(name) for name in names) for sign in kind.signs)
+        if signs >= kind.need or (kind.file is not None and kind.file.fullmatch(stem)):
+            return kind
+    is_money = any(one.filled * 2 > sample.rows for one in money.candidates(sample, "value"))
+    return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
+
+
+def _decide_key(made: Draft) -> None:
+    sample = made.sample
+    own = [one for one in sample.named("own_id") if one.name.count(".") <= 1 and one.is_full and one.is_unique]
+    named = [one for one in sample.named("key") if not one.is_flag and one.clocks < 0.5 and one.emails < 0.5]
+    grouping = None if own else next((one for one in named if _is_grouping(one, sample)), None)
+    if grouping is not None:
+        made.kind = PURCHASE
+        many = sum(count > 1 for count in grouping.counts.values())
+        reason = f"{many:,} of {len(grouping.counts):,} of them have several rows, which differ in their items"
+        grade = Grade.SURE if fit(grouping.name, "key") is Fit.EXACT else Grade.LIKELY
+        options = [Option(grouping.name, reason), Option(NONE, "every row is an event of its own")]
+        question = "The column whose rows are one event"
+        if made.decisions.choose("rows of one event", question, grade, options) == grouping.name:
+            made.group = grouping
+            made.words["group_by"] = grouping.name
+            made.note("group_by", "rows of one event")
+            made.words["key"] = _numbered(made, grouping.name)
+            made.notes["key"] = ["the same event is never delivered twice, whichever file it comes from"]
+            made.used.add(grouping.name)
             return
-    options = [Option(NONE, 0.45, "no column identifies a row; the same row of the same file is never sent twice")]
-    if found.unique is not None:
-        options.append(found.unique.option())
-    name = draft.deciding.choose("key", "What identifies an event, so that it is never delivered twice", options)
-    if name == NONE:
-        del draft.deciding.made["key"]
+    options = [Option(one.name, "the row's own id: every row has another one") for one in own]
+    exact = [one for one in named if fit(one.name, "key") is Fit.EXACT and one.is_full and one.is_unique]
+    if made.kind.name in ("purchase", "") or (made.kind.name == "refund" and not sample.named("own_id")):
+        options += [Option(one.name, "named like a key, and every row has another one") for one in exact
+                    if made.kind.name != "refund" or "refund" in plain(one.name)]  # fmt: skip
+    pair = None if options or made.kind.name not in ("line", "purchase", "") else _pair(sample, named)
+    if pair is not None:
+        options.append(Option(" + ".join(one.name for one in pair), "together every row has other ones"))
+    why = "no column identifies a row, so the same event in another file would be sent again"
+    options.append(Option(NONE, why))
+    grade = Grade.SURE if len(options) > 1 and pair is None else Grade.LIKELY
+    name = made.decisions.choose("key", "What identifies an event, so that it is never delivered twice", grade, options)
+    made.note("key", "key")
+    if name is None or name == NONE:
         return
-    draft.words["key"] = name
-    draft.note("key", "key")
-    draft.used.add(name)
+    parts = [one.name for one in pair] if pair is not None and " + " in name else [name]
+    made.words["key"] = _numbered(made, *parts)
+    made.used.update(parts)
 
 
-def _decide_time(draft: Draft, roles: Roles) -> None:
-    found = [one for one in roles.clocked() if one.looked.name not in draft.used]
-    if not found:
-        return
-    options = [one.option() for one in found] + [Option(NONE, 0.1, "no column says when it happened")]
-    name = draft.deciding.choose("time", "When the event happened", options)
-    looked = next((one.looked for one in found if one.looked.name == name), None)
-    if looked is None or looked.times is None:
-        return
-    pick: dict[str, Any] = {"column": name}
-    clock, zone = _companions(looked, roles)
-    if clock is not None:
-        pick = {"template": f"{{{_braced(name)}}} {{{_braced(clock)}}}"}
-        draft.used.add(clock)
-    pick |= looked.times.words() | ({"as": "datetime"} if clock is not None else {})
-    if looked.times.other:
-        pick["format"] = decide_date_order(draft.deciding, looked.times)
-    if pick["as"] == "datetime" and not looked.times.zoned:
-        _decide_zone(draft, name, zone, pick)
-    draft.used.add(name)
-    draft.words.setdefault("properties", {})["occurred_at"] = pick
-    draft.note("properties.occurred_at", "time", "date order", "time zone")
-    if looked.times.share < 1:
-        draft.notes["properties.occurred_at"].append("some of its cells are no times: their rows would be refused")
-    if _is_sortable(looked, clock, roles):
-        draft.words["order_by"] = {name: word for name, word in pick.items() if word != "datetime"}
-        draft.notes["order_by"] = ["events are delivered oldest first, whatever the order of the file"]
+def _numbered(made: Draft, *names: str) -> dict[str, Any]:
+    """A key that carries what it numbers: another table of the same shop counts from 1 as well."""
+    noun = made.kind.type or "event"
+    return {"template": " ".join([noun, *(f"{{{braced(name)}}}" for name in names)])}
 
 
-def _is_sortable(looked: Looked, clock: str | None, roles: Roles) -> bool:
-    """Whether every row has a time, and the rows are not known to be in its order."""
-    if looked.times is None or not looked.column.is_full or looked.times.share < 1:
+def _is_grouping(key: Column, sample: Sample) -> bool:
+    """Whether rows that share the column's cell are lines of one order: items differ, the e-mail does not."""
+    if key.filled < 0.95 * len(key.cells) or key.is_unique:
         return False
-    if clock is None:
-        return not _ascends(looked)
-    return all(one.column.is_full and one.clocks == 1 for one in roles.columns if one.name == clock)
+    items = [one for one in sample.named("item") if one.varies_within(key)]
+    emails = [one for one in sample.columns if one.emails >= 0.5 and fit(one.name, "email")]
+    return bool(items) and not any(one.varies_within(key) for one in emails[:1])
 
 
-def _companions(date: Looked, roles: Roles) -> tuple[str | None, str | None]:
-    """The columns of the time of day and of its zone, where they are columns of their own."""
-    clock = None
-    if date.times is not None and date.times.dates:
-        clocks = [one.looked for one in roles.named("clock") if one.looked.clocks > 0.9]
-        clock = next((one.name for one in clocks), None)
-    zones = [one.looked.name for one in roles.named("zone") if one.looked.column.filled]
-    return clock, zones[0] if zones else None
+def _pair(sample: Sample, named: Sequence[Column]) -> tuple[Column, Column] | None:
+    """An order's id and a line's number, which together no two rows share."""
+    for key in named:
+        for line in sample.named("sequence"):
+            pairs = set(zip(key.cells, line.cells, strict=True))
+            if line.name != key.name and key.is_full and line.is_full and len(pairs) == len(key.cells):
+                return key, line
+    return None
 
 
-def _braced(name: str) -> str:
-    return name.replace("{", "{{").replace("}", "}}")
-
-
-def _decide_zone(draft: Draft, name: str, zone: str | None, pick: dict[str, Any]) -> None:
-    if zone is not None:
-        pick["timezone"] = {"column": zone}
-        draft.used.add(zone)
-        return
-    if "utc" in name.lower():
-        pick["timezone"] = "UTC"
-        return
-    if (chosen := decide_zone(draft.deciding)) != NONE:
-        pick["timezone"] = chosen
-
-
-def _ascends(looked: Looked) -> bool:
-    """Whether the cells are in ascending order as they stand, which is sure only of ISO 8601 and epochs."""
-    cells = looked.column.cells
-    form = looked.times.format if looked.times is not None else ""
-    return form in ("", "s", "ms", "us") and all(one <= other for one, other in pairwise(cells))
-
-
-def _decide_type(draft: Draft, roles: Roles) -> None:
-    money = any(one.score >= 0.75 and 2 * one.looked.column.filled > draft.sample.rows for one in roles.values())
-    likely = "purchase" if money or draft.group is not None else "imported"
-    options = [Option(likely, 0.6, "a guess; the type must exist in Sender, and is the same for all rows")]
-    for one in roles.named("type"):
-        distinct = len(one.looked.column.counts)
-        filled = one.looked.column.filled
-        if filled >= 0.9 * draft.sample.rows and distinct <= 50 and (distinct * 3 <= filled or distinct == 1):
-            options.append(Option(one.looked.name, 0.9 * one.score, "named like the type, with a few types in it"))
-    question = "The event's type: a column, or a text that is the same for all rows"
-    name = draft.deciding.choose("type", question, options, takes_any=True)
-    column = draft.sample.column(name)
-    if column is None:
-        draft.words["type"] = {"const": name}
+def _decide_type(made: Draft) -> None:
+    sample, kind = made.sample, made.kind
+    named = sample.named("type")
+    if kind.name in ("event", ""):
+        named += [one for one in sample.columns if plain(one.name.rpartition(".")[2]) == "type" and one not in named]
+    columns = [one for one in named if _holds_types(one, sample)]
+    options = [Option(one.name, "named like the type, with a few types in it") for one in columns]
+    if kind.type:
+        why = "a guess; the type must exist in Sender, and is the same for all rows"
+        options.append(Option(kind.type, why))
     else:
-        draft.words["type"] = name if column.is_full else {"column": name, "default": likely}
-        draft.used.add(name)
-    draft.note("type", "type")
+        options.append(Option(NONE, "no column names the event"))
+    grade = Grade.LIKELY if columns or kind.type else Grade.OPEN
+    question = "The event's type: a column, or a text that is the same for all rows"
+    name = made.decisions.choose("type", question, grade, options, takes_any=True)
+    if name is None:
+        made.leave_open("type", "type", ["type: {const: imported}"])
+        return
+    column = sample.column(name)
+    if column is None:
+        made.words["type"] = {"const": name}
+    else:
+        pick: dict[str, Any] = {"column": name}
+        if len({cell.lower() for cell in column.counts}) < len(column.counts):
+            pick["lower"] = True  # the same types in another case
+        if not column.is_full:
+            pick["default"] = kind.type or "imported"
+        made.words["type"] = pick if len(pick) > 1 else name
+        made.used.add(name)
+    made.note("type", "type")
 
 
-def _decide_value(draft: Draft, roles: Roles) -> None:
-    options = [one.option() for one in roles.values() if one.looked.name not in draft.used]
-    product = _product(draft, roles)
-    if product is not None:
-        varying = {one.name for one in roles.columns if draft.group is not None and varies(one, draft.group)}
-        options = [one for one in options if one.name not in varying]
-        label = f"{product[0].name} × {product[1].name}"
-        options.append(Option(label, 0.85, "the items' quantity times their price, added up"))
-    options.append(Option(NONE, 0.3 if options else 0.85, "no column looks like the event's value"))
-    name = draft.deciding.choose("value", "The event's value", options)
-    by_name = {one.name: one for one in roles.columns}
-    if product is not None and "×" in name:
-        factors = [_number(by_name[one.name]) for one in product]
-        draft.words["value"] = {"product_of": factors, "aggregate": "sum"}
-    elif name in by_name:
-        draft.words["value"] = _value(draft, by_name[name])
-        draft.used.add(name)
-    draft.note("value", "value", "decimal sign", "minor units")
-    if product is not None and "×" in name:
-        draft.amounts.update(quantity=product[0], price=product[1])
-    elif name in by_name:
-        draft.amounts["value"] = by_name[name]
+def _holds_types(one: Column, sample: Sample) -> bool:
+    distinct = len({cell.lower() for cell in one.counts})
+    if {cell.lower() for cell in one.counts} <= {"event", "track", "identify", "page"}:
+        return False  # the kind of record, not the event's name
+    is_few = distinct <= 50 and (distinct * 3 <= one.filled or distinct <= 3)
+    return one.filled >= 0.9 * sample.rows and is_few and not one.is_flag and one.times is None
 
 
-def _product(draft: Draft, roles: Roles) -> tuple[Looked, Looked] | None:
-    """Quantity and unit price of line items."""
-    if draft.group is None:
+def decide_properties(made: Draft) -> dict[str, Any]:
+    """Fill ``properties``; returns those left out, by their names, for comments."""
+    properties: dict[str, Any] = made.words.setdefault("properties", {})
+    sample = made.sample
+    for one in [
+        one for one in sample.columns if one.name in made.used and f"{{{one.name}}}" in str(made.words.get("key"))
+    ]:
+        properties[_name(one.name, properties) if plain(one.name) != "id" else "id"] = one.name
+    left: dict[str, Any] = {}
+    for one in sorted(sample.columns, key=_importance):
+        if one.nested or one.name in made.used or not one.distinct or is_warehouse(one.name):
+            continue
+        pick = _property(made, one)
+        telling = len(sample.columns) <= _FEW or any(fit(one.name, role) for role in _TELLING)
+        wanted = telling and len(properties) < _MOST and not _is_personal(one) and pick is not None
+        if wanted and pick is not None and pick.get("aggregate") == "count":
+            properties.setdefault("items", pick)  # how many items there are is worth telling once
+            continue
+        into = properties if wanted else left
+        into[_name(one.name, properties, left)] = pick or {"column": one.name, "aggregate": "join"}
+    if not properties and not any(word.startswith("properties.") for word in made.opens):
+        del made.words["properties"]
+    return left
+
+
+def _importance(one: Column) -> int:
+    return next((at for at, role in enumerate(_TELLING) if fit(one.name, role)), len(_TELLING))
+
+
+def _is_personal(one: Column) -> bool:
+    return bool(fit(one.name, "personal") or fit(one.name, "phone") or one.emails > 0.1 or fit(one.name, "email"))
+
+
+def _property(made: Draft, one: Column) -> dict[str, Any] | None:
+    """The pick of a column; None where a group's rows differ in it, and nothing says how to make one of them."""
+    words = _read_as(one)
+    if made.group is None or not one.varies_within(made.group):
+        return {"column": one.name, **words}
+    if fit(one.name, "quantity") and words.get("as") in ("integer", "number"):
+        return {"column": one.name, **words, "aggregate": "sum"}
+    if not fit(one.name, "item"):
         return None
-    found = []
-    for role in ("quantity", "price"):
-        named = [one.looked for one in roles.named(role) if one.looked.numbers and one.looked.numbers.share > 0.9]
-        found += named[:1]
-    return (found[0], found[1]) if len(found) == 2 and found[0].name != found[1].name else None
+    return {"column": one.name, "aggregate": "join" if _longest(one, made.group) <= _ROOM else "count"}
 
 
-def _value(draft: Draft, looked: Looked) -> dict[str, Any]:
-    pick = _number(looked)
-    read = looked.numbers
-    if read is not None and read.other is not None:
-        options = [
-            Option(read.style.example(), 0.6, f"the cells may be written as {read.style.example()}"),
-            Option(read.other.example(), 0.4, f"or as {read.other.example()}"),
-        ]
-        chosen = draft.deciding.choose("decimal sign", "How the amounts are written", options)
-        style = read.other if chosen == read.other.example() else read.style
-        pick = {"column": looked.name} | style.words()
-    if read is not None and read.whole and _may_be_cents(draft, looked):
-        options = [
-            Option("cents", 0.65, "whole numbers beside a currency in small letters: cents, as programs write them"),
-            Option("whole", 0.35, "whole amounts"),
-        ]
-        if draft.deciding.choose("minor units", "Whether the amounts are cents", options) == "cents":
-            pick["scale"] = -2
-    if draft.group is not None and varies(looked, draft.group):
-        pick["aggregate"] = "sum"
-    return pick
+def _longest(one: Column, key: Column) -> int:
+    """Bytes of the longest text that a group's cells make together."""
+    sizes: Counter[str] = Counter()
+    for at, cell in zip(key.cells, one.cells, strict=True):
+        sizes[at] += len(cell.encode("utf-8", "surrogatepass")) + 2
+    return max(sizes.values(), default=0)
 
 
-def _number(looked: Looked) -> dict[str, Any]:
-    return {"column": looked.name} | (looked.numbers.style.words() if looked.numbers is not None else {})
+def _read_as(one: Column) -> dict[str, Any]:
+    """How its cells are read; as text, wherever one of them could not be."""
+    if one.is_flag:
+        return {"as": "boolean"}
+    times = one.times
+    is_plain = times is not None and times.share == 1 and not times.other and times.format in _PLAIN_FORMS
+    if times is not None and is_plain and fit(one.name, "time"):
+        return times.words()
+    read = one.money if fit(one.name, "value") or fit(one.name, "price") else one.numbers
+    if read is None or read.share < 1 or read.other is not None or _is_code(one):
+        return {}
+    if fit(one.name, "quantity") and read.whole:
+        return {"as": "integer", **read.style.words()}
+    return {"as": "number", **read.style.words()} if not read.whole or read.sign or read.style.thousands else {}
 
 
-def _may_be_cents(draft: Draft, looked: Looked) -> bool:
-    if any(word in looked.name.lower() for word in ("cents", "minor")):
-        return True
-    codes = [cell for one in Roles(draft.sample).currencies()[:1] for cell in one.looked.cells]
-    return bool(codes) and all(map(str.islower, codes)) and all("." not in cell for cell in looked.cells)
+def _is_code(one: Column) -> bool:
+    """Whether its digits are a name: an order's number, a code with zeros in front."""
+    words = {"id", "code", "sku", "zip", "no", "nr"}
+    named = fit(one.name, "key") or fit(one.name, "person") or words.intersection(plain(one.name).split())
+    return bool(named) or any((cell[:1] == "0" and cell[1:2].isdigit()) or len(cell) > 15 for cell in one.distinct)
 
 
-def _decide_currency(draft: Draft, roles: Roles) -> None:
-    if "value" not in draft.words:
-        return
-    options = [one.option() for one in roles.currencies() if one.looked.name not in draft.used]
-    column = draft.words["value"].get("column")
-    value = next((one for one in roles.columns if one.name == column), None)
-    sign = value.numbers.sign if value is not None and value.numbers is not None else ""
-    if sign in CURRENCY_OF_SIGN:
-        score = 0.6 if sign in "$¥" else 0.85
-        options.append(Option(CURRENCY_OF_SIGN[sign], score, f"the amounts have the sign {sign}"))
-    options.append(Option(NONE, 0.4, "no column names the currency; `value_currency: {const: EUR}` would say it"))
-    question = "The value's currency: a column, or a code such as EUR"
-    name = draft.deciding.choose("value_currency", question, options, takes_any=True)
-    draft.note("value_currency", "value_currency")
-    if name == NONE:
-        return
-    named = next((one for one in roles.columns if one.name == name), None)
-    if named is None:
-        draft.words["value_currency"] = {"const": name.upper()}
-        return
-    small = any(cell != cell.upper() for cell in named.cells)
-    draft.words["value_currency"] = {"column": name} | ({"upper": True} if small else {})
-    draft.used.add(name)
+def _name(column: str, *taken: Mapping[str, Any]) -> str:
+    """A property's name for a column: its words in small letters, or the column's own name if it has none of ours."""
+    outer, _, last = column.rpartition(".")
+    if last in _GENERIC and outer:
+        last = f"{outer.rpartition('.')[2]} {last}"
+    name = plain(last).replace(" ", "_") or " ".join(column.split())
+    names, number = {one for names in taken for one in names}, 2
+    wanted = name
+    while wanted in names:
+        wanted, number = f"{name}_{number}", number + 1
+    return wanted

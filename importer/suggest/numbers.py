@@ -1,7 +1,4 @@
-"""How a column writes its numbers: told from the cells alone.
-
-This module owns the styles and when they cannot be told apart. Reading numbers is ``shape``'s.
-"""
+"""How a column writes its numbers: recognised from the cells alone."""
 
 from __future__ import annotations
 
@@ -66,7 +63,7 @@ class Numbers:
     """Of the filled cells, those that are numbers in the style."""
     style: NumberStyle
     other: NumberStyle | None
-    """Another style that reads the same cells as other numbers: they do not say which is meant."""
+    """Another style that reads the same cells as other numbers, so that the cells do not say which is meant."""
     whole: bool
     """Whether they are all integers."""
     sign: str
@@ -75,8 +72,11 @@ class Numbers:
     """Whether one is below zero."""
 
 
-def look(cells: Iterable[str]) -> Numbers | None:
-    """What distinct cells say of the style; None if hardly any is a number."""
+def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
+    """What distinct cells say of the style; None if less than half of them are numbers.
+
+    Amounts of ``money`` have no three decimals: three digits after the only comma are thousands.
+    """
     texts = list(cells)
     found = [(text, bare["number"].strip()) for text in texts if (bare := _BARE.fullmatch(text))]
     if not found or len(found) < len(texts) / 2:
@@ -90,6 +90,11 @@ def look(cells: Iterable[str]) -> Numbers | None:
     other = next((style for style in rivals if any(_read(n, style) != _read(n, best) for n in numbers)), None)
     if other is not None and best == NumberStyle() and not _groups_alone(numbers, "."):
         other = None
+    if money and best.decimal == ",":
+        if best == NumberStyle(",") and _groups_alone(numbers, ","):
+            best, other = NumberStyle(".", ","), None
+        elif any("," in number and _groups_alone([number], ",") for number in numbers):
+            other = NumberStyle(".", ",")
     signs = Counter(sign for text, _ in found for sign in _SIGNS if sign in text)
     return Numbers(
         share=fitting[best] / len(texts),
@@ -97,7 +102,7 @@ def look(cells: Iterable[str]) -> Numbers | None:
         other=other,
         whole=all(re.fullmatch(r"[0-9]+(?:\.0+)?", _read(number, best)) for number in numbers),
         sign=signs.most_common(1)[0][0] if signs.total() > len(found) / 2 else "",
-        negative=any(text.startswith(("-", "(", "\u2212")) or "-" in text for text, _ in found),
+        negative=any(text.startswith("(") or "-" in text or "\u2212" in text for text, _ in found),
     )
 
 
@@ -108,7 +113,7 @@ def _read(number: str, style: NumberStyle) -> str:
 
 
 def _groups_alone(numbers: list[str], sign: str) -> bool:
-    """Whether every number that has the sign could be grouped by it: ``1.234``."""
-    return all(
-        re.fullmatch(rf"[1-9][0-9]{{0,2}}{re.escape(sign)}[0-9]{{3}}|[0-9]{{1,3}}", number) for number in numbers
+    """Whether every number that has the sign could be grouped by it, as ``1.234``; one has it at least."""
+    return any(sign in number for number in numbers) and all(
+        re.fullmatch(rf"[1-9][0-9]{{0,2}}{re.escape(sign)}[0-9]{{3}}|[0-9]+", number) for number in numbers
     )

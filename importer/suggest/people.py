@@ -1,128 +1,167 @@
-"""Who an event is about: e-mail, phone, id.
-
-This module owns which identifiers a mapping takes, and the country of national phones.
-"""
+"""Who an event is about: e-mail, else phone. An id of another system is none of Sender's, so none is ever guessed."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import phonenumbers
 
-from importer.suggest.decide import NONE, Option
-from importer.suggest.names import fit
-from importer.suggest.roles import Candidate, Looked, Roles
+from importer.suggest.decide import NONE, Draft, Grade, Option
+from importer.suggest.profile import Column
+from importer.suggest.vocabulary import Fit, fit
+from importer.suggest.yaml_text import line
 
-if TYPE_CHECKING:
-    from importer.suggest.draft import Draft
-
-_FLOAT = re.compile(r"[0-9]+\.0+")
+_MOST_OFFERED = 4
 
 
-def decide_subscriber(draft: Draft, roles: Roles) -> None:
-    """Fill ``subscriber``; something always is in it, however unsure."""
+def decide_subscriber(made: Draft) -> None:
+    """Fill ``subscriber``, or leave it open where no column surely names a person."""
     subscriber: dict[str, Any] = {}
-    draft.words["subscriber"] = subscriber
-    emails = _with_none(roles.emails(), "no column holds e-mail addresses")
-    name = draft.deciding.choose("subscriber.email", "The subscriber's e-mail address", emails)
-    if name != NONE:
-        subscriber["email"] = _email(draft, roles, name)
-        draft.note("subscriber.email", "subscriber.email")
-    phones = _with_none(roles.phones(), "no column holds phone numbers")
-    name = draft.deciding.choose("subscriber.phone", "The subscriber's phone", phones)
-    if name != NONE:
-        subscriber["phone"] = _phone(draft, roles, name)
-        draft.note("subscriber.phone", "subscriber.phone", "country")
-    filled = {one.name for one in roles.columns if one.column.filled}
-    if not filled.intersection(_columns(subscriber)):
-        _decide_id(draft, roles, subscriber)
+    emails = _emails(made.sample.columns)
+    grade = emails[0][1] if emails else Grade.OPEN
+    options = [Option(one.name, _reason(one, grade)) for one, grade in emails]
+    offered = [
+        Option(one.name, "its cells are e-mail addresses, its name does not say whose") for one in _unnamed(made)
+    ]
+    question = "Which column has the subscriber's e-mail address"
+    name = made.decisions.choose(
+        "subscriber.email", question, grade, [*options, *offered, Option(NONE, "no column has it")]
+    )
+    if name is not None and name != NONE:
+        subscriber["email"] = _email(made, name)
+        made.note("subscriber.email", "subscriber.email")
+    _add_phone(made, subscriber)
+    if "email" not in subscriber:
+        made.decisions.made.pop("subscriber.email", None)
+    if subscriber:
+        made.words["subscriber"] = subscriber
+        return
+    _leave_open(made, [one.name for one in offered])
 
 
-def _columns(subscriber: dict[str, Any]) -> list[str]:
-    picks = [pick if isinstance(pick, dict) else {"column": pick} for pick in subscriber.values()]
-    return [name for pick in picks for name in pick.get("first_of", [pick.get("column")])]
+def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
+    """The columns that name whom a row is about by an e-mail address, the surest first."""
+    found = []
+    for one in columns:
+        named = fit(one.name, "email")
+        if one.nested or (one.distinct and one.emails < 0.5):
+            continue
+        if named and one.emails >= 0.9:
+            found.append((one, Grade.SURE))
+        elif (named and (one.distinct or named is Fit.EXACT)) or (
+            one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person"))
+        ):
+            found.append((one, Grade.LIKELY))
+    return sorted(found, key=lambda at: (-at[1], -fit(at[0].name, "email"), -at[0].filled, at[0].name.count(".")))
 
 
-def _with_none(found: list[Candidate], why: str) -> list[Option]:
-    return [*(one.option() for one in found), Option(NONE, 0.45 if found else 0.95, why)]
+def _may_be_whom(one: Column) -> bool:
+    """Whether rows have different addresses; one that all rows share is the shop's own."""
+    return len(one.counts) > 1 or len(one.cells) == 1
 
 
-def _email(draft: Draft, roles: Roles, name: str) -> Any:
-    """The column; with others behind it that have an address where it has none."""
-    draft.used.add(name)
-    by_name = {one.looked.name: one.looked for one in roles.emails() if one.looked.emails >= 0.5}
-    if name not in by_name:
+def _unnamed(made: Draft) -> list[Column]:
+    return [one for one in made.sample.columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
+
+
+def _reason(one: Column, grade: Grade) -> str:
+    if not one.distinct:
+        return "named like e-mail addresses, but its cells are blank"
+    share = "all" if one.emails == 1 else f"{int(100 * one.emails)}%"
+    named = "named like e-mail addresses, and" if fit(one.name, "email") else "not by its name, but"
+    return f"{named} {share} of its cells {'are' if grade is Grade.SURE else 'look like'} e-mail addresses"
+
+
+def _email(made: Draft, name: str) -> Any:
+    """The column; with others that are surely theirs behind it, which have an address where it has none."""
+    made.used.add(name)
+    column = made.sample.column(name)
+    if column is None or not column.filled:
         return name
-    # Only what is called an address of theirs stands in for it: another one may be the shop's own.
-    by_name = {other: one for other, one in by_name.items() if other == name or fit(other, "email")}
-    chosen, left = [name], {at for at, cell in enumerate(by_name[name].column.cells) if not cell}
-    for other, looked in by_name.items():
-        filled = {at for at in left if looked.column.cells[at]}
-        if other != name and filled:
-            chosen.append(other)
-            draft.used.add(other)
+    chosen, left = [name], {at for at, cell in enumerate(column.cells) if not cell}
+    for other, grade in _emails(made.sample.columns):
+        filled = {at for at in left if other.cells[at]}
+        if other.name != name and filled and grade is Grade.SURE and _may_be_whom(other):
+            chosen.append(other.name)
+            made.used.add(other.name)
             left -= filled
     return {"first_of": chosen} if len(chosen) > 1 else name
 
 
-def _phone(draft: Draft, roles: Roles, name: str) -> Any:
-    draft.used.add(name)
-    looked = next((one for one in roles.columns if one.name == name), None)
-    if looked is None or not any(re.match(r"'?(?!00)[0-9(](?!.*E\+)", cell) for cell in looked.cells):
-        return name
-    options = [*_countries(roles, looked), Option(NONE, 0.3, "some numbers have no country code, and none is known")]
-    question = "The country of phones without a country code, such as US"
-    country = draft.deciding.choose("country", question, options, takes_any=True)
-    if country == NONE:
-        return name
-    if draft.sample.column(country) is not None:
-        return {"column": name, "country": {"column": country}}
-    return {"column": name, "country": country.upper()}
+def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
+    """The phone, where it is surely one: a phone that cannot be used would cost a row that has an e-mail."""
+    found = [one for one in made.sample.named("phone") if one.phones >= 0.5]
+    if not found:
+        return
+    best = max(found, key=lambda one: (fit(one.name, "phone"), one.filled))
+    country = _country_column(made, best)
+    if not _are_valid(best, country):
+        if "email" in subscriber:
+            why = "some of its numbers have no country code or are not valid, and would cost a row"
+            made.notes.setdefault("subscriber", []).append(f"{best.name} is not taken: {why}")
+        return
+    if "email" in subscriber and fit(best.name, "phone") is not Fit.EXACT:
+        return  # somebody else's perhaps, and the e-mail names the person
+    options = [Option(best.name, "named like phone numbers, and all of its cells are valid ones"), Option(NONE, "")]
+    if made.decisions.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
+        pick = {"column": best.name} | ({"country": {"column": country.name}} if country is not None else {})
+        subscriber["phone"] = pick
+        made.note("subscriber.phone", "subscriber.phone")
+        made.used.add(best.name)
 
 
-def _countries(roles: Roles, phones: Looked) -> list[Option]:
-    """The countries of national numbers: a column that names them, or that of the numbers which say it."""
-    found = []
-    for one in roles.named("country"):
-        codes = sum(cell in phonenumbers.SUPPORTED_REGIONS for cell in one.looked.cells)
-        if codes > 0.8 * len(one.looked.cells):
-            found.append(Option(one.looked.name, 0.85, "some numbers have no country code; this column has countries"))
-    if country := country_of(phones.cells):
-        found.append(Option(country, 0.6, "some numbers have no country code, and most others are from there"))
-    return found[:3]
+def _country_column(made: Draft, phones: Column) -> Column | None:
+    """The column that names the countries of national numbers; None if there is none, or none is needed."""
+    if not any(re.match(r"'?(?!00)[0-9(]", cell) for cell in phones.distinct):
+        return None
+    for one in made.sample.named("country"):
+        codes = sum(cell in phonenumbers.SUPPORTED_REGIONS for cell in one.distinct)
+        if codes > 0.8 * len(one.distinct):
+            return one
+    return None
 
 
-def country_of(numbers: list[str]) -> str | None:
-    """The country of most of the international numbers; None if there are none."""
-    regions: Counter[str] = Counter()
-    for text in numbers[:500]:
-        digits = re.sub(r"^'?00", "+", text).lstrip("'")
+def _are_valid(phones: Column, country: Column | None) -> bool:
+    """Whether all are numbers in use, with their country code or that of the row's country."""
+    regions = country.cells if country is not None else ("",) * len(phones.cells)
+    return all(_is_valid(cell, region) for cell, region in set(zip(phones.cells, regions, strict=True)) if cell)
+
+
+def _is_valid(text: str, region: str) -> bool:
+    digits = re.sub(r"^'?00", "+", text).lstrip("'")
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(digits, region or None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def country_of(numbers: Iterable[str]) -> str | None:
+    """The one country that all of the international numbers are from; None if there is not exactly one."""
+    regions = set()
+    for text in numbers:
         try:
-            region = phonenumbers.region_code_for_number(phonenumbers.parse(digits, None))
+            regions.add(phonenumbers.region_code_for_number(phonenumbers.parse(text, None)))
         except phonenumbers.NumberParseException:
             continue
-        regions[region or ""] += 1
-    likely = regions.most_common(1)
-    return likely[0][0] or None if likely and likely[0][1] > regions.total() / 2 else None
+    return regions.pop() if len(regions) == 1 else None
 
 
-def _decide_id(draft: Draft, roles: Roles, subscriber: dict[str, Any]) -> None:
-    """An id of another system is none of Sender's, so it only serves where there is nothing else."""
-    options = [
-        Option(one.looked.name, min(one.score, 0.7), f"{one.reason}, but only Sender's own ids are known there")
-        for one in roles.ids()
-    ]
-    names = {one.name for one in options}
-    rest = [one for one in roles.columns if one.name not in names | draft.used] or roles.columns
-    likely = [one for one in rest if one.column.filled and one.times is None] or rest
-    options += [Option(one.name, 0.1, "no column names a subscriber; this is a mere guess") for one in likely[:3]]
-    if not options:  # every column holds objects or lists
-        options = [Option(one.name, 0.05, "no column names a subscriber") for one in draft.sample.columns[:3]]
-    name = draft.deciding.choose("subscriber.id", "The subscriber's id in Sender", options)
-    draft.used.add(name)
-    draft.note("subscriber.id", "subscriber.id")
-    looked = next((one for one in roles.columns if one.name == name), None)
-    floats = looked is not None and any(map(_FLOAT.fullmatch, looked.cells))
-    subscriber["id"] = {"column": name, "extract": r"^'?(.*?)(?:\.0+)?$"} if floats else name
+def _leave_open(made: Draft, emails: Sequence[str]) -> None:
+    """Ask whom the events are about; a mapping without a subscriber cannot run."""
+    phones = [one.name for one in made.sample.named("phone") if one.phones >= 0.5]
+    ids = [one.name for one in made.sample.named("person") if one.name not in emails]
+    why = "no column surely does, by an e-mail address or a phone; `id` is the id that Sender gave, not the shop's own"
+    options = [Option(name, why) for name in (*emails, *ids)][:_MOST_OFFERED]
+    question = "Who is the event about: which column names the subscriber"
+    name = made.decisions.choose("subscriber", question, Grade.OPEN, options or [Option(NONE, why)], takes_any=True)
+    if name is not None and made.sample.column(name) is not None:
+        word = "email" if name in emails else "phone" if name in phones else "id"
+        made.words["subscriber"] = {word: name}
+        made.used.add(name)
+        return
+    lines = [line({"subscriber": {"email": one}}) for one in emails[:_MOST_OFFERED] or ("COLUMN",)]
+    lines += [line({"subscriber": {"phone": {"column": one, "country": "COUNTRY"}}}) for one in phones[:1]]
+    lines += [line({"subscriber": {"id": one}}) for one in ids[:2]]
+    made.leave_open("subscriber", "subscriber", lines)

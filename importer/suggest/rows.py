@@ -1,115 +1,99 @@
-"""Which rows are events: what is below zero, was not paid, was cancelled or is a test is no purchase.
+"""Which rows are events: what is below zero, was not paid, was called off or is a test is no purchase.
 
-This module owns the tests of ``where`` that a mapping begins with, for files whose type is the same for all rows. The
-words by which people and programs say that nothing was paid are here; where a state is not known, its row is sent.
+The tests are for the next file too, so they are written whether or not the rows at hand need them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from importer.suggest.decide import Option
-from importer.suggest.groups import varies
-from importer.suggest.names import plain
-from importer.suggest.roles import Looked, Roles
+from importer.suggest.decide import Draft, Grade, Open, Option
+from importer.suggest.profile import Column
+from importer.suggest.vocabulary import fit, flag, paid_pattern, state
 
-if TYPE_CHECKING:
-    from importer.suggest.draft import Draft
-
-LEAVE, SEND = "leave out", "send"
-_LIKELY = 0.75
-_BELOW = "^[^0-9]*[-(−]"  # noqa: RUF001 # a minus sign is meant
-_FLAGS = {"true", "false"}
+BELOW_ZERO = r"^\W*(?:[A-Z]{3}\W*)?[-(−]\W*[0-9]|[0-9]\s*-$"  # noqa: RUF001 # a minus sign is meant
+"""An amount with a minus before or behind it, or in brackets; no text that only begins with a dash."""
 _MOST_STATES = 50
-_MOST_TAKEN = 12
-_UNPAID = re.compile(
-    r"(?i)(?:payment.|order.)?(?:cancel\w*|void\w*|fail\w*|declined\w*|reject\w*|refused|denied|expired|reversed)"
-    r"|(?:fully.)?refunded|charge.?back|unpaid|not.paid|pending(?:.payment)?|awaiting.payment|on.?hold|holded"
-    r"|authori[sz]ed|uncaptured|incomplete|blocked|abandoned|draft|requires.\w+"
-    r"|storniert|abgebrochen|fehlgeschlagen|abgelehnt|ausstehend|unbezahlt|nicht bezahlt|zahlung ausstehend"
-    r"|(?:zurück|rück)?erstattet|zurückgezahlt|entwurf|autorisiert"
-    r"|annulée?|échouée?|en attente(?: de paiement)?|remboursée?|refusée?|impayée?|brouillon"
-    r"|cancelad[oa]|anulad[oa]|fallid[oa]|pendiente(?: de pago)?|reembolsad[oa]|rechazad[oa]|borrador"
-    r"|annullat[oa]|fallit[oa]|in attesa(?: di pagamento)?|rimborsat[oa]|rifiutat[oa]|bozza"
-    r"|geannuleerd|mislukt|in afwachting.*|in de wacht|terugbetaald|geweigerd|concept"
-    r"|anulowan\w*|nieudan\w*|oczekuj\w*.*|zwrócon\w*|odrzucon\w*"
-    r"|atšaukt\w*|nepavyk\w*|laukia.*|grąžint\w*|atmest\w*"
-)
-"""States in which nothing has been paid, or all of it was paid back."""
-_OTHER_STATES = re.compile(
-    r"\b(?:fulfil\w*|ship\w*|deliver\w*|stock|marketing|consent|e ?mail|sms|subscri\w*|account|lead|member\w*|customer|"
-    r"address|ticket|lineitem|avs|cvc|dispute)\b"
-)
-_MUST = re.compile(r"(?:is )?(?:paid|captured|bezahlt|paye|pagado)")
-_MUST_NOT = re.compile(
-    r"(?:is )?(?:test|test (?:order|mode)|(?:fivetran )?deleted|void(?:ed)?|cancell?ed|refunded|failed|storniert)"
-)
-_CALLED_OFF = re.compile(r"(?:.* )?(?:cancel(?:l?ed)?|void(?:ed)?|deleted|storniert) ?(?:at|on|date|am)")
+_MOST_UNKNOWN = 12
 
 
-def decide_rows(draft: Draft, roles: Roles, amounts: Mapping[str, Looked]) -> None:
-    """Fill ``where``; ``amounts`` are the columns that make the value, by ``value``, ``quantity`` or ``price``."""
-    if "value" not in draft.words or "const" not in draft.words["type"]:
-        return
-    tests: list[dict[str, Any]] = []
-    for target, test, reason in (*_below_zero(draft, amounts), *_states(roles), *_flags(roles)):
-        question = f"{reason[0].upper()}{reason[1:]}: leave them out, or send them as well"
-        options = [Option(LEAVE, _LIKELY, reason), Option(SEND, 1 - _LIKELY, "send them as well")]
-        if draft.deciding.choose(target, question, options) == LEAVE:
-            tests.append(test)
-        draft.note("where", target)
+def decide_rows(made: Draft) -> None:
+    """Fill ``where``."""
+    if not isinstance(made.words.get("type"), dict) or "const" not in made.words["type"]:
+        tests = _flags(made)
+    else:
+        tests = [*_below_zero(made), *_states(made), *_flags(made)]
     if tests:
-        draft.words["where"] = tests
+        made.words["where"] = tests
 
 
-_Found = tuple[str, dict[str, Any], str]
-"""What is decided, the test that leaves the rows out, and what they are."""
+def _below_zero(made: Draft) -> list[dict[str, Any]]:
+    """Refunds and cancellations."""
+    if made.amount is None or made.kind.name == "refund":
+        return []
+    made.notes.setdefault("where", []).append("an amount below zero is a refund or a cancellation, no purchase")
+    test: dict[str, Any] = {"column": made.amount.name}
+    # An invoice may have a discount below zero; only if all its rows are, it takes something back.
+    several = made.group is not None and made.amount.varies_within(made.group)
+    test |= {"above": 0} if fit(made.amount.name, "quantity") else {"not_matches": BELOW_ZERO}
+    return [test | ({"rows": "any"} if several else {})]
 
 
-def _below_zero(draft: Draft, amounts: Mapping[str, Looked]) -> Iterator[_Found]:
-    """Refunds and cancellations. Rows that nobody has looked at may hold some, too."""
-    for role, one in amounts.items():
-        seen = any(re.search(f"{_BELOW}|-$", cell) for cell in one.column.counts)
-        if not seen and (draft.sample.whole or role == "price"):
+def _states(made: Draft) -> list[dict[str, Any]]:
+    """States that say that something was bought, also those of other files; the user is asked about unknown ones."""
+    found = []
+    for one in made.sample.named("status"):
+        known = {cell: state(cell) for cell in one.counts}
+        unknown = [cell for cell, paid in known.items() if paid is None]
+        is_asked = made.kind.name == "purchase" or len(unknown) < len(known)
+        if one.is_flag or len(known) > _MOST_STATES or not is_asked:
             continue
-        test: dict[str, Any] = {"column": one.name}
-        test |= {"above": 0} if role == "quantity" else {"not_matches": _BELOW}
-        # An invoice may hold a discount below zero; only if all its rows are, it takes something back.
-        several = draft.group is not None and (role != "value" or varies(one, draft.group))
-        where = "some rows are" if seen else f"rows after the first {draft.sample.rows:,} may be"
-        what = "which is no purchase but a refund or a cancellation"
-        yield (
-            f"rows below zero ({one.name})",
-            test | ({"rows": "any"} if several else {}),
-            f"{where} below zero, {what}",
+        paid = [cell for cell in known if known[cell]] + (_answered(made, one, unknown) if unknown else [])
+        found.append({"column": one.name, "matches": paid_pattern(known, [cell for cell in paid if not known[cell]])})
+        made.notes.setdefault("where", []).append(
+            f"rows whose {one.name} does not say that something was bought are left out: canceled, pending, refunded …"
         )
+    return found
 
 
-def _states(roles: Roles) -> Iterator[_Found]:
-    """States that are known not to be paid; the others that were seen are taken, and no state that was not."""
-    for one in roles.named("status"):
-        name, cells = one.looked.name, one.looked.column.counts
-        unpaid = [cell for cell in cells if _UNPAID.fullmatch(cell)]
-        if not unpaid or len(cells) > _MOST_STATES or _OTHER_STATES.search(plain(name)):
+def _answered(made: Draft, one: Column, unknown: list[str]) -> list[str]:
+    """Of words that are not known, those that the user says are purchases."""
+    target = f"rows by {one.name}"
+    named = ", ".join(cell if len(cell) <= 40 else f"{cell[:39]}…" for cell in unknown[:_MOST_UNKNOWN])
+    question = f"Which words in `{one.name}` mean that something was bought: {named}"
+    options = [Option("none", "they are not known here"), Option("all", "each of them means it")]
+    answer = made.decisions.choose(target, question, Grade.OPEN, options, takes_any=True)
+    if answer is None:
+        asked = made.opens.get("where")
+        questions = [asked.question] if asked is not None else []
+        questions.append(f"{question}? Add them to the test below")
+        made.opens["where"] = Open(". ".join(questions), ())
+        return []
+    return unknown if answer == "all" else [cell for cell in unknown if cell in map(str.strip, answer.split(","))]
+
+
+def _flags(made: Draft) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for one in made.sample.columns:
+        cells = {cell.lower() for cell in one.counts}
+        if one.nested:
             continue
-        paid = [cell for cell in cells if cell not in unpaid]
-        paid += [] if one.looked.column.is_full or not paid else [""]
-        test = {"in": paid} if 0 < len(paid) <= _MOST_TAKEN else {"not_in": unpaid}
-        yield f"rows by {name}", {"column": name} | test, f"{name} says that some are not paid"
+        if flag(one.name, "called_off"):
+            found.append({"column": one.name, "empty": True})
+            made.notes.setdefault("where", []).append(f"a row with {one.name} was called off")
+        for word, bad in (("must", False), ("must_not", True)):
+            if flag(one.name, word) and cells and (words := _words_of(cells, bad)):
+                found.append({"column": one.name, **words})
+                made.notes.setdefault("where", []).append(f"a row is left out where {one.name} is {str(bad).lower()}")
+    return found
 
 
-def _flags(roles: Roles) -> Iterator[_Found]:
-    for one in roles.columns:
-        cells, called = {cell.lower() for cell in one.column.counts}, plain(one.name)
-        if _CALLED_OFF.fullmatch(called) and cells:
-            yield (
-                f"rows by {one.name}",
-                {"column": one.name, "empty": True},
-                f"{one.name} says that some were called off",
-            )
-        for pattern, bad in ((_MUST, False), (_MUST_NOT, True)):
-            if pattern.fullmatch(called) and cells <= _FLAGS and str(bad).lower() in cells:
-                test = {"column": one.name, "not_equals": bad}
-                yield f"rows by {one.name}", test, f"{one.name} is {str(bad).lower()} in some"
+def _words_of(cells: set[str], bad: bool) -> dict[str, Any]:
+    """The test that leaves the bad answer out, as the column writes it."""
+    if cells <= {"true", "false"}:
+        return {"not_equals": bad}
+    if cells <= {"0", "1"}:
+        return {"not_equals": int(bad)}
+    if cells <= {"yes", "no", "y", "n", "t", "f"}:
+        return {"not_matches": "(?i)^(?:yes|y|t)$" if bad else "(?i)^(?:no|n|f)$"}
+    return {}

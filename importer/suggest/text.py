@@ -1,14 +1,15 @@
-"""A draft as the text of a mapping: every word with its comment.
+"""A draft as the text of a mapping: every word with its comment, and open questions above lines that are commented out.
 
-This module owns the layout. Comments hold names and shapes, never a file's cells: they may be somebody's address.
+Comments hold names and shapes, never a file's cells: they may be somebody's address.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from importer.suggest.decide import OPEN, Draft, Open
 from importer.suggest.yaml_text import flow, printable, scalar
 
 _WIDTH = 100
@@ -19,35 +20,60 @@ ORDER = ("version", "extends", "source", "where", "group_by", "order_by", "key",
 _NESTED = ("subscriber", "properties")
 
 
-def comment(text: str, indent: str = "") -> Iterator[str]:
-    """Lines of a comment."""
+def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
+    """Lines of a comment, wrapped at words; those after the first are indented by ``rest``."""
     yield from textwrap.wrap(
-        printable(text), _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ", break_on_hyphens=False
+        printable(text),
+        _WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# {rest}",
+        break_on_hyphens=False,
     )
 
 
-def lay_out(words: Mapping[str, Any], notes: Mapping[str, Iterable[str]], left: Mapping[str, Any]) -> str:
+def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
     """The words in the order of the documentation, notes above them, and what is left out below."""
     lines: list[str] = []
-    for word in (one for one in ORDER if one in words or one in notes):
-        value = words.get(word)
-        own = list(notes.get(word, ()))
-        if lines and (own or word in _NESTED):
+    inner = {target.partition(".")[0] for target in made.opens if "." in target}
+    for word in (one for one in ORDER if {one} & (made.words.keys() | made.notes.keys() | made.opens.keys() | inner)):
+        block = [*_comments(made, word), *_word(made, word)]
+        if lines and (block[0].startswith("#") or word in _NESTED):
             lines.append("")
-        for note in own:
-            lines += comment(note)
-        if word in _NESTED and isinstance(value, Mapping):
-            lines.append(f"{word}:")
-            for name, pick in value.items():
-                for note in notes.get(f"{word}.{name}", ()):
-                    lines += comment(note, "  ")
-                lines.append(f"  {scalar(name)}: {flow(pick)}")
-        elif word == "where":
-            lines += [f"{word}:", *(f"  - {flow(test)}" for test in value or ())]
-        elif word in words:
-            lines.append(f"{word}: {flow(value)}")
-    lines += _left(left, beside="properties" in words)
+        lines += block
+    lines += _left(left, beside="properties" in made.words)
     return "\n".join(lines) + "\n"
+
+
+def _comments(made: Draft, target: str, indent: str = "", *, inner: str = "") -> Iterator[str]:
+    for note in made.notes.get(target, ()):
+        yield from comment(note, indent)
+    if target in made.opens:
+        yield from _open(made.opens[target], indent, inner)
+
+
+def _open(asked: Open, indent: str, inner: str) -> Iterator[str]:
+    if asked.question:
+        yield from comment(f"{OPEN} {asked.question}", indent, rest=" " * (len(OPEN) + 1))
+    yield from (f"{indent}# {inner}{printable(line)}" for line in asked.lines)
+
+
+def _word(made: Draft, word: str) -> Iterator[str]:
+    value = made.words.get(word)
+    if word == "where" and value:
+        yield from (f"{word}:", *(f"  - {flow(test)}" for test in value))
+    elif word not in _NESTED:
+        if word in made.words:
+            yield f"{word}: {flow(value)}"
+    else:
+        members = {**(value or {}), **{one.partition(".")[2]: None for one in made.opens if one.startswith(f"{word}.")}}
+        if value:
+            yield f"{word}:"
+        elif members:
+            yield f"# {word}:"
+        for name in members:
+            yield from _comments(made, f"{word}.{name}", "  " if value else "", inner="" if value else "  ")
+            if value and name in value:
+                yield f"  {scalar(name)}: {flow(value[name])}"
 
 
 def _left(left: Mapping[str, Any], *, beside: bool) -> Iterator[str]:

@@ -1,7 +1,4 @@
-"""How a column writes its dates and times: told from the cells alone.
-
-This module owns the forms, and when day and month cannot be told apart. Reading times is ``shape``'s.
-"""
+"""How a column writes its dates and times: recognised from the cells alone."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from importer.suggest.decide import NONE, Deciding, Option
 
 _CLOCK = (
     r"(?:T|,?[ \u00a0\u202f]+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:[ \u00a0\u202f]?[AaPp]\.?[Mm]\.?)?"
@@ -46,13 +41,13 @@ class Times:
     format: str
     """What a pick's `format` says; empty for ISO 8601."""
     other: str
-    """The other `format` that the cells allow as well: they do not say which is meant; empty for none."""
+    """The other `format` that some cells ask for or all allow, so that they do not say which is meant; empty: none."""
     dates: bool
     """Whether no cell has a clock."""
     zoned: bool
     """Whether every time says its offset or zone."""
-    separator: str = ""
-    """Between day, month and year."""
+    mixed: bool = False
+    """Whether some dates have the day first and others the month."""
 
     def words(self) -> dict[str, Any]:
         """What a pick says of it."""
@@ -101,16 +96,16 @@ def _ordered(texts: list[str], *, hinted: bool) -> Times | None:
     months = [one for one in found if _is_date(one["Y"], one["a"], one["b"])]
     if not days and not months:
         return None
-    if len(days) == len(months):
-        day_first = _seems_day_first(found)
-        return _made(days, texts, "dmy" if day_first else "mdy", "mdy" if day_first else "dmy")
-    return _made(days, texts, "dmy", "") if len(days) > len(months) else _made(months, texts, "mdy", "")
-
-
-def _seems_day_first(found: list[re.Match[str]]) -> bool:
-    """What is likelier where every day is below 13: points are German, AM and PM American."""
-    separator, clocks = found[0]["s"], "".join(one["clock"] or "" for one in found).lower()
-    return separator != "/" or not ("am" in clocks or "pm" in clocks)
+    both = {id(one) for one in days} & {id(one) for one in months}
+    day_only, month_only = len(days) > len(both), len(months) > len(both)
+    if day_only and not month_only:
+        return _made(days, texts, "dmy", "")
+    if month_only and not day_only:
+        return _made(months, texts, "mdy", "")
+    if found[0]["s"].startswith(".") and not month_only:
+        return _made(days, texts, "dmy", "")  # nobody writes the month first before a point
+    some = list({id(one): one for one in (*days, *months)}.values())
+    return _made(some, texts, "dmy", "mdy", mixed=day_only)
 
 
 def _epoch(texts: list[str], *, hinted: bool) -> Times | None:
@@ -141,31 +136,13 @@ def _parses(text: str, form: str) -> bool:
     return True
 
 
-def _made(found: list[re.Match[str]], texts: list[str], form: str, other: str) -> Times:
+def _made(found: list[re.Match[str]], texts: list[str], form: str, other: str, *, mixed: bool = False) -> Times:
     clocks = [one for one in found if one["clock"]]
-    separator = found[0].groupdict().get("s") or ""
-    share = len(found) / len(texts)
     zoned = bool(clocks) and all(one["zone"] for one in clocks)
-    return Times(share, form, other, dates=not clocks, zoned=zoned, separator=separator)
+    return Times(len(found) / len(texts), form, other, dates=not clocks, zoned=zoned, mixed=mixed)
 
 
 def _is_date(year: str, month: str, day: str) -> bool:
     if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
         return False
     return len(year) == 2 or _RANGE[0] <= int(year) <= _RANGE[1]
-
-
-def decide_date_order(deciding: Deciding, times: Times) -> str:
-    """Whether the day or the month comes first, where the cells do not say it."""
-    likely = 0.7 if times.separator.startswith(".") else 0.55
-    cannot = "no day is above 12, so day and month cannot be told apart; taken as"
-    words = {"dmy": f"{cannot} day first", "mdy": f"{cannot} month first"}
-    options = [Option(times.format, likely, words[times.format]), Option(times.other, 1 - likely, words[times.other])]
-    return deciding.choose("date order", "Day first (dmy) or month first (mdy)", options)
-
-
-def decide_zone(deciding: Deciding) -> str:
-    """The zone of times that have none; a zone of the IANA database, or `NONE`."""
-    why = "the times have no zone and are sent as they are; `timezone: Europe/Vilnius` adds one"
-    question = "The times have no zone: one such as Europe/Vilnius, or none"
-    return deciding.choose("time zone", question, [Option(NONE, 0.6, why)], takes_any=True)

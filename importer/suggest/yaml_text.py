@@ -1,7 +1,4 @@
-"""Data as YAML text that `yaml_tree` reads back as the same data.
-
-This module owns quoting: what stands bare, and how the rest is escaped. What to write is ``infer``'s and ``advice``'s.
-"""
+"""Data as YAML text that is read back as the same data."""
 
 from __future__ import annotations
 
@@ -30,6 +27,11 @@ def _member(name: str, value: Any) -> str:
     if name in ("timezone", "country") and isinstance(value, Mapping) and list(value) == ["column"]:
         return f"{{column: {scalar(value['column'])}}}"
     return flow(value)
+
+
+def line(word: Mapping[str, Any]) -> str:
+    """A word and its value: ``value: {column: Total, decimal: ","}``."""
+    return "".join(f"{scalar(name)}: {flow(value)}" for name, value in word.items())
 
 
 def scalar(value: Any) -> str:

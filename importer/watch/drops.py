@@ -12,11 +12,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from importer.errors import MappingProblem, UsageError, counted
+from importer.errors import MappingProblem, UsageError
 from importer.mapping.errors import did_you_mean
 from importer.mapping.load import preset_names
 from importer.mapping.positions import Document, parse
 from importer.mapping.positions import Path as Place
+from importer.wording import counted
 
 _EXAMPLE = "write `version: 1`, then `drops:` with entries such as `- {pattern: orders-*.csv, mapping: orders.yaml}`"
 _KEYS = ("version", "drops")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from importer.errors import ExitCode, counted
+from importer.errors import ExitCode
 from importer.model import Counts, State
 from importer.pipeline.options import RunOptions
 from importer.watch.drops import Drop
+from importer.wording import counted
 
 
 class Place(StrEnum):

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from importer.model import RunSource, State
 from importer.report import ReportOptions, write, write_check
 from tests.browser.conftest import DESKTOP, PHONE, Resize
-from tests.support.pages import FACTS, SOURCE, story
+from tests.support.pages import INFO, SOURCE, story
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror="document.title=1">'
@@ -20,7 +20,7 @@ Complaints = Callable[[], list[str]]
 
 
 def made(out: Path, rows: int) -> Path:
-    write_check(story(rows), lambda: [RunSource(1, SOURCE, "", rows, "")], FACTS, ReportOptions(out))
+    write_check(story(rows), lambda: [RunSource(1, SOURCE, "", rows, "")], INFO, ReportOptions(out))
     return out / "report.html"
 
 

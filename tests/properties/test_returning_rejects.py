@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from importer.mapping.model import SourceOptions
 from importer.model import Chunk, RowBatch, RunSource, State
 from importer.read import expand, open_source
-from importer.report import CHECK, Facts, ReportOptions, write_check
+from importer.report import CHECK, ReportOptions, RunInfo, write_check
 from tests.support.story import Row, batch
 
-FACTS = Facts(CHECK, "checked", "", "", "", "")
+INFO = RunInfo(CHECK, "checked", "", "", "", "")
 OPTIONS = SourceOptions(encoding="utf-8")
 CELL = st.text("=+-@'\",;\t 19aé", max_size=6)
 
@@ -43,7 +43,7 @@ def told(path: Path, columns: list[str], options: SourceOptions) -> Iterator[Row
 def rejects(path: Path, columns: list[str], options: SourceOptions) -> Path:
     out = path.parent / f"{path.stem}-out"
     sources: list[RunSource] = []
-    write_check(told(path, columns, options), lambda: sources, FACTS, ReportOptions(out))
+    write_check(told(path, columns, options), lambda: sources, INFO, ReportOptions(out))
     return out / f"rejects{path.suffix}"
 
 

@@ -37,8 +37,10 @@ def chunk(
     keys: Sequence[str | None] | None = None,
     places: Sequence[Any] | None = None,
     states: Sequence[str] | None = None,
+    bodies: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
 ) -> EncodedChunk:
-    """A prepared chunk whose bodies are their row numbers."""
+    """A prepared chunk whose bodies are their row numbers, unless they are given."""
     count = len(emails)
     states = states or ["pending"] * count
     nothing = [None] * count
@@ -46,7 +48,8 @@ def chunk(
     def text(values: Sequence[str | None] | None) -> Any:
         return pa.array(values or nothing, pa.string())
 
-    bodies = [str(first_row + i).encode() if state == "pending" else None for i, state in enumerate(states)]
+    texts = bodies or [str(first_row + i) for i in range(count)]
+    pending = [text.encode() if state == "pending" else None for text, state in zip(texts, states, strict=True)]
     return EncodedChunk(
         source=SOURCE,
         first_row=first_row,
@@ -54,10 +57,10 @@ def chunk(
         lines=np.arange(first_row + 1, first_row + 1 + count),
         states=pa.array(states, pa.string()),
         group_heads=None,
-        bodies=pa.array(bodies, pa.binary()),
+        bodies=pa.array(pending, pa.binary()),
         subscribers=text([e or p or i for e, p, i in zip(emails, phones or nothing, ids or nothing, strict=True)]),
         identities=(text(ids), text([e.lower() if e else None for e in emails]), text(phones)),
-        types=text(["purchase"] * count),
+        types=text(types or ["purchase"] * count),
         values=text(["1.5"] * count),
         currencies=text(["EUR"] * count),
         keys=None if keys is None else text(keys),

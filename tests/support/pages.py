@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from importer.model import Dialect, Reason, RowBatch, Source
-from importer.report import Facts
+from importer.model import Dialect, RowBatch, Source
+from importer.report import RunInfo
+from tests.support.story import REASONS
 
 SOURCE = Source("exports/orders-2026.csv", None, Dialect("csv"), ("Email", "Total"))
 START = 1_795_457_035.0
-FACTS = Facts(
+INFO = RunInfo(
     run="20261123-180355-k7", state="stopped", account="default", endpoint="https://api.sender.net/v2/events",
     mapping_name="orders.yaml", mapping_digest="0" * 64, started_at=START, mapping_text="version: 1\ntype: x\n",
 )  # fmt: skip
@@ -52,6 +53,7 @@ def _batch(random: np.random.Generator, row: "np.ndarray[tuple[int], np.dtype[np
         "event_time": pa.array(((1.7e9 + row * (6e7 / rows)) * 1e6).astype(np.int64)),
     }
     invalid = row[states == "invalid"].tolist()
-    reasons = tuple(Reason(number, "email.invalid", "subscriber.email", f"nobody {number}") for number in invalid)
+    found = [(number, "email.invalid", "subscriber.email", f"nobody {number}") for number in invalid]
+    reasons = pa.Table.from_pylist([dict(zip(REASONS.names, one, strict=True)) for one in found], REASONS)
     raw_rows = pa.table({"record": pa.array([b"a,1"] * count, pa.binary())})
     return RowBatch(SOURCE, pa.table(columns), reasons, raw_rows)

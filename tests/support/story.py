@@ -7,7 +7,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from importer.ledger.interface import Ledger
-from importer.model import Counts, Dialect, Pause, Reason, RowBatch, Run, RunSource, RunState, Source, State
+from importer.model import Counts, Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(
     {
@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         "event_time": pa.int64(),
     }
 )
+REASONS = pa.schema({"row": pa.int64(), "code": pa.string(), "field": pa.string(), "value": pa.string()})
 
 RUN = Run(
     no=1,
@@ -67,14 +68,15 @@ def csv_source(*columns: str, name: str = "orders.csv", **dialect: Any) -> Sourc
 def batch(source: Source, rows: Iterable[Row], *, first: int = 1, raw_rows: Any = None) -> RowBatch:
     """Consecutive rows from row number ``first`` on, each one line below the other."""
     found = list(rows)
-    lines, reasons = [], []
+    lines: list[dict[str, Any]] = []
+    reasons: list[dict[str, Any]] = []
     for number, row in enumerate(found, first):
         usual = dict.fromkeys(SCHEMA.names) | {"row": number, "line": number + 1, "state": row.state, "attempts": 0}
         lines.append(usual | row.told)
-        reasons += [Reason(number, *reason) for reason in row.reasons]
+        reasons += [dict(zip(REASONS.names, (number, *reason), strict=True)) for reason in row.reasons]
     if raw_rows is None:
         raw_rows = pa.table({"record": pa.array([row.record for row in found], pa.binary())})
-    return RowBatch(source, pa.Table.from_pylist(lines, SCHEMA), tuple(reasons), raw_rows)
+    return RowBatch(source, pa.Table.from_pylist(lines, SCHEMA), pa.Table.from_pylist(reasons, REASONS), raw_rows)
 
 
 @dataclass

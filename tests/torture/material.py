@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ from pathlib import Path
 MAPPING = """\
 version: 1
 {extras}subscriber: {{id: id, email: email, phone: phone}}
-type: {{const: {type}}}
+type: {{const: purchase}}
 value: value
 value_currency: {{const: EUR}}
 properties:
   row: {{column: n, as: integer}}
+  kind: {{const: {kind}}}
 """
 SHOWN = (
     ("id",),
@@ -75,12 +77,10 @@ class Material:
     rows: tuple[Row, ...]
 
     def deliverable(self) -> set[int]:
-        """Numbers of the rows that must arrive: valid, and the first of their key."""
-        owners: dict[str, int] = {}
-        for row in self.rows:
-            if row.valid:
-                owners.setdefault(row.key if self.shape.keyed else str(row.number), row.number)
-        return set(owners.values())
+        """Numbers of the rows that must arrive: valid, and alone with their key, for no two rows are the same event."""
+        valid = [row for row in self.rows if row.valid]
+        rows_of = Counter(row.key if self.shape.keyed else str(row.number) for row in valid)
+        return {row.number for row in valid if rows_of[row.key if self.shape.keyed else str(row.number)] == 1}
 
     def places(self) -> dict[int, int]:
         """Each row's place in the order of delivery."""
@@ -122,9 +122,9 @@ def make(home: Path, shape: Shape, rng: random.Random, *, first: int = 0) -> Mat
 
 
 def write_mapping(path: Path, shape: Shape, *, kind: str = "purchase") -> None:
-    """The mapping of such exports; another ``kind`` of event makes it another mapping."""
+    """The mapping of such exports; another ``kind``, a property, makes it another mapping."""
     extras = ("order_by: {column: at, as: integer}\n" if shape.ordered else "") + ("key: key\n" if shape.keyed else "")
-    path.write_text(MAPPING.format(extras=extras, type=kind), encoding="utf-8")
+    path.write_text(MAPPING.format(extras=extras, kind=kind), encoding="utf-8")
 
 
 def write(path: Path, drawn: Iterable[dict[str, str]]) -> list[Row]:

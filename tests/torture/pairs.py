@@ -65,10 +65,11 @@ def _command(material: Material, number: int) -> tuple[str, ...]:
 
 
 def _look(world: World, exports: list[Material], most_in_doubt: int) -> None:
-    """Each key, or row, once; at most the rows that a crash put in doubt are missing."""
+    """Each row, or key that is one event in a file, once; at most the rows that a crash put in doubt are missing."""
     rows = {row.number: row for each in exports for row in each.rows}
     keyed = exports[0].shape.keyed
-    wanted = {row.key if keyed else str(number) for number, row in rows.items()}
+    deliverable = set().union(*(each.deliverable() for each in exports))
+    wanted = {rows[number].key if keyed else str(number) for number in deliverable}
     accepted = Counter(rows[number].key if keyed else str(number) for number in world.accepted())
     twice = {name: count for name, count in accepted.items() if count > 1}
     if twice:

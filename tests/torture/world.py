@@ -22,7 +22,7 @@ from typing import Self
 
 import importer
 from importer.errors import UsageError
-from importer.ledger.schema import CLAIMED
+from importer.ledger.tables import CLAIMED
 from importer.sandbox.faults import parse_faults
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from importer.cli.console import on_screen
-from importer.errors import counted
-from importer.wording import shown_lines
+from importer.wording import counted, shown_lines
 from tests.support.program import Outcome, importer
 
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n"
@@ -209,7 +208,7 @@ def test_a_header_without_rows_is_no_mistake_and_is_said(here: Path) -> None:
     (here / "quiet.csv").write_text("email\n")
     outcome = run("quiet.csv", "-m", "m.yaml")
     assert outcome.exit_code == 0
-    assert "quiet.csv: holds no rows\n" in outcome.stderr
+    assert "quiet.csv: has a header but no rows\n" in outcome.stderr
 
 
 def test_the_same_file_again_sends_nothing_and_says_why() -> None:

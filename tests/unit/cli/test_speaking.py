@@ -133,3 +133,9 @@ def test_nothing_that_is_piped_has_control_characters(run: Callable[..., Outcome
     outcome = run()
     assert outcome.exit_code == 1
     assert not {character for character in outcome.stdout + outcome.stderr if character < " "} - {"\n"}
+
+
+def test_the_summary_also_goes_to_stdout_if_asked_for(run: Callable[..., Outcome]) -> None:
+    outcome = run("--format", "json", "--quiet")
+    summary = json.loads(outcome.stdout)
+    assert (outcome.exit_code, summary["rows"]["sent"], summary["balanced"]) == (1, 2, True)

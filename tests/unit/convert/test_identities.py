@@ -139,9 +139,13 @@ def test_a_rounded_number_is_found_among_the_parts_of_a_key() -> None:
 
 
 def test_an_id_with_decimals_is_sent_with_a_warning() -> None:
-    made = events({"c": ["17.5", "17.0", "v1.5"]}, subscriber={"id": "c"}, key="c")
+    made = events({"c": ["17.5", "17.0", "v1.5"]}, subscriber={"id": "c"}, key="c", group_by="c")
     assert made.subscriber_id.to_pylist() == ["17.5", "17", "v1.5"]
-    assert found_problems(made) == {("id.decimal", "subscriber.id", 0, "17.5"), ("key.decimal", "key", 0, "17.5")}
+    assert found_problems(made) == {
+        ("id.decimal", "subscriber.id", 0, "17.5"),
+        ("key.decimal", "key", 0, "17.5"),
+        ("group.decimal", "group_by", 0, "17.5"),
+    }
 
 
 @given(st.lists(st.from_regex("[A-Za-z0-9_-]{1,20}", fullmatch=True).map(lambda text: f"id{text}"), min_size=1))

@@ -67,7 +67,8 @@ def test_what_is_no_phone_stays_as_found_with_its_reason(text: str, country: str
 
 def test_a_number_that_can_be_read_two_ways_is_refused() -> None:
     """Without its plus a number may be a national one that begins with its country's code, or an international one."""
-    assert PhoneReader("DE").read("4917612345678") is ConversionError.AMBIGUOUS_PHONE
+    made = events({"p": ["4917612345678"]}, subscriber={"phone": {"column": "p", "country": "DE"}})
+    assert found_problems(made) == {("phone.ambiguous", "subscriber.phone", 0, "4917612345678")}
 
 
 @pytest.mark.parametrize("text", ["9.23E+11", "9,23E+11", "4.477e11", "'3.7061E+10", "+3.7E+10"])

@@ -215,7 +215,7 @@ def test_every_array_has_the_rows_of_the_chunk_and_positions_ascend(made_rows: l
         assert (np.diff(problem.positions) > 0).all()
         assert len(problem.values) == len(problem.positions)
         assert problem.values.null_count == 0
-        assert made.passes_filter[problem.positions].all()
+        assert made.passes_filter[problem.positions].all() or problem.code.startswith("filtered.")
 
 
 @settings(max_examples=50)

@@ -163,7 +163,9 @@ def test_a_row_that_could_not_be_decoded_names_the_encoding() -> None:
         ("x" * 100_000, "x" * 79 + "…"),
         ("a\tb\nc\r\x00\x1b[31m\x7f\x9b", "a\\tb\\nc\\r\\x00\\x1b[31m\\x7f\\x9b"),
         ("\x00" * 80, ("\\x00" * 20)[:79] + "…"),
-        ("back\\slash 😀 \u00a0", "back\\slash 😀 \u00a0"),
+        ("back\\slash 😀 é", "back\\slash 😀 é"),
+        ("ada@example.com\u200b", "ada@example.com\\u200b"),
+        ("5\u00a0%", "5\\xa0%"),
     ],
 )
 def test_offending_values_are_shortened_and_made_readable(value: str, shown: str) -> None:

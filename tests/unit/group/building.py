@@ -42,14 +42,14 @@ class Made:
     errors: list[str] = field(default_factory=list)
 
 
-def shaped(one: File, shaper: RowMapper) -> SourceStream[Events]:
-    """The file as a source whose chunks are shaped when they are asked for."""
+def converted(one: File, mapper: RowMapper, change: Callable[[Events], Events]) -> SourceStream[Events]:
+    """The file as a source whose chunks are converted when they are asked for."""
     source = Source(one.name, None, Dialect("csv"), tuple(one.columns))
 
     def chunks() -> Iterator[Events]:
         first = 0
         for size in _sizes(one):
-            yield shaper(_chunk(source, one, first, one.rows[first : first + size]))
+            yield change(mapper(_chunk(source, one, first, one.rows[first : first + size])))
             first += size
         if one.breaks_off:
             raise SourceError(one.name, "it broke off")
@@ -78,11 +78,11 @@ def _chunk(source: Source, one: File, first: int, rows: Sequence[Row | None]) ->
     return Chunk(source, first + 1, len(rows), table, numbers, numbers + 1, unreadable, {}, raw_rows)
 
 
-def group(mapping: ImportMapping, *files: File, run: Callable[..., Iterator[SourceStream[Events]]] = grouped) -> Made:
-    """Group the files' rows as a run does."""
-    shaper = RowMapper(mapping)
+def group(mapping: ImportMapping, *files: File, change: Callable[[Events], Events] = lambda events: events) -> Made:
+    """Group the files' rows as a run does; ``change`` stands for other things that conversion may say."""
+    mapper = RowMapper(mapping)
     made, place = Made(), 0
-    for source in run([shaped(one, shaper) for one in files], mapping, shaper.absent()):
+    for source in grouped([converted(one, mapper, change) for one in files], mapping, mapper.absent()):
         try:
             for events in source.chunks:
                 _note(made, events, place)

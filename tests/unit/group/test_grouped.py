@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Context, Decimal, localcontext
-from functools import partial
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.group import sources, store
-from importer.group.settle import Settler
 from importer.mapping.model import ImportMapping
 from tests.unit.group.building import File, Made, Row, group, plain
 
@@ -79,7 +74,7 @@ FILES = st.lists(
 
 
 def filled(row: Row, column: str) -> str | None:
-    return (row[column] or "").strip() or None
+    return (row.get(column) or "").strip() or None
 
 
 def number(text: str | None) -> Decimal | None:
@@ -140,7 +135,22 @@ def against_the_oracle(files: list[File], made: Made) -> None:
 
 def _against_the_oracle(files: list[File], made: Made) -> None:
     group_heads, kept, rows = expected(files)
-    faulty = {place for place, code, *_ in made.violations if code != "group.invalid_row"}
+    of_rows = ("group.invalid_row", "group.conflict", "group.incomplete")
+    faulty = {place for place, code, *_ in made.violations if code not in of_rows}
+    blamed = {code: {place for place, one, *_ in made.violations if one == code} for code in of_rows}
+    assert blamed["group.conflict"] == {
+        place
+        for places in kept.values()
+        for place in places
+        if len({filled(rows[at] or {}, "id") for at in places} - {None}) > 1
+    }
+    doubtful = touched(files, sorted(group_heads))
+    assert blamed["group.incomplete"] == {
+        place
+        for places in kept.values()
+        for place in places
+        if doubtful.intersection(places) or any(rows[at] is None for at in range(places[0], places[-1]))
+    }
     for place, row in enumerate(rows):
         if row is None:
             assert made.group_heads[place] == -2
@@ -165,6 +175,17 @@ def _against_the_oracle(files: list[File], made: Made) -> None:
             assert any(value.endswith(f"row {row_number(files, first)}") for value in told)
 
 
+def touched(files: list[File], in_groups: list[int]) -> set[int]:
+    """The rows of groups that stand next to a row that could not be read."""
+    found, start = set(), 0
+    for one in files:
+        mine = [place for place in in_groups if start <= place < start + len(one.rows)]
+        for place in (start + at for at, row in enumerate(one.rows) if row is None):
+            found |= {*[at for at in mine if at < place][-1:], *[at for at in mine if at > place][:1]}
+        start += len(one.rows)
+    return found
+
+
 def row_number(files: list[File], place: int) -> int:
     for one in files:
         if place < len(one.rows):
@@ -173,28 +194,7 @@ def row_number(files: list[File], place: int) -> int:
     raise AssertionError
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=60)
 @given(FILES)
 def test_events_are_what_their_rows_come_to_however_files_and_chunks_are_cut(files: list[File]) -> None:
     against_the_oracle(files, group(EVERY, *files))
-
-
-@pytest.fixture(scope="module", params=[100, 5000])
-def tight(request: pytest.FixtureRequest) -> Callable[..., Iterator[Any]]:
-    """`grouped` with little room: every table, or some of them, go to disk, and every piece is cut."""
-
-    def run(*arguments: Any) -> Iterator[Any]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sources, "Store", partial(store.Store, in_memory=request.param))
-            patch.setattr(sources, "Settler", partial(Settler, piece=200))
-            patch.setattr("importer.group.gather.BATCH_ROWS", 7)
-            yield from sources.grouped(*arguments)
-
-    return run
-
-
-@settings(deadline=None, max_examples=20)
-@given(FILES)
-def test_on_disk_and_in_pieces_they_are_the_same(tight: Callable[..., Iterator[Any]], files: list[File]) -> None:
-    made = group(EVERY, *files, run=tight)
-    against_the_oracle(files, made)

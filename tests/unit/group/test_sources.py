@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from importer.model import Events, Violations
 from tests.unit.group.building import File, Row, group
 from tests.unit.group.test_grouped import mapping
 
+ROOT = Path(__file__).parents[3]
 SUM: dict[str, Any] = {"column": "q", "as": "number", "aggregate": "sum"}
 NOT_A_NUMBER = "property.not_a_number"
 INVALID_ROW = "group.invalid_row"
+INCOMPLETE = "group.incomplete"
+CONFLICT = "group.conflict"
 
 
 def row(key: str | None, quantity: str | None = "1", **more: str | None) -> Row:
@@ -59,7 +70,11 @@ def test_groups_of_a_source_that_broke_off_are_not_sent() -> None:
     files = (file("a.csv", row("x"), row("y")), file("b.csv", row("x"), row("z"), breaks_off=True))
     made = group(mapping(), *files)
     assert made.errors == ["b.csv"]
-    assert made.violations == {(0, "group.incomplete", "", "b.csv"), (3, "group.incomplete", "", "b.csv")}
+    assert made.violations == {
+        (0, INCOMPLETE, "", "b.csv broke off"),
+        (2, INCOMPLETE, "", "b.csv broke off"),
+        (3, INCOMPLETE, "", "b.csv broke off"),
+    }
 
 
 def test_a_copy_of_a_source_is_not_added_up() -> None:
@@ -114,3 +129,106 @@ def test_sums_are_exact_beyond_64_bits_and_beyond_doubles() -> None:
     most = str(2**63 - 1)
     made = group(mapping(properties={"sum": SUM}), file("a.csv", row("x", most), row("x", most), row("x", "0.000001")))
     assert made.events[0]["sum"] == f"{2 * (2**63 - 1)}.000001"
+
+
+def test_rows_that_differ_in_who_the_event_is_about_are_all_invalid_and_named() -> None:
+    """A blank is no difference, and neither is an address in capitals."""
+    words = mapping(subscriber={"id": "id", "email": "t"})
+    rows = (
+        row("x", t="ada@example.com"),
+        row("y", t="Bo@example.com"),
+        row("x", t=None),
+        row("x", t="zoe@example.com"),
+        row("y", t="bo@EXAMPLE.com"),
+    )
+    made = group(words, file("a.csv", *rows[:3]), file("b.csv", *rows[3:]))
+    near = "ada@example.com in row 1, zoe@example.com in b.csv, row 1"
+    far = "ada@example.com in a.csv, row 1, zoe@example.com in row 1"
+    assert made.violations == {
+        (0, CONFLICT, "subscriber.email", near),
+        (2, CONFLICT, "subscriber.email", near),
+        (3, CONFLICT, "subscriber.email", far),
+    }
+
+
+def test_no_sum_is_made_of_two_currencies() -> None:
+    words = mapping(value=SUM | {"as": None}, value_currency={"column": "s", "default": "GBP"})
+    made = group(words, file("a.csv", row("x", s="EUR"), row("x", s="USD"), row("y", s="EUR"), row("y")))
+    value = "EUR in row 1, USD in row 2"
+    assert made.violations == {(0, CONFLICT, "value_currency", value), (1, CONFLICT, "value_currency", value)}
+
+
+def test_groups_beside_an_unreadable_row_wait_for_it() -> None:
+    """It may belong to the group before, to the group after, or to one that goes on behind it; not to others."""
+    rows = (row("x"), row("w"), row(None), None, None, row("y"), row("y"), row("x"), row("z"))
+    made = group(mapping(), file("a.csv", *rows), file("b.csv", row("v")))
+    incomplete = {(place, value) for place, code, _, value in made.violations if code == INCOMPLETE}
+    assert incomplete == {(place, "row 4 cannot be read") for place in (0, 1, 5, 6, 7)}
+
+
+def test_a_group_that_an_unreadable_row_of_another_source_interrupts_waits_too() -> None:
+    made = group(mapping(), file("a.csv", row("x"), row("y"), None), file("b.csv", row("z"), row("x")))
+    assert {(place, value) for place, _, _, value in made.violations} == {
+        (0, "row 3 cannot be read"),
+        (1, "row 3 cannot be read"),
+        (4, "a.csv, row 3 cannot be read"),
+    }
+
+
+def test_a_test_that_cannot_read_a_cell_makes_its_group_invalid_and_never_filters_it() -> None:
+    """Conversion says so with an error of the row whose field is `where`."""
+    words = mapping(where=[{"column": "s", "equals": "paid"}])
+    unread = Violations("row.unreadable", "where", np.array([1]), pa.array(["12 euro"]))
+    made = group(
+        words, file("a.csv", row("x"), row("x"), row("y")), change=lambda one: replace(one, violations=(unread,))
+    )
+    assert made.passes_filter == [True, True, False]
+    assert made.violations == {(1, "row.unreadable", "where", "12 euro"), (0, INVALID_ROW, "where", "row 2")}
+
+
+def test_a_warning_about_a_row_is_one_about_its_event() -> None:
+    """So with `--strict` the event is not sent."""
+    warned = Violations("currency.retired", "value_currency", np.array([1]), pa.array(["HRK"]))
+    made = group(mapping(), file("a.csv", row("x"), row("x")), change=lambda one: replace(one, violations=(warned,)))
+    assert made.violations == {(place, "currency.retired", "value_currency", "HRK") for place in (0, 1)}
+
+
+def test_every_row_that_a_test_leaves_out_names_the_test_and_its_own_cell() -> None:
+    def explained(events: Events) -> Events:
+        assert events.membership is not None
+        (test,) = events.membership.tests
+        test = replace(test, words="s is paid", cells=events.chunk.table["s"].combine_chunks())
+        return replace(events, membership=replace(events.membership, tests=(test,)))
+
+    words = mapping(where=[{"column": "s", "equals": "paid"}])
+    rows = (row("x", s="paid"), row("y", s="open"), row("y"), row(None, s="lost"))
+    made = group(words, file("a.csv", *rows), change=explained)
+    assert made.passes_filter == [True, False, False, False]
+    assert made.violations == {
+        (1, "filtered.where", "s is paid", "open"),
+        (2, "filtered.where", "s is paid", ""),
+        (3, "filtered.where", "s is paid", "lost"),
+    }
+
+
+def test_cells_pass_through_as_they_are() -> None:
+    """Zero bytes, quotes, and texts that look like marks or numbers."""
+    texts = ["a\x00b", "!", "=1", "'", "00.10", "é😀"]
+    words = mapping(properties={"joined": {"column": "t", "aggregate": "join"}, "t": "t"})
+    made = group(words, file("a.csv", *(row("x", t=text) for text in texts), row("y\x00", t="!"), row("y", t="2")))
+    assert [(one["joined"], one["t"]) for one in made.events.values()] == [
+        (", ".join(texts), texts[0]), ("!", "!"), ("2", "2"),
+    ]  # fmt: skip
+
+
+def test_a_disk_without_room_is_said_to_be_one() -> None:
+    """A limit on the size of files stands for a full disk."""
+    code = (
+        "import resource, sys; from importer import group; from tests.unit.group import test_sources as t\n"
+        "group._CACHE_KIB = 64; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
+        "try: t.group(t.mapping(), t.file('a.csv', *[t.row(str(n)) for n in range(20_000)]))\n"
+        "except Exception as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.startswith("error: the rows that wait for their groups cannot be kept in /"), done.stderr
+    assert "hint: make room there, or name a directory with room for three copies of the files: TMPDIR=" in done.stdout

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.ledger import planning
-from importer.ledger.identities import NO_LANE, Identities
+from importer.ledger.hashing import NOBODY
 from tests.support.ledgers import chunk, open_ledger, planned
 
 Row = tuple[str | None, str | None, str | None]
@@ -39,29 +36,10 @@ def components(rows: Sequence[Row]) -> list[int | None]:
 
 
 def partition(lanes: Sequence[int]) -> list[int | None]:
-    return [None if lane == NO_LANE else lanes.index(lane) for lane in lanes]
+    return [None if lane == NOBODY else lanes.index(lane) for lane in lanes]
 
 
-def columns(rows: Sequence[Row]) -> tuple[pa.Array, ...]:
-    return tuple(pa.array([row[kind] for row in rows], pa.string()) for kind in range(3))
-
-
-@settings(max_examples=150, deadline=None)
-@given(chunks=st.lists(ROWS, max_size=5), in_memory=st.sampled_from([0, 3, 1000]))
-def test_lanes_are_the_components_of_shared_identifiers(chunks: list[list[Row]], in_memory: int) -> None:
-    """Also where identifiers overflow to disk, and where a late row ties together what earlier chunks kept apart."""
-    identities = Identities(in_memory=in_memory)
-    lanes = [lane for rows in chunks for lane in identities.lanes(columns(rows)).tolist()]
-    old, new = identities.renamed()
-    renamed = dict(zip(old.tolist(), new.tolist(), strict=True))
-    identities.close()
-    assert not set(renamed.values()) & set(renamed), "a lane is renamed to its final name at once"
-    assert partition([renamed.get(lane, lane) for lane in lanes]) == components(
-        [row for rows in chunks for row in rows]
-    )
-
-
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(chunks=st.lists(ROWS.filter(bool), min_size=1, max_size=4), ordered=st.booleans())
 def test_a_sealed_run_has_the_final_lanes(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[list[Row]], ordered: bool
@@ -80,15 +58,6 @@ def test_a_sealed_run_has_the_final_lanes(
     assert partition(lanes) == expected
     assert pending_summary.subscribers == len(set(expected))
     assert pending_summary.most_for_one == max(expected.count(one) for one in expected)
-
-
-def test_a_known_lane_keeps_its_name() -> None:
-    """A subscriber's new address joins the lane, not the lane the address: nothing has to be written again."""
-    identities = Identities()
-    first = identities.lanes(columns([("7", None, None)]))
-    second = identities.lanes(columns([("7", f"{n}@example.org", None) for n in range(50)]))
-    assert set(second.tolist()) == set(first.tolist())
-    assert len(identities.renamed()[0]) == 0
 
 
 def test_an_id_and_a_phone_that_look_alike_are_two_subscribers(tmp_path: Path) -> None:
@@ -114,13 +83,12 @@ def test_lanes_are_settled_in_a_run_of_several_sources(tmp_path: Path) -> None:
         assert len({lane for _, _, lane in ledger.queue(run, after=None, count=9)}) == 1
 
 
-def test_a_run_that_spilled_can_be_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was put aside is gone with the plan that needed them."""
-    monkeypatch.setattr(planning, "Identities", partial(Identities, in_memory=1))
+def test_ties_of_a_plan_are_gone_with_it(tmp_path: Path) -> None:
+    ids = [str(n) for n in range(5)]
     emails = [f"{n}@example.org" for n in range(5)]
     with open_ledger(tmp_path) as ledger:
         for digest in ("1", "2"):
-            run = planned(ledger, chunk(emails, places=range(5)), chunk(emails, places=range(5)), digest=digest)
+            run = planned(ledger, *[chunk(emails, ids=ids, places=range(5))] * 2, digest=digest)
             assert len({lane for _, _, lane in ledger.queue(run, after=None, count=99)}) == 5
 
 
@@ -128,4 +96,4 @@ def test_a_chunk_without_rows_leaves_no_trace(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         run = planned(ledger, chunk([]), chunk([]), chunk([None]))
         assert len(list(ledger.batches(run))) == 1
-        assert [lane for _, _, lane in ledger.queue(run, after=None, count=9)] == [NO_LANE]
+        assert [lane for _, _, lane in ledger.queue(run, after=None, count=9)] == [NOBODY]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from importer.ledger.database import Database
 from tests.support.ledgers import chunk, open_ledger, planned
 
 KEYS = ["A1", "", '"quoted"', "back\\slash", "tab\tand\nline", "žalia 🎉", "7", "0012", "null", "\u2028", "\x7f", None]
@@ -22,12 +21,10 @@ def test_keys_and_states_are_kept_as_they_are(tmp_path: Path, keys: list[str | N
     assert batch.table.column("state").to_pylist() == states
 
 
-def test_a_draft_does_not_wait_for_the_disk_and_what_follows_it_does(tmp_path: Path) -> None:
-    database = Database(tmp_path / "ledger.db")
-    try:
-        with database.draft() as connection:
-            assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
-        with database.transaction() as connection:
-            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    finally:
-        database.close()
+def test_only_what_must_last_waits_for_the_disk(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        database = ledger._db
+        with database.transaction(durable=False):
+            assert database.value("PRAGMA synchronous") == 1
+        with database.transaction():
+            assert database.value("PRAGMA synchronous") == 2

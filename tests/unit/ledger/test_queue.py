@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.ledger import delivery
-from importer.ledger.packing import GROUP
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Claim, Outcome, Run, State
 from tests.support.ledgers import chunk, open_ledger, planned
@@ -98,10 +96,7 @@ def test_many_rows_at_one_place_are_paged_without_loss(ledger: SqliteLedger) -> 
 
 
 @pytest.mark.parametrize("places", [None, list(range(40, 0, -1))], ids=["in file order", "by place"])
-def test_one_lane_alone_can_be_asked_for(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, places: list[int] | None
-) -> None:
-    monkeypatch.setattr(delivery, "_SCAN", 3)
+def test_one_lane_alone_can_be_asked_for(ledger: SqliteLedger, places: list[int] | None) -> None:
     run = planned(ledger, chunk([f"{n % 4}@example.org" for n in range(40)], places=places))
     rows = paged(ledger, run, 100)
     for lane in {lane for _, _, lane in rows}:
@@ -110,8 +105,8 @@ def test_one_lane_alone_can_be_asked_for(
 
 def test_a_claim_brings_the_very_bytes_of_its_body(ledger: SqliteLedger) -> None:
     """Whichever rows are claimed together, over groups and chunks, in the order they were asked for."""
-    emails = [f"{n}@example.org" for n in range(3 * GROUP + 7)]
-    states = ["invalid" if n % 5 == 0 or GROUP <= n < 2 * GROUP else "pending" for n in range(len(emails))]
+    emails = [f"{n}@example.org" for n in range(775)]
+    states = ["invalid" if n % 5 == 0 or 256 <= n < 512 else "pending" for n in range(len(emails))]
     run = planned(ledger, chunk(emails, states=states), chunk(emails, first_row=len(emails) + 1, states=states))
     wanted = [row_id for _, row_id, _ in paged(ledger, run, 1000)][::-3]
     claims = ledger.commit([], wanted)

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from importer.ledger import dedupe
+from importer.ledger.books import PendingElsewhere
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
@@ -35,8 +38,9 @@ def deliver(ledger: SqliteLedger, run: Run, *fates: State) -> Run:
 
 
 def plan_keys(ledger: SqliteLedger, *keys: str | None, digest: str, again: bool = False) -> Run:
-    emails = [f"{n}@example.org" for n in range(len(keys))]
-    return planned(ledger, chunk(emails, keys=keys), digest=digest, again=again)
+    """A run of rows with these keys; a key is always the same event, of a subscriber of its own."""
+    emails = [f"{ord((key or 'x')[-1:] or 'e')}@example.org" for key in keys]
+    return planned(ledger, chunk(emails, keys=keys, bodies=emails), digest=digest, again=again)
 
 
 # The same row of the same content
@@ -173,12 +177,13 @@ def test_a_key_is_sent_once_whichever_file_it_comes_from(ledger: SqliteLedger) -
 def test_of_rows_with_one_key_the_first_that_can_be_sent_is(ledger: SqliteLedger) -> None:
     emails = [f"{n}@example.org" for n in range(5)]
     prepared = chunk(
-        emails, keys=["k", "k", "l", "k", None], states=["invalid", "pending", "pending", "pending", "invalid"]
-    )
+        emails, keys=["k", "k", "l", "k", None], states=["invalid", "pending", "pending", "pending", "invalid"],
+        bodies=["x", "k", "l", "k", "x"],
+    )  # fmt: skip
     run = planned(ledger, prepared)
     assert states(ledger, run) == ["invalid", "pending", "pending", "duplicate", "invalid"]
     assert ledger.repeats(run) == [
-        "1 row will not be sent: the key stands in an earlier row of this run (duplicate.key)"
+        "1 row will not be sent: another row of this run has the same key and is the same event (duplicate.key)"
     ]
 
 
@@ -211,7 +216,7 @@ def test_what_waits_to_be_sent_once_more_is_not_taken_over(ledger: SqliteLedger,
     first = plan_keys(ledger, "k", "l", digest="1")
     row_id = ledger.queue(first, after=None, count=1)[0][1]
     ledger.commit([], [row_id])
-    ledger.commit([Outcome(row_id, State.PENDING, 1, 500, code, "", 1.0, 0.1)], [])
+    ledger.commit([Outcome(row_id, State.PENDING, 1, 500, code, "", 1.0, 0.1, maybe_sent=True)], [])
     ledger.set_state(released(ledger, first), RunState.STOPPED)
     assert states(ledger, plan_keys(ledger, "k", "l", digest=digest)) == ["duplicate", "pending"]
     assert states(ledger, first) == ["pending", "duplicate"]
@@ -276,6 +281,207 @@ def test_keys_are_compared_exactly(ledger: SqliteLedger) -> None:
     assert states(ledger, others) == ["pending"] * 4
 
 
+# One key, different events
+
+
+def row_facts(ledger: SqliteLedger, run: Run) -> list[tuple[str, str | None, str | None]]:
+    return [
+        (row["state"], row["code"], row["message"]) for batch in ledger.batches(run) for row in batch.table.to_pylist()
+    ]
+
+
+def test_of_rows_that_share_a_key_and_differ_none_is_sent(ledger: SqliteLedger) -> None:
+    """Two shops that both number from #1001; each row names the other one, also across sources."""
+    run = new_run(ledger)
+    for name, emails in (("one.csv", [A, B]), ("two.csv", [C])):
+        number = ledger.add_source(run, replace(SOURCE, name=name))
+        ledger.add_chunk(run, number, chunk(emails, keys=["#1001", "#1002"][: len(emails)], bodies=emails))
+        ledger.close_source(run, number, digest=name)
+    run = ledger.seal(run)
+    assert row_facts(ledger, run) == [
+        ("invalid", "key.conflict", "another event has the same key: two.csv, row 1 (line 2)"),
+        ("pending", None, None),
+        ("invalid", "key.conflict", "another event has the same key: one.csv, row 1 (line 2)"),
+    ]
+    said = "2 rows will not be sent, as one key stands for different events (key.conflict);"
+    assert ledger.repeats(run) == [
+        f"{said} the first is line 2, key '#1001': another event has the same key: two.csv, row 1 (line 2)"
+    ]
+    assert ledger.counts(run).balanced
+
+
+@pytest.mark.parametrize("what", ["body", "subscriber"])
+def test_three_rows_of_which_one_differs_are_all_held_back(ledger: SqliteLedger, what: str) -> None:
+    bodies = ["x", "x", "y"] if what == "body" else [A, A, B]
+    run = planned(ledger, chunk([A, A, A if what == "body" else B], keys=["k"] * 3, bodies=bodies))
+    assert states(ledger, run) == ["invalid"] * 3
+
+
+def test_a_key_delivered_for_another_subscriber_is_a_conflict(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A], keys=["k"], bodies=["a"]), digest="1"), State.SENT)
+    second = planned(ledger, chunk([B], keys=["k"], bodies=["b"]), digest="2")
+    assert row_facts(ledger, second) == [
+        (
+            "invalid",
+            "key.conflict",
+            f"another subscriber has the same key: run {first.id}, orders.csv, row 1 (line 2)",
+        )
+    ]
+
+
+def test_a_key_that_waits_elsewhere_for_another_subscriber_is_not_taken_over(ledger: SqliteLedger) -> None:
+    """The interrupted run of the other shop keeps its row; only the same row of the same file can be a correction."""
+    first = released(ledger, planned(ledger, chunk([A], keys=["k"]), digest="1"))
+    assert states(ledger, planned(ledger, chunk([B], keys=["k"]), digest="2")) == ["invalid"]
+    assert states(ledger, first) == ["pending"]
+    assert states(ledger, planned(ledger, chunk([C], keys=["k"]), digest="1", mapping="m2")) == ["pending"]
+    assert states(ledger, first) == ["duplicate"]
+
+
+def test_a_key_delivered_for_the_same_subscriber_with_another_event_has_changed(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A], keys=["k"], bodies=["1"]), digest="1"), State.SENT)
+    second = planned(ledger, chunk(["A@example.org".lower()], keys=["k"], bodies=["2"]), digest="2")
+    assert row_facts(ledger, second) == [("duplicate", "duplicate.changed", f"already in run {first.id}")]
+
+
+def test_what_became_of_a_key_is_still_known_when_its_run_is_pruned(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A], keys=["k"], bodies=["1"]), digest="1"), State.SENT)
+    ledger.prune(first)
+    for email, body, code in ((A, "1", "duplicate.key"), (A, "2", "duplicate.changed"), (B, "1", "key.conflict")):
+        run = planned(ledger, chunk([email], keys=["k"], bodies=[body]), digest=code)
+        assert [one for _, one, _ in row_facts(ledger, run)] == [code]
+
+
+def test_with_a_key_only_the_key_counts(ledger: SqliteLedger) -> None:
+    """Another mapping makes other events of the same rows: purchases first, then their refunds."""
+    deliver(ledger, planned(ledger, chunk([A, B], keys=["purchase 1", "purchase 2"])), State.SENT, State.SENT)
+    refunds = planned(ledger, chunk([A, B], keys=["refund 1", "purchase 2"]))
+    assert states(ledger, refunds) == ["pending", "duplicate"]
+
+
+def test_without_a_key_a_row_that_becomes_another_type_is_another_event(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A, B])), State.SENT, State.SENT)
+    assert states(ledger, planned(ledger, chunk([A, B], types=["refund", "purchase"]))) == ["pending", "duplicate"]
+
+
+@pytest.mark.parametrize("keyed", [True, False], ids=["a key came", "the key went"])
+def test_rows_delivered_before_the_mapping_had_a_key_are_known_by_their_content(
+    ledger: SqliteLedger, keyed: bool
+) -> None:
+    deliver(ledger, planned(ledger, chunk([A], keys=None if keyed else ["k"])), State.SENT)
+    assert states(ledger, planned(ledger, chunk([A], keys=["k"] if keyed else None))) == ["duplicate"]
+
+
+def test_keys_are_compared_across_the_steps_in_which_they_are_settled(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedupe, "STEP", 3)
+    keys = ["a"] * 8 + ["b", "c", "c", "d"]
+    bodies = ["same"] * 8 + ["b", "c", "other", "d"]
+    run = planned(ledger, chunk([A] * 12, keys=keys, bodies=bodies))
+    assert states(ledger, run) == ["pending"] + ["duplicate"] * 7 + ["pending", "invalid", "invalid", "pending"]
+
+
+def test_keys_and_addresses_that_are_only_compared_do_not_lie_open(ledger: SqliteLedger) -> None:
+    """Once a run is pruned, neither can be read in the ledger's files."""
+    run = deliver(ledger, planned(ledger, chunk(["ada@example.org"], keys=["order-4711"])), State.SENT)
+    ledger.drop_bodies(run)
+    ledger.prune(run)
+    ledger.shrink()
+    files = [path.read_bytes() for path in ledger.path.parent.glob("ledger.db*") if path.is_file()]
+    assert not any(word in content for content in files for word in (b"ada@example", b"order-4711"))
+
+
+# Who has what is not sent here
+
+
+def test_rows_that_another_run_has_and_has_not_delivered_are_told(ledger: SqliteLedger, tmp_path: Path) -> None:
+    first = planned(ledger, chunk([A, B, C]))
+    rows = [row_id for _, row_id, _ in ledger.queue(first, after=None, count=9)]
+    ledger.commit([Outcome(rows[0], State.IN_DOUBT, 1, 500, "doubt.server_error", "", 1.0, 0.1)], [])
+    ledger.commit([Outcome(rows[1], State.SENT, 1, 200, "", "", 1.0, 0.1)], [])
+    with open_ledger(tmp_path) as other:
+        second = planned(other, chunk([A, B, C]))
+        assert other.pending_elsewhere(second) == (PendingElsewhere(first.id, 2, RunState.READY, 1, alive=True),)
+        ledger.lock(first).release()
+        assert other.pending_elsewhere(second) == (PendingElsewhere(first.id, 2, RunState.READY, 1, alive=False),)
+        ledger.commit([Outcome(row, State.SENT, 1, 200, "", "", 1.0, 0.1) for row in rows], [])
+        assert other.pending_elsewhere(second) == ()
+
+
+def test_a_file_that_has_grown_is_warned_of_where_nothing_tells_its_old_rows(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A, B]), digest="monday"), State.SENT, State.SENT)
+    grown = released(ledger, planned(ledger, chunk([A, B, C]), digest="tuesday"))
+    advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
+    assert ledger.repeats(grown) == [
+        f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: {advice}"
+    ]
+
+
+def test_a_file_of_the_same_name_with_other_rows_is_not_warned_of(ledger: SqliteLedger) -> None:
+    deliver(ledger, planned(ledger, chunk([A, B]), digest="monday"), State.SENT, State.SENT)
+    other = planned(ledger, chunk([A, B, C], bodies=["x", "y", "z"]), digest="tuesday")
+    assert ledger.repeats(other) == []
+
+
+# Rows that come back from rejects
+
+
+def corrected(run: Run, *rows: int | None, source: str = "orders.csv") -> pa.Table:
+    here = [row is not None for row in rows]
+    return pa.table(
+        {
+            "run": pa.array([run.id if one else None for one in here], pa.string()),
+            "source": pa.array([source if one else None for one in here], pa.string()),
+            "row": pa.array(rows, pa.int64()),
+        }
+    )
+
+
+def test_a_row_whose_correction_was_accepted_is_sent_by_neither_retry_nor_the_first_file(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A, B])), State.REFUSED, State.REFUSED)
+    rejects = replace(chunk([C, B]), origins=corrected(first, 1, 2))
+    deliver(ledger, planned(ledger, rejects, digest="rejects"), State.SENT, State.REFUSED)
+    assert states(ledger, planned(ledger, chunk([A, B]), mapping="m2")) == ["duplicate", "pending"]
+
+
+def test_retry_leaves_out_rows_whose_correction_was_accepted(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A, B])), State.REFUSED, State.REFUSED)
+    rejects = replace(chunk([C, B]), origins=corrected(first, 1, 2))
+    second = deliver(ledger, planned(ledger, rejects, digest="rejects"), State.SENT, State.REFUSED)
+    again = replace(chunk([B]), origins=corrected(second, 2))
+    deliver(ledger, planned(ledger, again, digest="rejects of rejects"), State.SENT)
+    assert ledger.retry(first) == (0, 2)
+    assert ledger.retry(second) == (0, 1)
+    assert states(ledger, first) == ["duplicate", "duplicate"]
+
+
+def test_a_correction_of_a_row_that_was_sent_all_the_same_is_not_sent(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A])), State.REFUSED)
+    ledger.retry(first)
+    deliver(ledger, first, State.SENT)
+    rejects = planned(ledger, replace(chunk([C]), origins=corrected(first, 1)), digest="rejects")
+    assert states(ledger, rejects) == ["duplicate"]
+    assert ledger.repeats(rejects)[0] == (
+        f"1 row will not be sent: the row that it corrects was sent all the same, by run {first.id} (duplicate.row)"
+    )
+
+
+def test_a_correction_takes_over_a_row_that_waits_to_be_retried(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A])), State.REFUSED)
+    ledger.retry(first)
+    rejects = planned(ledger, replace(chunk([C]), origins=corrected(first, 1)), digest="rejects")
+    assert (states(ledger, rejects), states(ledger, first)) == (["pending"], ["duplicate"])
+
+
+def test_an_origin_that_this_ledger_does_not_know_is_no_obstacle(ledger: SqliteLedger) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A])), State.REFUSED)
+    stranger = replace(first, id="20200101-000000-aaaa")
+    for number, origins in enumerate((corrected(stranger, 1), corrected(first, 9), corrected(first, 1, source="x"))):
+        run = planned(ledger, replace(chunk([C]), origins=origins), digest=f"rejects {number}")
+        assert states(ledger, run) == ["pending"]
+
+
 def test_nothing_is_sent_of_a_source_that_broke_off(tmp_path: Path) -> None:
     """Its rows could not be told from those of the whole file, and would be sent twice when that comes."""
     with open_ledger(tmp_path) as ledger:
@@ -296,4 +502,4 @@ def test_a_repetition_of_rows_in_doubt_says_who_settles_them(ledger: SqliteLedge
     """The same file again is no work done while rows of it are in doubt."""
     first = deliver(ledger, planned(ledger, chunk([A, B, C])), State.SENT, State.IN_DOUBT, State.SENT)
     again = planned(ledger, chunk([A, B, C]))
-    assert f"1 row of run {first.id} in doubt: `importer resolve {first.id}` settles them" in ledger.repeats(again)
+    assert f"1 row of run {first.id} in doubt: `importer resolve {first.id}` resolves them" in ledger.repeats(again)

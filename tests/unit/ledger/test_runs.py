@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from importer.errors import UsageError
-from importer.ledger.runs import Register
+from importer.ledger.runs import RunRepository
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Run, RunState, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
@@ -112,7 +112,7 @@ def test_an_id_that_is_taken_is_not_given_twice(ledger: SqliteLedger, monkeypatc
     """Not even one whose process has ended, so that its lock is free."""
     drawn = iter(["aaaa", "aaaa", "bbbb"])
     monkeypatch.setattr("importer.ledger.runs.secrets.token_hex", lambda _: next(drawn))
-    register = Register(ledger._db, "a", "e", now=lambda: 1_800_000_000.0)
+    register = RunRepository(ledger._db, "a", "e", now=lambda: 1_800_000_000.0)
     made = [register.create(mapping_name="", mapping_text="", mapping_digest="", options={})]
     register.lock(made[0].id).release()
     made.append(register.create(mapping_name="", mapping_text="", mapping_digest="", options={}))
@@ -213,7 +213,7 @@ def test_a_seal_that_fails_changes_nothing(ledger: SqliteLedger, monkeypatch: py
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("importer.ledger.memory.Keys.claim", interrupted)
+    monkeypatch.setattr("importer.ledger.dedupe.Deduplicator.take_over", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ledger.seal(run)
     assert len(rows(ledger, old)) == 1
@@ -222,4 +222,10 @@ def test_a_seal_that_fails_changes_nothing(ledger: SqliteLedger, monkeypatch: py
 
 def contents(ledger: SqliteLedger) -> list[str]:
     """Every table's rows; SQLite's own counters aside."""
-    return [line for line in ledger._db.connection.iterdump() if "sqlite_sequence" not in line]
+    tables = [name for (name,) in ledger._db.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    return [
+        f"{table} {row}"
+        for table in tables
+        if table != "sqlite_sequence"
+        for row in ledger._db.rows(f"SELECT * FROM {table}")  # noqa: S608  # the names are SQLite's own
+    ]

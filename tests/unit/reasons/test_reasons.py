@@ -82,10 +82,6 @@ def test_a_reason_says_what_is_wrong_what_to_do_and_where_the_rule_comes_from(co
     assert ("12,5" in message) == ("{value}" in reason.message)
 
 
-def test_lower_case_currencies_are_told_how_to_be_mended() -> None:
-    assert "`upper: true`" in REASONS["currency.unknown"].fix
-
-
 @pytest.mark.parametrize("code", REASONS)
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_error_keeps_a_row_from_being_sent_and_strict_lifts_some_warnings(code: str, *, strict: bool) -> None:

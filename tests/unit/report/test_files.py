@@ -13,7 +13,7 @@ import pytest
 
 from importer.errors import ExitCode, LedgerError, ReportError, UsageError
 from importer.model import Format, RowBatch, State
-from importer.report import CHECK, Facts, ReportOptions, prepare, write, write_check, write_file
+from importer.report import CHECK, ReportOptions, RunInfo, prepare, write, write_check, write_file
 from importer.report.atomic import Outputs
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
@@ -36,10 +36,10 @@ def child(body: str, *arguments: str) -> subprocess.Popen[str]:
         from pathlib import Path
         from importer.errors import ImporterError
         from importer.model import State
-        from importer.report import CHECK, Facts, ReportOptions, write_check
+        from importer.report import CHECK, RunInfo, ReportOptions, write_check
         from tests.support.story import Row, batch, csv_source
 
-        FACTS = Facts(CHECK, "checked", "", "", "", "")
+        INFO = RunInfo(CHECK, "checked", "", "", "", "")
         def told(count):
             one = batch(csv_source("Email"), [Row(b"x" * 50, State.INVALID)] * 10_000)
             for _ in range(count):
@@ -74,7 +74,7 @@ def test_a_killed_writer_leaves_nothing_under_a_final_name(tmp_path: Path, form:
             yield from told(4)
             print("midway", flush=True)
             signal.pause()
-        write_check(stuck(), list, FACTS, ReportOptions(Path(sys.argv[1]), sys.argv[2]))
+        write_check(stuck(), list, INFO, ReportOptions(Path(sys.argv[1]), sys.argv[2]))
         """,
         str(tmp_path),
         form,
@@ -98,15 +98,15 @@ def test_a_killed_writer_leaves_nothing_under_a_final_name(tmp_path: Path, form:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, form: str) -> None:
+def test_on_a_full_disk_the_small_files_are_written_and_the_counts_are_right(tmp_path: Path, form: str) -> None:
     process = child(
         """
+        from importer.report import render_summary
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        try:
-            write_check(told(200), list, FACTS, ReportOptions(Path(sys.argv[1]), sys.argv[2]))
-        except ImporterError as error:
-            print(error)
+        done = write_check(told(200), list, INFO, ReportOptions(Path(sys.argv[1]), sys.argv[2]))
+        print(done.failure)
+        print(render_summary(done))
         """,
         str(tmp_path),
         form,
@@ -114,13 +114,15 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, form: str) -> N
     said, trouble = process.communicate()
     assert trouble == "", "not even a complaint from a destructor"
     assert process.returncode == 0
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["report.html", "summary.json"]
     path = said.split(": ")[1]
     assert path in {str(tmp_path / f"report.{form}"), str(tmp_path / "rejects.csv")}
-    assert said == (
+    assert said.startswith(
         f"error: {path}: cannot be written: no room left on the disk; nothing half-written is left there\n\n"
         "hint: free some room there, then run the same command again\n"
     )
+    assert "  invalid    2,000,000  not sent: problem in the data\n" in said
+    assert "  error: " in said
 
 
 def test_a_full_disk_after_a_run_says_that_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,13 +130,14 @@ def test_a_full_disk_after_a_run_says_that_nothing_is_lost(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ReportError) as caught:
-        write(ledger(GOOD), RUN, ReportOptions(tmp_path))
-    assert caught.value.exit_code is ExitCode.INCOMPLETE
-    assert caught.value.hint == (
-        f"free some room there, then `importer report {RUN.id}` writes the reports again;"
-        " what was delivered is recorded"
+    done = write(ledger(GOOD), RUN, ReportOptions(tmp_path))
+    assert done.failure is not None
+    assert done.failure.exit_code is ExitCode.INCOMPLETE
+    assert done.failure.hint == (
+        f"free some room there, then `importer report {RUN.id} --endpoint https://api.example.com/v2`"
+        " writes the reports again; what was delivered is recorded"
     )
+    assert (done.paths, done.counts.read) == ((), 1)
     assert names(tmp_path) == []
 
 
@@ -145,7 +148,7 @@ def test_a_ledger_that_breaks_midway_leaves_nothing(tmp_path: Path, form: Format
         raise LedgerError("the ledger is damaged")
 
     with pytest.raises(LedgerError):
-        write_check(broken(), list, Facts(CHECK, "checked", "", "", "", ""), ReportOptions(tmp_path, form))
+        write_check(broken(), list, RunInfo(CHECK, "checked", "", "", "", ""), ReportOptions(tmp_path, form))
     assert names(tmp_path) == []
 
 
@@ -167,20 +170,20 @@ def test_outputs_that_have_become_untrue_go_away(tmp_path: Path) -> None:
 
 
 def test_what_people_wrote_is_set_aside_and_never_replaced(tmp_path: Path) -> None:
-    """Rejects that were mended in their place, and files that no report wrote, survive the next report."""
+    """Rejects that were corrected in their place, and files that no report wrote, survive the next report."""
     (tmp_path / "report.csv").write_text("mine")
     write(ledger(BAD, DOUBT), RUN, ReportOptions(tmp_path))
     assert (tmp_path / "report.kept.csv").read_text() == "mine"
 
     for turn, kept in ((1, "rejects.kept.csv"), (2, "rejects.kept-2.csv")):
-        mended(tmp_path / "rejects.csv", f"mended {turn}")
+        corrected(tmp_path / "rejects.csv", f"corrected {turn}")
         write(ledger(BAD), RUN, ReportOptions(tmp_path))
-        assert (tmp_path / kept).read_text() == f"mended {turn}"
+        assert (tmp_path / kept).read_text() == f"corrected {turn}"
     assert (tmp_path / "rejects.csv").read_text().startswith("Email,")
     assert not (tmp_path / "in-doubt.csv").exists()
 
 
-def mended(path: Path, text: str) -> None:
+def corrected(path: Path, text: str) -> None:
     path.write_text(text)
     later = path.stat().st_mtime_ns + 10**9
     os.utime(path, ns=(later, later))

@@ -1,149 +1,190 @@
-"""``report.html``: figures that are right for any run, in memory and bytes that do not grow with it."""
+"""``report.html``: what people ask of a run, in memory and bytes that do not grow with it."""
 
 import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.model import RunSource, State
-from importer.report import ReportOptions, write, write_check
-from importer.report.page.buckets import DAYS, MONDAY, SECONDS, SHOWN, Buckets, Gap
-from importer.report.page.latencies import Latencies
-from importer.report.page.markup import duration
-from importer.report.page.values import Values
-from tests.support.pages import FACTS, SOURCE, story
+from importer.model import Pause, PauseKind, RunSource, State
+from importer.report import CHECK, ReportOptions, RunInfo, write, write_check
+from importer.report.check import Checking
+from importer.report.timeline import MOST_STEPS, WIDTHS, Timeline
+from tests.support.pages import INFO, SOURCE, story
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
+START = 1_795_457_035.0
+BAD = [("email.invalid", "subscriber.email", "foo@")]
 
-def counted(moments: list[float], widths: tuple[int, ...] = SECONDS, origin: int = 0) -> Buckets:
-    buckets = Buckets(widths, 2, origin)
+
+@given(st.lists(st.floats(-1e9, 5e9), min_size=1, max_size=50))
+def test_a_chart_has_few_steps_and_loses_nothing_recent(moments: list[float]) -> None:
+    timeline = Timeline(2)
     for moment in moments:
-        buckets.add(np.array([moment]), np.array([1]))
-    return buckets
-
-
-@given(st.lists(st.floats(-1e9, 5e9), min_size=1, max_size=50), st.sampled_from([SECONDS, DAYS]))
-def test_a_chart_has_few_steps_and_loses_nothing_recent(moments: list[float], widths: tuple[int, ...]) -> None:
-    series = counted(moments, widths).series(90)
+        timeline.add(np.array([moment]), np.array([1]))
+    series = timeline.series()
     assert series is not None
-    assert 1 <= len(series.counts) <= SHOWN
-    shown = sum(map(sum, series.counts))
-    if max(moments) - min(moments) < widths[-1] * (SHOWN - 1):
-        assert shown == len(moments)
+    assert 1 <= len(series.counts) <= MOST_STEPS
+    if max(moments) - min(moments) < WIDTHS[-1] * (MOST_STEPS - 1):
+        assert sum(map(sum, series.counts)) == len(moments)
     assert series.counts[-1][1] > 0
 
 
-def test_pauses_are_told_to_the_second_whatever_the_steps() -> None:
-    moments = [*np.arange(0.0, 40_000.0, 10.0), *np.arange(50_000.5, 90_000.0, 10.0)]
-    series = counted(moments).series(90)
-    assert series is not None
-    assert series.width == 900
-    assert series.pauses == (Gap(39_990.0, 50_000.5),)
-
-
-def test_a_million_distinct_seconds_are_kept_in_few_steps() -> None:
-    buckets = Buckets(SECONDS, 2)
+def test_a_million_distinct_minutes_are_kept_in_few_steps() -> None:
+    timeline = Timeline(2)
     for first in range(0, 1_000_000, 20_000):
         moments = np.arange(first, first + 20_000, dtype=np.float64) * 60
-        buckets.add(moments, np.zeros(len(moments), np.int64))
-    assert len(buckets._steps) <= 4_096
-    series = buckets.series(90)
+        timeline.add(moments, np.zeros(len(moments), np.int64))
+    series = timeline.series()
     assert series is not None
     assert sum(counts[0] for counts in series.counts) == 1_000_000
 
 
-def test_weeks_begin_on_monday() -> None:
-    series = counted([1.7e9, 1.73e9], DAYS, MONDAY).series(90)
-    assert series is not None
-    assert (series.width, (series.begin - MONDAY) % (7 * 86_400)) == (7 * 86_400, 0)
+@pytest.mark.parametrize("rows", [0, 1, 60_000])
+def test_the_page_stays_small_and_loads_nothing(tmp_path: Path, rows: int) -> None:
+    write_check(story(rows), lambda: [RunSource(1, SOURCE, "", rows, "")], INFO, ReportOptions(tmp_path))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 500_000
+    assert "http" not in re.sub(r"https://api\.sender\.net/v2/events", "", page).replace("http-equiv", "")
 
 
-def test_percentiles_are_right_to_some_percent() -> None:
-    times = np.random.default_rng(1).lognormal(4.6, 0.6, 10_000)
-    latencies = Latencies()
-    latencies.add(times)
-    found = latencies.result()
-    assert found is not None
-    for percent, value in found.percentiles:
-        assert value == pytest.approx(np.percentile(times, percent), rel=0.03)
-    assert (sum(found.classes), found.least, found.most) == (10_000, times.min(), times.max())
-    assert Latencies().result() is None
+def written(out: Path, *rows: Row, run: Any = RUN, **changes: Any) -> str:
+    write(ledger(batch(csv_source("Email"), rows), **changes), run, ReportOptions(out))
+    return (out / "report.html").read_text(encoding="utf-8")
 
 
-def added(*events: tuple[str | None, str | None, str | None, bool]) -> Values:
-    values = Values()
-    types, amounts, currencies, delivered = (pa.array(column) for column in zip(*events, strict=True))
-    values.add(types.cast(pa.string()), amounts.cast(pa.string()), currencies.cast(pa.string()), delivered)
-    return values
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", page.replace("<wbr>", "")).split())
 
 
-def test_values_are_added_exactly() -> None:
-    values = added(
-        ("a", "0.1", "EUR", True), ("a", "0.2", "EUR", True), ("a", "1e300", "EUR", False), ("a", "-5", "EUR", False),
-        ("a", None, "EUR", True), (None, "123456789012345678.123456789012", None, True),
+def test_the_title_says_what_happened(tmp_path: Path) -> None:
+    page = written(tmp_path, *[Row(b"a")] * 3, Row(b"b", State.INVALID, BAD))
+    assert "<title>orders.csv → Sender: 3 of 4 delivered</title>" in page
+    assert "Rehearsal" not in page
+
+
+def test_rows_of_a_group_that_was_sent_are_delivered(tmp_path: Path) -> None:
+    grouped = Row(b"a", State.GROUPED, told={"leader": 1, "leader_state": "sent"})
+    waiting = Row(b"a", State.GROUPED, told={"leader": 1, "leader_state": "pending"})
+    assert "2 of 3 delivered</title>" in written(tmp_path, Row(b"a"), grouped, waiting)
+
+
+def test_a_rehearsal_is_seen_to_be_one(tmp_path: Path) -> None:
+    page = written(tmp_path, Row(b"a"), run=type(RUN)(**{**vars_of(RUN), "endpoint": "sandbox"}))
+    assert "orders.csv → sandbox: 1 of 1 delivered" in page
+    assert "Rehearsal: the sandbox on this machine got these events" in words(page)
+
+
+def vars_of(run: Any) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in run.__slots__}
+
+
+def test_rows_to_fix_are_listed_with_cell_key_and_message(tmp_path: Path) -> None:
+    rows = [
+        Row(b"", State.INVALID, [("email.invalid", "subscriber.email", f"nobody {at}")], told={"key": f"A{at}"})
+        for at in range(60)
+    ]
+    page = written(tmp_path, *rows)
+    assert page.count("<bdi>A") == 50, "the first 50 of a reason"
+    assert "The first 50 of 60 rows" in page
+    assert '<a href="./rejects.csv">' in page
+    assert "A7 nobody 7 nobody 7 is not an e-mail address" in words(page.replace("</td>", " </td>"))
+
+
+def test_money_tells_sent_from_unconfirmed_and_not_sent_per_type_and_currency(tmp_path: Path) -> None:
+    def event(state: State, value: str, kind: str = "purchase") -> Row:
+        return Row(b"x", state, told={"type": kind, "value": value, "currency": "EUR"})
+
+    page = written(
+        tmp_path, event(State.SENT, "1000.5"), event(State.SENT, "0.25"), event(State.FAILED, "5"),
+        event(State.IN_DOUBT, "6"), event(State.INVALID, "7"), event(State.REFUSED, "8"),
+        event(State.SENT, "-3", "refund"),
+        event(State.INVALID, "seven"),
     )  # fmt: skip
-    worth = values.by_kind["a", "EUR"]
-    assert (worth.delivered, str(worth.delivered_sum.normalize())) == (3, "0.3")
-    assert (worth.other, worth.other_sum) == (2, Decimal(10**300 - 5))
-    assert str(values.by_kind["", ""].delivered_sum) == "123456789012345678.123456789012"
+    table = words(
+        page[page.index('id="money"') : page.index('id="timeline"')]
+        .replace("</td>", " </td>")
+        .replace("</th>", " </th>")
+    )
+    assert "Type Currency Sent Value Unconfirmed Value Not sent Value" in table
+    assert "purchase EUR 2 1,000.75 EUR 2 11.00 EUR 3 15.00 EUR" in table
+    assert "refund EUR 1 -3.00 EUR" in table
 
 
 def test_amounts_have_at_least_the_digits_of_their_money(tmp_path: Path) -> None:
     values = (("1749", "EUR"), ("1749", "JPY"), ("1749", ""), ("1749.5", "EUR"), ("1749.5", ""), ("1749.1234", "EUR"))
     rows = [Row(b"x", told={"type": f"t{n}", "value": v, "currency": c}) for n, (v, c) in enumerate(values)]
-    told = written(tmp_path, *rows)
-    shown = re.findall(r'<th scope="row"><bdi>t\d</bdi></th>.*?<div>(1,749[.0-9]*)</div>', told)
+    shown = re.findall(r">(1,749[.0-9]*)", written(tmp_path, *rows))
     assert shown == ["1,749.00", "1,749", "1,749", "1,749.50", "1,749.50", "1,749.1234"]
 
 
-def test_types_without_end_are_added_up_as_others() -> None:
-    values = added(*((f"type {number}", "1", "EUR", True) for number in range(1_500)))
-    assert (len(values.by_kind), values.rest.delivered, values.rest.delivered_sum) == (1_000, 500, Decimal(500))
+def test_the_timeline_names_each_kind_of_pause(tmp_path: Path) -> None:
+    halted = [
+        Pause(PauseKind.OUTAGE, START + 10, START + 50),
+        Pause(PauseKind.LIMIT, START + 60, START + 70),
+        Pause(PauseKind.LIMIT, START + 80, START + 95),
+    ]
+    rows = [Row(b"a", told={"sent_at": START + at, "latency_ms": 5.0}) for at in (0, 10, 55, 75, 98)]
+    page = written(tmp_path, *rows, halted=halted)
+    assert "once, 40 s in all: the API was unreachable" in words(page)
+    assert "2 times, 25 s in all: the limit was reached" in words(page)
+    assert page.count('class="shade"') == 3
+    ticks = page[page.index('class="x"') :].partition("</div>")[0]
+    assert ticks.count("<span>") == 3
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.25, "0.2 s"), (1, "1 s"), (59.6, "60 s"), (61, "1 min 1 s"), (3_600, "1 h"), (90_000, "1 d 1 h"),
-     (8_640_000, "100 d")],
-)  # fmt: skip
-def test_durations_have_at_most_two_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_a_chart_without_anything_to_show_is_left_out(tmp_path: Path) -> None:
+    page = written(tmp_path, *[Row(b"a", told={"sent_at": START, "latency_ms": 5.0})] * 5)
+    assert "Answers over time" not in page
 
 
-@pytest.mark.parametrize("rows", [0, 1, 60_000])
-def test_the_page_stays_small_and_names_everything(tmp_path: Path, rows: int) -> None:
-    write_check(story(rows), lambda: [RunSource(1, SOURCE, "", rows, "")], FACTS, ReportOptions(tmp_path))
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert len(page) < 500_000
-    assert "http" not in re.sub(r"https://api\.sender\.net/v2/events", "", page).replace("http-equiv", "")
-    if rows > 1:
-        assert page.count("customer.") == 200, "so many rows in doubt are listed"
-        assert "more, in the in-doubt file" in page
-
-
-def written(out: Path, *rows: Row, **changes: Any) -> str:
-    write(ledger(batch(csv_source("Email"), rows), **changes), RUN, ReportOptions(out))
-    return (out / "report.html").read_text(encoding="utf-8")
-
-
-def test_the_page_says_what_to_do(tmp_path: Path) -> None:
-    page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash"}), Row(b"b", State.PENDING))
+def test_rows_in_doubt_are_listed_with_the_commands_that_settle_them(tmp_path: Path) -> None:
+    page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash", "key": "A1"}))
     assert f"importer resolve {RUN.id} --endpoint https://api.example.com/v2 --assume-sent</pre>" in page
-    assert f"<code>importer resume {RUN.id} --endpoint https://api.example.com/v2</code> goes on" in page
     assert "the importer was killed while this row was in flight" in page
+    assert "<bdi>A1</bdi>" in page
 
 
-def test_books_that_do_not_balance_are_said_loudly(tmp_path: Path) -> None:
-    page = written(tmp_path, Row(b"a"), missing=1)
+def test_totals_that_do_not_add_up_are_said_loudly(tmp_path: Path) -> None:
+    page = words(written(tmp_path, Row(b"a"), missing=1))
     assert "The states add up to 1, but 2 rows were read." in page
 
 
-def test_unreadable_sources_are_named(tmp_path: Path) -> None:
+def test_unreadable_sources_are_named_and_every_encoding_is(tmp_path: Path) -> None:
     page = written(tmp_path, Row(b"a"), errors={"orders.csv": "orders.csv: is <cut> off"})
-    assert "not read to its end</span>: <bdi>is &lt;cut&gt; off</bdi>" in page
+    assert "orders.csv: not read to its end: is &lt;cut&gt; off" in page
+    told = ledger(batch(csv_source("Email", encoding="cp1257"), [Row(b"a")]))
+    write(told, RUN, ReportOptions(tmp_path))
+    assert "orders.csv: 1 row (CSV, cp1257)" in (tmp_path / "report.html").read_text()
+
+
+def test_the_page_of_a_check_shows_what_would_be_sent(tmp_path: Path) -> None:
+    source = csv_source("Email")
+    rows = [Row(b"a", State.PENDING, told={"type": "purchase", "subscriber": "a@example.com"})] * 2
+
+    class Loaded:
+        class mapping:  # noqa: N801 - stands in for a mapping
+            @staticmethod
+            def columns() -> tuple[str, ...]:
+                return ("Email",)
+
+    checking = Checking(Loaded(), 60)  # type: ignore[arg-type]
+    checking._samples = ['{"subscriber":{"email":"a@example.com"},"type":"purchase"}']
+    info = RunInfo(CHECK, "checked", "", "", "m.yaml", "", given=("orders.csv",))
+    write_check(
+        [batch(source, rows)],
+        lambda: [RunSource(1, source, "", 2, "")],
+        info,
+        ReportOptions(tmp_path),
+        checking.explain,
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "<title>orders.csv: 2 of 2 rows ready</title>" in page
+    assert "Events2" in words(page)
+    assert "Subscribers1" in words(page)
+    assert "importer run orders.csv -m m.yaml --sandbox</pre>" in page
+    assert "&#34;type&#34;: &#34;purchase&#34;" in page
+    assert "Timeline" not in page

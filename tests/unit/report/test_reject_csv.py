@@ -36,7 +36,7 @@ def cells(data: bytes, encoding: str = "utf-8", **how: Any) -> list[list[str]]:
 
 def test_a_reject_is_its_record_byte_for_byte_with_the_reasons_behind(tmp_path: Path) -> None:
     found = written(tmp_path, csv_source("Email", "Total"), [invalid(b'"x", 1.50 ')])
-    assert found.decode() == f'{HEADER}\n"x", 1.50 ,{NOTE},1,2,\n'
+    assert found.decode() == f'{HEADER}\n"x", 1.50 ,{NOTE},1,2,{RUN.id},\n'
 
 
 def test_only_what_was_not_delivered_is_a_reject(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ PARQUET = Source("events.parquet", None, Dialect("parquet"), ("id", "total", "at
 BAD = [("type.missing", "type", "")]
 NOTE = {
     "state": "invalid", "code": "type.missing", "field": "type", "message": "the event has no type",
-    "source": "events.jsonl", "row": 1, "line": 2,
+    "source": "events.jsonl", "row": 1, "line": 2, "run": RUN.id,
 }  # fmt: skip
 
 

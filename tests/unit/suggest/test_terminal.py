@@ -1,4 +1,4 @@
-"""`importer init` on a terminal: it asks about what is unclear, and takes no answer that cannot be."""
+"""`importer init` on a terminal: it asks about what is unclear, shows the cells, and takes no answer that cannot be."""
 
 import os
 import pty
@@ -27,7 +27,8 @@ def talk(here: Path, *answers: str) -> str:
         if not said:
             break
         shown += said.decode()
-        if shown.endswith("]: "):
+        if shown.endswith(": ") and shown.rpartition("\n")[2].startswith("Your choice"):
+            assert left, shown
             os.write(terminal, f"{left.pop(0)}\n".encode())
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, shown
@@ -36,22 +37,32 @@ def talk(here: Path, *answers: str) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child executes at once
-def test_answers_take_the_place_of_guesses(tmp_path: Path) -> None:
+def test_answers_take_the_place_of_guesses_and_nothing_stays_open(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text(
-        "Email,Date,Total\nada@example.com,03/04/2026 10:00,5\nbo@example.com,05/06/2026 11:00,6\n", encoding="utf-8"
+        "Order ID,Email,Date,Total\n1,ada@example.com,03/04/2026 10:00,5\n2,bo@example.com,05/06/2026 11:00,6\n",
+        encoding="utf-8",
     )
     shown = talk(tmp_path, "7", "2", "Nowhere/Land", "Europe/Vilnius", "order_paid", "Euros", "eur")
-    assert "Day first (dmy) or month first (mdy)?\n" in shown
+    assert shown.startswith("orders.csv: 2 rows, 4 columns, CSV, delimiter comma, utf-8\n")
+    assert "Does the day (dmy) or the month (mdy) come first in `Date`?\n" in shown
+    assert "`Date` has 03/04/2026 10:00, 05/06/2026 11:00\n" in shown
     assert "'7' is none of these; give a number from 1 to 2\n" in shown
-    assert 'that cannot be: unknown time zone "Nowhere/Land"\n' in shown
+    assert 'that cannot be: unknown time zone "Nowhere/Land"' in shown
     assert "'Euros' is neither a column nor a currency code such as EUR\n" in shown
     mapping = load(str(tmp_path / "orders.yaml")).mapping
     assert mapping.type.const == "order_paid"
     assert mapping.value_currency is not None
     assert mapping.value_currency.const == "EUR"
-    assert (mapping.properties["occurred_at"].format, mapping.properties["occurred_at"].timezone) == (
-        "mdy",
-        "Europe/Vilnius",
-    )
+    at = mapping.properties["occurred_at"]
+    assert (at.format, at.timezone) == ("mdy", "Europe/Vilnius")
     assert '"occurred_at":"2026-03-04T10:00:00+02:00"' in shown
-    assert "unsure" not in (tmp_path / "orders.yaml").read_text(encoding="utf-8").partition("version: 1")[2]
+    assert "OPEN" not in (tmp_path / "orders.yaml").read_text(encoding="utf-8").partition("version: 1")[2]
+    assert shown.endswith("\nnext:\n  importer check orders.csv -m orders.yaml\n")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child executes at once
+def test_an_empty_answer_leaves_a_question_open(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("Order ID,Email,Total\n1,ada@example.com,5\n2,bo@example.com,6\n")
+    shown = talk(tmp_path, "", "")
+    assert "next: answer what is open in orders.yaml, then\n" in shown
+    assert "# OPEN: Which currency are the amounts in" in (tmp_path / "orders.yaml").read_text(encoding="utf-8")

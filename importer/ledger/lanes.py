@@ -1,0 +1,140 @@
+"""Which rows belong to one subscriber, as far as the rows show it.
+
+Identifiers (id, e-mail, phone) that ever stand in one row name one subscriber, and rows that share an identifier,
+directly or through others, share a lane. While chunks come in, a row's lane is the hash of its first identifier, and
+what else the row shows is noted as a tie; when all rows are there, lanes that share an identifier become one. What no
+row shows (that a@example.com and +370… are one person) cannot be known. Nothing is remembered beyond the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from importer.ledger.database import Database
+from importer.ledger.hashing import NOBODY, Hasher
+
+if TYPE_CHECKING:
+    from importer.model import ArrowArray, Int64s
+
+STEP = 50_000
+"""Rows changed in one transaction, so that other importers wait for a moment only."""
+
+
+class Lanes:
+    """The lanes of a run while it is planned; ties lie in a temporary table."""
+
+    def __init__(self, database: Database, hasher: Hasher) -> None:
+        self._db = database
+        self._hasher = hasher
+        self._tied = False
+
+    def add(self, identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:
+        """The lane of each row (`NOBODY` where none is shown), and the hash by which its subscriber is compared.
+
+        The latter is that of the e-mail, else the phone, else the id, as the report names subscribers.
+        """
+        by_id, email, phone = (self._hasher.identifiers(column, kind) for kind, column in enumerate(identities))
+        lanes = _first(by_id, email, phone)
+        self._note_ties([(email, lanes), (phone, lanes)])
+        return lanes, _first(email, phone, by_id)
+
+    def _note_ties(self, columns: list[tuple[Int64s, Int64s]]) -> None:
+        found = []
+        for other, lanes in columns:
+            tied = (other != NOBODY) & (other != lanes)
+            if tied.any():
+                found.append(np.stack([other[tied], lanes[tied]]))
+        if not found:
+            return
+        pairs = _distinct(np.concatenate(found, axis=1))
+        if not self._tied:
+            self._db.execute("CREATE TEMP TABLE tie (identifier INTEGER NOT NULL, lane INTEGER NOT NULL)")
+            self._tied = True
+        self._db.execute("BEGIN")
+        self._db.execute("INSERT INTO temp.tie VALUES ($1, $2)", table=pa.table({"$1": pairs[0], "$2": pairs[1]}))
+        self._db.execute("COMMIT")
+
+    def settle(self, first: int, last: int) -> None:
+        """Give the rows from id ``first`` to ``last`` their final lanes."""
+        if not self._tied:
+            return
+        old, new = _components(np.concatenate([np.empty((2, 0), np.int64), *self._edges(first, last)], axis=1))
+        self.close()
+        if not len(old):
+            return
+        self._db.execute("CREATE TEMP TABLE renamed (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+        try:
+            self._db.execute("INSERT INTO temp.renamed VALUES ($1, $2)", table=pa.table({"$1": old, "$2": new}))
+            for begin in range(first, last + 1, STEP):
+                with self._db.transaction(durable=False):
+                    self._db.execute(
+                        "UPDATE row SET lane = (SELECT new FROM temp.renamed WHERE old = row.lane)"
+                        " WHERE id BETWEEN $1 AND $2 AND lane IN (SELECT old FROM temp.renamed)",
+                        begin,
+                        min(begin + STEP - 1, last),
+                    )
+        finally:
+            self._db.execute("DROP TABLE temp.renamed")
+
+    def _edges(self, first: int, last: int) -> Iterator[Int64s]:
+        """Pairs of lanes that share an identifier, shape (2, n): those next to each other where they are sorted by it.
+
+        An identifier is a lane itself where it is the first that a row shows.
+        """
+        before = np.empty((2, 0), np.int64)
+        for batch in self._db.batches(
+            "SELECT identifier, lane FROM temp.tie UNION SELECT lane, lane FROM row WHERE id BETWEEN $1 AND $2"
+            " ORDER BY 1, 2",
+            first,
+            last,
+        ):
+            pairs = np.concatenate([before, np.stack([batch.column(0).to_numpy(), batch.column(1).to_numpy()])], axis=1)
+            same = pairs[0, 1:] == pairs[0, :-1]
+            yield np.stack([pairs[1, :-1][same], pairs[1, 1:][same]])
+            before = pairs[:, -1:]
+
+    def close(self) -> None:
+        """Drop what was noted."""
+        if self._tied:
+            self._tied = False
+            self._db.execute("DROP TABLE temp.tie")
+
+
+def _first(*columns: Int64s) -> Int64s:
+    """The first hash of each row that is one."""
+    first, *others = columns
+    for other in others:
+        first = np.where(first == NOBODY, other, first)
+    return first
+
+
+def _distinct(pairs: Int64s) -> Int64s:
+    """The pairs, shape (2, n), each once."""
+    pairs = pairs[:, np.lexsort(pairs)]
+    keep = np.append(True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0))
+    return pairs[:, keep]
+
+
+def _components(edges: Int64s) -> tuple[Int64s, Int64s]:
+    """The lanes of the edges that are to be called otherwise, ascending, and their new names.
+
+    Takes as many rounds as the longest chain of ties, halved each time, which in real exports is one or two.
+    """
+    nodes, at = np.unique(edges, return_inverse=True)
+    here, there = at.reshape(edges.shape)
+    lowest = np.arange(len(nodes))
+    while True:
+        low = np.minimum(lowest[here], lowest[there])
+        after = lowest.copy()
+        np.minimum.at(after, lowest[here], low)
+        np.minimum.at(after, lowest[there], low)
+        after = after[after]
+        if np.array_equal(after, lowest):
+            break
+        lowest = after
+    changed = lowest != np.arange(len(nodes))
+    return nodes[changed], nodes[lowest[changed]]

@@ -1,0 +1,141 @@
+"""The queue as delivery sees it: what is next, what was claimed, what became of it.
+
+A row is claimed, and that is committed, before its request leaves; its outcome is committed before it counts as done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from importer.ledger.database import Database
+from importer.ledger.tables import CLAIMED, ids
+from importer.model import Claim, Outcome, Run, RunState, State
+
+Position = tuple[int | None, int]
+"""A place in the order of delivery: (place, row id)."""
+
+_UPDATE = f"""
+UPDATE row SET state = $1, attempts = $2, http_status = $3, sent_at = $4, latency_ms = $5,
+    code = CASE WHEN $1 = '{State.PENDING}' THEN COALESCE($6, code) ELSE $6 END,
+    message = CASE WHEN $1 = '{State.PENDING}' AND $6 IS NULL AND code IS NOT NULL THEN message ELSE $7 END,
+    maybe_sent = CASE WHEN $8 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
+    requeued_from = CASE WHEN $1 = '{State.PENDING}' THEN requeued_from END
+WHERE id = $9
+"""
+"""A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
+
+
+def page(
+    database: Database, run: Run, after: Position | None, count: int, lane: int | None
+) -> list[tuple[int | None, int, int]]:
+    """See `Ledger.queue`."""
+    only = "" if lane is None else f" AND r.lane = {int(lane)}"
+    if database.value("SELECT ordered FROM run WHERE no = $1", run.no):
+        return database.rows(
+            "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
+            f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
+            run.no,
+            0 if after is None else after[0],
+            State.PENDING,
+            count,
+        )
+    first, last = ids(run)
+    found = database.rows(
+        f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only} ORDER BY r.id LIMIT $4",
+        first if after is None else after[1] + 1,
+        last,
+        State.PENDING,
+        count,
+    )
+    return [(None, row_id, own) for row_id, own in found]
+
+
+def commit(database: Database, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+    """In a transaction, see `Ledger.commit`. A row that is no longer pending, as another run took it over, stays so."""
+    if outcomes:
+        database.execute(_UPDATE, table=_table(outcomes))
+    return _claim(database, claims) if claims else []
+
+
+def _table(outcomes: Sequence[Outcome]) -> pa.Table:
+    columns: list[tuple[Any, pa.DataType]] = [
+        ([one.state.value for one in outcomes], pa.string()),
+        ([one.attempts for one in outcomes], pa.int64()),
+        ([one.http_status for one in outcomes], pa.int64()),
+        ([one.at for one in outcomes], pa.float64()),
+        ([None if one.latency is None else one.latency * 1000 for one in outcomes], pa.float64()),
+        ([one.code or None for one in outcomes], pa.string()),
+        ([one.message or None for one in outcomes], pa.string()),
+        ([int(one.maybe_sent or one.state in (State.IN_DOUBT, State.FAILED)) for one in outcomes], pa.int64()),
+        ([one.id for one in outcomes], pa.int64()),
+    ]
+    return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
+
+
+def _claim(database: Database, claims: Sequence[int]) -> list[Claim]:
+    asked = pa.table({"$1": pa.array(claims, pa.int64())})
+    found = database.query(
+        "SELECT r.id, b.body, r.attempts, r.maybe_sent FROM row r JOIN body b ON b.id = r.id"
+        f" WHERE r.id = $1 AND r.state = '{State.PENDING}'",
+        table=asked,
+    )
+    database.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
+    rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
+    return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+
+
+def doubtful_lanes(database: Database, run: Run) -> set[int]:
+    """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
+    found = database.rows(
+        "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
+    )
+    return {lane for (lane,) in found}
+
+
+def recover(database: Database, run: Run) -> int:
+    """Put the rows that a killed importer had claimed in doubt; returns how many. A run it left behind is STOPPED.
+
+    Only for the process that holds the run's lock.
+    """
+    bounds = ids(run)
+    left = database.value(
+        "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
+        " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
+        *bounds,
+        CLAIMED,
+        run.no,
+        RunState.DELIVERING,
+    )
+    if not left:
+        return 0
+    with database.transaction():
+        database.execute(
+            "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
+            " WHERE no = $2 AND state = $3",
+            RunState.STOPPED,
+            run.no,
+            RunState.DELIVERING,
+        )
+        return database.execute(
+            "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
+            " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
+            State.IN_DOUBT,
+            *bounds,
+            CLAIMED,
+        )
+
+
+def note_pause(database: Database, run: Run, pause: Any) -> None:
+    """Remember a time in which the run sent nothing."""
+    with database.transaction():
+        database.execute(
+            "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
+            " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
+            run.no,
+            pause.begun,
+            pause.kind,
+            pause.ended,
+        )

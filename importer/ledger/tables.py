@@ -1,0 +1,141 @@
+"""The ledger's tables, their version, and the ids of rows.
+
+A row's id is ``run.no * 2**40 + n``, n counting the run's rows over all its sources from 1: ids order rows as they were
+read, a run is one range of ids, and a source and a chunk are ranges within it.
+"""
+
+from __future__ import annotations
+
+from importer.model import Run, State
+
+VERSION = 2
+
+RUN_BITS = 40
+
+CLAIMED = "claimed"
+"""The state of a row whose intent to be sent is durable and whose outcome is not: pending for everyone else while its
+run is alive, in doubt after a crash. Internal to the ledger; outside it is one of `State`."""
+
+MAYBE_ACCEPTED = f"('{State.SENT}', '{State.IN_DOUBT}', '{State.FAILED}', '{CLAIMED}')"
+"""States, in SQL, of rows that the API may have."""
+SPOKEN_FOR = f"('{State.SENT}', '{State.IN_DOUBT}', '{State.FAILED}', '{CLAIMED}', '{State.PENDING}')"
+"""States, in SQL, of rows beside which no other row with the same content or key is to be sent."""
+
+TABLES = (
+    """CREATE TABLE ledger (
+        version INTEGER NOT NULL,
+        secret BLOB NOT NULL,
+        generation INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE scope (
+        no INTEGER PRIMARY KEY,
+        account TEXT NOT NULL,
+        endpoint TEXT NOT NULL,
+        UNIQUE (account, endpoint)
+    )""",
+    """CREATE TABLE run (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        scope INTEGER NOT NULL REFERENCES scope (no),
+        state TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        started_at REAL,
+        finished_at REAL,
+        mapping_name TEXT NOT NULL,
+        mapping_text TEXT NOT NULL,
+        mapping_digest TEXT NOT NULL,
+        stop_reason TEXT NOT NULL DEFAULT '',
+        options TEXT NOT NULL,
+        planned_by INTEGER NOT NULL,
+        ordered INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE source (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES run (no),
+        name TEXT NOT NULL,
+        path TEXT,
+        dialect TEXT NOT NULL,
+        columns TEXT,
+        digest TEXT NOT NULL DEFAULT '',
+        first_id INTEGER NOT NULL,
+        rows INTEGER NOT NULL DEFAULT 0,
+        error TEXT NOT NULL DEFAULT '',
+        first_event INTEGER
+    )""",
+    "CREATE INDEX source_by_run ON source (run)",
+    "CREATE INDEX source_by_digest ON source (digest)",
+    """CREATE TABLE chunk (
+        first_id INTEGER PRIMARY KEY,
+        source INTEGER NOT NULL REFERENCES source (no),
+        first_row INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        reasons BLOB,
+        raw_rows BLOB
+    )""",
+    """CREATE TABLE row (
+        id INTEGER PRIMARY KEY,
+        state TEXT NOT NULL,
+        line INTEGER,
+        lane INTEGER,
+        key TEXT,
+        key_hash BLOB,
+        event_hash INTEGER,
+        subscriber_hash INTEGER,
+        subscriber TEXT,
+        type TEXT,
+        value TEXT,
+        currency TEXT,
+        event_time INTEGER,
+        order_value,
+        group_head INTEGER,
+        origin INTEGER,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        maybe_sent INTEGER NOT NULL DEFAULT 0,
+        requeued_from TEXT,
+        http_status INTEGER,
+        sent_at REAL,
+        latency_ms REAL,
+        code TEXT,
+        message TEXT,
+        other INTEGER
+    )""",
+    "CREATE INDEX row_by_origin ON row (origin) WHERE origin IS NOT NULL",
+    """CREATE TABLE body (
+        id INTEGER PRIMARY KEY,
+        body BLOB NOT NULL
+    )""",
+    """CREATE TABLE place (
+        run INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        PRIMARY KEY (run, place)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE delivered_key (
+        scope INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        id INTEGER NOT NULL,
+        PRIMARY KEY (scope, key, id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE pause (
+        run INTEGER NOT NULL,
+        begun REAL NOT NULL,
+        kind TEXT NOT NULL,
+        ended REAL NOT NULL,
+        PRIMARY KEY (run, begun, kind)
+    ) WITHOUT ROWID""",
+)
+"""Of ``ledger`` there is one row: its ``secret`` keys the hashes; ``generation`` is what the counter file repeats.
+``run.planned_by`` is the version of these tables that planned it; ``ordered`` says that ``place`` holds its order.
+``source.first_event`` is the hash of its first event, by which a file that has grown is recognised.
+Of ``row``: ``lane`` and the hashes are keyed (`importer.ledger.hashing`); ``key_hash``, ``event_hash`` and
+``subscriber_hash`` are there for rows with a key; ``group_head`` is the id of the row that carries this row's event;
+``origin`` the id of the row that this one corrects, in the run whose rejects it comes from; ``requeued_from`` the state
+that a retried or released row had; ``other`` the id of the row that has, or has taken over, the same content or key.
+``chunk`` holds the two things that are only ever read whole: the raw records, and the list of reasons.
+``delivered_key`` names every row that was planned to carry a key; whether it did is its row's state."""
+
+
+def ids(run: Run | int) -> tuple[int, int]:
+    """The first and last id that a run's rows can have."""
+    no = run if isinstance(run, int) else run.no
+    return (no << RUN_BITS) + 1, ((no + 1) << RUN_BITS) - 1

@@ -1,0 +1,178 @@
+"""What `importer check` adds to a report: rows without a ledger, a forecast, unused columns, and lines to write.
+
+`Checked` gives checked chunks the form in which the ledger gives planned ones, so that check and run write their
+reports with one program. `Checking` looks at the same chunks for what only a check says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.mapping.columns import check_columns
+from importer.mapping.load import LoadedMapping
+from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
+from importer.report.model import (
+    CheckSummary,
+    Forecast,
+    MappingAdvice,
+    MissingColumn,
+    ReasonSummary,
+    SourceColumns,
+    Summary,
+    TypeCount,
+)
+from importer.report.totals import Totals
+from importer.wording import iso
+
+ASSUMED_RATE = 60
+"""Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
+_MOST_TYPES = 20
+_SAMPLES = 3
+
+
+class Checked:
+    """A run's chunks, one after the other, as `Ledger.batches` would give them before anything is sent."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._starts: list[int] = []
+        """Of each source, how many rows stand before it."""
+        self._rows = 0
+        self._invalid = np.empty(0, np.int64)
+        """The places of rows that cannot be sent, ascending; a group's head is always read before its members."""
+
+    def __call__(self, prepared: EncodedChunk) -> RowBatch:
+        """The next chunk's rows."""
+        count = prepared.count
+        if prepared.first_row == 1:
+            self._names.append(prepared.source.name)
+            self._starts.append(self._rows)
+        columns = {
+            "row": pa.array(np.arange(prepared.first_row, prepared.first_row + count, dtype=np.int64)),
+            "line": pa.array(prepared.lines),
+            "state": prepared.states,
+            "http_status": pa.nulls(count, pa.int16()),
+            "attempts": pa.repeat(pa.scalar(0, pa.int32()), count),
+            "key": pa.nulls(count, pa.string()) if prepared.keys is None else prepared.keys,
+            "subscriber": prepared.subscribers,
+            "type": prepared.types,
+            "sent_at": pa.nulls(count, pa.float64()),
+            "latency_ms": pa.nulls(count, pa.float64()),
+            "code": pa.nulls(count, pa.string()),
+            "message": pa.nulls(count, pa.string()),
+            **self._heads(prepared),
+            "value": prepared.values,
+            "currency": prepared.currencies,
+            "event_time": pa.nulls(count, pa.int64()) if prepared.event_time is None else prepared.event_time,
+        }
+        self._rows += count
+        return RowBatch(prepared.source, pa.table(columns), prepared.reasons, prepared.raw_rows)
+
+    def _heads(self, prepared: EncodedChunk) -> dict[str, ArrowArray]:
+        count, heads = prepared.count, prepared.group_heads
+        if heads is None:
+            texts = pa.nulls(count, pa.string())
+            return {"leader": pa.nulls(count, pa.int64()), "leader_source": texts, "leader_state": texts}
+        invalid = pc.equal(prepared.states, State.INVALID.value).to_numpy(zero_copy_only=False)
+        self._invalid = np.append(self._invalid, self._rows + np.flatnonzero(invalid & (heads < 0)))
+        none = heads < 0
+        sources = np.searchsorted(np.array(self._starts), heads, side="right") - 1
+        rows = heads - np.array(self._starts)[sources] + 1
+        names = pa.array(self._names, pa.string()).take(pa.array(sources, mask=none))
+        here = len(self._starts) - 1
+        states = np.where(np.isin(heads, self._invalid), State.INVALID.value, State.PENDING.value)
+        return {
+            "leader": pa.array(rows, mask=none),
+            "leader_source": pc.if_else(pa.array(sources == here), pa.scalar(None, pa.string()), names),
+            "leader_state": pa.array(states.astype(object), pa.string(), mask=none),
+        }
+
+
+Advise = Callable[[Sequence[ReasonSummary]], Sequence["MappingAdvice | None"]]
+"""What to change in the mapping about each reason; None where nothing in it would help."""
+
+
+def no_advice(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None]:
+    """Nothing in the mapping is to be changed."""
+    return [None] * len(reasons)
+
+
+class Checking:
+    """Looks at everything that a check reads, and adds it to the summary in the end; memory is bounded."""
+
+    def __init__(self, loaded: LoadedMapping, rate: int, advise: Advise = no_advice) -> None:
+        self._mapping = loaded.mapping
+        self._rate = rate
+        self._advise = advise
+        self._headers: dict[tuple[str, ...], list[str]] = {}
+        self._samples: list[str] = []
+
+    def add(self, prepared: EncodedChunk) -> None:
+        """Look at a chunk: its first bodies, where bodies are made."""
+        if len(self._samples) < _SAMPLES:
+            bodies = prepared.bodies.drop_null().slice(0, _SAMPLES - len(self._samples))
+            self._samples += [body.decode() for body in bodies.to_pylist()]
+
+    def close_source(self, source: Source) -> None:
+        """Look at the header of a source; JSON lines have none, since every line may have other keys."""
+        if source.columns:
+            self._headers.setdefault(source.columns, []).append(source.name)
+
+    def explain(self, summary: Summary, totals: Totals) -> Summary:
+        """The summary with all that was found."""
+        advice = self._advise(summary.reasons)
+        reasons = tuple(replace(one, advice=found) for one, found in zip(summary.reasons, advice, strict=True))
+        found = CheckSummary(forecast(totals, self._rate), self._columns(), tuple(self._samples))
+        return replace(summary, reasons=reasons, check=found)
+
+    def _columns(self) -> tuple[SourceColumns, ...]:
+        wanted = self._mapping.columns()
+        return tuple(
+            SourceColumns(
+                sources=tuple(names),
+                unmapped=tuple(name for name in header if not _is_mapped(name, wanted)),
+                missing=tuple(
+                    MissingColumn(one.name, one.targets, one.nearest) for one in check_columns(self._mapping, header)
+                ),
+            )
+            for header, names in self._headers.items()
+        )
+
+
+def forecast(totals: Totals, rate: int) -> Forecast:
+    """The events that would be sent; ``rate`` is the events a minute that delivery is assumed to make."""
+    pending = totals.pending()
+    types = pending.types
+    listed = sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_MOST_TYPES]
+    oldest, newest = (_moment(micros) for micros in pending.times or (None, None))
+    return Forecast(
+        events=types.total(),
+        subscribers=pending.subscribers.count(),
+        subscribers_exact=pending.subscribers.is_exact,
+        types=tuple(TypeCount(name, count) for name, count in listed),
+        other_types=types.total() - sum(count for _, count in listed),
+        totals=pending.totals,
+        oldest=oldest,
+        newest=newest,
+        rate=rate,
+        seconds=round(60 * types.total() / rate),
+    )
+
+
+def _is_mapped(name: str, wanted: tuple[str, ...]) -> bool:
+    """Whether anything reads it; what a rejects file adds, and a column without a name, nothing has to."""
+    if not name.strip() or name.startswith("importer_"):
+        return True
+    return any(one == name or one.startswith((f"{name}.", f"{name}[")) for one in wanted)
+
+
+def _moment(micros: int | None) -> str | None:
+    try:
+        return None if micros is None else iso(micros / 1e6)
+    except (ValueError, OverflowError):  # a year that Python's calendar does not have
+        return None

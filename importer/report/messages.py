@@ -1,0 +1,104 @@
+"""Reasons in the user's words: a code's template, filled for one value or for a whole column.
+
+The templates are those of `importer.reasons`. Values from files and the API are shown with their control characters
+escaped, so that no cell can forge a line of the report or steer a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray
+from importer.reasons import REASONS
+from importer.wording import shown
+
+_EMPTY = "an empty cell"
+_FIELD, _VALUE = "\ufffa", "\ufffb"
+"""Stand for the field and the value while a template is filled for a whole column; `shown` lets neither through."""
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def message_of(code: str, field: str, value: str) -> str:
+    """What is wrong: the code's template filled; the value alone for a code that this version does not know."""
+    reason = REASONS.get(code)
+    if reason is None:
+        return shown(value)
+    said = reason.message.format(field=shown(field), value=shown(value) if shown(value).strip() else _EMPTY)
+    return said + _readings(value) if code.endswith(".ambiguous_date") else said
+
+
+def messages_of(code: str, fields: ArrowArray, values: ArrowArray) -> ArrowArray:
+    """`message_of` for ``string`` arrays of one code; a null counts as empty."""
+    if code not in REASONS:
+        return shown_column(pc.fill_null(values, ""))
+    if code.endswith(".ambiguous_date"):
+        pairs = zip(fields.to_pylist(), values.to_pylist(), strict=True)
+        return pa.array([message_of(code, field or "", value or "") for field, value in pairs], pa.string())
+    values = shown_column(pc.fill_null(values, ""))
+    values = pc.if_else(pc.equal(pc.utf8_trim_whitespace(values), ""), _EMPTY, values)
+    columns = {_FIELD: shown_column(pc.fill_null(fields, "")), _VALUE: values}
+    template = REASONS[code].message.format(field=_FIELD, value=_VALUE)
+    if _FIELD not in template and _VALUE not in template:
+        return pa.repeat(pa.scalar(template, pa.string()), len(values))
+    pieces = [columns.get(piece, piece) for piece in re.split(f"([{_FIELD}{_VALUE}])", template) if piece]
+    return pc.binary_join_element_wise(*pieces, "")
+
+
+def delivery_messages(code: str, words: ArrowArray, keys: ArrowArray) -> ArrowArray:
+    """What came of sending rows of one code: its template, with the API's own words behind it; null adds nothing."""
+    words = shown_column(words)
+    if code not in REASONS:
+        return words
+    heads = messages_of(code, pa.nulls(len(words), pa.string()), keys)
+    return pc.if_else(pc.equal(pc.fill_null(words, ""), ""), heads, pc.binary_join_element_wise(heads, words, ": "))
+
+
+def shown_column(texts: ArrowArray) -> ArrowArray:
+    """`shown` for a ``string`` array; nulls stay null."""
+    printable = pc.utf8_is_printable(texts)
+    if pc.all(printable, min_count=0).as_py():
+        return texts
+    # Arrow's table of letters may be newer than Python's: the few that it doubts are asked one by one.
+    doubted = [shown(text) for text in texts.filter(pc.invert(printable)).to_pylist()]
+    return pc.replace_with_mask(
+        texts, pc.invert(pc.fill_null(printable, fill_value=True)), pa.array(doubted, pa.string())
+    )
+
+
+def fix_of(code: str) -> str:
+    """What to do next; empty for a code that this version does not know."""
+    reason = REASONS.get(code)
+    return reason.fix.format() if reason else ""
+
+
+def severity_of(code: str) -> str:
+    """``error`` or ``warning``."""
+    reason = REASONS.get(code)
+    return reason.severity if reason else "error"
+
+
+def _readings(text: str) -> str:
+    """What a date of digits would be if the day came first, and if the month did."""
+    parts = re.match(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})", text)
+    if not parts:
+        return ""
+    first, second, year = int(parts[1]), int(parts[3]), int(parts[4])
+    if len(parts[4]) == 2:  # as `strptime` reads %y
+        year += 2000 if year < 69 else 1900
+    return f" (day first: {_long(year, second, first)}; month first: {_long(year, first, second)})"
+
+
+def _long(year: int, month: int, day: int) -> str:
+    try:
+        return f"{day} {_MONTHS[date(year, month, day).month - 1]} {year}"
+    except ValueError:
+        return "no date"

@@ -1,0 +1,342 @@
+"""How rejected rows are written: in their source's own form, with the reasons, to be corrected and run again.
+
+**CSV** keeps the source's delimiter, quote and encoding. The rules, also in ``docs/outputs.md``:
+
+- A record that splits into the header's cells is written as it is, byte for byte, and the ``importer_…`` cells follow.
+  A short one that the mapping allows (``ragged: pad``) is filled up with empty cells first.
+- A cell, or a column's name, that a spreadsheet would take for a formula gets an apostrophe, which the reader takes
+  away again (``importer.roundtrip``), so that a re-run sends what the original would have sent.
+- A record that does not split into the header's cells (too short, too long, an open quote) goes whole into
+  ``importer_original`` and leaves the other cells empty. Filled up or cut off it would be a row that can be read, and a
+  re-run would deliver it although nobody corrected it.
+- A source without a header, with ``whitespace`` as its delimiter, or without a quote has no place for further cells
+  that its mapping would read back. Its rejects are the bare records; the report has the reasons. Records whose quote
+  never closes come last there, so that they swallow no other row.
+- A mapping that skips lines before the header skips as many here: they are written as ``skipped``.
+
+**JSONL** objects keep their text, to the last digit, since one more key, ``_importer``, is put in before the closing
+brace. A line that is no object becomes an object of its own, with the raw text in ``_importer.original``.
+
+**Parquet** has the file's own columns as they were, and the ``importer_…`` columns behind them.
+
+In rejects of rejects all these columns and keys are replaced; an original that nobody corrected is kept.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO, Protocol
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray, ArrowTable, Dialect, Source
+from importer.report.rows import ExplainedBatch
+from importer.report.tables import ParquetTable
+from importer.roundtrip import (
+    APPENDED,
+    FORMULA_START,
+    JSON_KEY,
+    ORIGINAL,
+    harmless,
+    harmless_column,
+    is_formula,
+    is_rejects,
+    original_cell,
+)
+
+_WHITESPACE = "whitespace"
+_UNCLOSED = "row.unclosed_quote"
+_NOT_IN_CELLS = re.compile(r"\brow\.(?!undecodable)")
+"""Codes of rows that the reader could not tell into cells."""
+_KEYS = [name.removeprefix("importer_") for name in APPENDED]
+_QUOTED_KEY = f'"{JSON_KEY}"'
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOTE = msgspec.json.Decoder(dict[str, object])
+_FACTS = pa.schema(
+    [(name, pa.int64() if name in ("importer_row", "importer_line") else pa.string()) for name in APPENDED]
+)
+
+
+class EncodedText:
+    """Writes text to a binary file."""
+
+    def __init__(self, file: BinaryIO, encoding: str, *, bom: bool = False) -> None:
+        self._file = file
+        self._encoding = encoding
+        self._encoder = codecs.getincrementalencoder(encoding)("surrogateescape")
+        # utf-16, utf-32 and utf-8-sig write their own mark.
+        if bom and "".encode(encoding) == b"":
+            self.write("\ufeff")
+
+    def write(self, text: str) -> None:
+        """Write; raises `ReportError` where the file system refuses."""
+        try:
+            data = self._encoder.encode(text)
+        except UnicodeEncodeError:  # UTF-16 and UTF-32 have no single byte to put back
+            self._encoder.errors = "replace"
+            data = self._encoder.encode(text)
+            self._encoder.errors = "surrogateescape"
+        self._file.write(data)
+
+    def representable(self, text: str) -> str:
+        """The text with what the encoding lacks replaced by question marks; for this program's own words."""
+        return text.encode(self._encoding, "replace").decode(self._encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Some rows of one batch, in source order."""
+
+    raw_rows: ArrowTable
+    """As in ``Chunk.raw_rows``."""
+    facts: ArrowTable
+    """The columns of ``roundtrip.APPENDED``, as long as ``raw_rows``; none null."""
+
+    @classmethod
+    def of(cls, explained: ExplainedBatch, run: str, positions: ArrowArray) -> Rejected:
+        """The rows at ``positions`` (0-based) of a batch whose originals are kept; ``run`` is empty for a check."""
+        batch = explained.batch
+        assert batch.raw_rows is not None
+        arrays = (
+            explained.column("state"),
+            explained.codes,
+            explained.fields,
+            explained.messages,
+            pa.repeat(pa.scalar(batch.source.name, pa.string()), batch.table.num_rows),
+            explained.column("row"),
+            explained.column("line"),
+            pa.repeat(pa.scalar(run, pa.string()), batch.table.num_rows),
+        )
+        facts = pa.table(dict(zip(APPENDED, arrays, strict=True))).take(positions)
+        filled = [pc.fill_null(a, "") if pa.types.is_string(a.type) else a for a in facts.columns]
+        return cls(batch.raw_rows.take(positions), pa.table(filled, names=list(APPENDED)))
+
+    def records(self) -> list[str]:
+        """The raw records of a text source; bytes that are not text are lone surrogates."""
+        raw = self.raw_rows.column("record").to_pylist()
+        return [record.decode("utf-8", "surrogatepass") for record in raw]
+
+    def harmless_facts(self) -> list[tuple[str, ...]]:
+        """The facts of each row as text that no spreadsheet takes for a formula."""
+        columns = (harmless_column(pc.cast(a.combine_chunks(), pa.string())).to_pylist() for a in self.facts.columns)
+        return list(zip(*columns, strict=True))
+
+
+class RejectsWriter(Protocol):
+    """Takes rejected rows of one form."""
+
+    def add(self, rows: Rejected) -> None:
+        """Write some rows; raises `ReportError` where the file system refuses."""
+
+    def close(self) -> None:
+        """Write what is left; the file itself stays open."""
+
+
+def open_writer(file: BinaryIO, source: Source, schema: pa.Schema | None) -> RejectsWriter:
+    """The writer for sources that look like this one; ``schema`` is a Parquet source's, if it is known."""
+    if source.dialect.format == "csv":
+        return csv_rejects(file, source)
+    if source.dialect.format == "jsonl":
+        return JsonlRejects(file, source.dialect)
+    return ParquetRejects(file, schema or pa.schema([(name, pa.string()) for name in source.columns or ()]))
+
+
+def csv_rejects(file: BinaryIO, source: Source) -> CsvRejects | BareRejects:
+    """The writer for sources that look like this one."""
+    dialect = source.dialect
+    text = EncodedText(file, dialect.encoding, bom=dialect.has_bom)
+    text.write("skipped\n" * dialect.skip_lines)
+    if dialect.has_header and dialect.delimiter != _WHITESPACE and len(dialect.quote) == 1:
+        return CsvRejects(text, source)
+    return BareRejects(text, source)
+
+
+class BareRejects:
+    """The records alone, verbatim."""
+
+    def __init__(self, text: EncodedText, source: Source) -> None:
+        self._text = text
+        self._unclosed: list[str] = []
+        delimiter = " " if source.dialect.delimiter == _WHITESPACE else source.dialect.delimiter
+        if source.dialect.has_header:
+            text.write(delimiter.join(source.columns or ()) + "\n")
+
+    def add(self, rows: Rejected) -> None:
+        """See `RejectsWriter.add`."""
+        codes = rows.facts.column("importer_code").to_pylist()
+        for record, code in zip(rows.records(), codes, strict=True):
+            if _UNCLOSED in code:
+                self._unclosed.append(record + "\n")
+            else:
+                self._text.write(record + "\n")
+
+    def close(self) -> None:
+        """See `RejectsWriter.close`."""
+        self._text.write("".join(self._unclosed))
+
+
+class CsvRejects:
+    """Records with their reasons."""
+
+    def __init__(self, text: EncodedText, source: Source) -> None:
+        self._text = text
+        self._cells = _Cells(source.dialect.delimiter, source.dialect.quote)
+        columns = source.columns or ()
+        appended = (*APPENDED, ORIGINAL)
+        self._width = len(columns)
+        self._returned = is_rejects(columns)
+        self._own = [at for at, name in enumerate(columns) if name not in appended]
+        self._empty = self._cells.join([""] * len(self._own))
+        self._kept_original = columns.index(ORIGINAL) if ORIGINAL in columns else None
+        text.write(self._cells.join((*(harmless(columns[at]) for at in self._own), *appended)) + "\n")
+
+    def add(self, rows: Rejected) -> None:
+        """See `RejectsWriter.add`."""
+        codes = rows.facts.column("importer_code").to_pylist()
+        notes = (self._text.representable(self._cells.join(facts)) for facts in rows.harmless_facts())
+        self._text.write("".join(map(self._line, rows.records(), codes, notes)))
+
+    def close(self) -> None:
+        """See `RejectsWriter.close`."""
+
+    def _line(self, record: str, codes: str, notes: str) -> str:
+        cells = self._cells.split(record)
+        kept = self._uncorrected(cells)
+        if kept:
+            own, original = self._empty, kept
+        elif cells is None or not self._fits(cells, codes):
+            own, original = self._empty, record
+        else:
+            own, original = self._own_cells(record, cells), ""
+        ends = self._cells.join(["", harmless(original)]) if original else self._cells.delimiter
+        return f"{own}{self._cells.delimiter}{notes}{ends}\n"
+
+    def _uncorrected(self, cells: list[str] | None) -> str:
+        """What an earlier rejects file kept as the row's original; empty if nothing, or if it was corrected."""
+        if self._kept_original is None or cells is None or len(cells) != self._width:
+            return ""
+        return original_cell(cells[self._kept_original])
+
+    def _fits(self, cells: list[str], codes: str) -> bool:
+        if len(cells) > self._width or _NOT_IN_CELLS.search(codes):
+            return False
+        return len(cells) == self._width or "row." not in codes
+
+    def _own_cells(self, record: str, cells: list[str]) -> str:
+        if not self._returned:
+            suspect = self._cells.suspect(record) and any(map(is_formula, cells))
+            if len(cells) == self._width and not suspect:
+                return record
+        else:
+            cells = [original_cell(cell) for cell in cells]
+        cells = cells + [""] * (self._width - len(cells))
+        return self._cells.join([harmless(cells[at]) for at in self._own])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """How cells are told apart."""
+
+    delimiter: str
+    quote: str
+
+    @cached_property
+    def _later_start(self) -> re.Pattern[str]:
+        return re.compile(f"[{re.escape(self.delimiter + self.quote)}]{FORMULA_START.pattern}")
+
+    def split(self, record: str) -> list[str] | None:
+        """The record's cells; None if a quote stays open, or a bare line break makes more than one record of it."""
+        csv.field_size_limit(sys.maxsize)  # a cell is as long as it is
+        # With one more delimiter behind it, a record whose quotes are closed ends in an empty cell.
+        reader = csv.reader((record + self.delimiter,), delimiter=self.delimiter, quotechar=self.quote)
+        try:
+            cells = next(reader)
+        except csv.Error:
+            return None
+        return cells[:-1] if cells[-1] == "" else None
+
+    def suspect(self, record: str) -> bool:
+        """Whether any cell could be a formula by the way it begins; quick, and may raise a false alarm."""
+        return FORMULA_START.match(record) is not None or self._later_start.search(record) is not None
+
+    def join(self, cells: Sequence[str]) -> str:
+        """Cells as text, quoted where they must be."""
+        return self.delimiter.join(map(self._quoted, cells))
+
+    def _quoted(self, cell: str) -> str:
+        if self.delimiter in cell or self.quote in cell or "\n" in cell or "\r" in cell:
+            return self.quote + cell.replace(self.quote, self.quote * 2) + self.quote
+        return cell
+
+
+class JsonlRejects:
+    """One file, in its sources' encoding; the mapping skips as many lines at its beginning as in the sources."""
+
+    def __init__(self, file: BinaryIO, dialect: Dialect) -> None:
+        self._text = EncodedText(file, dialect.encoding)
+        self._text.write("skipped\n" * dialect.skip_lines)
+
+    def add(self, rows: Rejected) -> None:
+        """See `RejectsWriter.add`."""
+        facts = zip(*(array.to_pylist() for array in rows.facts.columns), strict=True)
+        notes = (dict(zip(_KEYS, values, strict=True)) for values in facts)
+        lines = [_json_line(record, note) + "\n" for record, note in zip(rows.records(), notes, strict=True)]
+        self._text.write("".join(lines))
+
+    def close(self) -> None:
+        """See `RejectsWriter.close`."""
+
+
+def _json_line(record: str, note: dict[str, object]) -> str:
+    body = record.strip(" \t\r\n\ufeff")
+    try:
+        members = _OBJECT.decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        # Whatever the encoding, ASCII can hold the text; what was no text at all shows as \udc80 … \udcff.
+        return json.dumps({JSON_KEY: {**note, "original": record}})
+    if JSON_KEY in members:
+        note = {**_kept_original(members), **note}
+        kept = {name: value for name, value in members.items() if name != JSON_KEY}
+        body = msgspec.json.encode(kept).decode()
+    comma = "," if members.keys() - {JSON_KEY} else ""
+    return f"{body[:-1]}{comma}{_QUOTED_KEY}:{json.dumps(note)}}}"
+
+
+def _kept_original(members: dict[str, msgspec.Raw]) -> dict[str, object]:
+    """The raw text that an earlier rejects file kept, if its line still holds nothing else."""
+    if len(members) > 1:
+        return {}
+    try:
+        note = _NOTE.decode(members[JSON_KEY])
+    except msgspec.DecodeError:
+        return {}
+    return {"original": note["original"]} if "original" in note else {}
+
+
+class ParquetRejects:
+    """One file of one schema; columns that an earlier rejects file appended are replaced."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        # The index goes by position, since a Parquet file may hold a name twice.
+        self._positions = [at for at, name in enumerate(schema.names) if name not in APPENDED]
+        fields = [schema.field(at) for at in self._positions]
+        self._schema = pa.schema([*fields, *_FACTS])
+        self._table = ParquetTable(file, self._schema)
+
+    def add(self, rows: Rejected) -> None:
+        """See `RejectsWriter.add`."""
+        columns = [rows.raw_rows.column(at) for at in self._positions] + rows.facts.cast(_FACTS).columns
+        self._table.add(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def close(self) -> None:
+        """See `RejectsWriter.close`."""
+        self._table.close()

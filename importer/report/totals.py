@@ -1,0 +1,324 @@
+"""What a run, or a check, comes to, added up while its rows stream by; memory does not grow with the rows.
+
+Counts by state and by reason, the rows that each test of the mapping leaves out, exact sums of values per type and
+currency, how many subscribers there are, the source's first and last time, and answers over time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.model import ArrowArray, ArrowTable, Counts, State
+from importer.report.distinct import Distinct
+from importer.report.messages import fix_of, severity_of
+from importer.report.model import CurrencyTotal, Example, FilterSummary, ReasonSummary, TypeTotals
+from importer.report.rows import SEPARATOR, ExplainedBatch
+from importer.report.timeline import Timeline
+from importer.wording import shown
+
+FILTERED = ("filtered.where", "filtered.transform")
+"""Codes of rows that the mapping, or the user's function, leaves out: neither errors nor warnings."""
+SHOWN_ROWS = 50
+"""Rows kept of each reason, to be shown."""
+_SHOWN_REASONS = 20
+"""Reasons of which rows are kept."""
+_SEEN_VALUES = 5
+_KINDS = 1_000
+"""Types and currencies told apart, and tests; the rest is added up as others."""
+_OTHER = "(others)"
+_UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Adds exactly, however many digits that takes."""
+_PLAIN = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"
+"""A number that fits a decimal128 column, even when a billion of them are added up."""
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+_DECIMAL = pa.decimal128(38, 10)
+
+OUTCOMES = ("sent", "unconfirmed", "not_sent", "pending")
+"""What money and the timeline tell apart."""
+_OUTCOME_OF = {
+    State.SENT: 0,
+    State.IN_DOUBT: 1,
+    State.FAILED: 1,
+    State.INVALID: 2,
+    State.REFUSED: 2,
+    State.PENDING: 3,
+}
+"""Of rows that carry an event of their own; the others are left out, part of another event, or sent before."""
+_STATES = pa.array([state.value for state in _OUTCOME_OF])
+_OUTCOMES = np.array([*_OUTCOME_OF.values()], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A row that is shown with its reason."""
+
+    source: str
+    row: int
+    line: int
+    key: str
+    subscriber: str
+    value: str
+    """The offending cell, or the API's words."""
+    message: str
+
+
+@dataclass(slots=True)
+class _Reason:
+    """One code at one field."""
+
+    message: str
+    example: Example
+    severity: str
+    count: int = 0
+    rows: list[ShownRow] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Filter:
+    """One test of the mapping."""
+
+    rows: int = 0
+    values: dict[str, None] = field(default_factory=dict)
+
+
+class Totals:
+    """Counts a run's rows."""
+
+    def __init__(self) -> None:
+        self._states: Counter[State] = Counter()
+        self._reasons: dict[tuple[str, str], _Reason] = {}
+        self._filters: dict[str, _Filter] = {}
+        self._filter_sums = _Sums()
+        self._sums = _Sums()
+        self._subscribers = Distinct()
+        self._event_times: list[int] = []
+        self.answers = 0
+        self.first_answer: float | None = None
+        self.last_answer: float | None = None
+        self.timeline = Timeline(len(OUTCOMES))
+        """Answers, by the time of each row's last one and its outcome."""
+        self.grouped_sent = 0
+        """Rows that are part of an event that was sent."""
+
+    def add(self, explained: ExplainedBatch) -> None:
+        """Count a batch's rows."""
+        states = explained.column("state")
+        for found in pc.value_counts(states).to_pylist():
+            self._states[State(found["values"])] += found["counts"]
+        grouped = pc.equal(states, State.GROUPED.value)
+        if grouped.true_count:
+            heads = pc.equal(explained.column("leader_state"), State.SENT.value)
+            self.grouped_sent += pc.and_(grouped, heads).true_count
+        outcome = pc.index_in(states, value_set=_STATES)
+        self._add_answers(explained, outcome)
+        self._add_events(explained, outcome)
+        if explained.reasons.num_rows:
+            self._add_reasons(explained)
+
+    @property
+    def counts(self) -> Counts:
+        """The rows that came by."""
+        return Counts(read=self._states.total(), by_state={state: self._states[state] for state in State})
+
+    def reasons(self) -> tuple[ReasonSummary, ...]:
+        """Every code and field that was found, most frequent first."""
+        return tuple(
+            ReasonSummary(code, one.severity, name, one.count, one.message, fix_of(code), one.example)
+            for (code, name), one in sorted(self._reasons.items(), key=lambda item: (-item[1].count, item[0]))
+        )
+
+    def rows_of(self, code: str, name: str) -> Sequence[ShownRow]:
+        """The first rows of a code at a field."""
+        return self._reasons[code, name].rows
+
+    def filters(self) -> tuple[FilterSummary, ...]:
+        """What was left out, per test, most rows first."""
+        found = {test: FilterSummary(test, one.rows, (), tuple(one.values)) for test, one in self._filters.items()}
+        return tuple(
+            FilterSummary(test, one.rows, self._filter_sums.by_currency(test), one.values)
+            for test, one in sorted(found.items(), key=lambda item: (-item[1].rows, item[0]))
+        )
+
+    def money(self) -> tuple[TypeTotals, ...]:
+        """Events and sums per type and currency, most events first."""
+        kinds: dict[tuple[str, str], dict[str, object]] = {}
+        for (kind, currency, outcome), (count, _, total) in self._sums.found.items():
+            one = kinds.setdefault((kind, currency), {})
+            one[OUTCOMES[int(outcome)]] = count
+            one[f"{OUTCOMES[int(outcome)]}_total"] = plain(total)
+        made = [TypeTotals(kind, currency, **found) for (kind, currency), found in kinds.items()]  # type: ignore[arg-type]  # counts and their sums, by name
+        return tuple(
+            sorted(made, key=lambda m: (-(m.sent + m.unconfirmed + m.not_sent + m.pending), m.type, m.currency))
+        )
+
+    def pending(self) -> _Pending:
+        """What is still to be sent: for a check, what would be."""
+        return _Pending(self._sums, self._subscribers, self._event_times)
+
+    def _add_answers(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
+        times = explained.column("sent_at")
+        answers = len(times) - times.null_count
+        if not answers:
+            return
+        self.answers += answers
+        extremes = pc.min_max(times).as_py()
+        self.first_answer = min(self.first_answer or extremes["min"], extremes["min"])
+        self.last_answer = max(self.last_answer or extremes["max"], extremes["max"])
+        counted = pc.and_(times.is_valid(), outcome.is_valid())
+        kinds = _OUTCOMES[outcome.filter(counted).to_numpy(zero_copy_only=False)]
+        self.timeline.add(times.filter(counted).to_numpy(zero_copy_only=False), kinds)
+
+    def _add_events(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
+        here = outcome.is_valid()
+        if not here.true_count:
+            return
+        kinds = pa.array(_OUTCOMES[outcome.filter(here).to_numpy(zero_copy_only=False)]).cast(pa.string())
+        names = ("type", "currency", "value")
+        kind, currency, value = (explained.column(name).filter(here) for name in names)
+        self._sums.add((kind, currency, kinds), value)
+        pending = pc.equal(explained.column("state"), State.PENDING.value)
+        if pending.true_count:
+            self._subscribers.add(pc.utf8_lower(explained.column("subscriber").filter(pending)))
+            extremes = pc.min_max(explained.column("event_time").filter(pending)).as_py()
+            if extremes["min"] is not None:
+                known = [*self._event_times, extremes["min"], extremes["max"]]
+                self._event_times = [min(known), max(known)]
+
+    def _add_reasons(self, explained: ExplainedBatch) -> None:
+        # A row that is still to be sent may have the API's words without a code.
+        reasons = explained.reasons.filter(pc.not_equal(explained.reasons.column("code"), ""))
+        left_out = pc.is_in(reasons.column("code"), value_set=pa.array(FILTERED)).combine_chunks()
+        if left_out.true_count:
+            self._add_filtered(explained, reasons.filter(left_out))
+            reasons = reasons.filter(pc.invert(left_out))
+        found = reasons.group_by(["code", "field"], use_threads=False).aggregate(
+            [([], "count_all"), ("at", "first"), ("value", "first"), ("message", "first")]
+        )
+        for one in found.to_pylist():
+            code, name = one["code"], one["field"]
+            if (code, name) not in self._reasons:
+                row, line = (explained.column(column)[one["at_first"]].as_py() for column in ("row", "line"))
+                example = Example(explained.batch.source.name, row, line, shown(one["value_first"]))
+                severity = _severity(explained, one["at_first"], code)
+                self._reasons[code, name] = _Reason(one["message_first"], example, severity)
+            reason = self._reasons[code, name]
+            reason.count += one["count_all"]
+            room = SHOWN_ROWS - len(reason.rows) if reason.severity == "error" else 0
+            if room > 0 and (reason.rows or self._shows_another()):
+                here = pc.and_(pc.equal(reasons.column("code"), code), pc.equal(reasons.column("field"), name))
+                reason.rows += _shown_rows(explained, reasons.filter(here).slice(0, room))
+
+    def _shows_another(self) -> bool:
+        return sum(bool(one.rows) for one in self._reasons.values()) < _SHOWN_REASONS
+
+    def _add_filtered(self, explained: ExplainedBatch, reasons: ArrowTable) -> None:
+        tests = pc.if_else(pc.equal(reasons.column("field"), ""), reasons.column("code"), reasons.column("field"))
+        tests = tests.combine_chunks()
+        rows = reasons.column("at").combine_chunks()
+        for found in pc.value_counts(tests).to_pylist():
+            room = found["values"] in self._filters or len(self._filters) < _KINDS
+            one = self._filters.setdefault(found["values"] if room else _OTHER, _Filter())
+            one.rows += found["counts"]
+            if len(one.values) < _SEEN_VALUES:
+                seen = reasons.column("value").filter(pc.equal(tests, found["values"])).combine_chunks()
+                counts = pc.value_counts(seen.slice(0, 10_000)).to_pylist()
+                for value in sorted(counts, key=lambda each: -each["counts"])[: _SEEN_VALUES - len(one.values)]:
+                    one.values[shown(value["values"])] = None
+        currency, value = (explained.column(name).take(rows) for name in ("currency", "value"))
+        self._filter_sums.add((tests, currency, pa.repeat("", len(tests))), value)
+
+
+def _severity(explained: ExplainedBatch, at: int, code: str) -> str:
+    """A warning is an error where it alone keeps its row from being sent, as `--strict` asks."""
+    codes = explained.codes[at].as_py().split(SEPARATOR)
+    strict = explained.column("state")[at].as_py() == State.INVALID.value and all(
+        severity_of(one) == "warning" for one in codes
+    )
+    return "error" if strict else severity_of(code)
+
+
+def _shown_rows(explained: ExplainedBatch, reasons: ArrowTable) -> Iterable[ShownRow]:
+    at = reasons.column("at").combine_chunks()
+    names = ("row", "line", "key", "subscriber")
+    columns = [explained.column(name).take(at).to_pylist() for name in names]
+    said = [reasons.column(name).to_pylist() for name in ("value", "message")]
+    for row, line, key, subscriber, value, message in zip(*columns, *said, strict=True):
+        yield ShownRow(explained.batch.source.name, row, line, key or "", subscriber or "", value, message)
+
+
+class _Sums:
+    """Counts events and adds up values exactly, by three texts each; values that are no numbers count as none."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str, str], tuple[int, int, Decimal]] = {}
+        """Events, those with a value, and the values' sum."""
+
+    def add(self, keys: tuple[ArrowArray, ArrowArray, ArrowArray], values: ArrowArray) -> None:
+        """Add events of shape (n,) each."""
+        columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
+        plain_here = pc.fill_null(pc.match_substring_regex(values, _PLAIN), fill_value=False)
+        exact = pc.if_else(plain_here, values, pa.scalar(None, pa.string())).cast(_DECIMAL)
+        table = pa.table(columns | {"value": exact})
+        grouped = table.group_by(["a", "b", "c"]).aggregate([([], "count_all"), ("value", "count"), ("value", "sum")])
+        for one in grouped.to_pylist():
+            total = one["value_sum"] or Decimal(0)
+            self._note((one["a"], one["b"], one["c"]), (one["count_all"], one["value_count"], total))
+        odd = pc.and_(pc.invert(plain_here), pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False))
+        if odd.true_count:
+            rest = pa.table(columns | {"value": values}).filter(odd)
+            for one in rest.to_pylist():
+                self._note((one["a"], one["b"], one["c"]), (0, 1, Decimal(one["value"])))
+
+    def by_currency(self, first: str, third: str = "") -> tuple[CurrencyTotal, ...]:
+        """The values of one first and third text, or of all first ones, by the second; most events first."""
+        counts: Counter[str] = Counter()
+        sums: dict[str, Decimal] = {}
+        for (one, currency, other), (_, valued, total) in self.found.items():
+            if valued and other == third and first in (one, ""):
+                counts[currency] += valued
+                sums[currency] = _UNLIMITED.add(sums.get(currency, Decimal(0)), total)
+        ranked = sorted(counts, key=lambda name: (-counts[name], name))
+        return tuple(CurrencyTotal(name, counts[name], plain(sums[name])) for name in ranked)
+
+    def _note(self, key: tuple[str, str, str], more: tuple[int, int, Decimal]) -> None:
+        if key not in self.found and len(self.found) >= _KINDS:
+            key = (_OTHER, key[1] if any(known[1] == key[1] for known in self.found) else _OTHER, key[2])
+        events, valued, total = self.found.get(key, (0, 0, Decimal(0)))
+        self.found[key] = (events + more[0], valued + more[1], _UNLIMITED.add(total, more[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The events that are still to be sent."""
+
+    _sums: _Sums
+    subscribers: Distinct
+    times: Sequence[int]
+    """The source's first and last time, in microseconds since the epoch; empty if none is known."""
+
+    @property
+    def types(self) -> Counter[str]:
+        """Events by type."""
+        found: Counter[str] = Counter()
+        for (kind, _, outcome), (events, _, _) in self._sums.found.items():
+            if OUTCOMES[int(outcome)] == "pending" and events:
+                found[kind] += events
+        return found
+
+    @property
+    def totals(self) -> tuple[CurrencyTotal, ...]:
+        """Values by currency."""
+        return self._sums.by_currency("", str(OUTCOMES.index("pending")))
+
+
+def plain(number: Decimal) -> str:
+    """All its digits, without an exponent and without zeros behind them."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") or "0" if "." in text else text

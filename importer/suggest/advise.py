@@ -1,0 +1,148 @@
+"""Advice for the reasons of a check or a run: lines that were tried on the rows that have them, and that helped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from importer.errors import ImporterError, MappingError
+from importer.mapping.load import OWN, LoadedMapping, from_data, preset_names
+from importer.mapping.model import ImportMapping
+from importer.model import Chunk
+from importer.read import expand, open_source
+from importer.report.model import MappingAdvice, ReasonSummary
+from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose
+from importer.suggest.sampling import LIMITS, chunks
+from importer.suggest.trial import Trial, attempt
+
+_MOST_ROUNDS = 12
+_MOST_CHUNKS = 8
+"""Chunks of rows that lines are tried on: the first, and those with the first row of each reason."""
+
+
+def advise(
+    arguments: Sequence[str], loaded: LoadedMapping, reasons: Sequence[ReasonSummary], *, strict: bool = False
+) -> tuple[MappingAdvice | None, ...]:
+    """For each reason the line that lets rows with it through, tried; None where there is none.
+
+    ``arguments`` name the sources, which are read again as far as the first row of each reason.
+    """
+    found: dict[tuple[str, str], Advice] = {}
+    if any(one.code in ADVISED for one in reasons):
+        read = _chunks(arguments, loaded.mapping, reasons)
+        columns = tuple(dict.fromkeys(name for chunk in read for name in chunk.source.columns or ()))
+        found = dict(improved(loaded.mapping, read, columns, strict=strict).taken)
+    lines = (found.get((one.code, one.field)) for one in reasons)
+    return tuple(None if line is None else _placed(line, loaded) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """A mapping with the changes that help, and how it does."""
+
+    mapping: ImportMapping
+    trial: Trial
+    taken: Mapping[tuple[str, str], Advice]
+    """The changes, each by the code and field of the reason that it is for; empty where they do not help."""
+
+
+def improved(
+    mapping: ImportMapping,
+    rows: Sequence[Chunk],
+    columns: Sequence[str],
+    *,
+    everywhere: bool = False,
+    strict: bool = False,
+) -> Improved:
+    """Change a mapping, line by line, as long as fewer rows are invalid afterwards and none more.
+
+    ``everywhere`` also writes all amounts in one way, and takes no other address than those of the mapping.
+    """
+    first = best = attempt(mapping, rows, columns, strict=strict)
+    now, taken = mapping, dict[tuple[str, str], Advice]()
+    refused: set[str] = set()
+    for _ in range(_MOST_ROUNDS):
+        proposed = _next(now, best, refused, may_change_whom=not everywhere)
+        if proposed is None:
+            break
+        (code, field), advice = proposed
+        refused.add(advice.line)
+        several = [advice, *alike(now, advice)] if everywhere else [advice]
+        for changes in (several, [advice]) if len(several) > 1 else (several,):
+            changed = _changed(now, changes)
+            trial = attempt(changed, rows, columns, strict=strict) if changed is not None else None
+            if changed is not None and trial is not None and trial.is_better_than(best):
+                now, best = changed, trial
+                taken |= {(code, field): advice} | {("", one.target): one for one in changes if one is not advice}
+                break
+    if best.invalid < first.invalid:
+        return Improved(now, best, taken)
+    return Improved(mapping, first, {})
+
+
+def _next(
+    mapping: ImportMapping, trial: Trial, refused: set[str], *, may_change_whom: bool
+) -> tuple[tuple[str, str], Advice] | None:
+    for finding, _ in trial.findings:
+        if finding.code == "subscriber.missing" and not may_change_whom:
+            continue
+        advice = propose(mapping, finding, trial.context)
+        if advice is not None and advice.line not in refused:
+            return (finding.code, finding.field), advice
+    return None
+
+
+def _changed(mapping: ImportMapping, changes: Sequence[Advice]) -> ImportMapping | None:
+    """The mapping with other value mappings; None where its other words forbid them."""
+    data: dict[str, Any] = mapping.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for word in OWN:
+        data.pop(word, None)
+    for one in changes:
+        word, _, name = one.target.partition(".")
+        if name:
+            data[word] = {**data.get(word, {}), name: dict(one.pick)}
+        else:
+            data[word] = dict(one.pick)
+    try:
+        return from_data({"version": 1, **data})
+    except MappingError:
+        return None
+
+
+def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[ReasonSummary]) -> list[Chunk]:
+    """The first rows, and those around the first row of each reason."""
+    wanted = {(one.example.source, one.example.row) for one in reasons if one.code in ADVISED}
+    found: list[Chunk] = []
+    for each in expand(arguments):
+        if found and not any(source == each.name or source.startswith(f"{each.name}/") for source, _ in wanted):
+            continue
+        with suppress(ImporterError), open_source(each, mapping.source, LIMITS) as reader:
+            rows = {row for source, row in wanted if source == reader.source.name}
+            header = reader.source.columns or ()
+            others = [name for name in header if header.count(name) == 1 and may_be_address(name)]
+            names = tuple(dict.fromkeys((*mapping.columns(), *others)))
+            with closing(chunks(reader, names)) as read:
+                for chunk in read:
+                    here = {row for row in rows if chunk.first_row <= row < chunk.first_row + chunk.count}
+                    rows -= here
+                    if here or not found:
+                        found.append(chunk)
+                    if not rows or len(found) >= _MOST_CHUNKS:
+                        break
+    return found
+
+
+def _placed(advice: Advice, loaded: LoadedMapping) -> MappingAdvice:
+    """Where to write it: over the line that says it now, or into the mapping that extends another."""
+    if loaded.name in preset_names():
+        place = f"a mapping of your own that begins with `extends: {loaded.name}`"
+        return MappingAdvice(advice.why, advice.restated(loaded.mapping), place)
+    at = loaded.places.get(advice.target)
+    if at is not None and at.file == loaded.name:
+        return MappingAdvice(advice.why, advice.line, f"{at.file}, line {at.line}")
+    if at is None and not loaded.mapping.extends:
+        word = advice.target.partition(".")[0]
+        return MappingAdvice(advice.why, advice.line, f"{loaded.name}, below `{word}`")
+    return MappingAdvice(advice.why, advice.restated(loaded.mapping), f"{loaded.name}, over what it extends")

@@ -1,0 +1,201 @@
+"""What an event is worth: the column of its value, how amounts are written, and their currency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from importer.suggest.decide import NONE, Draft, Grade, Option
+from importer.suggest.numbers import CURRENCY_OF_SIGN
+from importer.suggest.profile import CURRENCIES, Column, Sample
+from importer.suggest.vocabulary import Fit, fit, is_minor, plain
+from importer.suggest.yaml_text import line
+
+_AMBIGUOUS_SIGNS = {"$": ("USD", "CAD", "AUD"), "¥": ("JPY", "CNY")}
+_AMOUNT_WORDS = {"amount", "amounts", "value", "total", "price", "currency", "code", "money", "sum"}
+
+
+def candidates(sample: Sample, role: str) -> list[Column]:
+    """Columns of money, the best first."""
+    found = []
+    for one in sample.columns:
+        read = one.money
+        if not one.cells and fit(one.name, role) is Fit.EXACT:
+            found.append(one)  # a file without rows: the name alone says it
+        if one.nested or read is None or read.share < 0.5 or (one.times is not None and fit(one.name, "time")):
+            continue
+        is_unnamed = not one.has_name and not read.whole and one.times is None
+        if fit(one.name, role) or is_unnamed:
+            found.append(one)
+    return sorted(found, key=lambda one: _rank(one, role))
+
+
+def _rank(one: Column, role: str) -> tuple[int, int, int]:
+    """The order's own total before others; what the shop counts in before what the customer saw."""
+    name = plain(one.name)
+    aside = any(word in name for word in ("sub", "presentment", " pres ", "net", "base"))
+    whole = any(word in name for word in ("total", "grand", "order", "gesamt"))
+    return -fit(one.name, role), int(aside), -int(whole)
+
+
+def decide_value(made: Draft) -> None:
+    """Fill ``value`` and ``value_currency``."""
+    if not made.kind.has_value and made.group is None:
+        return
+    role = "refund_value" if made.kind.name == "refund" else "value"
+    found = [one for one in candidates(made.sample, role) if one.name not in made.used]
+    product = _product(made)
+    named = "named like an amount, and its cells are numbers"
+    options = [Option(one.name, named if one.has_name else "its cells look like amounts of money") for one in found]
+    grade = Grade.SURE if found and found[0].cells and fit(found[0].name, role) is Fit.EXACT else Grade.LIKELY
+    if product is not None and made.group is not None:
+        varying = {one.name for one in found if one.varies_within(made.group)}
+        options = [one for one in options if one.name not in varying]
+        label = f"{product[0].name} × {product[1].name}"
+        options.append(Option(label, "the items' quantity times their price, added up"))
+    elif found and _are_rivals(found, role):
+        grade = Grade.OPEN
+    if not options:
+        return
+    question = "Which column is the event's value"
+    name = made.decisions.choose("value", question, grade, [*options, Option(NONE, "the event has no value")])
+    made.note("value", "value")
+    if name is None:
+        made.leave_open("value", "value", [line({"value": _number(one)}) for one in found[:3]])
+        return
+    column = made.sample.column(name)
+    if product is not None and "×" in name:
+        made.words["value"] = {"product_of": [_number(one) for one in product], "aggregate": "sum"}
+        made.amount = product[0]
+        _decide_currency(made, product[1])
+    elif column is not None:
+        made.used.add(name)
+        made.amount = column
+        _write_value(made, column)
+        _decide_currency(made, column)
+
+
+def _are_rivals(found: list[Column], role: str) -> bool:
+    """Whether two columns could be the value as well, and differ."""
+    if len(found) < 2 or _rank(found[0], role) != _rank(found[1], role):
+        return False
+    return found[0].cells != found[1].cells and fit(found[0].name, role) is not Fit.EXACT
+
+
+def _product(made: Draft) -> tuple[Column, Column] | None:
+    """Quantity and unit price of line items."""
+    if made.group is None:
+        return None
+    found = []
+    for role in ("quantity", "price"):
+        named = [one for one in made.sample.named(role) if one.numbers is not None and one.numbers.share > 0.9]
+        found += named[:1]
+    return (found[0], found[1]) if len(found) == 2 and found[0].name != found[1].name else None
+
+
+def _number(one: Column) -> dict[str, Any]:
+    return {"column": one.name} | (one.money.style.words() if one.money is not None else {})
+
+
+def _write_value(made: Draft, column: Column) -> None:
+    picks = [_number(column)]
+    read = column.money
+    asked = []
+    if read is not None and read.other is not None:
+        ways = [read.style, read.other]
+        options = [Option(one.example(), "the cells may be written in either way") for one in ways]
+        question = f"How are the amounts in `{column.name}` written"
+        chosen = made.decisions.choose("decimal sign", question, Grade.OPEN, options)
+        ways = [one for one in ways if chosen in (None, one.example())] or ways
+        picks = [{"column": column.name, "decimal": one.decimal} | one.words() for one in ways]
+        asked += [] if chosen is not None else ["decimal sign"]
+    if is_minor(column.name):
+        picks = [one | {"minor_units": True} for one in picks]
+        made.notes.setdefault("value", []).append(
+            "sure: the column's name says that the amounts are in minor units (cents)"
+        )
+    elif read is not None and read.whole and _may_be_minor(made, column):
+        options = [
+            Option("minor", "whole numbers without decimals, as programs write amounts in minor units (cents)"),
+            Option("major", "whole amounts"),
+        ]
+        question = f"Are the amounts in `{column.name}` in minor units: is 1999 the amount 19.99"
+        chosen = made.decisions.choose("minor units", question, Grade.OPEN, options)
+        both = [one | {"minor_units": True} for one in picks]
+        picks = both if chosen == "minor" else picks if chosen == "major" else both + picks
+        asked += [] if chosen is not None else ["minor units"]
+    if made.group is not None and column.varies_within(made.group):
+        picks = [one | {"aggregate": "sum"} for one in picks]
+    if asked:
+        made.leave_open("value", asked[0], [line({"value": one}) for one in picks])
+    else:
+        made.words["value"] = picks[0]
+
+
+def _may_be_minor(made: Draft, column: Column) -> bool:
+    """Whether nothing says that whole numbers are whole amounts: programs write small letters, spreadsheets do not."""
+    if not column.distinct or any("." in cell for cell in column.distinct):
+        return False
+    codes = [cell for one in currencies(made.sample) for cell in one.distinct]
+    is_small = bool(codes) and all(map(str.islower, codes))
+    return is_small or (made.is_warehouse and all(len(cell) > 2 or cell == "0" for cell in column.distinct))
+
+
+def currencies(sample: Sample) -> list[Column]:
+    """Columns of currency codes or signs."""
+    return [
+        one
+        for one in sample.named("currency")
+        if one.currencies >= 0.9 or all(cell in CURRENCY_OF_SIGN for cell in one.distinct)
+    ]
+
+
+def _stem(name: str) -> str:
+    """What an amount and its currency share: ``total price set shop`` of ``total_price_set_shop_amount``."""
+    words = plain(name).split()
+    while words and words[-1] in _AMOUNT_WORDS:
+        words.pop()
+    return " ".join(words)
+
+
+def _decide_currency(made: Draft, value: Column) -> None:
+    found = currencies(made.sample)
+    own = [one for one in found if _stem(one.name) == _stem(value.name)]
+    general = [one for one in found if fit(one.name, "currency") is Fit.EXACT and not own]
+    amounts = {_stem(one.name) for one in made.sample.columns if one.money is not None and one.name != value.name}
+    others = [one for one in found if one not in own and one not in general and _stem(one.name) not in amounts]
+    options = [Option(one.name, "it has the currency of these amounts") for one in (*own, *general)]
+    grade = Grade.SURE if options else Grade.OPEN
+    sign = value.money.sign if value.money is not None else ""
+    if not options and len(others) == 1:
+        grade = Grade.LIKELY
+    options += [Option(one.name, "it has currency codes") for one in others]
+    if not options and sign in CURRENCY_OF_SIGN and sign not in _AMBIGUOUS_SIGNS:
+        grade, options = Grade.SURE, [Option(CURRENCY_OF_SIGN[sign], f"the amounts have the sign {sign}")]
+    elif not options:
+        codes = _AMBIGUOUS_SIGNS.get(sign, ("EUR",))
+        why = f"the sign {sign} is used for several" if sign in _AMBIGUOUS_SIGNS else "the file does not name it"
+        options = [Option(code, why) for code in codes]
+    question = "Which currency are the amounts in: a column, or a code such as EUR"
+    name = made.decisions.choose("value_currency", question, grade, options, takes_any=True)
+    made.note("value_currency", "value_currency")
+    if name is None:
+        made.leave_open(
+            "value_currency", "value_currency", [line({"value_currency": {"const": one.name}}) for one in options]
+        )
+    elif name != NONE:
+        made.words["value_currency"] = _currency(made, name)
+
+
+def _currency(made: Draft, name: str) -> dict[str, Any]:
+    column = made.sample.column(name)
+    if column is None:
+        return {"const": name.upper()}
+    made.used.add(name)
+    signs = {cell: CURRENCY_OF_SIGN[cell] for cell in column.distinct if cell in CURRENCY_OF_SIGN}
+    small = any(cell != cell.upper() for cell in column.distinct)
+    return {"column": name} | ({"upper": True} if small else {}) | ({"map": signs} if signs else {})
+
+
+def is_currency(answer: str, sample: Sample) -> bool:
+    """Whether an answer names a column or a code."""
+    return answer == NONE or sample.column(answer) is not None or answer.upper() in CURRENCIES

@@ -1,0 +1,150 @@
+"""The first rows of a file, and what the cells of each column look like."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from iso4217 import Currency
+
+from importer.suggest import numbers, times
+from importer.suggest.numbers import Numbers
+from importer.suggest.times import CLOCK_ONLY, Times
+from importer.suggest.vocabulary import Fit, fit, is_nothing
+
+_EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".0-9]{2,}")
+_PHONE = re.compile(r"'?(?:\+|00)?[0-9(][0-9 ().\-/\u00a0]{5,20}[0-9]|[0-9](?:\.[0-9]+)?E\+1[0-4]")
+CURRENCIES = frozenset(one.code for one in Currency)
+_FLAGS = {"true", "false", "yes", "no", "y", "n", "t", "f", "on", "off"}
+_MOST_DISTINCT = 2_000
+"""Distinct cells looked at."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's cells, trimmed, in the order of the rows; empty where blank or absent."""
+
+    name: str
+    """As a mapping names it; a dotted path in nested formats."""
+    cells: tuple[str, ...]
+    nested: bool = False
+    """Whether objects or lists were found in it."""
+    later: tuple[str, ...] = ()
+    """Cells of later rows that show which number is the day, where these do not."""
+    has_name: bool = True
+    """Whether the file says what it is called."""
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """The distinct cells that are not blank, and how many rows have each."""
+        return Counter(cell for cell in self.cells if cell)
+
+    @cached_property
+    def filled(self) -> int:
+        """How many cells are not blank."""
+        return self.counts.total()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every cell says something: none is blank, or a word such as NULL."""
+        return 0 < self.filled == len(self.cells) and not any(map(is_nothing, self.counts))
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no two rows share a filled cell."""
+        return 0 < self.filled == len(self.counts)
+
+    @cached_property
+    def distinct(self) -> list[str]:
+        """Distinct filled cells, not all of very many."""
+        return list(self.counts)[:_MOST_DISTINCT]
+
+    def share(self, pattern: re.Pattern[str]) -> float:
+        """Of the distinct cells, those that match as a whole."""
+        if not self.distinct:
+            return 0.0
+        return sum(pattern.fullmatch(cell) is not None for cell in self.distinct) / len(self.distinct)
+
+    @cached_property
+    def emails(self) -> float:
+        """The share of e-mail addresses."""
+        return self.share(_EMAIL)
+
+    @cached_property
+    def phones(self) -> float:
+        """The share of what could be phones."""
+        digits = sum(7 <= sum(map(str.isdigit, cell)) <= 16 for cell in self.distinct)
+        return min(self.share(_PHONE), digits / len(self.distinct)) if self.distinct else 0.0
+
+    @cached_property
+    def clocks(self) -> float:
+        """The share of times of day."""
+        return self.share(CLOCK_ONLY)
+
+    @cached_property
+    def currencies(self) -> float:
+        """The share of currency codes, in any case."""
+        if not self.distinct:
+            return 0.0
+        return sum(cell.upper() in CURRENCIES for cell in self.distinct) / len(self.distinct)
+
+    @cached_property
+    def is_flag(self) -> bool:
+        """Whether its cells are words for true and false only."""
+        return bool(self.distinct) and {cell.lower() for cell in self.distinct} <= _FLAGS
+
+    @cached_property
+    def numbers(self) -> Numbers | None:
+        """Read as numbers."""
+        return numbers.look(self.distinct) if self.distinct else None
+
+    @cached_property
+    def money(self) -> Numbers | None:
+        """Read as amounts of money."""
+        return numbers.look(self.distinct, money=True) if self.distinct else None
+
+    @cached_property
+    def times(self) -> Times | None:
+        """Read as times."""
+        hinted = fit(self.name, "time") > Fit.NO or not self.has_name
+        more = (cell for cell in list(self.counts)[_MOST_DISTINCT:] if re.match(times.DECISIVE, cell))
+        return times.look([*self.distinct, *more, *self.later], hinted=hinted) if self.distinct else None
+
+    def varies_within(self, key: Column) -> bool:
+        """Whether rows that share a key differ in this column, blank cells apart."""
+        seen: dict[str, str] = {}
+        pairs = zip(key.cells, self.cells, strict=True)
+        return any(at and cell and seen.setdefault(at, cell) != cell for at, cell in pairs)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file, and how it is read."""
+
+    name: str
+    """The file, as the user named it."""
+    columns: tuple[Column, ...]
+    rows: int
+    whole: bool
+    """Whether these are all its rows."""
+    format: str = "csv"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    has_header: bool = True
+    doubled: tuple[str, ...] = ()
+    """Names that the header has more than once, so that a mapping cannot say which is meant."""
+    binary: tuple[str, ...] = ()
+    """Columns of bytes, which no event can hold."""
+    source: tuple[tuple[str, object], ...] = ()
+    """What the mapping must say of the file, as pairs of `source`'s words and their values."""
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name."""
+        return next((one for one in self.columns if one.name == name), None)
+
+    def named(self, role: str) -> list[Column]:
+        """The columns with cells whose names fit a role, the best first."""
+        found = [one for one in self.columns if one.filled and not one.nested and fit(one.name, role)]
+        return sorted(found, key=lambda one: (-fit(one.name, role), -one.filled, one.name.count(".")))

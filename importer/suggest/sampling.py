@@ -1,0 +1,302 @@
+"""The first rows of a file, through the real readers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.errors import ImporterError, SourceError, UsageError
+from importer.mapping.model import SourceOptions
+from importer.model import ArrowTable, Chunk
+from importer.read import Input, Limits, Reader, expand, open_source
+from importer.suggest.profile import Column, Sample
+from importer.suggest.times import DECISIVE
+
+ROWS = 5_000
+"""Rows looked at."""
+LIMITS = Limits(block=1 << 20, rows=ROWS)
+_LAST_ROW = 5_000_000
+"""Rows looked at for dates that show which number is the day."""
+_MOST_LATER = 100
+_TITLE = 2
+"""Names that a line may have which is no header but a title, or a word and its value."""
+_MOST_TITLES = 12
+_OBJECTS = 1_000
+"""Objects of JSON whose keys are looked at."""
+_MOST_COLUMNS = 1_000
+_LONGEST_NAME = 300
+_DEEPEST = 6
+_DATA = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+|[-+]?[$€£]?[0-9][0-9.,:/ T-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A sample, and the input that it is of."""
+
+    input: Input
+    sample: Sample
+
+
+def sample(argument: str, say: Callable[[str], None]) -> Sampled:
+    """Look at the first file that the argument names, that can be read, and that has rows, if one has.
+
+    Raises:
+        UsageError: it names no file, or standard input, which cannot be read twice.
+        SourceError: the file cannot be read, or has no column that a mapping can name.
+    """
+    if argument == "-":
+        hint = "save it to a file first: … > export.csv"
+        raise UsageError("standard input cannot be read twice, as `importer init` has to", hint=hint)
+    broken, empty = None, None
+    inputs = expand([argument])
+    for at, each in enumerate(inputs):
+        try:
+            found = Sampled(each, _with_later_dates(_looked_at(each), inputs[at:]))
+        except SourceError as error:
+            broken = broken or error
+            continue
+        if not found.sample.rows:
+            empty = empty or found
+            continue
+        if len(inputs) > 1:
+            say(f"{argument} is {len(inputs):,} files; this looks at {each.name}")
+        return found
+    if empty is not None:
+        return empty
+    raise broken or UsageError(f"{argument} names no file")
+
+
+def _looked_at(each: Input) -> Sample:
+    """The sample; whatever a damaged file makes a library raise is that file's error."""
+    try:
+        return _sample(each)
+    except ImporterError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hint = "open it in the program that wrote it, and export it again"
+        raise SourceError(each.name, f"cannot be read: {reason}", hint=hint) from error
+
+
+def _sample(each: Input) -> Sample:
+    options = SourceOptions()
+    binary: tuple[str, ...] = ()
+    with open_source(each, options) as reader:
+        kind, columns = reader.source.dialect.format, reader.source.columns
+    if kind == "csv":
+        skipped = _lines_before_header(each, columns or ())
+        options = SourceOptions(skip_lines=skipped) if skipped else _without_header(columns or ())
+    elif kind == "jsonl":
+        columns = tuple(_paths(each))
+    else:
+        members = list(_members(each))
+        columns = tuple(name for name, _ in members) or columns
+        binary = tuple(name for name, is_binary in members if is_binary)
+    with open_source(each, options) as reader:
+        if kind == "csv":
+            columns = reader.source.columns
+        names = _usable(columns or (), reader)
+        if not names:
+            raise _no_columns(each.name, columns or ())
+        found = _cells(reader, names)
+    if binary and not found.rows:
+        with open_source(each, options) as reader:
+            found = _cells(reader, [name for name in names if name not in binary])
+    return _made(each.name, reader, found, options, tuple(name for name in binary if name not in found.cells))
+
+
+def _made(name: str, reader: Reader, found: _Found, options: SourceOptions, binary: tuple[str, ...]) -> Sample:
+    header = reader.source.columns or ()
+    dialect = reader.source.dialect
+    has_header = options.header is not False
+    return Sample(
+        name,
+        tuple(
+            Column(one, tuple(cells), one in found.nested, has_name=has_header) for one, cells in found.cells.items()
+        ),
+        found.rows,
+        found.whole,
+        format=dialect.format,
+        delimiter=dialect.delimiter,
+        encoding=dialect.encoding,
+        has_header=has_header,
+        doubled=_doubled(header),
+        binary=binary,
+        source=tuple(options.model_dump(exclude_defaults=True).items()),
+    )
+
+
+def _doubled(header: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in header if name.strip() and header.count(name) > 1))
+
+
+def _no_columns(source: str, header: Sequence[str]) -> SourceError:
+    doubled = _doubled(header)
+    if not doubled:
+        return SourceError(source, "has no column with a name", hint="the first line of a CSV names its columns")
+    seen: dict[str, int] = {}
+    names = []
+    for name in header:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return SourceError(
+        source,
+        f"the header has {' and '.join(doubled)} more than once, so a mapping cannot say which column it means",
+        hint=f"rename them, or name all in a mapping: `source: {{header: [{', '.join(names)}], skip_lines: 1}}`",
+    )
+
+
+def _usable(columns: Sequence[str], reader: Reader) -> list[str]:
+    """Names that a mapping can say, and that are of one column."""
+    once = [name for name in columns if columns.count(name) == 1] if len(columns) <= _MOST_COLUMNS else list(columns)
+    fine = [name for name in once if name.strip() and len(name) <= _LONGEST_NAME and _is_text(name)]
+    return [name for name in fine[:_MOST_COLUMNS] if reader.available(name)]
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Cells as they come in."""
+
+    cells: dict[str, list[str]]
+    nested: set[str] = field(default_factory=set)
+    rows: int = 0
+    whole: bool = True
+
+    def add(self, table: ArrowTable) -> None:
+        there = set(table.column_names)
+        columns = {
+            name: pc.utf8_trim_whitespace(pc.fill_null(table.column(name), "")).to_pylist()
+            if name in there
+            else [""] * table.num_rows
+            for name in self.cells
+        }
+        heads = {at for at, row in enumerate(zip(*columns.values(), strict=True)) if row == tuple(columns)}
+        for name, cells in columns.items():
+            self.cells[name] += [cell for at, cell in enumerate(cells) if at not in heads] if heads else cells
+        self.rows += table.num_rows - len(heads)
+
+
+def _cells(reader: Reader, names: list[str]) -> _Found:
+    """The cells of the first rows; a header that comes again (files put together) is no row."""
+    found = _Found({name: [] for name in names})
+    with suppress(SourceError), closing(chunks(reader, names)) as read:
+        for chunk in read:
+            found.add(chunk.table.slice(0, ROWS - found.rows))
+            found.nested |= {name for name, where in chunk.nested.items() if pc.any(where).as_py()}
+            if found.rows >= ROWS:
+                found.whole = False
+                break
+    return found
+
+
+def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
+    """Read on for dates where the first rows leave open which number is the day: often they are of one week."""
+    names = [one.name for one in sample.columns if one.times is not None and one.times.other and not one.times.mixed]
+    if not names or (sample.whole and len(inputs) == 1):
+        return sample
+    options = SourceOptions.model_validate(dict(sample.source))
+    later: dict[str, list[str]] = {name: [] for name in names}
+    rows = 0
+    for each in inputs:
+        with suppress(SourceError), open_source(each, options) as reader:
+            there = [name for name in names if reader.available(name)]
+            with closing(chunks(reader, there)) as read:
+                for chunk in read:
+                    for name in set(there).intersection(chunk.table.column_names):
+                        cells = pc.utf8_trim_whitespace(pc.unique(chunk.table.column(name)).drop_null())
+                        found = cells.filter(pc.match_substring_regex(cells, DECISIVE)).to_pylist()
+                        later[name] += found[: _MOST_LATER - len(later[name])]
+                    rows += chunk.count
+                    if all(later.values()) or rows > _LAST_ROW:
+                        break
+    return replace(sample, columns=tuple(replace(one, later=tuple(later.get(one.name, ()))) for one in sample.columns))
+
+
+def chunks(reader: Reader, names: Sequence[str], *, raw_rows: bool = False) -> Generator[Chunk, None, None]:
+    """A reader's chunks, as a generator that can be closed before its end."""
+    yield from reader.chunks(names, raw_rows=raw_rows)
+
+
+def _without_header(header: Sequence[str]) -> SourceOptions:
+    """Whether the first line is data, and whether blanks divide it."""
+    if len(header) == 1 and len(parts := header[0].split()) > 1 and all(map(_DATA.fullmatch, parts)):
+        return SourceOptions(header=False, delimiter="whitespace")
+    named = [name for name in header if name.strip()]
+    if any("@" in name and _DATA.fullmatch(name) for name in named):
+        return SourceOptions(header=False)
+    if named and sum(_DATA.fullmatch(name) is not None for name in named) > len(named) / 2:
+        return SourceOptions(header=False)
+    return SourceOptions()
+
+
+def _lines_before_header(each: Input, header: Sequence[str]) -> int:
+    """How many lines come before the header, where the first is none: a comment, a title, a date, a blank line."""
+    is_comment = bool(header) and header[0].lstrip().startswith("#") and len(header[0].strip("# ")) > 1
+    if not is_comment and sum(bool(name.strip()) for name in header) > _TITLE:
+        return 0
+    for count in range(1, _MOST_TITLES + 1):
+        with suppress(SourceError), open_source(each, SourceOptions(skip_lines=count)) as reader:
+            names = reader.source.columns or ()
+            fine = all(name.strip() and not _DATA.fullmatch(name) for name in names) and len(set(names)) == len(names)
+            if is_comment and names and not names[0].lstrip().startswith("#") and fine:
+                return count
+            if len(names) > _TITLE and fine and (len(names) > len(header) or "" in map(str.strip, header)):
+                return count
+    return 0
+
+
+def _paths(each: Input) -> Iterator[str]:
+    """The dotted paths of JSON objects, in order of appearance."""
+    seen: dict[str, None] = {}
+    with open_source(each, SourceOptions(format="jsonl"), LIMITS) as reader:
+        objects = 0
+        with suppress(SourceError), closing(chunks(reader, [], raw_rows=True)) as read:
+            for chunk in read:
+                assert chunk.raw_rows is not None
+                for record in chunk.raw_rows.column("record").slice(0, _OBJECTS - objects).to_pylist():
+                    objects += 1
+                    with suppress(ValueError, RecursionError):
+                        seen |= dict.fromkeys(_inside(json.loads(record), "", 0))
+                if objects >= _OBJECTS or len(seen) > _MOST_COLUMNS:
+                    break
+    yield from list(seen)[:_MOST_COLUMNS]
+
+
+def _inside(value: Any, path: str, depth: int) -> Iterator[str]:
+    if isinstance(value, dict) and value and depth < _DEEPEST:
+        for key, one in value.items():
+            yield from _inside(one, f"{path}.{key}" if path else str(key), depth + 1)
+    elif path:
+        yield path
+
+
+def _members(each: Input) -> Iterator[tuple[str, bool]]:
+    """The dotted paths of a Parquet file's columns, and whether each holds bytes."""
+    with open_source(each, SourceOptions(), LIMITS) as reader:
+        with suppress(SourceError), closing(chunks(reader, [], raw_rows=True)) as read:
+            first = next(iter(read), None)
+        schema = first.raw_rows.schema if first is not None and first.raw_rows is not None else ()
+        for one in schema:
+            yield from _fields(one, "", 0)
+
+
+def _fields(one: Any, path: str, depth: int) -> Iterator[tuple[str, bool]]:
+    name = f"{path}.{one.name}" if path else one.name
+    kind = one.type
+    if pa.types.is_struct(kind) and kind.num_fields and depth < _DEEPEST:
+        for inner in kind:
+            yield from _fields(inner, name, depth + 1)
+    else:
+        is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+        yield name, is_binary

@@ -1,0 +1,204 @@
+"""The ledger as a file: lost commits and damage are noticed, and a person can be forgotten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from importer.errors import LedgerError, UsageError
+from importer.ledger import upkeep
+from importer.ledger.sqlite import SqliteLedger
+from importer.model import Outcome, Run, RunState, State
+from tests.support.ledgers import chunk, open_ledger, planned, released
+
+A, B = "a@example.org", "b@example.org"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with open_ledger(tmp_path) as ledger:
+        yield ledger
+
+
+def states(ledger: SqliteLedger, run: Run) -> list[str]:
+    return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
+
+
+def send_next(ledger: SqliteLedger, run: Run) -> None:
+    """One row is claimed and accepted."""
+    row_id = ledger.queue(run, after=None, count=1)[0][1]
+    ledger.commit([], [row_id])
+    ledger.commit([Outcome(row_id, State.SENT, 1, 200, "", "", 1.0, 0.1)], [])
+
+
+# Lost commits
+
+
+def test_what_was_planned_is_in_the_database_itself(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """Whatever becomes of the write-ahead log."""
+    run = planned(ledger, chunk([A, B]))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(ledger.path, copy / "ledger.db")
+    with open_ledger(copy) as other:
+        assert other.run(run.id).state is RunState.READY
+        assert states(other, run) == ["pending", "pending"]
+
+
+def lose_log(ledger: SqliteLedger, directory: Path) -> None:
+    """A copy of a ledger in use, without its write-ahead log."""
+    directory.mkdir()
+    for name in ("ledger.db", "ledger.db.counter"):
+        shutil.copy(ledger.path.with_name(name), directory / name)
+
+
+def test_a_lost_write_ahead_log_is_noticed(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """One event was sent, and the ledger's file does not know it: nothing is sent until somebody has decided."""
+    run = planned(ledger, chunk([A, B]))
+    send_next(ledger, run)
+    lose_log(ledger, tmp_path / "copy")
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(tmp_path / "copy")
+    assert caught.value.message == (
+        f"the ledger {tmp_path / 'copy' / 'ledger.db'} cannot be relied on: it is older than when it was last used: its"
+        " write-ahead log is lost, or an older copy is in its place; events that were sent since then are not in it,"
+        " and would be sent again"
+    )
+    assert "importer doctor --repair" in str(caught.value.hint)
+    assert upkeep.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
+
+
+def test_after_repair_what_waited_is_in_doubt(ledger: SqliteLedger, tmp_path: Path) -> None:
+    run = planned(ledger, chunk([A, B]))
+    send_next(ledger, run)
+    lose_log(ledger, tmp_path / "copy")
+    (said,) = upkeep.repair(tmp_path / "copy" / "ledger.db")
+    assert said == (
+        "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
+        " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
+    )
+    with open_ledger(tmp_path / "copy") as other:
+        assert [code for *_, code in other.doubtful(run)] == ["doubt.ledger"] * 2
+        other.resolve(run, State.PENDING)
+        send_next(other, run)
+
+
+def test_an_older_copy_in_its_place_is_noticed(tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    with open_ledger(tmp_path) as ledger:
+        run = planned(ledger, chunk([A, B]))
+    shutil.copy(tmp_path / "ledger.db", backup)
+    with open_ledger(tmp_path) as ledger:
+        send_next(ledger, run)
+    shutil.copy(backup, tmp_path / "ledger.db")
+    with pytest.raises(LedgerError, match="older than when it was last used"):
+        open_ledger(tmp_path)
+
+
+def test_a_ledger_that_moves_without_its_counter_goes_on(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        run = planned(ledger, chunk([A, B]))
+        send_next(ledger, run)
+    (tmp_path / "ledger.db.counter").unlink()
+    with open_ledger(tmp_path) as ledger:
+        send_next(ledger, run)
+        assert states(ledger, run) == ["sent", "sent"]
+
+
+def test_each_stretch_of_the_log_is_counted(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """Also after a checkpoint has emptied it."""
+    run = planned(ledger, chunk([A, B]))
+    send_next(ledger, run)
+    ledger.set_state(run, RunState.STOPPED)
+    lose_log(ledger, tmp_path / "whole")
+    open_ledger(tmp_path / "whole").close()
+    send_next(ledger, run)
+    lose_log(ledger, tmp_path / "lost")
+    with pytest.raises(LedgerError, match="older than when it was last used"):
+        open_ledger(tmp_path / "lost")
+
+
+# Damage
+
+
+def damaged(tmp_path: Path) -> tuple[Path, Run]:
+    with open_ledger(tmp_path) as ledger:
+        emails = [f"{number}@example.org" for number in range(4000)]
+        run = released(ledger, planned(ledger, chunk(emails, bodies=[email * 20 for email in emails])))
+    path = tmp_path / "ledger.db"
+    content = bytearray(path.read_bytes())
+    half = len(content) // 2 // 8192 * 8192
+    content[half : half + 3 * 8192] = b"\xa5" * (3 * 8192)
+    path.write_bytes(content)
+    return path, run
+
+
+def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
+    path, run = damaged(tmp_path)
+    assert upkeep.health(path).trouble
+    with open_ledger(tmp_path) as ledger:
+        rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
+        with pytest.raises(LedgerError) as caught:
+            ledger.commit([], rows)
+    assert caught.value.message == f"the ledger {path} is damaged (database disk image is malformed)"
+    assert caught.value.hint == "`importer doctor --repair` keeps what can be read; a copy of the file first is wise"
+
+
+def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
+    path, run = damaged(tmp_path)
+    said = upkeep.repair(path)
+    assert said[0].startswith(f"what could be read is in {path}, ")
+    assert said[0].endswith(f"the damaged file is kept as {path}.damaged")
+    assert upkeep.health(path).trouble == ""
+    with open_ledger(tmp_path) as ledger:
+        counts = ledger.counts(run)
+        assert counts[State.IN_DOUBT] > 3000
+        assert ledger.run(run.id).mapping_digest == "m"
+        again = planned(ledger, chunk([f"{number}@example.org" for number in range(4000)]))
+        assert ledger.counts(again)[State.DUPLICATE] >= counts[State.IN_DOUBT], "and nothing of it is sent again"
+
+
+# A person
+
+
+def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: SqliteLedger, tmp_path: Path) -> None:
+    ada, bob = "Ada@example.org", "bob@example.org"
+    reasons = pa.table({"row": [1, 2], "code": ["currency.retired"] * 2, "field": ["value"] * 2, "value": [ada, bob]})
+    records = pa.table({"record": pa.array([b"ada@,1", b"bob@,2", b"ada@,3"])})
+    rows = chunk(
+        [ada, bob, ada], ids=["7", "8", "7"], keys=["ka", "kb", "kc"], bodies=[f"{ada}1", f"{bob}2", f"{ada}3"]
+    )
+    run = planned(ledger, replace(rows, reasons=reasons, raw_rows=records))
+    send_next(ledger, run)
+    send_next(ledger, run)
+    assert ledger.forget("ADA@example.org") == 2
+    (batch,) = ledger.batches(run, raw_rows=True)
+    assert batch.table.select(["state", "code", "subscriber", "key", "value"]).to_pylist() == [
+        {"state": "sent", "code": None, "subscriber": None, "key": None, "value": None},
+        {"state": "sent", "code": None, "subscriber": bob, "key": "kb", "value": "1.5"},
+        {"state": "invalid", "code": "subscriber.forgotten", "subscriber": None, "key": None, "value": None},
+    ]
+    assert batch.raw_rows is not None
+    assert batch.raw_rows.column("record").to_pylist() == [None, b"bob@,2", None]
+    assert batch.reasons.column("row").to_pylist() == [2]
+    again = planned(ledger, rows, digest="again")
+    assert states(ledger, again)[:2] == ["duplicate", "duplicate"]
+    ledger.discard(again)
+    ledger.forget(ada)
+    ledger.shrink()
+    assert not any(ada.encode() in path.read_bytes() for path in tmp_path.glob("ledger.db*") if path.is_file())
+
+
+def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: SqliteLedger, tmp_path: Path) -> None:
+    run = planned(ledger, chunk([A]))
+    with open_ledger(tmp_path) as other:
+        with pytest.raises(UsageError, match=f"run {run.id} is being worked on by another process"):
+            other.forget(A)
+        ledger.lock(run).release()
+        assert other.forget(A) == 1
+        assert other.forget("nobody@example.org") == 0
