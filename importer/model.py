@@ -109,8 +109,10 @@ class Dialect:
     encoding: str = "utf-8"
     """A Python codec name. Parquet ignores it."""
     delimiter: str = ","
-    """One character, or ``whitespace`` for runs of blanks."""
+    """One character or more, or ``whitespace`` for runs of blanks."""
     quote: str = '"'
+    escape: str = ""
+    """What takes the meaning from a quote or delimiter behind it; empty: only a doubled quote stands for one."""
     has_header: bool = True
     has_bom: bool = False
     skip_lines: int = 0

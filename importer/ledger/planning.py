@@ -260,7 +260,9 @@ def sources(database: Database, run: Run) -> list[RunSource]:
 
 def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
     header = None if columns is None else tuple(json.loads(columns))
-    return Source(name=name, path=path, dialect=Dialect(**json.loads(dialect)), columns=header)
+    known = {field.name for field in dataclasses.fields(Dialect)}  # an earlier version may have noted others
+    facts = {name: value for name, value in json.loads(dialect).items() if name in known}
+    return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
 
 
 def chunks(database: Database, run: Run) -> ArrowTable:

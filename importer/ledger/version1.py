@@ -107,7 +107,7 @@ def _carry_runs(database: Database) -> None:
 def _carry_rows(database: Database) -> None:
     """Rows with what changed or was searched, then chunk by chunk what was packed."""
     states = " ".join(f"WHEN {number} THEN '{state}'" for number, state in enumerate(_STATES))
-    maybe = "r.state IN (7, 8, 9) OR r.state = 0 AND (r.code LIKE 'doubt.%' OR r.code LIKE 'failed.%')"
+    maybe = "r.state IN (7, 8, 9) OR r.state = 0 AND COALESCE(r.code LIKE 'doubt.%' OR r.code LIKE 'failed.%', 0)"
     requeued = (
         "CASE WHEN r.state <> 0 THEN NULL WHEN r.code = 'api.refused' THEN 'refused'"
         " WHEN r.code LIKE 'failed.%' THEN 'failed' WHEN r.code LIKE 'doubt.%' THEN 'in_doubt' END"

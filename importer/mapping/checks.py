@@ -139,9 +139,9 @@ def _is_encoding(name: str) -> bool:
 
 
 def delimiter(text: str) -> str:
-    """One character, or the name of one that is hard to write."""
-    if text not in {"tab", "whitespace"} and not _is_sign(text):
-        raise invalid(f"`delimiter` must be one ASCII character, `tab` or `whitespace`, not {shown(text)}")
+    """One character or a few, or the name of what is hard to write."""
+    if text not in {"tab", "whitespace"} and not (0 < len(text) < 4 and all(map(_is_sign, text))):
+        raise invalid(f"`delimiter` must be one to three ASCII characters, `tab` or `whitespace`, not {shown(text)}")
     return text
 
 

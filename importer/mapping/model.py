@@ -376,13 +376,19 @@ class SourceOptions(Model):
     ] = None
     """The files' text encoding, such as `cp1252`."""
     delimiter: Annotated[
-        Annotated[str, AfterValidator(checks.delimiter), _schema(r"^([\x01-\x09\x0b\x0c\x0e-\x7f]|tab|whitespace)$")]
+        Annotated[
+            str, AfterValidator(checks.delimiter), _schema(r"^([\x01-\x09\x0b\x0c\x0e-\x7f]{1,3}|tab|whitespace)$")
+        ]
         | None,
-        Expects("one ASCII character in quotes, `tab` or `whitespace`"),
+        Expects("one to three ASCII characters in quotes, `tab` or `whitespace`"),
     ] = None
-    """One ASCII character, `tab`, or `whitespace` for runs of blanks."""
+    """One to three ASCII characters, such as `", "` or `"||"`, `tab`, or `whitespace` for runs of blanks."""
     quote: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
     """The one ASCII character around cells that contain delimiters or line ends."""
+    escape: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    """The ASCII character that takes the meaning from a quote or delimiter behind it, such as a backslash."""
+    comment: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    """The ASCII character that a line begins with which is no row, such as `#`."""
     header: Annotated[
         Annotated[Flag | Annotated[tuple[Column, ...], Field(min_length=1)], AfterValidator(checks.header)] | None,
         Expects("true, false, or a list of column names"),
@@ -392,6 +398,10 @@ class SourceOptions(Model):
     """Lines before the header."""
     ragged: Literal["refuse", "pad"] = "refuse"
     """pad: short rows are filled up with empty cells."""
+    max_ratio: Annotated[
+        Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None, Expects("a number from 1 to 1000000")
+    ] = None
+    """How many times its size a compressed file may unpack to; 200 without this key. More is taken for a bomb."""
 
 
 class ExpectedSubscriber(Model):

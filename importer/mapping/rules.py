@@ -38,7 +38,7 @@ BESIDE_FIRST_OF = ("as", *_NEEDS, "country", "aggregate", "separator")
 """Keys that read the text of a whole ``first_of``, and so have no place inside."""
 _TEXT_STEPS = ("extract", "lower", "upper", "map", "decimal", "thousands", "trim")
 """What is done to text, or says how a number is written; a calculation is no text, its operands are."""
-_CSV_ONLY = ("delimiter", "quote", "header", "skip_lines", "ragged")
+_CSV_ONLY = ("delimiter", "quote", "escape", "comment", "header", "skip_lines", "ragged")
 _GROUP_BY = "`group_by` says which rows become one event, such as `group_by: Order`"
 
 

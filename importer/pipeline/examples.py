@@ -56,7 +56,7 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
                 yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
             for prepared in supply.chunks:
                 bodies += prepared.bodies.drop_null().to_pylist()
-                found = [Reason(**row) for row in prepared.reasons.to_pylist()]
+                found = (Reason(**row) for row in prepared.reasons.to_pylist())
                 reasons += [one for one in found if REASONS[one.code].severity != "info"]
     yield from _about_events(example, bodies)
     yield from _about_reasons(example, reasons)

@@ -7,6 +7,7 @@ two processes from working on one run.
 from __future__ import annotations
 
 import os
+import stat as stat_module
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,8 @@ def fingerprint(options: RunOptions) -> list[list[Any]]:
         try:
             stat = os.stat(each.path)  # noqa: PTH116  # a path that open() could not read either is told of later
         except OSError:
+            return []
+        if not stat_module.S_ISREG(stat.st_mode):
             return []
         files.append([each.path, each.member, stat.st_size, stat.st_mtime_ns])
     return files

@@ -18,9 +18,9 @@ from importer.encode import encode
 from importer.errors import ImporterError, SourceError
 from importer.group import grouped
 from importer.mapping.columns import MissingColumn, check_columns
-from importer.mapping.model import ImportMapping, SourceOptions
+from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.read import Input, Reader, expand, open_source, text_of
+from importer.read import Reader, expand, open_source, text_of
 from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def _converted(
     transform = _transform(reading.transform) if reading.transform else None
     for each in expand(arguments):
         try:
-            with _open(each, mapping.source) as reader:
+            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
+                for note in reader.notes:
+                    say(f"warning: {reader.source.name}: {note}")
                 if transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
                 events = _guarded(reader.source.name, _events(reader, mapping, mapper, transform, reading))
@@ -95,15 +97,6 @@ def _converted(
         except SourceError as error:
             say(str(error))
             yield SourceStream.unopened(error.source, error.message)
-
-
-def _open(each: Input, options: SourceOptions) -> Reader:
-    try:
-        return open_source(each, options)
-    except ImporterError:
-        raise
-    except Exception as error:
-        raise _unexpected(each.name, error) from error
 
 
 def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
@@ -187,6 +180,8 @@ def _check_columns(
 ) -> None:
     if columns is None:
         return
+    if source.columns == ():
+        raise SourceError(source.name, "is empty", hint="a CSV file needs at least a header line")
     missing = check_columns(mapping, columns, has)
     if not missing:
         return

@@ -1,6 +1,6 @@
 """Arrow columns as text: exact, and the same text that CSV and JSON carry.
 
-This module owns how each Arrow type is written and how a path reaches into structs and lists. Files are ``parquet``'s.
+Also how a path (see `importer.read.nested`) reaches into structs, lists and maps.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.model import ArrowArray, Bools
-from importer.read.paths import LOOKUP_KEY, Path
+from importer.read.nested import LOOKUP_KEY, Path
 
 _JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+_EXACT_FLOAT = 2.0**53
+"""From here on a float no longer holds every whole number, so its digits may be rounded ones."""
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_FIRST_DAY, _END_DAY = -719_162, 2_932_897
+"""0001-01-01 and the day after 9999-12-31, in days since 1970-01-01: what ISO 8601 writes with four digits."""
 
 
 def child_type(kind: Any, path: Path) -> bool:
@@ -72,76 +77,129 @@ def _elements(array: ArrowArray, path: Path) -> ArrowArray:
 
 
 def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | None]:
-    """An array as strings; where it holds objects or lists (None: nowhere); where its bytes are not UTF-8 (likewise).
+    """An array as strings; where it holds objects or lists (None: nowhere); where it has no text (None: nowhere).
 
-    Undecodable values are null.
+    No text have bytes that are not UTF-8, and dates and times outside of the years 1 to 9999; they are null. A float
+    that is not a number is null as well, but not marked: it is how pandas writes an empty cell.
     """
     array = _unpacked(array)
-    kind = array.type
-    if pa.types.is_nested(kind):
+    if pa.types.is_nested(array.type):
+        plain, bad = _with_text_leaves(array)
         texts = [
-            None if value is None else _JSON.encode(_for_json(value, kind)).decode() for value in array.to_pylist()
+            None if value is None else _JSON.encode(_for_json(value, array.type)).decode()
+            for value in plain.to_pylist()
         ]
-        return pa.array(texts, pa.string()), array.is_valid(), None
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return _checked(array.cast(pa.binary()))
-    return _scalars(array), None, None
+        if bad.any():
+            texts = [None if wrong else text for text, wrong in zip(texts, bad, strict=True)]
+        return pa.array(texts, pa.string()), array.is_valid(), bad if bad.any() else None
+    texts, textless = _scalars(array)
+    return texts, None, textless if textless is not None and textless.any() else None
 
 
-def _scalars(array: ArrowArray) -> ArrowArray:
+def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
+    """The text of values that are not nested, and where there is none."""
     kind = array.type
-    if pa.types.is_timestamp(kind):
-        # Zone-aware ones are stored as UTC already.
-        text = pc.replace_substring(_clock(array.cast(pa.timestamp(kind.unit))), " ", "T", max_replacements=1)
-        return text if kind.tz is None else pc.binary_join_element_wise(text, "Z", "")
-    if pa.types.is_time(kind):
-        return _clock(array)
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return _decoded(array.cast(pa.binary()))
+    if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_interval(kind):
+        array, bad = _in_range(array)
+        return (_timestamps(array) if pa.types.is_timestamp(kind) else _without_zero_fraction(array)), bad
     if pa.types.is_decimal(kind):
-        return _plain_decimals(array.cast(pa.string()))
+        return _plain_decimals(array.cast(pa.string())), None
     if pa.types.is_floating(kind):
-        return _floats(array)
+        return _floats(array), None
     if pa.types.is_duration(kind):
         array = array.cast(pa.int64())
-    return array.cast(pa.string())
+    return array.cast(pa.string()), None
 
 
-def _clock(array: ArrowArray) -> ArrowArray:
+def _in_range(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
+    """The array without the dates and times that no calendar or clock shows, and where they were."""
+    kind = array.type
+    if pa.types.is_date(kind):
+        unit = 1 if pa.types.is_date32(kind) else 86_400_000
+        least, end = _FIRST_DAY * unit, _END_DAY * unit
+    elif pa.types.is_timestamp(kind):
+        unit = 86_400 * _PER_SECOND[kind.unit]
+        # A day from either end, so that the local time of every zone is in range too.
+        least, end = (_FIRST_DAY + 1) * unit, (_END_DAY - 1) * unit
+        if kind.tz is None:
+            least, end = least - unit, end + unit
+    else:
+        least, end = 0, 86_400 * _PER_SECOND[kind.unit]
+    narrow = pa.types.is_date32(kind) or pa.types.is_time32(kind)
+    numbers = array.cast(pa.int32()).cast(pa.int64()) if narrow else array.cast(pa.int64())
+    lowest, highest = pc.min_max(numbers).as_py().values()
+    if lowest is None or (lowest >= least and highest < end):
+        return array, None
+    bad = pc.or_(pc.less(numbers, least), pc.greater_equal(numbers, end)).fill_null(False)  # noqa: FBT003 - as above
+    return pc.if_else(bad, pa.scalar(None, kind), array), bad.to_numpy(zero_copy_only=False)
+
+
+def _timestamps(array: ArrowArray) -> ArrowArray:
+    """``2024-07-01T13:00:00``; one with a zone is the zone's own time, and ends in its offset or ``Z``."""
+    kind = array.type
+    instants = array.cast(pa.timestamp(kind.unit))
+    if kind.tz is None:
+        return pc.replace_substring(_without_zero_fraction(instants), " ", "T", max_replacements=1)
+    try:
+        local = pc.local_timestamp(array)
+    except pa.ArrowInvalid:  # a zone that is not known here: the instant is known all the same
+        local = instants
+    seconds = pc.divide(
+        pc.subtract(local.cast(pa.int64()), instants.cast(pa.int64())), _PER_SECOND[kind.unit]
+    ).dictionary_encode()
+    offsets = [_offset(found) for found in seconds.dictionary.to_pylist()]
+    if None in offsets:  # local mean time, which differs by seconds
+        local, offsets = instants, ["Z"] * len(offsets)
+    suffixes = pa.DictionaryArray.from_arrays(seconds.indices, pa.array(offsets, pa.string())).dictionary_decode()
+    text = pc.replace_substring(_without_zero_fraction(local), " ", "T", max_replacements=1)
+    return pc.binary_join_element_wise(text, suffixes, "")
+
+
+def _offset(seconds: int) -> str | None:
+    """``Z``, ``+03:00``; None for what is no whole number of minutes."""
+    if seconds == 0:
+        return "Z"
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return None if seconds % 60 else f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
+
+
+def _without_zero_fraction(array: ArrowArray) -> ArrowArray:
     """With a fraction of 3, 6 or 9 digits where it is not zero."""
-    return pc.replace_substring_regex(array.cast(pa.string()), r"\.?(000)+$", "")
+    text = array.cast(pa.string())
+    return text if pa.types.is_date32(array.type) else pc.replace_substring_regex(text, r"\.?(000)+$", "")
 
 
 def _floats(array: ArrowArray) -> ArrowArray:
-    """The shortest digits that read back as the same number, laid out as Python and pandas write them to CSV and JSON.
+    """The shortest digits that read back as the same number; whole numbers without ``.0``, as long as they are exact.
 
-    That is Arrow's text but for a ``.0`` behind integral numbers, and for where the exponent begins.
+    A column of whole numbers with a hole is one of floats in pandas, and of integers to whoever made it.
     """
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
+    array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
     texts = array.cast(pa.string())
-    integral = pc.match_substring_regex(texts, r"^-?[0-9]+$")
-    texts = pc.if_else(integral, pc.binary_join_element_wise(texts, ".0", ""), texts)
-    otherwise = pc.match_substring_regex(texts, r"e|^-?0\.0000")
+    whole = pc.and_(pc.equal(pc.trunc(array), array), pc.less(pc.abs(array), _EXACT_FLOAT))
+    if pc.any(whole).as_py():
+        numbers = pc.if_else(whole, array, pa.scalar(None, array.type)).cast(pa.int64())
+        texts = pc.coalesce(numbers.cast(pa.string()), texts)
+    # Arrow begins with the exponent, and its shape, elsewhere than Python, pandas and JSON do.
+    otherwise = pc.match_substring_regex(texts, r"e|^-?0\.0000|^-?[0-9]{16,}$")
     if pa.types.is_float32(array.type) or not pc.any(otherwise).as_py():
         return texts
+    otherwise = pc.and_not(otherwise, whole)
     return pc.replace_with_mask(texts, otherwise, pa.array(map(repr, array.filter(otherwise).to_pylist()), pa.string()))
 
 
-def _checked(array: ArrowArray) -> tuple[ArrowArray, None, Bools | None]:
+def _decoded(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
     try:
-        return array.cast(pa.string()), None, None
+        return array.cast(pa.string()), None
     except pa.ArrowInvalid:
         values = array.to_pylist()
-    bad = np.array([value is not None and not _is_utf8(value) for value in values])
+    bad = np.array([value is not None and not is_utf8(value) for value in values], np.bool_)
     texts = [None if wrong or value is None else value.decode() for value, wrong in zip(values, bad, strict=True)]
-    return pa.array(texts, pa.string()), None, bad
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return pa.array(texts, pa.string()), bad
 
 
 def _plain_decimals(texts: ArrowArray) -> ArrowArray:
@@ -151,6 +209,44 @@ def _plain_decimals(texts: ArrowArray) -> ArrowArray:
         return texts
     plain = [format(Decimal(text), "f") for text in texts.filter(scientific).to_pylist()]
     return pc.replace_with_mask(texts, scientific, pa.array(plain, pa.string()))
+
+
+def _with_text_leaves(array: ArrowArray) -> tuple[ArrowArray, Bools]:
+    """The same nesting with times and bytes as text, so that Python can hold it; and where some leaf has no text."""
+    array = _unpacked(array)
+    kind = array.type
+    nothing = np.zeros(len(array), np.bool_)
+    if pa.types.is_struct(kind):
+        if not kind.num_fields:
+            return array, nothing
+        inner = [_with_text_leaves(pc.struct_field(array, [at])) for at in range(kind.num_fields)]
+        names = [kind.field(at).name for at in range(kind.num_fields)]
+        built = pa.StructArray.from_arrays([part for part, _ in inner], names, mask=array.is_null())
+        return built, np.logical_or.reduce([bad for _, bad in inner])
+    if pa.types.is_map(kind):
+        array = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+    if pa.types.is_nested(array.type):
+        lists = array if pa.types.is_list(array.type) else array.cast(pa.list_(array.type.value_type))
+        leaves, bad = _with_text_leaves(lists.flatten())
+        lengths = pc.list_value_length(lists).fill_null(0).to_numpy()
+        offsets = pa.array(np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)]))
+        nothing[pc.list_parent_indices(lists).to_numpy()[bad]] = True
+        return pa.ListArray.from_arrays(offsets, leaves, mask=lists.is_null()), nothing
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        return array, nothing
+    if pa.types.is_floating(kind):
+        return array.cast(pa.float64() if pa.types.is_float64(kind) else pa.float32()), nothing
+    texts, wrong = _scalars(array)
+    return texts, nothing if wrong is None else wrong
+
+
+def is_utf8(value: bytes) -> bool:
+    """Whether the bytes are valid UTF-8."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_list(kind: Any) -> bool:
@@ -190,7 +286,7 @@ def _unpacked(array: ArrowArray) -> ArrowArray:
 
 
 def _for_json(value: Any, kind: Any) -> Any:
-    """Python's picture of an Arrow value as JSON has it: maps as objects, bytes and UUIDs as text."""
+    """Python's picture of an Arrow value as JSON has it: maps as objects."""
     kind = _plain(kind)
     if value is None:
         return None
@@ -198,7 +294,7 @@ def _for_json(value: Any, kind: Any) -> Any:
         fields = [kind.field(at) for at in range(kind.num_fields)]
         return {inner.name: _for_json(value[inner.name], inner.type) for inner in fields}
     if pa.types.is_map(kind):
-        return {str(key): _for_json(inner, kind.item_type) for key, inner in value}
+        return {str(each["key"]): _for_json(each["value"], kind.item_type) for each in value}
     if pa.types.is_nested(kind):
         return [_for_json(inner, kind.value_type) for inner in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return value

@@ -1,10 +1,7 @@
-"""From the command line's SOURCE arguments to the list of inputs.
-
-This module owns globs, directories and archives, and the order in which everything is read. Opening is ``storage``'s.
-"""
+"""From the command line's SOURCE arguments to the list of inputs."""
 
 # Names stay exactly as the user wrote them, which pathlib would normalise.
-# ruff: noqa: PTH100, PTH112, PTH118, PTH120, PTH123, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH118, PTH120, PTH123, PTH207
 
 from __future__ import annotations
 
@@ -15,22 +12,22 @@ import zipfile
 from collections.abc import Iterator, Sequence
 
 from importer.errors import UsageError
-from importer.read.storage import ENDINGS, Input, data_members, is_data_name
+from importer.read.files import ENDINGS, Input, data_members, is_data_name, recognise_compression
 
 STDIN = "<stdin>"
-_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def expand(arguments: Sequence[str]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
-    A directory is searched to its bottom for known endings, hidden files left out. A zip archive stands for its
-    members. A file named twice is read once. Raises `UsageError` where an argument matches nothing.
+    A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
+    out. A zip archive stands for its members. A file that is named twice is read once. Raises `UsageError` where an
+    argument matches nothing.
     """
-    found: dict[tuple[str | None, str | None], Input] = {}
+    found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
         for source in _expand_one(argument):
-            found.setdefault((source.path, source.member), source)
+            found.setdefault((os.path.realpath(source.path or STDIN), source.member), source)
     return list(found.values())
 
 
@@ -49,14 +46,14 @@ def _expand_one(argument: str) -> Iterator[Input]:
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))
         if not matches:
-            raise UsageError(f"{argument}: no file matches", hint=f"look what is there: ls {_parent(argument)}")
+            raise UsageError(f"{argument}: no file matches", hint=f"check the path: ls {_parent(argument)}")
         for match in matches:
             if not os.path.isdir(match):
                 yield from _file(match)
             elif "**" not in argument:
                 yield from _directory(match)
     else:
-        raise UsageError(f"{argument}: no such file or directory", hint=f"look what is there: ls {_parent(argument)}")
+        raise UsageError(f"{argument}: no such file or directory", hint=f"check the path: ls {_parent(argument)}")
 
 
 def _parent(argument: str) -> str:
@@ -68,12 +65,19 @@ def _parent(argument: str) -> str:
 
 def _directory(directory: str) -> Iterator[Input]:
     found = False
-    for parent, children, names in os.walk(directory):
+    seen: set[str] = set()
+    for parent, children, names in os.walk(directory, followlinks=True):
+        here = os.path.realpath(parent)
+        if here in seen:  # a link that leads back
+            children.clear()
+            continue
+        seen.add(here)
         children[:] = sorted(child for child in children if not child.startswith("."))
         for name in sorted(names):
-            if is_data_name(name) and not name.startswith("."):
+            path = os.path.join(parent, name)
+            if is_data_name(name) and not name.startswith(".") and (os.path.isfile(path) or not os.path.exists(path)):
                 found = True
-                yield from _file(os.path.join(parent, name))
+                yield from _file(path)
     if not found:
         raise UsageError(
             f"{directory}: the directory holds no data file",
@@ -83,18 +87,20 @@ def _directory(directory: str) -> Iterator[Input]:
 
 def _file(path: str) -> Iterator[Input]:
     """A file, or an archive's members. A file that cannot be opened is found out when its turn to be read comes."""
-    whole = Input(path, os.path.abspath(path))
-    try:
-        with open(path, "rb") as file:
-            if file.read(4) not in _ZIP_MAGIC:
-                yield whole
-                return
-            with zipfile.ZipFile(file) as archive:
-                members = data_members(archive)
-    except (OSError, zipfile.BadZipFile):
+    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    whole = Input(shown, os.path.abspath(path))
+    members: list[str] = []
+    # What was read of a pipe would be gone.
+    if os.path.isfile(path):
+        try:
+            with open(path, "rb") as file:
+                if recognise_compression(file.read(6)) == "zip":
+                    with zipfile.ZipFile(file) as archive:
+                        members = data_members(archive)
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
+            members = []
+    if not members or len(set(members)) < len(members):
         yield whole
         return
-    if not members:
-        yield whole
     for member in members:
-        yield Input(f"{path}/{member}", whole.path, member)
+        yield Input(f"{shown}/{member}", whole.path, member)

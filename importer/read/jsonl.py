@@ -1,11 +1,8 @@
-"""JSON lines: one object a line, as columns of text.
-
-This module owns what JSON's types become and which lines are no object. Paths are ``paths``'s, lines ``records``'s.
-"""
+"""JSON lines: one object a line, as columns of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Any
@@ -17,13 +14,12 @@ import pyarrow as pa
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
 from importer.model import Dialect, Int64s
-from importer.read.content import Content
-from importer.read.paths import MISSING, Path, find, parse
+from importer.read.detect import refuse_document
+from importer.read.files import Content
+from importer.read.nested import MISSING, Path, find, parse
 from importer.read.reader import Limits, shorten
-from importer.read.records import Layout, Records, split
-from importer.read.sniff import TextSample, refuse_document
-from importer.read.text import utf8_blocks
-from importer.read.textfile import Converted, TextReader
+from importer.read.records import Faults, Layout, Records
+from importer.read.textfile import Converted, TextReader, TextSample
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""
@@ -32,27 +28,25 @@ _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 class JsonLinesReader(TextReader):
     """Reads JSONL."""
 
-    def __init__(self, content: Content, text: TextSample, options: SourceOptions, limits: Limits) -> None:
-        """Raises `SourceError` where the file is one JSON document."""
-        refuse_document(content.name, text.data)
+    def __init__(
+        self, content: Content, text: TextSample, options: SourceOptions, limits: Limits, columns: Collection[str]
+    ) -> None:
+        """``columns``: what the objects should have. Raises `SourceError` where the file is one JSON document."""
+        refuse_document(content.name, text.data, complete=text.complete, columns=columns)
         dialect = Dialect(
             format="jsonl",
             compression=content.compression,
-            encoding=text.encoding,
+            encoding=text.encoding.name,
             has_header=False,
-            has_bom=bool(text.bom),
+            has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        super().__init__(content, dialect, None, limits)
-        self._bom = text.bom
-        self._layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
+        layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
+        super().__init__(content, text.encoding, (dialect, None), layout, limits)
 
     def available(self, column: str) -> bool:
         """Always: any line may have it."""
         return bool(column)
-
-    def _records(self) -> Iterator[Records]:
-        return split(utf8_blocks(self._read_block, self.source.dialect.encoding, self._bom), self._layout, self._limits)
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         return _Columns(self.source.name, columns).convert
@@ -102,7 +96,7 @@ class _Columns:
         table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows))}).select([])
         return Converted(table, positions, faults, nested)
 
-    def _decode(self, records: Records) -> tuple[list[Any], Int64s, Mapping[int, tuple[str, str]]]:
+    def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
         good = records.good()
         codes = np.frombuffer(records.data, np.uint8)
@@ -117,9 +111,7 @@ class _Columns:
                 return rows, good, records.faults
         return self._decode_one_by_one(records, good)
 
-    def _decode_one_by_one(
-        self, records: Records, good: Int64s
-    ) -> tuple[list[Any], Int64s, Mapping[int, tuple[str, str]]]:
+    def _decode_one_by_one(self, records: Records, good: Int64s) -> tuple[list[Any], Int64s, Faults]:
         faults = dict(records.faults)
         rows: list[Any] = []
         for at in good.tolist():

@@ -1,54 +1,53 @@
-"""Which reader an input gets.
-
-This module owns the order of recognition: compression, Parquet, encoding, JSONL or CSV.
-"""
+"""Which reader an input gets: compression, Parquet, encoding, then JSONL or CSV are recognised in this order."""
 
 from __future__ import annotations
 
-import codecs
+from collections.abc import Collection
 
 from importer.mapping.model import SourceOptions
-from importer.read.content import Content
 from importer.read.delimited import DelimitedReader
+from importer.read.detect import PARQUET_MAGIC, recognise_format, refuse_foreign
+from importer.read.encoding import recognise_encoding, utf8_blocks
+from importer.read.files import MAX_RATIO, Content, Input
 from importer.read.jsonl import JsonLinesReader
 from importer.read.parquet import ParquetReader
-from importer.read.reader import Limits, Reader
-from importer.read.sniff import PARQUET_MAGIC, TextSample, recognise_format, refuse_foreign
-from importer.read.storage import Input
-from importer.read.text import settle_encoding, utf8_blocks
+from importer.read.reader import Limits, Reader, as_source_error
+from importer.read.textfile import TextSample
 
 _DEFAULT = Limits()
 
 
-def open_source(source: Input, options: SourceOptions, limits: Limits = _DEFAULT) -> Reader:
+def open_source(
+    source: Input, options: SourceOptions, limits: Limits = _DEFAULT, *, columns: Collection[str] = ()
+) -> Reader:
     """Open an input and recognise what the options leave open.
 
-    Raises `SourceError` if it cannot be read at all: missing, empty, damaged, encrypted, or of a foreign format.
+    ``columns`` are the names that the mapping wants: the header of a CSV file is the line that has them. Raises
+    `SourceError` if the input cannot be read at all: missing, damaged, encrypted, or of a foreign format.
     """
-    content = Content(source, options.compression)
     try:
-        return _reader(content, options, limits)
-    except BaseException:
-        content.close()
-        raise
+        content = Content(source, options.compression, options.max_ratio or MAX_RATIO)
+        try:
+            return _reader(content, options, limits, columns)
+        except BaseException:
+            content.close()
+            raise
+    except Exception as error:
+        raise as_source_error(source.name, error) from error
 
 
-def _reader(content: Content, options: SourceOptions, limits: Limits) -> Reader:
+def _reader(content: Content, options: SourceOptions, limits: Limits, columns: Collection[str]) -> Reader:
     sample, complete = content.peek(limits.sample)
     if options.format == "parquet" or (options.format is None and sample.startswith(PARQUET_MAGIC)):
-        return ParquetReader(content, limits)
+        return ParquetReader(content, limits, options.max_ratio or MAX_RATIO)
+    # A header may be longer than a sample; a line that is longer than any may be is none.
+    while not complete and len(sample) < limits.line and not (b"\n" in sample or b"\r" in sample):
+        sample, complete = content.peek(len(sample) * 2)
     refuse_foreign(content.name, sample)
-    encoding, bom = settle_encoding(content.name, options.encoding, sample, complete=complete)
-    text = TextSample(_as_utf8(sample, encoding, bom, complete=complete), complete, encoding, bom)
-    if (options.format or recognise_format(content.name, text.data)) == "jsonl":
-        return JsonLinesReader(content, text, options, limits)
-    return DelimitedReader(content, text, options, limits)
-
-
-def _as_utf8(sample: bytes, encoding: str, bom: bytes, *, complete: bool) -> bytes:
-    if complete or encoding == "utf-8":
-        pieces = iter([sample, b""])
-        return b"".join(utf8_blocks(lambda: next(pieces), encoding, bom))
-    # A character that is cut off at the sample's end is no undecodable one.
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    return decoder.decode(sample[len(bom) :]).encode("utf-8", "surrogatepass")
+    encoding = recognise_encoding(content.name, options.encoding, sample, complete=complete)
+    pieces = iter([sample, b""])
+    text = b"".join(utf8_blocks(lambda: next(pieces), encoding, partial=not complete))
+    text_sample = TextSample(text, complete, encoding)
+    kind = options.format or recognise_format(content.name, text)
+    reader = JsonLinesReader if kind == "jsonl" else DelimitedReader
+    return reader(content, text_sample, options, limits, columns)

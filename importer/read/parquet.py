@@ -1,55 +1,70 @@
-"""Parquet files, a batch at a time.
-
-This module owns which columns are read and what a damaged file is. How types are written as text is ``arrow``'s.
-"""
+"""Parquet files, a batch at a time."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from importer.errors import SourceError
-from importer.model import ArrowArray, Chunk, Dialect, Source, UnreadableRow
-from importer.read import paths
+from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
+from importer.read import nested
 from importer.read.arrow import child_type, reach, text_of
-from importer.read.content import Content
-from importer.read.reader import Limits, shorten
-from importer.read.storage import spool
-from importer.read.text import show
+from importer.read.encoding import show
+from importer.read.files import MAX_RATIO, Content
+from importer.read.reader import Limits, Reader, shorten
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
+_BUFFER = 1 << 20
+_LARGE = 256 << 20
+"""Bytes of a column's part that are not suspicious, however well they are packed."""
+_DELTA = "DELTA_BYTE_ARRAY"
+_DELTA_ROWS = 512
+"""Texts that are stored as differences from the one before unpack to any size; so few are taken at a time."""
 
 
-class ParquetReader:
-    """A `Reader` of Parquet; see there."""
+class ParquetReader(Reader):
+    """Reads Parquet."""
 
-    def __init__(self, content: Content, limits: Limits) -> None:
+    def __init__(self, content: Content, limits: Limits, max_ratio: int = MAX_RATIO) -> None:
         """Raises `SourceError` where it is no Parquet file, or an encrypted or damaged one."""
         self._content = content
         self._limits = limits
-        self._raw = _seekable(content, limits)
+        self._raw = content.seekable()
         try:
-            self._file = pq.ParquetFile(self._raw, pre_buffer=False)
+            self._file = self._open(pq.ParquetFile(self._raw).metadata)
         except _UNREADABLE as error:
-            self.close()
-            raise self._explain(error) from None
+            raise _explain(content.name, error) from None
+        _refuse_bomb(content.name, self._file.metadata, max_ratio)
         self._schema = self._file.schema_arrow
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
-        self.source = Source(content.name, content.path, dialect, tuple(self._schema.names))
+        super().__init__(content, Source(content.name, content.path, dialect, tuple(self._schema.names)))
         self._rows_read = 0
         self._digest = ""
 
-    @property
-    def size(self) -> int | None:
-        """See `Reader.size`."""
-        return self._content.size
+    def _open(self, metadata: Any) -> Any:
+        """Columns of repeated texts stay dictionaries: decoded all at once they may be of any size."""
+        dictionaries = [
+            metadata.schema.column(at).path
+            for at in range(metadata.num_columns)
+            if metadata.schema.column(at).physical_type == "BYTE_ARRAY"
+            and "." not in metadata.schema.column(at).path
+            and any("DICTIONARY" in name for name in _encodings(metadata, at))
+        ]
+        self._raw.seek(0)
+        return pq.ParquetFile(
+            self._raw,
+            read_dictionary=dictionaries,
+            pre_buffer=False,
+            buffer_size=_BUFFER,
+            coerce_int96_timestamp_unit="us",  # nanoseconds end in the year 2262
+            page_checksum_verification=True,
+        )
 
     @property
     def bytes_read(self) -> int:
@@ -67,8 +82,8 @@ class ParquetReader:
         return self._locate(column) is not None
 
     def _locate(self, column: str) -> str | None:
-        """The top-level column in which ``column`` lies."""
-        path = paths.parse(column)
+        """The top-level column in which ``column`` is."""
+        path = nested.parse(column)
         if column in self._schema.names:
             return column
         for head, tail in path.splits:
@@ -76,8 +91,7 @@ class ParquetReader:
                 return head
         return None
 
-    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
-        """See `Reader.chunks`."""
+    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
         for column, head in located.items():
             if self._schema.names.count(head) > 1:
@@ -85,36 +99,63 @@ class ParquetReader:
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
         needed = None if raw_rows else list(dict.fromkeys(located.values()))
+        rows = self._batch_rows(needed)
         try:
-            for batch in self._file.iter_batches(self._limits.rows, columns=needed):
-                yield self._chunk(batch, located, raw_rows=raw_rows)
-                self._rows_read += batch.num_rows
+            for batch in self._file.iter_batches(rows, columns=needed):
+                for part in _parts(batch, self._limits.batch):
+                    yield self._chunk(part, located, raw_rows=raw_rows)
+                    self._rows_read += part.num_rows
             self._raw.seek(0)
-            self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()
+            self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
         except _UNREADABLE as error:
-            raise self._explain(error, after=self._rows_read) from None
+            raise _explain(self.source.name, error, after=self._rows_read) from None
+        self._content.check_unchanged()
+        if self._rows_read != self._file.metadata.num_rows:
+            raise SourceError(
+                self.source.name,
+                f"is damaged: it announces {self._file.metadata.num_rows:,} rows and holds {self._rows_read:,}",
+                hint="export it again",
+            )
+
+    def _batch_rows(self, needed: Sequence[str] | None) -> int:
+        """How many rows to decode at a time, by what the footer says of their size."""
+        metadata, rows = self._file.metadata, self._limits.rows
+        leaves = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+        wanted = [
+            at for at, path in enumerate(leaves) if needed is None or any(_within(path, column) for column in needed)
+        ]
+        for group in range(metadata.num_row_groups):
+            part = metadata.row_group(group)
+            size = sum(part.column(at).total_uncompressed_size for at in wanted)
+            if size > 0 and part.num_rows > 0:
+                rows = min(rows, max(1, self._limits.batch * part.num_rows // size))
+        if any(_DELTA in _encodings(metadata, at) for at in wanted):
+            rows = min(rows, _DELTA_ROWS)
+        return rows
 
     def _chunk(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
-        nested: dict[str, ArrowArray] = {}
-        undecodable: dict[int, str] = {}
+        inside: dict[str, ArrowArray] = {}
+        faults: dict[int, tuple[str, str]] = {}
         for column, head in located.items():
             array = batch.column(head)
             values = array if column == head else reach(array, _tail(column, head))
-            texts[column], inner, bad = text_of(values)
-            if inner is not None and inner.true_count:
-                nested[column] = inner
+            texts[column], where, bad = text_of(values)
+            if where is not None and where.true_count:
+                inside[column] = where
             for at in [] if bad is None else np.flatnonzero(bad).tolist():
-                undecodable.setdefault(at, shorten(f"{column}: {show(values[at].as_py())}"))
+                faults.setdefault(at, _fault(column, values[at]))
+            for at in self._too_long(texts[column]):
+                faults.setdefault(at, ("row.unreadable", f"{column}: more than {self._limits.line:,} bytes"))
         readable = np.ones(batch.num_rows, np.bool_)
-        readable[list(undecodable)] = False
+        readable[list(faults)] = False
         first = self._rows_read + 1
         rows = first + np.flatnonzero(readable)
         table = pa.table(texts) if texts else pa.Table.from_batches([batch]).select([])
-        if undecodable:
+        if faults:
             mask = pa.array(readable)
             table = table.filter(mask)
-            nested = {column: inner.filter(mask) for column, inner in nested.items()}
+            inside = {column: where.filter(mask) for column, where in inside.items()}
         return Chunk(
             source=self.source,
             first_row=first,
@@ -122,45 +163,109 @@ class ParquetReader:
             table=table,
             rows=rows,
             lines=rows,
-            unreadable=tuple(
-                UnreadableRow(first + at, first + at, "row.undecodable", value)
-                for at, value in sorted(undecodable.items())
-            ),
-            nested=nested,
-            raw_rows=pa.Table.from_batches([batch]) if raw_rows else None,
+            unreadable=tuple(UnreadableRow(first + at, first + at, *fault) for at, fault in sorted(faults.items())),
+            nested=inside,
+            raw_rows=pa.Table.from_batches([_plain_batch(batch)]) if raw_rows else None,
         )
 
-    def _explain(self, error: Exception, after: int | None = None) -> SourceError:
-        name, reason = self._content.name, shorten(str(error))
-        if "ncrypt" in str(error):
-            return SourceError(name, "is encrypted", hint="export it without encryption")
-        if after is not None:
-            return SourceError(
-                name, f"is damaged after row {after} ({reason}); the rows before were read", hint="export it again"
-            )
+    def _too_long(self, texts: ArrowArray) -> list[int]:
+        lengths = pc.binary_length(texts).fill_null(0)
+        if (pc.max(lengths).as_py() or 0) <= self._limits.line:
+            return []
+        found: list[int] = np.flatnonzero(lengths.to_numpy() > self._limits.line).tolist()
+        return found
+
+
+def _encodings(metadata: Any, column: int) -> set[str]:
+    groups = range(metadata.num_row_groups)
+    return {name for group in groups for name in metadata.row_group(group).column(column).encodings}
+
+
+def _within(path: str, column: str) -> bool:
+    return path == column or path.startswith(f"{column}.")
+
+
+def _refuse_bomb(name: str, metadata: Any, max_ratio: int) -> None:
+    """Raise `SourceError` where a column unpacks to so much more than it takes that no page of it may be opened."""
+    for group in range(metadata.num_row_groups):
+        for at in range(metadata.num_columns):
+            column = metadata.row_group(group).column(at)
+            size = column.total_uncompressed_size
+            if size > _LARGE and size > max_ratio * column.total_compressed_size:
+                raise SourceError(
+                    name,
+                    f"column {column.path_in_schema} unpacks to more than {max_ratio:,} times its size",
+                    hint="if it is right, set `source: {max_ratio: 5000}` in the mapping",
+                )
+
+
+def _parts(batch: Any, most: int) -> Iterator[Any]:
+    """The batch in slices whose cells, once they are text, take at most ``most`` bytes; a single row may take more."""
+    sizes = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        sizes += _sizes(column)
+    if sizes.sum() <= most:
+        yield batch
+        return
+    begin, ends = 0, np.cumsum(sizes)
+    while begin < batch.num_rows:
+        before = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield batch.slice(begin, end - begin)
+        begin = end
+
+
+def _sizes(column: ArrowArray) -> Int64s:
+    """Bytes of each cell, by and large."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and _is_bytes(kind.value_type):
+        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    elif _is_bytes(kind):
+        lengths = pc.binary_length(column)
+    else:
+        return np.full(len(column), column.nbytes // max(len(column), 1), np.int64)
+    sizes: Int64s = lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return sizes
+
+
+def _is_bytes(kind: Any) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_binary(kind)
+        or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    )  # fmt: skip
+
+
+def _plain_batch(batch: Any) -> Any:
+    """The batch with its dictionaries decoded, so that all batches of a file have one type."""
+    arrays = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _fault(column: str, value: Any) -> tuple[str, str]:
+    """Why a cell has no text."""
+    kind = value.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_temporal(kind):
+        return "row.unreadable", f"{column}: a {kind} outside of the years 1 to 9999"
+    if pa.types.is_nested(kind):
+        return "row.unreadable", f"{column}: bytes that are not text, or a time outside of the years 1 to 9999"
+    return "row.undecodable", shorten(f"{column} (binary data): {show(value.as_py())}")
+
+
+def _explain(name: str, error: Exception, after: int | None = None) -> SourceError:
+    reason = shorten(str(error))
+    if "ncrypt" in str(error):
+        return SourceError(name, "is encrypted", hint="export it without encryption")
+    if after is not None:
         return SourceError(
-            name, f"is not a readable Parquet file ({reason})", hint="copy, download or export the file again"
+            name, f"is damaged after row {after} ({reason}); the rows before were read", hint="export it again"
         )
-
-    def close(self) -> None:
-        """See `Reader.close`."""
-        self._raw.close()
-        self._content.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    return SourceError(
+        name, f"is not a readable Parquet file ({reason})", hint="copy, download or export the file again"
+    )
 
 
-def _seekable(content: Content, limits: Limits) -> io.BufferedReader | io.BufferedRandom:
-    """Parquet is read from its end: what came through a pipe or a decompressor goes to the disk first."""
-    if content.path is not None and content.compression == "none":
-        return Path(content.path).open("rb")
-    return spool(lambda: content.read(limits.block))
-
-
-def _tail(column: str, head: str) -> paths.Path:
+def _tail(column: str, head: str) -> nested.Path:
     """What is left of a path below its top-level column."""
-    return next(tail for text, tail in paths.parse(column).splits if text == head)
+    return next(tail for text, tail in nested.parse(column).splits if text == head)

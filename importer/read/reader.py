@@ -1,18 +1,18 @@
-"""What every reader is: the contract between reading and planning, and the bounds that keep memory flat.
-
-This module owns the ``Reader`` type and its ``Limits``. The formats (``delimited``, ``jsonl``, ``parquet``) keep it.
-"""
+"""What every reader offers, whatever the format, and the bounds that keep memory flat."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
+from importer.errors import ImporterError, SourceError
 from importer.model import Chunk, Source
+from importer.read.files import Content
 
 VALUE_LENGTH = 80
-"""Characters kept of what is shown of a spoiled row."""
+"""Characters kept of what is shown of an unreadable row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +23,36 @@ class Limits:
     """Decompressed bytes taken at a time."""
     rows: int = 32_768
     """Most rows of a chunk."""
+    batch: int = 16 << 20
+    """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
     quoted: int = 1 << 20
-    """Longest record, in bytes, that may span several lines; beyond it, its quote counts as never closed."""
-    line: int = 16 << 20
-    """Longest line in bytes; a longer one is a spoiled row."""
+    """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""
+    line: int = 2 << 20
+    """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
     sample: int = 256 << 10
     """Decompressed bytes looked at to recognise format, encoding and delimiter."""
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """One opened source. Use it as a context manager, or call ``close``."""
 
-    @property
-    def source(self) -> Source:
+    def __init__(self, content: Content, source: Source, notes: Sequence[str] = ()) -> None:
+        self.source = source
         """The source with its recognised or set dialect, and its header."""
+        self.notes = tuple(notes)
+        """What was assumed about the file, each a sentence: users must see them."""
+        self._content = content
+        self._started = False
 
     @property
     def size(self) -> int | None:
-        """Bytes on disk (an archive's member: compressed); None where unknown (stdin)."""
+        """Bytes on disk (an archive's member: compressed); None where unknown (a pipe)."""
+        return self._content.size
 
     @property
     def bytes_read(self) -> int:
         """Bytes of ``size`` read so far; an estimate for Parquet."""
+        return self._content.bytes_read
 
     @property
     def digest(self) -> str:
@@ -52,9 +60,15 @@ class Reader(Protocol):
 
         Empty until ``chunks`` was exhausted; after a `SourceError` from ``chunks`` it covers what could be read.
         """
+        return self._content.digest
 
+    @abstractmethod
     def available(self, column: str) -> bool:
         """Whether the source has this column, by its exact name or as a path; JSONL may have any."""
+
+    @abstractmethod
+    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
+        """As ``chunks``; may raise anything."""
 
     def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """Read the source, once, from its beginning to its end.
@@ -62,13 +76,36 @@ class Reader(Protocol):
         ``columns`` are the wanted names; those the source lacks are left out of the tables. Raises `SourceError` when
         the source cannot be read any further, after the chunks before that point, and when a wanted name is ambiguous.
         """
+        if self._started:
+            raise ValueError(f"{self.source.name} was read already; open it anew")
+        self._started = True
+        with_errors = self._chunks(columns, raw_rows=raw_rows)
+        while True:
+            try:
+                chunk = next(with_errors, None)
+            except Exception as error:
+                raise as_source_error(self.source.name, error) from error
+            if chunk is None:
+                return
+            yield chunk
 
     def close(self) -> None:
         """Release the file."""
+        self._content.close()
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def as_source_error(name: str, error: Exception) -> ImporterError:
+    """Any exception as the error of the source that provoked it."""
+    if isinstance(error, ImporterError):
+        return error
+    what = shorten(f"{type(error).__name__}: {error}")
+    return SourceError(name, f"cannot be read ({what})", hint="it may be damaged: copy, download or export it again")
 
 
 def shorten(text: str) -> str:

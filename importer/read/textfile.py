@@ -1,23 +1,31 @@
-"""What CSV and JSONL readers share: one pass over the content, and chunks made of records.
-
-This module owns row numbers, spoiled rows and the originals. The formats say how records become columns.
-"""
+"""What CSV and JSONL have in common: one pass over the content, and chunks made of records."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
-from importer.read.content import Content
-from importer.read.reader import Limits
-from importer.read.records import Records
-from importer.read.text import keep_undecodable
+from importer.read.encoding import TextEncoding, keep_undecodable, utf8_blocks
+from importer.read.files import Content
+from importer.read.reader import Limits, Reader
+from importer.read.records import Faults, Layout, Records, split
+
+
+@dataclass(frozen=True, slots=True)
+class TextSample:
+    """A text file's beginning, and how it is encoded."""
+
+    data: bytes
+    """As UTF-8, without the byte order mark."""
+    complete: bool
+    """Whether this is the whole file."""
+    encoding: TextEncoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,56 +34,36 @@ class Converted:
 
     table: ArrowTable
     positions: Int64s
-    """The records that ``table`` holds, shape (table.num_rows,)."""
-    faults: Mapping[int, tuple[str, str]]
+    """The records that ``table`` holds, ascending, shape (table.num_rows,)."""
+    faults: Faults
     """All others: reason code and value."""
     nested: Mapping[str, ArrowArray] = field(default_factory=dict)
 
 
-class TextReader(ABC):
-    """A `Reader` of records; see there."""
+class TextReader(Reader):
+    """Reads records."""
 
-    def __init__(self, content: Content, dialect: Dialect, columns: tuple[str, ...] | None, limits: Limits) -> None:
-        self.source = Source(content.name, content.path, dialect, columns)
-        self._content = content
+    def __init__(
+        self, content: Content, encoding: TextEncoding, source: tuple[Dialect, tuple[str, ...] | None],
+        layout: Layout, limits: Limits, notes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        dialect, columns = source
+        assumed = (encoding.note,) if encoding.note else ()
+        super().__init__(content, Source(content.name, content.path, dialect, columns), (*assumed, *notes))
+        self._encoding = encoding
+        self._layout = layout
         self._limits = limits
-        self._started = False
-
-    @property
-    def size(self) -> int | None:
-        """See `Reader.size`."""
-        return self._content.size
-
-    @property
-    def bytes_read(self) -> int:
-        """See `Reader.bytes_read`."""
-        return self._content.bytes_read
-
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        return self._content.digest
-
-    @abstractmethod
-    def available(self, column: str) -> bool:
-        """See `Reader.available`."""
-
-    @abstractmethod
-    def _records(self) -> Iterator[Records]:
-        """All data records, a block at a time."""
 
     @abstractmethod
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         """How the wanted columns are made of records."""
 
-    def _read_block(self) -> bytes:
-        return self._content.read(self._limits.block)
+    def _records(self) -> Iterator[Records]:
+        """All data records, a block at a time."""
+        blocks = utf8_blocks(lambda: self._content.read(self._limits.block), self._encoding)
+        return split(blocks, self._layout, self._limits)
 
-    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
-        """See `Reader.chunks`."""
-        if self._started:
-            raise ValueError(f"{self.source.name} was read already; open it anew")
-        self._started = True
+    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         convert = self._converter(columns)
         row = 1
         for block in self._records():
@@ -96,18 +84,8 @@ class TextReader(ABC):
                 for at in sorted(converted.faults)
             ),
             nested=converted.nested,
-            raw_rows=raw_records(records, transcoded=self.source.dialect.encoding != "utf-8") if raw_rows else None,
+            raw_rows=raw_records(records, transcoded=self._encoding.name != "utf-8") if raw_rows else None,
         )
-
-    def close(self) -> None:
-        """See `Reader.close`."""
-        self._content.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def raw_records(records: Records, *, transcoded: bool) -> Any:
@@ -115,7 +93,8 @@ def raw_records(records: Records, *, transcoded: bool) -> Any:
 
     ``transcoded``: the file is not UTF-8, so that its undecodable bytes are surrogates already.
     """
-    if not transcoded and any(code == "row.undecodable" for code, _ in records.faults.values()):
+    if not transcoded and records.faults:
+        # A record with another fault may hold undecodable bytes as well.
         kept = [keep_undecodable(records[at]) if at in records.faults else records[at] for at in range(len(records))]
         return pa.table({"record": pa.array(kept, pa.binary())})
     lengths = records.ends - records.starts

@@ -63,14 +63,15 @@ def source_facts(summary: Summary, most: int) -> list[str]:
     return lines
 
 
-def amount(total: str, currency: str) -> str:
-    """A sum with its thousands apart, all its digits, and at least as many decimals as the currency has."""
+def amount(total: str, currency: str, *, named: bool = True) -> str:
+    """A sum with its thousands apart, all its digits, at least as many decimals as the currency has, and its name."""
     value = Decimal(total)
+    name = f" {shown(currency)}" if named and currency else ""
     exponent = value.adjusted()
     if exponent > 20 or (value and exponent < -10):
-        return f"{value:.6e} {shown(currency)}".strip()
+        return f"{value:.6e}{name}"
     whole, _, fraction = f"{value:,f}".partition(".")
     fraction = fraction.rstrip("0")
     least = get_currency_precision(currency) if len(currency) == 3 and currency.isalpha() else 0
     fraction = fraction.ljust(max(2 if fraction else 0, least), "0")
-    return f"{whole}{'.' if fraction else ''}{fraction} {shown(currency)}".strip()
+    return f"{whole}{'.' if fraction else ''}{fraction}{name}"

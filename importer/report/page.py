@@ -32,6 +32,8 @@ _MAPPING = 65_536
 """Characters of the mapping that are shown."""
 _LONGEST = 300
 """Characters of any other value."""
+_UNBROKEN = 40
+"""Characters of an address that fit a phone's line."""
 _PAUSES = 20
 _MONEY = 50
 _REASONS = 100
@@ -175,10 +177,9 @@ def _ticked(words: str) -> Markup:
 
 
 def _unbroken(address: str) -> Markup:
-    """An address that a narrow screen breaks at its ``@`` and dots, if it must, and nowhere else."""
-    text = str(escape(_finalized(address)))
-    broken = text.replace("@", "<wbr>@").replace(".", "<wbr>.")
-    return Markup(f'<bdi class="address">{broken}</bdi>')  # noqa: S704 - escaped above
+    """An address: of ordinary length it stays on one line, on the narrowest screen too."""
+    usual = "address" if len(address) <= _UNBROKEN else ""
+    return Markup('<bdi class="{}">{}</bdi>').format(usual, _finalized(address))
 
 
 def _utc(iso: str | None) -> Markup:

@@ -118,7 +118,10 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
     for each in expand(arguments):
         if found and not any(source == each.name or source.startswith(f"{each.name}/") for source, _ in wanted):
             continue
-        with suppress(ImporterError), open_source(each, mapping.source, LIMITS) as reader:
+        with (
+            suppress(ImporterError),
+            open_source(each, mapping.source, LIMITS, columns=mapping.columns()) as reader,
+        ):
             rows = {row for source, row in wanted if source == reader.source.name}
             header = reader.source.columns or ()
             others = [name for name in header if header.count(name) == 1 and may_be_address(name)]

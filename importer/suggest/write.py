@@ -155,7 +155,7 @@ def _tried(wanted: Wanted, answers: Mapping[str, str], made: Draft, text: str) -
 def _first(sampled: Sampled, mapping: Any) -> list[Chunk]:
     rows, found = 0, []
     with (
-        open_source(sampled.input, mapping.source, LIMITS) as reader,
+        open_source(sampled.input, mapping.source, LIMITS, columns=mapping.columns()) as reader,
         closing(chunks(reader, mapping.columns())) as read,
     ):
         for chunk in read:

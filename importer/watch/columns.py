@@ -54,10 +54,10 @@ class Columns:
 
 def columns_of(path: Path, drop: Drop) -> list[str]:
     """The columns of a file; empty where it has no header, or cannot be read."""
-    options = load(drop.mapping).mapping.source
+    mapping = load(drop.mapping).mapping
     for each in expand([os.fspath(path)]):
         try:
-            with open_source(each, options) as reader:
+            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
                 return list(reader.source.columns or ())
         except SourceError:
             return []

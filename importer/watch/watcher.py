@@ -20,7 +20,7 @@ from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.read.storage import is_data_name
+from importer.read import is_data_name
 from importer.watch.columns import Columns, columns_of
 from importer.watch.drops import Drop
 from importer.watch.hook import run_hook

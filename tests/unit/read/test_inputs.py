@@ -77,8 +77,8 @@ def test_the_only_file_of_an_archive_needs_no_known_ending(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("argument", "words", "hint"),
     [
-        ("none.csv", "none.csv: no such file or directory", "look what is there: ls"),
-        ("*.none", "*.none: no file matches", "look what is there: ls"),
+        ("none.csv", "none.csv: no such file or directory", "check the path: ls"),
+        ("*.none", "*.none: no file matches", "check the path: ls"),
         ("empty", "empty: the directory holds no data file", "known endings: .csv .tsv"),
     ],
 )

@@ -152,7 +152,7 @@ def test_json_lines_are_recognised_without_an_ending(name: str) -> None:
         ('[{"a": 1}, {"a": 2}]', "an array of objects"),
         ('[\n  {"a": 1},\n  {"a": 2}\n]\n', "an array of objects"),
         ('{\n  "a": 1\n}\n', "an object spread over several lines"),
-        ('{"data": [\n  {"a": 1}\n]}\n', "an object spread over several lines"),
+        ('{"data": [\n  {"a": 1}\n]}\n', "one object with a list of objects in 'data'"),
     ],
 )
 def test_one_json_document_is_refused_with_the_way_out(data: str, what: str) -> None:

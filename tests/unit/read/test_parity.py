@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.read.parity import within_quotes
+from importer.read.records import within_quotes
 
 EDGES = frozenset(b',\r\n"')
 

@@ -43,9 +43,9 @@ KEY = uuid.UUID("12345678-1234-5678-1234-567812345678")
         (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
         (
             pa.array([0.1, 17850.0, -0.0, 1e15, 1e300, 1e-5]),
-            ["0.1", "17850.0", "-0.0", "1000000000000000.0", "1e+300", "1e-05"],
+            ["0.1", "17850", "0", "1000000000000000", "1e+300", "1e-05"],
         ),
-        (pa.array([float("nan"), None]), ["nan", None]),
+        (pa.array([float("nan"), None]), [None, None]),
         (pa.array([np.float32(0.1)], pa.float32()), ["0.1"]),
         (pa.array([np.float16(0.5)], pa.float16()), ["0.5"]),
         (pa.array([True, False, None]), ["true", "false", None]),
@@ -61,7 +61,7 @@ KEY = uuid.UUID("12345678-1234-5678-1234-567812345678")
         (pa.array([1], pa.timestamp("ns")), ["1970-01-01T00:00:00.000000001"]),
         (
             pa.array([dt.datetime(2024, 7, 1, 10, tzinfo=UTC)], pa.timestamp("ms", "Europe/Vilnius")),
-            ["2024-07-01T10:00:00Z"],
+            ["2024-07-01T13:00:00+03:00"],
         ),
         (pa.array([dt.time(9, 30)]), ["09:30:00"]),
         (pa.array(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
@@ -136,7 +136,9 @@ def test_rows_are_numbered_over_all_batches_and_lines_equal_rows() -> None:
 
 def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
     outcome = read({"a": pa.array([b"x", b"\xff", b"y"]), "n": [[1], [2], [3]]})
-    assert [(row.row, row.code, row.value) for row in outcome.unreadable] == [(2, "row.undecodable", r"a: \xff")]
+    assert [(row.row, row.code, row.value) for row in outcome.unreadable] == [
+        (2, "row.undecodable", r"a (binary data): \xff")
+    ]
     assert (outcome.column("a"), outcome.numbers) == (["x", "y"], [1, 3])
 
 

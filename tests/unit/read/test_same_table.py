@@ -19,7 +19,7 @@ TABLE = pd.DataFrame(
         "email": ["a@example.com", "Ünï@example.org", 'quo"ted', "x,y"],
         "note": ["two\nlines", " blanks ", "日本", "'apostrophe"],
         "count": [1, 2**62, -3, 0],
-        "total": [12.5, 17850.0, 0.1, 1e16],
+        "total": [12.5, 17850.25, 0.1, 1e16],
         "paid": ["true", "false", "true", "true"],
     }
 )

@@ -81,7 +81,7 @@ def test_a_line_tells_all_there_is_to_tell() -> None:
             "foo@ is not an e-mail address; the event has no type",
         ),
         (3, None, None, "part of row 1's event"),
-        (4, "duplicate.key", None, "the key A1 was delivered or is in doubt already: already in run X"),
+        (4, "duplicate.key", None, "key A1 was already delivered, or is repeated in this file: already in run X"),
         (
             5,
             "currency.retired; api.refused",

@@ -1,6 +1,6 @@
 """Paths into nested values.
 
-This module owns the notation and what it means in JSON; ``arrow`` applies the same paths to Parquet's columns.
+What a path means in JSON; `importer.read.arrow` applies the same paths to Parquet columns.
 
     user.email                              a key in an object in an object
     items.0.name                            the first element of a list

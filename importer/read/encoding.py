@@ -1,0 +1,291 @@
+"""Which encoding a text file has, and its bytes as UTF-8.
+
+Text is UTF-8 unless a byte order mark, the zero bytes of UTF-16 or the mapping says otherwise. Bytes that are not UTF-8
+are read in the code pages that make words of them. Where these agree on every letter, the file is read so; where they
+do not, the file is refused with what each of them makes of its words: a guess would misspell names.
+
+Bytes that are no text are kept as lone surrogates (U+DC00 plus the byte), which are invalid as UTF-8, so that the row
+which holds them is found by the check that UTF-8 files get as well.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from importer.errors import SourceError
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_WORD = re.compile(rb"[A-Za-z'\x80-\xff]*[\x80-\xff][A-Za-z'\x80-\xff]*")
+_HIGH = bytes(range(0x80, 0x100))
+_KEEP = "importer.keep"
+"""Our handler's name among the codecs' error handlers."""
+
+_CYRILLIC = (
+    "абвгдежзийклмнопрстуфхцчшщъыьэюяё",
+    "абвгдежзийклмнопрстуфхцчшщьюяіїєґў",
+    "абвгдежзийклмнопрстуфхцчшљњћђџј",
+)
+_WINDOWS: dict[str, tuple[str, ...]] = {
+    "cp1252": (
+        "äöüß", "éèêëàâçîïôùûüÿœæ", "áéíñóúü", "ãáâàçéêíóôõú", "àèéìòù", "äåæøöé", "ëïéèöü", "áðéíóúýþæö",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýžäľĺôŕ", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
+    "cp1254": ("çğ\u0131öşüâîûi\u0307",),
+    "cp1251": _CYRILLIC,
+    "cp1253": ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ",),
+    "cp1255": ("אבגדהוזחטיכלמנסעפצקרשתםןץףך",),
+    "cp1256": ("ابتثجحخدذرزسشصضطظعغفقكلمنهويةىءأإؤئآ",),
+}  # fmt: skip
+"""Windows' code pages, and the letters of the languages that are written in them."""
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "cp850": _WINDOWS["cp1252"],
+    "cp852": _WINDOWS["cp1250"],
+    "cp775": _WINDOWS["cp1257"],
+    "cp866": _CYRILLIC,
+    "mac_roman": _WINDOWS["cp1252"],
+    "koi8_r": _CYRILLIC,
+    "shift_jis": (),
+    "gb18030": (),
+    "big5": (),
+    "euc_kr": (),
+}
+"""Encodings of DOS, Macs and others, for what makes no words in Windows'. Without letters: several bytes each."""
+_LATIN = frozenset({"cp1252", "cp1250", "cp1257", "cp1254"})
+_ASCII = frozenset(map(chr, range(128)))
+_SIGNS = frozenset({"Pd", "Pi", "Pf", "Ps", "Po", "Sc", "So", "Sm", "Zs"})
+"""Categories of the signs that may be by themselves in a text: dashes, quotes, currencies, degrees."""
+_ENOUGH = 6
+"""Letters that must make words before another script than Latin, or an old code page, is thought of."""
+_MOST_WORDS = 2_000
+_SHOWN_WORDS = 4
+
+
+class EncodingError(SourceError):
+    """A file is not UTF-8, and its bytes can be read in more than one way."""
+
+    def __init__(self, source: str, readings: tuple[Reading, ...]) -> None:
+        lines = "\n".join(f"  {reading}   →   source: {{encoding: {reading.encoding}}}" for reading in readings)
+        super().__init__(
+            source,
+            f"is not UTF-8, and its letters can be read in more than one way:\n{lines}",
+            hint="add the line of the reading that is right to the mapping, or export the file as UTF-8",
+        )
+        self.readings = readings
+        """The likeliest first."""
+
+    @property
+    def likely(self) -> str | None:
+        """The encoding that makes words of a known language where no other one does; None if that cannot be said."""
+        first, second = self.readings[0], self.readings[1]
+        return first.encoding if first.score >= 0.95 and second.score <= 0.7 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an encoding makes of a file."""
+
+    encoding: str
+    words: tuple[str, ...]
+    """A few of the file's words as they would read."""
+    score: float
+    """The share of letters outside ASCII that a language written in this encoding uses."""
+
+    def __str__(self) -> str:
+        return f"{self.encoding}: {', '.join(self.words)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoding:
+    """How a file's bytes become text."""
+
+    name: str
+    """A Python codec."""
+    bom: bytes = b""
+    letters: str | None = None
+    """For an encoding that was assumed: the character of each byte, with U+FFFE for the bytes that other encodings,
+    which were as likely, read as another one. None: as the codec says."""
+    note: str = ""
+    """What was assumed, as a sentence; empty where nothing was."""
+
+    def decoder(self) -> Callable[[bytes, bool], str]:
+        """A function that decodes piece by piece; the flag marks the last one. Undecodable bytes are kept."""
+        letters = self.letters
+        if letters is not None:
+            return lambda data, _final: codecs.charmap_decode(data, _KEEP, letters)[0]
+        return codecs.getincrementaldecoder(self.name)(_KEEP).decode
+
+
+def _keep(error: UnicodeError) -> tuple[str, int]:
+    """Every undecodable byte as U+DC00 plus itself; unlike ``surrogateescape`` below 0x80 as well (UTF-16 needs it)."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_KEEP, _keep)
+
+
+def recognise_encoding(name: str, wanted: str | None, sample: bytes, *, complete: bool) -> TextEncoding:
+    """The encoding to read a file with that begins with ``sample``; ``wanted`` is what the mapping says.
+
+    Raises `EncodingError` where the bytes can be read in several ways, `SourceError` for an unknown encoding.
+    """
+    marked = next(((encoding, bom) for bom, encoding in _BOMS if sample.startswith(bom)), None)
+    if wanted is not None:
+        return _as_wanted(name, wanted, *(marked or (_recognise_utf16(sample) or "", b"")))
+    if marked is not None:
+        return TextEncoding(*marked)
+    wide = _recognise_utf16(sample)
+    if wide is not None:
+        return TextEncoding(wide)
+    try:
+        codecs.utf_8_decode(sample, "strict", complete)
+    except UnicodeDecodeError:
+        return _recognise_code_page(name, sample)
+    return TextEncoding("utf-8")
+
+
+def _as_wanted(name: str, wanted: str, recognised: str, bom: bytes) -> TextEncoding:
+    try:
+        codec = codecs.lookup(wanted).name
+        b"".decode(codec)
+    except (LookupError, ValueError):
+        raise SourceError(
+            name, f"unknown encoding {wanted!r}", hint="use a name such as utf-8, cp1252, latin-1, utf-16 or shift_jis"
+        ) from None
+    if codec in {"utf-16", "utf-32"}:
+        codec = recognised if recognised.startswith(codec) else f"{codec}-le"
+    elif codec == "utf-8-sig":
+        codec = "utf-8"
+    # A mark of UTF-8 is no text in any encoding; a mark of another encoding than the one asked for is left alone.
+    return TextEncoding(codec, bom if bom == codecs.BOM_UTF8 or codec == recognised else b"")
+
+
+def _recognise_utf16(sample: bytes) -> str | None:
+    pairs = len(sample) // 2
+    if pairs < 2:
+        return None
+    first, second = sample[0 : 2 * pairs : 2].count(0) / pairs, sample[1 : 2 * pairs : 2].count(0) / pairs
+    if second > 0.4 and first < 0.05:
+        return "utf-16-le"
+    if first > 0.4 and second < 0.05:
+        return "utf-16-be"
+    return None
+
+
+def _recognise_code_page(name: str, sample: bytes) -> TextEncoding:
+    """For a sample that is not UTF-8: a few broken bytes in UTF-8 text, or another encoding."""
+    rest, multibyte = _MULTIBYTE.subn(b"", sample)
+    strange = len(rest) - len(rest.translate(None, _HIGH))
+    words = list(dict.fromkeys(_WORD.findall(sample)))[:_MOST_WORDS]
+    readings = [] if multibyte >= strange else _readings(words, _WINDOWS) or _readings(words, _OTHERS)
+    if not readings:
+        return TextEncoding("utf-8")
+    used = bytes(sorted(set(sample) & set(_HIGH)))
+    apart = [
+        reading for reading in readings if _letters(reading.encoding, used) != _letters(readings[0].encoding, used)
+    ]
+    if apart:
+        # One line for each way to read the words.
+        distinct = {reading.words: reading for reading in reversed(readings)}
+        raise EncodingError(name, tuple(sorted(distinct.values(), key=lambda reading: -reading.score)))
+    best = readings[0].encoding
+    letters = None
+    if all((_WINDOWS | _OTHERS)[reading.encoding] for reading in readings):
+        tables = [_letters(reading.encoding, bytes(range(256))) for reading in readings]
+        letters = "".join(same[0] if len(set(same)) == 1 else "\ufffe" for same in zip(*tables, strict=True))
+    return TextEncoding(
+        best,
+        letters=letters,
+        note=f"is not UTF-8; read as {best} ({', '.join(readings[0].words)}), set `source: {{encoding: {best}}}` "
+        "if that is right, or the encoding that is",
+    )
+
+
+def _letters(encoding: str, data: bytes) -> str:
+    return data.decode(encoding, "replace").replace("\ufffd", "\ufffe")
+
+
+def _readings(words: list[bytes], encodings: dict[str, tuple[str, ...]]) -> list[Reading]:
+    """What each of the encodings makes of the words, the likeliest first; without those that make no words of them."""
+    found = []
+    for encoding, languages in encodings.items():
+        texts = [word.decode(encoding, "replace") for word in words]
+        verdicts = [_is_word(text) for text in texts]
+        special = "".join(letter for text in texts for letter in text if letter.isalpha() and not letter.isascii())
+        if verdicts.count(False) > 0.1 * len(words):
+            continue
+        if encoding not in _LATIN and len(special) < _ENOUGH:
+            continue
+        if True not in verdicts and not all(
+            unicodedata.category(sign) in _SIGNS for sign in set("".join(texts)) - _ASCII
+        ):
+            continue
+        known = [sum(letter in language for letter in special.lower()) for language in languages]
+        telling = sorted(texts, key=lambda text: -len(set(text) - set(string.printable)))
+        shown = tuple(dict.fromkeys(text.strip("'") for text in telling))[:_SHOWN_WORDS]
+        found.append(Reading(encoding, shown, max(known) / len(special) if special and known else 1.0))
+    return sorted(found, key=lambda reading: -reading.score)
+
+
+def _is_word(text: str) -> bool | None:
+    """Whether this is a word in one script with its capitals in place; None where it says nothing about its letters."""
+    if "\ufffd" in text:
+        return False
+    letters = text.strip("'" + "".join(sign for sign in set(text) if unicodedata.category(sign)[0] in "PSZ"))
+    if len(letters) < 2 or letters.isascii():
+        return None if letters.isascii() or letters.islower() else False
+    if not all(letter.isalpha() or unicodedata.category(letter)[0] == "P" for letter in letters):
+        return False
+    scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in letters if letter.isalpha()}
+    if len(scripts) != 1 and not scripts <= {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}:
+        return False
+    return all(
+        part.islower() or part.isupper() or (part[:1].isupper() and part[1:].islower()) or not _cased(part)
+        for part in re.split(r"\W+", letters)
+    )
+
+
+def _cased(text: str) -> bool:
+    return text.lower() != text.upper()
+
+
+def utf8_blocks(read: Callable[[], bytes], encoding: TextEncoding, *, partial: bool = False) -> Iterator[bytes]:
+    """What ``read`` returns until it returns nothing, as UTF-8 without the byte order mark.
+
+    ``partial``: what follows is not read, so that a character which is cut off at the end is no undecodable one.
+    """
+    skip = len(encoding.bom)
+    decode = None if encoding.name == "utf-8" else encoding.decoder()
+    for piece in iter(read, b""):
+        block, skip = piece[skip:], 0
+        yield block if decode is None else decode(block, False).encode("utf-8", "surrogatepass")  # noqa: FBT003 - codecs take it by position
+    if decode is not None and not partial:
+        yield decode(b"", True).encode("utf-8", "surrogatepass")  # noqa: FBT003 - as above
+
+
+def keep_undecodable(raw: bytes) -> bytes:
+    """A record of a UTF-8 file with its undecodable bytes kept as lone surrogates, as those of other encodings are."""
+    return raw.decode("utf-8", _KEEP).encode("utf-8", "surrogatepass")
+
+
+def show(raw: bytes) -> str:
+    r"""A record for people: its undecodable bytes, kept as surrogates or not, as ``\xff``."""
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", _KEEP)
+    named = re.sub("[\udc00-\udcff]", lambda kept: f"\\x{ord(kept[0]) - 0xDC00:02x}", text)
+    return named.encode("utf-8", "backslashreplace").decode()
