@@ -105,8 +105,6 @@ def _note(made: Made, events: Events, start: int) -> None:
     made.passes_filter += kept.tolist()
     for one in events.violations:
         places = start + at[one.positions]
-        if one.code == "filtered.where":
-            continue
         found = zip(places.tolist(), one.values.to_pylist(), strict=True)
         made.violations |= {(place, one.code, one.field, value) for place, value in found}
     columns: dict[str, Any] = {one.name: one.values for one in events.properties}
