@@ -22,6 +22,7 @@ from importer.read.files import PACKED
 from importer.read.records import Layout, Records, split_sample
 from importer.read.rules import BLANKS, WHITESPACE, Rules
 from importer.read.textfile import TextSample
+from importer.roundtrip import is_rejects, original_cell
 
 PARQUET_MAGIC = (b"PAR1", b"PARE")
 _ROWS = 100
@@ -375,7 +376,9 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
         line = trial.records.lines[trial.head]
         notes = (*notes, f"the header is on line {line}; the lines above it are left out")
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
-    return Table(rules, _with_blanks(layout, width), tuple(cell.decode() for cell in names), width, above, raw, notes)
+    found = tuple(cell.decode() for cell in names)
+    header = tuple(map(original_cell, found)) if is_rejects(found) else found
+    return Table(rules, _with_blanks(layout, width), header, width, above, raw, notes)
 
 
 def _with_blanks(layout: Layout, width: int) -> Layout:
