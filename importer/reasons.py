@@ -157,6 +157,8 @@ _ALL = (
                "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("failed.attempts", "error", "given up after the last attempt; one of them may have been accepted",
                "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
+    ReasonCode("failed.given_up", "error", "in doubt, and given up with `importer resolve`; it may have been accepted",
+               "nothing to do; `importer retry` sends it again", "[D]"),
     ReasonCode("failed.refused", "error", "refused at last, but an attempt before may have been accepted",
                "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
 )  # fmt: skip

@@ -129,7 +129,7 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.place))
+    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.scope_options))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:
