@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from importer import report
@@ -19,6 +20,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.suggest.advise import advise_run
 from importer.wording import counted
 
 
@@ -129,7 +131,8 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.scope_options))
+    outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
+    written = report.write(ledger, told, outputs, partial(advise_run, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:
