@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from importer import report
@@ -20,6 +21,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.suggest.advise import advise_run
 from importer.wording import counted
 
 
@@ -168,8 +170,9 @@ def _report(
     left = ledger.has_pending(current)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
-    shown = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, shown, ReportOptions(out, options.report_format, scope_options=target.scope_options))
+    told = current if left else replace(current, state=RunState.FINISHED)
+    outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
+    written = report.write(ledger, told, outputs, partial(advise_run, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:
