@@ -21,6 +21,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Reader, expand, open_source, text_of
+from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
@@ -94,9 +95,15 @@ def _converted(
                     # The user's own function stays on the thread that loaded it.
                     threaded = bool(reader.size) and transform is None
                     yield SourceStream(reader.source, events, partial(getattr, reader, "digest"), threaded=threaded)
-        except SourceError as error:
+        except ImporterError as error:
+            if not isinstance(error, SourceError):
+                raise
             say(str(error))
             yield SourceStream.unopened(error.source, error.message)
+        except Exception as error:  # noqa: BLE001  # whatever a file can do to us, the other files go on
+            unknown = _unexpected(each.name, error)
+            say(str(unknown))
+            yield SourceStream.unopened(unknown.source, unknown.message)
 
 
 def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
@@ -138,8 +145,10 @@ def _events(
 
 def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Generator[Chunk, None, None]:
     """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
-    chunks = reader.chunks(columns, raw_rows=reading.raw_rows)
-    yield from prefetch(chunks) if reader.size else chunks
+    origins = origin_columns(reader.source) if reading.raw_rows else ()
+    chunks = reader.chunks([*columns, *(name for name in origins if name not in columns)], raw_rows=reading.raw_rows)
+    for chunk in prefetch(chunks) if reader.size else chunks:
+        yield with_origins(chunk, origins, columns) if origins else chunk
 
 
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
