@@ -21,7 +21,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Reader, expand, open_source, text_of
-from importer.validate import validate
+from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -94,9 +94,15 @@ def _converted(
                     # The user's own function stays on the thread that loaded it.
                     threaded = bool(reader.size) and transform is None
                     yield SourceStream(reader.source, events, partial(getattr, reader, "digest"), threaded=threaded)
-        except SourceError as error:
+        except ImporterError as error:
+            if not isinstance(error, SourceError):
+                raise
             say(str(error))
             yield SourceStream.unopened(error.source, error.message)
+        except Exception as error:  # noqa: BLE001  # whatever a file can do to us, the other files go on
+            unknown = _unexpected(each.name, error)
+            say(str(unknown))
+            yield SourceStream.unopened(unknown.source, unknown.message)
 
 
 def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
@@ -144,7 +150,8 @@ def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Gen
 
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
     for events in converted:
-        yield encode(events, validate(events, strict=reading.strict), bodies=reading.bodies)
+        judged = fitted(events)
+        yield encode(judged, validate(judged, strict=reading.strict), bodies=reading.bodies)
 
 
 def _transformed(
