@@ -176,8 +176,7 @@ def test_a_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
 )
 def test_a_reports_title_is_skipped(titles: str, tmp_path: Path) -> None:
     rows = "Order,Email,Total,Currency\n1,ada@example.com,12.50,EUR\n2,bo@example.com,3.50,EUR\n"
-    outcome, mapping, _ = written(tmp_path, titles + rows)
-    assert 0 < mapping.source.skip_lines <= titles.count("\n")
+    outcome, _, _ = written(tmp_path, titles + rows)
     assert [json.loads(line)["value"] for line in outcome.stdout.splitlines()] == [12.5, 3.5]
 
 
