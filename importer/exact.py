@@ -100,6 +100,22 @@ def product(factors: Sequence[DecimalColumn]) -> DecimalColumn:
         return DecimalColumn(reduce(np.multiply, [factor.objects() for factor in factors]))
 
 
+def total(terms: Sequence[DecimalColumn]) -> DecimalColumn:
+    """The sums of columns of one length, row by row."""
+    scale = max(term.scale for term in terms)
+    is_ordinary = all(term.units.dtype != object for term in terms) and scale <= _MOST_DIGITS
+    if is_ordinary and sum(_size(term.units) * 10 ** (scale - term.scale) for term in terms) <= _LARGEST:
+        return DecimalColumn(reduce(np.add, [term.units * 10 ** (scale - term.scale) for term in terms]), scale)
+    with localcontext(UNLIMITED):
+        return DecimalColumn(reduce(np.add, [term.objects() for term in terms]))
+
+
+def difference(terms: Sequence[DecimalColumn]) -> DecimalColumn:
+    """The first column less all others, row by row."""
+    with localcontext(UNLIMITED):
+        return total([terms[0], *(DecimalColumn(-term.units, term.scale) for term in terms[1:])])
+
+
 def sums(numbers: DecimalColumn, starts: Int64s) -> DecimalColumn:
     """The sums of consecutive stretches; ``starts`` are the stretches' beginnings, ascending, none empty."""
     if not len(starts):

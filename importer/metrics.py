@@ -1,7 +1,6 @@
-"""How deliveries stand, for Prometheus: a file for the node exporter's textfile collector, or a port on this machine.
+"""Figures for Prometheus: a file for the node exporter's textfile collector, or a port on this machine.
 
-This module owns the names and meanings of the metrics, and how often the file is written. Counting is others': it is
-told by a desk (`MetricsConsole`) what every desk is told.
+`MetricsConsole` hears what the user's console hears, and keeps the figures.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import contextlib
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,32 +21,33 @@ from importer.model import Counts, State
 from importer.pipeline.options import Console, Forecast
 
 EVERY = 5.0
-"""Seconds between two writings of the file."""
+"""Seconds between two writes of the file."""
 WINDOW = 60.0
 """Seconds over which the rate is measured."""
 _SUCCESS = "importer_last_success_timestamp_seconds"
+_FINISH = "importer_last_finish_timestamp_seconds"
 
 
 @dataclass(slots=True)
-class _Moving:
+class _Delivery:
     """The run that is delivered now."""
 
     created_at: float
     counts: Counts
-    """The books when delivery began."""
+    """The totals when delivery began."""
     seen: deque[tuple[float, int]] = field(default_factory=deque)
     """When how many rows had been answered, over the last `WINDOW`."""
 
 
 class Metrics:
-    """The figures of one process. ``path`` is written whole, every few seconds and when told; None: not at all."""
+    """The figures of one process. ``path`` is written whole, every few seconds and when a run begins or ends."""
 
     def __init__(self, path: Path | None, account: str, now: Callable[[], float] = time.time) -> None:
         self._path = path
         self._account = account
         self._now = now
         self._registry = CollectorRegistry()
-        self._moving: _Moving | None = None
+        self._delivery: _Delivery | None = None
         self._written = float("-inf")
         self._rows = self._gauge("importer_rows", "Rows of the current or last run, by state.", "state")
         self._rate = self._gauge("importer_rate_per_second", "Events answered a second, over the last minute.")
@@ -58,8 +58,12 @@ class Metrics:
         self._success = self._gauge(_SUCCESS, "When a run last ended with every row delivered; 0: never.")
         self._ended = self._gauge("importer_last_end_timestamp_seconds", "When a run last ended, however it did.")
         self._code = self._gauge("importer_last_exit_code", "How it ended: the exit code.")
-        self._files = self._gauge("importer_files", "Files that this watch has settled, by where they are.", "place")
-        self._one(self._success).set((_last_success(path) if path else None) or 0.0)
+        self._files = self._gauge("importer_files", "Files that this watch has worked on, by where they are.", "place")
+        self._finish = self._gauge(_FINISH, "When a run last reached its end; 0: never.")
+        self.trouble = ""
+        """Why the file could not be written the last time; empty if it could."""
+        for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
+            self._one(gauge).set(_earlier(path, name) if path else 0.0)
 
     def __repr__(self) -> str:
         return f"<Metrics {self._path}>"
@@ -72,20 +76,20 @@ class Metrics:
             raise UsageError(f"--metrics-port {port}: {error.strerror}", hint="choose another port") from None
 
     def console(self, console: Console) -> MetricsConsole:
-        """The user's desk, listened to."""
+        """The user's console, listened to."""
         return MetricsConsole(console, self)
 
     def begin(self, forecast: Forecast) -> None:
         """A delivery begins."""
-        self._moving = _Moving(forecast.run.created_at, forecast.counts)
-        self._books(forecast.counts)
-        self.write()
+        self._delivery = _Delivery(forecast.run.created_at, forecast.counts)
+        self._count(forecast.counts)
+        self._refresh()
 
     def move(self, progress: Progress) -> None:
         """It goes on."""
-        if self._moving is None:
+        if self._delivery is None:
             return
-        began = self._moving.counts.by_state
+        began = self._delivery.counts.by_state
         done = {
             State.SENT: progress.sent,
             State.REFUSED: progress.refused,
@@ -94,35 +98,46 @@ class Metrics:
         }
         counts = {state: count + done.get(state, 0) for state, count in {**dict.fromkeys(State, 0), **began}.items()}
         counts[State.PENDING] = progress.left
-        self._books(Counts(self._moving.counts.read, counts))
+        self._count(Counts(self._delivery.counts.read, counts))
         self._one(self._rate).set(self._measured(sum(done.values())))
         for gauge, value in ((self._limit, progress.pace.limit), (self._remaining, progress.pace.remaining)):
             if value is not None:
                 self._one(gauge).set(value)
         self._one(self._waiting).set(bool(progress.pace.waiting_for))
         if self._now() - self._written >= EVERY:
-            self.write()
+            self._refresh()
 
     def end(self, code: ExitCode, counts: Counts | None = None) -> None:
-        """A run has ended; without ``counts`` before it had begun."""
+        """A run has ended; without ``counts``, before it began."""
         if counts is not None:
-            self._books(counts)
-        self._moving = None
+            self._count(counts)
+        self._delivery = None
         self._one(self._rate).set(0)
         self._one(self._waiting).set(0)
         self._one(self._ended).set(self._now())
         self._one(self._code).set(int(code))
         if code is ExitCode.DELIVERED:
             self._one(self._success).set(self._now())
-        self.write()
+        if counts is not None and code in (ExitCode.DELIVERED, ExitCode.INCOMPLETE):
+            self._one(self._finish).set(self._now())
+        self._refresh()
 
     def file(self, place: str) -> None:
-        """A watched file was settled."""
+        """A watched file is in this place now."""
         self._files.labels(self._account, place).inc()
-        self.write()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Write the file if possible: figures never stop a delivery."""
+        try:
+            self.write()
+        except UsageError as error:
+            self.trouble = error.message
+        else:
+            self.trouble = ""
 
     def write(self) -> None:
-        """Write the file, whole or not at all; raises `UsageError` where that is refused."""
+        """Write the file, whole or not at all; raises `UsageError` if that fails."""
         self._written = self._now()
         if self._path is None:
             return
@@ -133,15 +148,15 @@ class Metrics:
                 f"--metrics {self._path}: {error.strerror}", hint="name a file in a directory that you can write to"
             ) from None
 
-    def _books(self, counts: Counts) -> None:
+    def _count(self, counts: Counts) -> None:
         for state in State:
             self._rows.labels(self._account, state.value).set(counts[state])
-        waits = self._moving is not None and counts[State.PENDING]
-        self._one(self._oldest).set(self._now() - self._moving.created_at if self._moving and waits else 0)
+        waits = self._delivery is not None and counts[State.PENDING]
+        self._one(self._oldest).set(self._now() - self._delivery.created_at if self._delivery and waits else 0)
 
     def _measured(self, done: int) -> float:
-        assert self._moving is not None
-        seen, now = self._moving.seen, self._now()
+        assert self._delivery is not None
+        seen, now = self._delivery.seen, self._now()
         seen.append((now, done))
         while now - seen[0][0] > WINDOW:
             seen.popleft()
@@ -157,48 +172,48 @@ class Metrics:
 
 
 class MetricsConsole:
-    """A desk that tells the metrics what it tells the user; see `importer.pipeline.options.Console`."""
+    """The user's console, with metrics that hear the same; see `importer.pipeline.options.Console`."""
 
     def __init__(self, console: Console, metrics: Metrics) -> None:
-        self._desk = console
+        self._console = console
         self._metrics = metrics
+        self._said = ""
 
     def say(self, text: str) -> None:
-        """Tell the user."""
-        self._desk.say(text)
+        """Print a message."""
+        self._console.say(text)
 
     def require_answer(self) -> None:
-        """Ask the user's desk."""
-        self._desk.require_answer()
+        """Ask the user's console."""
+        self._console.require_answer()
 
     def confirm(self, forecast: Forecast) -> bool:
         """Ask the user; the figures begin."""
         self._metrics.begin(forecast)
-        return self._desk.confirm(forecast)
+        return self._console.confirm(forecast)
 
     def confirm_more(self, sent: int) -> bool:
         """Ask the user."""
-        return self._desk.confirm_more(sent)
+        return self._console.confirm_more(sent)
 
     def read(self, rows: int) -> None:
-        """Tell the user."""
-        self._desk.read(rows)
+        """Count rows that were read."""
+        self._console.read(rows)
 
     def watch(self, progress: Progress) -> None:
-        """Tell both."""
+        """Show progress; a file of metrics that cannot be written is reported once."""
         self._metrics.move(progress)
-        self._desk.watch(progress)
+        if (trouble := self._metrics.trouble) != self._said:
+            self._said = trouble
+            if trouble:
+                self._console.say(f"warning: {trouble}; the delivery goes on without it")
+        self._console.watch(progress)
 
 
-def _last_success(path: Path) -> float | None:
-    """What an earlier process wrote: a run that fails must not make the last success forgotten."""
-    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError):
-        for found in _lines(path):
-            return float(found)
-    return None
-
-
-def _lines(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if found := re.fullmatch(rf"{_SUCCESS}\{{.*\}} (\S+)", line):
-            yield found[1]
+def _earlier(path: Path, name: str) -> float:
+    """What an earlier process wrote, 0 without it: a run that fails must not hide when the last one succeeded."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if found := re.fullmatch(rf"{name}\{{.*\}} (\S+)", line):
+                return float(found[1])
+    return 0.0

@@ -278,6 +278,10 @@ class Events:
     """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
     violations: tuple[Violations, ...] = ()
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
+    omit: Mapping[str, str | None] = field(default_factory=dict)
+    """Targets that are left out where they are invalid, each with the value to use instead (None: no value)."""
+    max_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Properties of text that are cut, and the bytes after which they are."""
     membership: Membership | None = None
     """With ``group_by``, until the groups are made; None without, and afterwards."""
     group_heads: Int64s | None = None

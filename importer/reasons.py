@@ -82,6 +82,10 @@ _ALL = (
     # Properties.
     ReasonCode("property.nested", "error", "{field} holds an object or a list: {value}",
                "reach into it with a dotted path such as `address.city`, or say `as: text` to send its JSON", "[E] flat"),
+    ReasonCode("field.omitted", "warning", "{field} is left out, for it is invalid: {value}",
+               "nothing, or correct the cell; the mapping says `on_invalid: omit`", "[D]"),
+    ReasonCode("property.cut", "warning", "{field} was longer than the mapping's `max_bytes`, and is sent cut",
+               "nothing, or a larger `max_bytes` (the API takes 2,048 bytes)", "[D]"),
     ReasonCode("property.not_an_integer", "error", "{field}: {value} is not an integer",
                "correct the cell, or use `as: number` or `as: text`", "[E]"),
     ReasonCode("property.not_a_number", "error", "{field}: {value} is not a number",
@@ -157,6 +161,8 @@ _ALL = (
                "check in Sender whether the event is there, then `importer resolve`", "[D]"),
     ReasonCode("failed.attempts", "error", "given up after the last attempt; one of them may have been accepted",
                "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
+    ReasonCode("failed.given_up", "error", "in doubt, and given up with `importer resolve`; it may have been accepted",
+               "nothing to do; `importer retry` sends it again", "[D]"),
     ReasonCode("failed.refused", "error", "refused at last, but an attempt before may have been accepted",
                "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 
 from importer import currencies
 from importer.json_columns import Member, largest_object, object_sizes
-from importer.model import ArrowArray, Bools, Events, Int64s, ValidationResult, Violations
+from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
 from importer.texts import E164, matches, text_bytes
 
@@ -66,6 +67,52 @@ def validate(events: Events, *, strict: bool) -> ValidationResult:
         found.extend(_among([one], judged & ~explained))
     errors += [one for one in found if is_error(one.code, strict=strict)]
     return ValidationResult(violations=(*converted, *found), valid=passes & ~_rows(errors, count))
+
+
+def fitted(events: Events) -> Events:
+    """The events as the mapping makes them fit: texts cut (`max_bytes`), what is invalid omitted (`on_invalid`)."""
+    if not events.omit and not events.max_bytes:
+        return events
+    judged = events.passes_filter if events.group_heads is None else events.passes_filter & (events.group_heads < 0)
+    properties = [_cut(each, events.max_bytes.get(f"properties.{each.name}"), judged) for each in events.properties]
+    notes = [note for _, note in properties if note is not None]
+    events = replace(events, properties=tuple(each for each, _ in properties))
+    broken = [one for one in (*_subscriber(events), *_money(events), *_properties(events)) if one.field in events.omit]
+    for one in _among((one for one in broken if is_error(one.code, strict=False)), judged):
+        said = pc.binary_join_element_wise(f"{one.code}: ", one.values, "")
+        notes.append(Violations("field.omitted", one.field, one.positions, said))
+        events = _without(events, one)
+    return replace(events, violations=(*events.violations, *notes))
+
+
+def _cut(each: Property, max_bytes: int | None, judged: Bools) -> tuple[Property, Violations | None]:
+    """A property with the texts of the judged rows cut at a character, and a note of those that were too long."""
+    if max_bytes is None:
+        return each, None
+    mask = pc.and_(pc.greater(pc.binary_length(each.values), max_bytes).fill_null(fill_value=False), pa.array(judged))
+    long = each.values.filter(mask)
+    if not len(long):
+        return each, None
+    short = [text.encode()[:max_bytes].decode(errors="ignore") for text in long.to_pylist()]
+    values = pc.replace_with_mask(each.values, mask, pa.array(short, pa.string()))
+    return replace(each, values=values), Violations("property.cut", f"properties.{each.name}", _positions(mask), long)
+
+
+_COLUMNS = {"subscriber.id": "subscriber_id", "subscriber.email": "email", "subscriber.phone": "phone"}
+
+
+def _without(events: Events, one: Violations) -> Events:
+    """The events with a target's default in the rows of a violation."""
+    rows = pa.array(_rows([one], len(events.passes_filter)))
+    instead = pa.scalar(events.omit[one.field], pa.string())
+    if not one.field.startswith("properties."):
+        name = _COLUMNS.get(one.field, one.field)
+        return replace(events, **{name: pc.if_else(rows, instead, getattr(events, name))})
+    properties = [
+        replace(each, values=pc.if_else(rows, instead, each.values)) if one.field == f"properties.{each.name}" else each
+        for each in events.properties
+    ]
+    return replace(events, properties=tuple(properties))
 
 
 def _is_about(converted: str, field: str) -> bool:

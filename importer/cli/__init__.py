@@ -36,6 +36,7 @@ COMMANDS = (
     "watch",
     "doctor",
     "prune",
+    "forget",
     "sandbox",
 )
 """In the order of the help; each is a module of this package with a click command ``command``."""

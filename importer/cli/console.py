@@ -54,6 +54,8 @@ class ConsoleOptions:
     """``json``: the summary also goes to stdout."""
     brief: bool = False
     """One of many runs: the plan takes one line, and the end takes none."""
+    timed: bool = False
+    """Every line begins with the time, as in a service's log."""
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ConsoleOptions:
@@ -158,7 +160,14 @@ class TerminalConsole:
         if self._options.quiet and not text.startswith(("warning", "error")):
             return
         self._close_bar()
-        click.echo(on_screen(text), err=True)
+        self._print(on_screen(text))
+
+    def _print(self, text: str) -> None:
+        """Print lines."""
+        if self._options.timed:
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S  ")
+            text = "\n".join(stamp + line for line in text.split("\n") if line)
+        click.echo(text, err=True)
 
     def read(self, rows: int) -> None:
         """Count rows as they are read."""
@@ -168,7 +177,7 @@ class TerminalConsole:
         if _rewrites_lines():
             click.echo(f"\rreading: {counted(self._rows, 'row')}", err=True, nl=False)
         elif self._throttle.due(time.monotonic()):
-            click.echo(f"reading: {counted(self._rows, 'row')} so far", err=True)
+            self._print(f"reading: {counted(self._rows, 'row')} so far")
 
     def require_answer(self) -> None:
         """Raise `UsageError` where no terminal can answer and --yes was not given."""
@@ -181,7 +190,7 @@ class TerminalConsole:
         asks = not (self._options.yes or forecast.rehearsal)
         if asks or not self._options.quiet:
             text = _forecast_line(forecast) if self._options.brief else _forecast_text(forecast)
-            click.echo(shown_lines(text), err=True)
+            self._print(shown_lines(text))
         return not asks or _agreed("Send these events now?")
 
     def confirm_more(self, sent: int) -> bool:
@@ -198,9 +207,9 @@ class TerminalConsole:
         if _rewrites_lines():
             self._show_bar(progress)
         elif (turned := self._throttle.turned(progress)) is not None:
-            click.echo(shown(turned) or "sending again", err=True)
+            self._print(shown(turned) or "sending again")
         elif self._throttle.due(time.monotonic()):
-            click.echo(progress_line(progress), err=True)
+            self._print(progress_line(progress))
 
     def close(self) -> None:
         """Leave the terminal as it was."""

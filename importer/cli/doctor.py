@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from importer.cli.options import ledger_options, sending_options, target_options
+from importer.cli.options import basic, ledger_options, sending_options, target_options
 from importer.cli.settings import Command
 from importer.errors import ExitCode
 
@@ -17,20 +17,27 @@ _MARGIN = 16
 
 
 @click.command("doctor", cls=Command)
+@basic("--repair", is_flag=True, help="Keep what can be kept of a ledger that is damaged or has lost commits.")
 @sending_options
 @ledger_options
-def command(**given: Any) -> int:  # fmt: skip
+def command(repair: bool, **given: Any) -> int:
     """Look at everything that a live run needs, without sending anything.
 
     \b
     Before the first run, and when something is strange:
       importer doctor
 
+    A ledger that is damaged, or older than when it was last used, is kept as far as it can be with --repair; rows whose
+    outcome it lost are put in doubt.
+
     The token, the API and its limit, the clock, the ledger, the disk; each with what to do. The token is never printed.
     Exit codes: 0 a run would do, 1 it would not.
     """
-    from importer.pipeline.doctor import Severity, examine
+    from importer.pipeline.doctor import Severity, examine, repair_ledger
 
+    if repair:
+        for sentence in repair_ledger(target_options(given)):
+            click.echo(_fitted(sentence, 0))
     failed = False
     for finding in examine(target_options(given)):
         failed = failed or finding.verdict is Severity.FAIL

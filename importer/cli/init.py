@@ -109,7 +109,8 @@ def _found(sample: Sample) -> str:
         parts.append(f"delimiter {signs.get(sample.delimiter, sample.delimiter)}")
         parts += [] if sample.has_header else ["no header"]
     parts += [] if sample.format == "parquet" else [sample.encoding]
-    return _wrapped(f"{shown(sample.name)}: {', '.join(parts)}", rest="  ")
+    notes = [_wrapped(note, "  ", "  ") for note in sample.notes]
+    return "\n".join([_wrapped(f"{shown(sample.name)}: {', '.join(parts)}", rest="  "), *notes])
 
 
 def _ask(decision: Decision, sample: Sample) -> str:
@@ -172,10 +173,18 @@ def _decided(written: Written, path: Path) -> str:
         lines += [title] if found else []
         for one in found:
             said = one.chosen.name if one.chosen is not None else f"{one.question}?"
-            why = one.chosen.reason if one.chosen is not None else one.others[0].reason if one.others else ""
+            why = one.chosen.reason if one.chosen is not None else _reasons(one)
             reason = f" ({why})" if why and grade < Grade.SURE else ""
             lines.append(_wrapped(f"{one.target}: {said}{reason}", "  ", "    "))
     return "\n".join([*lines, *_tried(written.trial, shows_events=not write.is_open(written))])
+
+
+def _reasons(decision: Decision) -> str:
+    """Why it is open; of options with reasons of their own, each."""
+    reasons = dict.fromkeys(one.reason for one in decision.others)
+    if len(reasons) > 1 and decision.target == "encoding":
+        return "; ".join(f"{one.name}: {one.reason}" for one in decision.others)
+    return next(iter(reasons), "")
 
 
 def _tried(trial: Trial | None, *, shows_events: bool) -> list[str]:

@@ -21,7 +21,7 @@ _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "pa
 
 
 @click.command("report", cls=Command)
-@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @basic(
     "-o",
     "--output",
@@ -36,8 +36,8 @@ _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "pa
     help="Write all outputs, then show report.html in a browser. [default directory: where the run's reports went]",
 )
 @ledger_options
-def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> None:  # fmt: skip
-    """Write what became of every row of RUN.
+def command(run_id: str | None, output: Path | None, *, opened: bool, **given: Any) -> None:  # fmt: skip
+    """Write what became of every row of RUN, or of the newest run.
 
     \b
     To the screen, to a file, or all outputs into a directory:
@@ -49,12 +49,10 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
       importer report 20261123-180355-k7 --open
     """
     from importer import report
-    from importer.pipeline.connect import open_ledger
-    from importer.pipeline.find import refuse_pruned, settled
+    from importer.pipeline.find import open_run, refuse_pruned
 
     target = target_options(given)
-    with open_ledger(target) as ledger:
-        run = settled(ledger, ledger.run(run_id))
+    with open_run(target, run_id) as (ledger, run):
         refuse_pruned(run)
         if opened and output is None:
             output = Path(run.options.get("out") or Path("importer-runs") / run.id)
@@ -68,7 +66,7 @@ def command(run_id: str, output: Path | None, *, opened: bool, **given: Any) -> 
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(output, form, scope_options=target.place))
+            written = report.write(ledger, run, report.ReportOptions(output, form))
             click.echo(report.render_summary(written, colour=in_colour()), err=True, nl=False)
             if written.failure is not None:
                 raise written.failure

@@ -1,4 +1,4 @@
-"""`importer runs`: what was run before, and how it stands."""
+"""`importer runs`: the runs of all accounts, and how each stands."""
 
 from __future__ import annotations
 
@@ -22,36 +22,50 @@ if TYPE_CHECKING:
 @click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @ledger_options
 def command(run_id: str | None, **given: Any) -> None:
-    """List the runs of this account, newest first; with RUN, one run with its books and its rows in doubt.
+    """List the runs of all accounts and endpoints, newest first; with RUN, one run with its totals and its reasons.
 
     \b
     How far is the backfill?
       importer runs
+
+    A run's id alone is enough for `resume`, `retry`, `resolve` and `report`.
     """
-    from importer.model import State
     from importer.pipeline.connect import open_ledger
-    from importer.pipeline.find import settled
+    from importer.pipeline.find import open_run, recover_if_dead
 
-    with open_ledger(target_options(given)) as ledger:
-        runs = [settled(ledger, run) for run in ([ledger.run(run_id)] if run_id else ledger.runs())]
-        if run_id:
-            _show(ledger, runs[0])
-            return
+    target = target_options(given)
+    if run_id:
+        with open_run(target, run_id) as (ledger, run):
+            _show(ledger, run)
+        return
+    with open_ledger(target) as ledger:
+        runs = [recover_if_dead(ledger, run) for run in ledger.runs(everywhere=True)]
         if not runs:
-            click.echo(
-                "no runs here yet\n\nhint: runs are kept apart by --account, --endpoint, --sandbox and --ledger",
-                err=True,
-            )
+            click.echo("no runs yet\n\nhint: --ledger names another ledger", err=True)
         for run in runs:
-            counts = ledger.counts(run)
-            parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-            names = shown(_sources(ledger, run))
-            click.echo(f"{run.id}  {run.state.value:<10}  {counts.read:>9,} read  {parts or '-'}  {names}")
+            click.echo(_line(ledger, run))
 
 
-def _sources(ledger: SqliteLedger, run: Run) -> str:
+def _line(ledger: SqliteLedger, run: Run) -> str:
+    from importer.model import State
+
+    counts = ledger.counts(run)
+    parts = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     names = [PurePath(one.source.name).name for one in ledger.sources(run)]
-    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else "".join(names)
+    files = f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else "".join(names)
+    state, place = run.state.value, _place(run)
+    return f"{run.id}  {state:<10}  {place:<24}  {counts.read:>9,} read  {parts or '-'}  {shown(files)}"
+
+
+def _place(run: Run) -> str:
+    """Whose run it is, and where it goes: ``shop-eu``, ``default at api.example.com``, ``default, rehearsal``."""
+    from importer.model import DEFAULT_ENDPOINT, SANDBOX_ENDPOINT
+
+    if run.endpoint == SANDBOX_ENDPOINT:
+        return f"{shown(run.account)}, rehearsal"
+    if run.endpoint.startswith(DEFAULT_ENDPOINT):
+        return shown(run.account)
+    return f"{shown(run.account)} at {shown(run.endpoint.partition('://')[2].partition('/')[0])}"
 
 
 def _show(ledger: SqliteLedger, run: Run) -> None:
@@ -61,7 +75,8 @@ def _show(ledger: SqliteLedger, run: Run) -> None:
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))
     click.echo(
-        f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nmapping   {shown(run.mapping_name)}"
+        f"run       {run.id}\nstate     {run.state.value}\nbegun     {began}\nfor       {_place(run)}"
+        f"\nmapping   {shown(run.mapping_name)}"
     )
     if run.stop_reason:
         click.echo(f"stopped   {shown(run.stop_reason)}")

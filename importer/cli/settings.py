@@ -34,7 +34,7 @@ ARGUMENTS = "importer.arguments"
 _FILE = "importer.toml"
 _COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "row"})
 """Options that can reach customers: each time they are meant, they are typed."""
-_CODE = frozenset({"transform", "on-finish"})
+_CODE = frozenset({"transform", "on-finish", "on-success"})
 """Options that name code to run."""
 _OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})
 

@@ -16,6 +16,7 @@ from importer.cli.options import (
     console_options,
     delivery_options_of,
     ledger_options,
+    safety,
     sending_options,
     target_options,
     unattended_options,
@@ -25,7 +26,7 @@ from importer.errors import UsageError
 
 if TYPE_CHECKING:
     from importer.metrics import Metrics
-    from importer.watch import Drop, Outcome
+    from importer.watch import FileOutcome, FileRule
 
 
 @click.command("watch", cls=Command)
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
     help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.",
 )
 @basic(
+    "--stable-for",
     "--settle",
+    "stable_for",
     type=Duration(),
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="Between two looks; a file that is the same at both is complete.",
+    help="A file that has not changed for this time is complete.",
 )
 @basic(
     "--retry-after",
@@ -67,7 +70,22 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Go on with what was stopped (an outage, a token) after this time.",
 )
+@safety(
+    "--max-invalid",
+    default="100%",
+    show_default=True,
+    metavar="N",
+    help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%).",
+)
+@safety(
+    "--min-rows",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Send nothing of a file with fewer rows.",
+)
 @basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
+@basic("--on-success", default="", metavar="CMD", help="Run CMD after each file of which every row was delivered.")
 @basic(
     "--report-format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
@@ -101,7 +119,8 @@ def command(**given: Any) -> int:  # fmt: skip
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.pipeline.options import RunOptions
-    from importer.watch import Voice, Watcher, WatchOptions
+    from importer.watch import WatchConsole, Watcher, WatchOptions
+    from importer.watch.outcome import FileLimits
 
     if not (given["yes"] or given["sandbox"]):
         raise UsageError(
@@ -111,8 +130,8 @@ def command(**given: Any) -> int:  # fmt: skip
     directory: Path = given["directory"]
     options = WatchOptions(
         directory=directory,
-        drops=_drops(directory, given["mapping"], given["drops"]),
-        order=RunOptions(
+        rules=_rules(directory, given["mapping"], given["drops"]),
+        run=RunOptions(
             sources=(),
             mapping="",
             strict=given["strict"],
@@ -121,15 +140,17 @@ def command(**given: Any) -> int:  # fmt: skip
             delivery=delivery_options_of(given),
         ),
         marker=given["marker"],
-        settle=given["settle"],
+        limits=FileLimits(given["min_rows"], given["max_invalid"]),
+        stable_for=given["stable_for"],
         retry=given["retry"],
         on_finish=given["on_finish"],
+        on_success=given["on_success"],
     )
-    speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"])
+    speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"], timed=True)
     console = speech.console()
     metrics = _metrics(speech, given["metrics_port"])
-    voice = Voice(metrics.console(console) if metrics else console, lambda outcome: _show(outcome, metrics))
-    watcher = Watcher(options, target_options(given), voice)
+    watched = WatchConsole(metrics.console(console) if metrics else console, lambda outcome: _show(outcome, metrics))
+    watcher = Watcher(options, target_options(given), watched)
     try:
         return int(watcher.once() if given["once"] else watcher.forever())
     finally:
@@ -145,16 +166,16 @@ def _metrics(speech: ConsoleOptions, port: int | None) -> Metrics | None:
     return metrics
 
 
-def _show(outcome: Outcome, metrics: Metrics | None) -> None:
+def _show(outcome: FileOutcome, metrics: Metrics | None) -> None:
     click.echo(outcome.line())
     if metrics:
         metrics.end(outcome.code, outcome.counts)
         metrics.file(outcome.place.value)
 
 
-def _drops(directory: Path, mapping: str | None, drops: Path | None) -> tuple[Drop, ...]:
+def _rules(directory: Path, mapping: str | None, drops: Path | None) -> tuple[FileRule, ...]:
     from importer.mapping.load import load
-    from importer.watch import load_drops, only
+    from importer.watch import load_rules, one_rule
 
     if mapping and drops:
         raise UsageError("-m and --drops exclude each other", hint="write the mapping into the drops file")
@@ -163,7 +184,7 @@ def _drops(directory: Path, mapping: str | None, drops: Path | None) -> tuple[Dr
         raise UsageError(
             "no mapping was given", hint=f"give -m MAPPING for all files, or write {beside}, pattern by pattern"
         )
-    kinds = only(mapping) if mapping else load_drops(drops or beside)
-    for kind in kinds:
-        load(kind.mapping)  # a mistake is found out before the first file comes
-    return kinds
+    rules = one_rule(mapping) if mapping else load_rules(drops or beside)
+    for rule in rules:
+        load(rule.mapping)  # a mistake is found before the first file comes
+    return rules

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, where_true, without
+from importer.convert.cells import Cells, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
+from importer.convert.filters import NumberForms
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.convert.values import Cells, picker
-from importer.mapping.model import ValueMapping
-from importer.model import ArrowArray, Kind
+from importer.convert.values import picker
+from importer.mapping.model import Scalar, ValueMapping
+from importer.model import ArrowArray, Kind, Violations
 
 Converter: TypeAlias = Callable[..., Converted]
 """A column → the same converted; times and phones also take the column that names their zones or countries."""
@@ -41,6 +43,8 @@ class Filled:
     """The texts before identities were normalized: what reasons for a missing one show."""
     aside: ArrowArray | None = None
     """The column that names its zone or its country, if there is one: what the reasons for those show."""
+    violations: tuple[Violations, ...] = ()
+    """Cells that a test of `cases` could not read."""
 
     def shown(self, error: ConversionError) -> ArrowArray:
         """The texts that reasons for this error show."""
@@ -51,14 +55,14 @@ class Filled:
 class Field:
     """What fills a target."""
 
-    def __init__(self, target: str, pick: ValueMapping) -> None:
+    def __init__(self, target: str, pick: ValueMapping, forms: NumberForms) -> None:
         is_identity = target in IDENTITIES
         self.kind = kind_of(target, pick)
-        self._pick = picker(pick, identity=is_identity)
+        self._pick = picker(pick, forms, identity=is_identity)
         self._convert = _converter(target, pick, self.kind)
         self._column = pick.column if is_identity else None
         asides = pick.asides()
-        self._aside = picker(asides[0]) if asides else None
+        self._aside = picker(asides[0], forms) if asides else None
         self._takes_nested = pick.as_ == "text"
         said = pick.model_dump(mode="json", exclude_defaults=True, exclude=_LATER)
         self.recipe = json.dumps([self.kind, self._takes_nested, target if is_identity else "", said])
@@ -78,14 +82,23 @@ class Field:
         converted = self._convert(texts) if aside is None else self._convert(texts, aside)
         found = picked.texts if self._column is None else cells.column(self._column).texts
         made = Converted(converted.values, errors + converted.errors, converted.instants)
-        return Filled(picked.texts, made, found, aside)
+        return Filled(picked.texts, made, found, aside, picked.violations)
+
+    def converted(self, scalar: Scalar | None) -> str | None:
+        """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""
+        if scalar is None:
+            return None
+        text = pa.array([spelled(scalar)])
+        made = self._convert(text) if self._aside is None else self._convert(text, pa.nulls(1, pa.string()))
+        value: str | None = None if made.errors else made.values[0].as_py()
+        return value
 
 
 def kind_of(target: str, pick: ValueMapping) -> Kind:
     """``as``, else number for a calculation, else what the target implies, else what a property's ``const`` is."""
     if pick.as_ is not None:
         return pick.as_
-    if pick.product_of is not None:
+    if pick.operands():
         return "number"
     if target in _IMPLIED:
         return _IMPLIED[target]

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import absent, flags, where_true
+from importer.convert.cells import Cells, spelled
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.convert.values import Cells, spelled
 from importer.mapping.model import Condition, Scalar
 from importer.model import ArrowArray, Bools, GroupTest, RowsWord, Violations
 
@@ -100,6 +100,12 @@ def _violations(
 ) -> Violations:
     values = pc.fill_null(texts.take(pa.array(positions)), "")
     return Violations(code, field, positions.astype(np.int64), values)
+
+
+def violations(code: str, field: str, where: ArrowArray, texts: ArrowArray) -> tuple[Violations, ...]:
+    """A violation at the rows where a mask is true; none if it is nowhere."""
+    rows = where_true(where)
+    return (_violations(code, field, rows, texts),) if len(rows) else ()
 
 
 class NumberForms:

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, holds, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
 from importer.currencies import CURRENT, NOT_MONEY, SIGNS
 from importer.exact import DecimalColumn
 from importer.mapping.model import ValueMapping
@@ -51,21 +51,34 @@ _WRITTEN_WITH_A_DOT = re.compile(r"\$|£|US\$|USD|GBP|CA?\$|AU?\$|CAD|AUD")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity|∞|1\.#(?:inf|ind|qnan|snan)[0-9]*)", re.IGNORECASE)
 
 
+_ONE_GROUP = r"^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
+"""``1,250`` and ``1.250`` may be a thousand and more, or one and a quarter."""
+
+
 @dataclass(frozen=True, slots=True)
 class NumberForm:
     """How a mapping says numbers are written."""
 
     decimal: str = "."
+    """The decimal sign; both signs (``.,``): either one, where a text leaves no doubt."""
     thousands: str | None = None
     is_decimal_named: bool = False
     scale: int = 0
     """How many places the decimal point moves to the right."""
+    is_absolute: bool = False
+    is_negated: bool = False
 
     @classmethod
     def of(cls, pick: ValueMapping) -> NumberForm:
         """The form that a value mapping names; ``thousands: "."`` alone makes the comma the decimal sign."""
-        decimal = pick.decimal or ("," if pick.thousands == "." else ".")
-        return cls(decimal, pick.thousands, pick.decimal is not None, pick.scale or 0)
+        decimal = "".join(sorted(set(pick.decimal or ""))) or ("," if pick.thousands == "." else ".")
+        is_named = pick.decimal is not None
+        return cls("".join(decimal), pick.thousands, is_named, pick.scale or 0, pick.abs, pick.negate)
+
+    @property
+    def unchanged(self) -> NumberForm:
+        """The same without what is done to a number once it is read."""
+        return replace(self, scale=0, is_absolute=False, is_negated=False)
 
 
 class NumberReader:
@@ -75,26 +88,25 @@ class NumberReader:
         self._form = form
         self._integers = integers
         self._refusal = ConversionError.NOT_AN_INTEGER if integers else ConversionError.NOT_A_NUMBER
-        decimal = re.escape(form.decimal)
+        self._either = (
+            [NumberReader(replace(form.unchanged, decimal=sign)) for sign in form.decimal]
+            if len(form.decimal) > 1
+            else []
+        )
+        decimal = re.escape(form.decimal[:1])
         self._separator = _SEPARATORS[form.thousands]
-        groups = f"|[1-9][0-9]{{0,2}}(?:{self._separator}[0-9]{{3}})+" if self._separator else ""
+        groups = f"|{_groups(self._separator)}" if self._separator else ""
         self._plain = f"^-?(?:0|[1-9][0-9]*{groups})(?:{decimal}[0-9]+)?$"
-        grouping = self._separator or re.escape("," if form.decimal == "." else ".")
+        grouping = self._separator or re.escape("," if form.decimal[:1] == "." else ".")
         self._grouping = re.compile(grouping)
         self._odd = re.compile(
-            rf"(?P<whole>[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{3}})+|[0-9]*)(?P<point>{decimal}(?P<fraction>[0-9]*))?"
+            rf"(?P<whole>{_groups(grouping)}|[0-9]*)(?P<point>{decimal}(?P<fraction>[0-9]*))?"
             r"(?:[eE](?P<exponent>[+-]?[0-9]+))?"
         )
 
     def __call__(self, texts: ArrowArray) -> Converted:
         """Convert a column; every text that is not null gives a token or an error."""
-        bare = texts
-        plain = self._is_plain(bare)
-        if plain.true_count != len(texts) - texts.null_count and holds(pc.match_substring_regex(texts, _PRICED)):
-            bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _BEFORE, r"\1\2"), _AFTER, r"\1")
-            plain = self._is_plain(bare)
-        odd = DistinctValues.of(texts, plain, self.read)
-        tokens, errors = odd.put_into(self._tokens(bare), str), odd.errors()
+        tokens, errors = self._read_either(texts) if self._either else self._read(texts)
         if self._form.scale:
             tokens = shifted(tokens, self._form.scale)
             too_large = pc.greater(pc.binary_length(tokens), _FAST_LENGTH)
@@ -102,12 +114,35 @@ class NumberReader:
                 infinite = [text is not None and math.isinf(float(text)) for text in tokens.to_pylist()]
                 errors += ((ConversionError.NOT_FINITE, where_true(pa.array(infinite))),)
                 tokens = without(tokens, pa.array(infinite))
+        if self._form.is_absolute:
+            tokens = pc.ascii_ltrim(tokens, "-")
+        if self._form.is_negated:
+            opposite = pc.if_else(pc.equal(tokens, "0"), "0", pc.binary_join_element_wise("-", tokens, ""))
+            tokens = pc.if_else(pc.starts_with(tokens, "-"), pc.ascii_ltrim(tokens, "-"), opposite)
         if self._integers:
             broken = pc.match_substring(tokens, ".")
             if holds(broken):
                 errors += ((self._refusal, where_true(broken)),)
                 tokens = without(tokens, broken)
         return Converted(tokens, errors)
+
+    def _read(self, texts: ArrowArray) -> tuple[ArrowArray, Errors]:
+        """Tokens of the numbers as they are written, and the errors."""
+        bare = texts
+        plain = self._is_plain(bare)
+        if plain.true_count != len(texts) - texts.null_count and holds(pc.match_substring_regex(texts, _PRICED)):
+            bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _BEFORE, r"\1\2"), _AFTER, r"\1")
+            plain = self._is_plain(bare)
+        odd = DistinctValues.of(texts, plain, self.read)
+        return odd.put_into(self._tokens(bare), str), odd.errors()
+
+    def _read_either(self, texts: ArrowArray) -> tuple[ArrowArray, Errors]:
+        """The same with either decimal sign; an error where a text may be read with both."""
+        doubtful = pc.match_substring_regex(texts, _ONE_GROUP)
+        clear = without(texts, doubtful)
+        tokens = pc.coalesce(*(reader(clear).values for reader in self._either))
+        unread = pc.and_(pc.is_null(tokens), pc.is_valid(texts))
+        return tokens, ((self._refusal, where_true(unread)),) if holds(unread) else ()
 
     def _is_plain(self, texts: ArrowArray) -> ArrowArray:
         """Which texts `_tokens` can convert."""
@@ -151,6 +186,11 @@ class NumberReader:
         return self._form.decimal == "." and (
             self._form.is_decimal_named or _WRITTEN_WITH_A_DOT.fullmatch(sign) is not None
         )
+
+
+def _groups(sign: str) -> str:
+    """Digits in groups of three, or as in India of two before the last three (``1,23,456``)."""
+    return rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+|[1-9][0-9]?(?:{sign}[0-9]{{2}})+{sign}[0-9]{{3}}"
 
 
 def shifted(tokens: ArrowArray, places: int) -> ArrowArray:

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import absent, where_true
+from importer.convert.cells import Cells
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import Filter, GroupFilter, NumberForms
 from importer.convert.money import contradicting, from_minor_units
 from importer.convert.numbers import NumberForm, sortable
-from importer.convert.values import Cells
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.model import (
     ArrowArray,
@@ -39,12 +39,12 @@ class RowMapper:
 
     def __init__(self, mapping: ImportMapping) -> None:
         self._mapping = mapping
-        self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by)
-        in_part = {"default": None} if self._groups else {}
+        in_part = {"default": None} if mapping.group_by else {}
         picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
-        self._fields = {target: Field(target, picks[target]) for target in sorted(picks, key=_LAST.__contains__)}
-        """Per target, in the order of the mapping's documentation."""
         forms = _number_forms(picks)
+        self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by, forms)
+        self._fields = {target: Field(target, picks[target], forms) for target in sorted(picks, key=_LAST.__contains__)}
+        """Per target, in the order of the mapping's documentation."""
         of_groups = [test for test in mapping.where if self._groups and test.rows != "each"]
         self._filter = Filter([test for test in mapping.where if test not in of_groups], forms)
         self._group_filters = [GroupFilter(test, forms) for test in of_groups]
@@ -52,6 +52,10 @@ class RowMapper:
         times.sort(key=lambda target: target != "order_by")
         self._clock = next((one for one in times if self._fields[one].kind in ("date", "datetime")), None)
         """The target that says when the event happened."""
+        self._max_bytes = {target: pick.max_bytes for target, pick in mapping.fields() if pick.max_bytes is not None}
+        omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
+        self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
+        """Targets that an event can do without where they are invalid, each with its default."""
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
@@ -72,8 +76,13 @@ class RowMapper:
             if field.recipe not in by_recipe:
                 by_recipe[field.recipe] = field(cells)
             columns[target] = by_recipe[field.recipe]
-            findings.add_errors(target, columns[target])
+            findings.add_errors(target, columns[target], is_omitted=target in self._omit)
+            findings.extend(list(columns[target].violations))
         values = {target: filled.converted.values for target, filled in columns.items()}
+        for target, default in self._omit.items():
+            # A part of an event waits for its default until the group is whole.
+            instead = None if self._groups else default
+            values[target] = _replaced_errors(columns[target], instead)
         self._check_money(values, columns, findings)
         order_value = self._order_value(columns, findings)
         if "key" in values:
@@ -98,6 +107,8 @@ class RowMapper:
             event_time=columns[self._clock].converted.instants if self._clock else None,
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
+            omit=self._omit,
+            max_bytes=self._max_bytes,
         )
 
     def absent(self) -> Events:
@@ -165,17 +176,13 @@ def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
             forms.setdefault(pick.column, set()).add(form)
         for inner in pick.first_of or ():
             add(inner, form)
-        for factor in pick.product_of or ():
-            add(factor, _without_scale(factor))
+        for factor in pick.operands():
+            add(factor, NumberForm.of(factor).unchanged)
 
     for target, pick in picks.items():
         if kind_of(target, pick) in ("integer", "number"):
-            add(pick, _without_scale(pick))
+            add(pick, NumberForm.of(pick).unchanged)
     return NumberForms(forms)
-
-
-def _without_scale(pick: ValueMapping) -> NumberForm:
-    return NumberForm.of(pick.model_copy(update={"scale": None}))
 
 
 def _int64s(tokens: ArrowArray) -> ArrowArray:
@@ -192,6 +199,17 @@ def _unexplained(values: ArrowArray, filled: Filled) -> Int64s:
     positions = where_true(pc.is_null(values))
     explained = [found for _, found in filled.converted.errors]
     return np.setdiff1d(positions, np.concatenate(explained)) if explained else positions
+
+
+def _replaced_errors(filled: Filled, instead: str | None) -> ArrowArray:
+    """A target's values, with another one in place of those that could not be converted."""
+    values = filled.converted.values
+    if not filled.converted.errors:
+        return values
+    mask: Bools = np.zeros(len(values), np.bool_)
+    for _, positions in filled.converted.errors:
+        mask[positions] = True
+    return pc.if_else(pa.array(mask), pa.scalar(instead, pa.string()), values)
 
 
 def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
@@ -230,8 +248,8 @@ class _Findings:
         among = (_among(one, self.passes_filter) for one in found)
         self._found.extend(one for one in among if len(one.positions))
 
-    def add_errors(self, target: str, filled: Filled) -> None:
-        """Note what could not be converted, one violation per code."""
+    def add_errors(self, target: str, filled: Filled, *, is_omitted: bool = False) -> None:
+        """Note what could not be converted, one violation per code; or that it ``is_omitted``."""
         by_code: dict[str, list[Int64s]] = {}
         shown: dict[str, ArrowArray] = {}
         for error, positions in filled.converted.errors:
@@ -239,7 +257,10 @@ class _Findings:
             by_code.setdefault(code, []).append(positions)
             shown[code] = filled.shown(error)
         for code, found in by_code.items():
-            self.add(code, target, np.sort(np.concatenate(found)), shown[code])
+            positions, texts = np.sort(np.concatenate(found)), shown[code]
+            if is_omitted:
+                texts = pc.binary_join_element_wise(f"{code}: ", pc.fill_null(texts, ""), "")
+            self.add("field.omitted" if is_omitted else code, target, positions, texts)
 
     def all(self) -> tuple[Violations, ...]:
         """All, in the order in which they were found."""

@@ -1,87 +1,38 @@
 """Value mappings: from a chunk's cells to one text per row.
 
-A value comes from a column, first_of, const, template or product_of; the text steps trim, extract, lower, upper, map
-and default follow in that order. An empty or blank cell is absent. ``as`` and the words that belong to it are
-conversions, which come after; a nested cell is only marked here.
+A value comes from one origin; the text steps trim, extract, lower, upper, map and default follow in that order. An
+empty or blank cell is absent. ``as`` and the keys that belong to it are conversions, which come after; a nested cell is
+only marked here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, holds, text_column, without, without_blanks
-from importer.convert.identities import normalized
+from importer.convert.arrays import absent, holds, without, without_blanks
+from importer.convert.cells import Cells, Texts, spelled
+from importer.convert.filters import NumberForms, Test, violations
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.exact import DecimalColumn, product
-from importer.mapping.model import Scalar, ValueMapping
+from importer.exact import DecimalColumn, difference, product, total
+from importer.mapping.model import Case, ValueMapping
 from importer.mapping.template import split
-from importer.model import ArrowArray, Chunk
-from importer.texts import trimmed
-
-_FORMULA_TEXT = '^="(.*)"$'
-"""How spreadsheets' exports keep digits text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """One text per row, and where it came from an object or a list."""
-
-    texts: ArrowArray
-    """Strings, null for absent."""
-    nested: ArrowArray | None = None
-    """Booleans; None if nothing is nested."""
-
-
-class Cells:
-    """A chunk's columns as texts; each column is trimmed once, however many targets use it."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self._chunk = chunk
-        self._texts: dict[tuple[str, bool, frozenset[str] | None], ArrowArray] = {}
-
-    @property
-    def count(self) -> int:
-        """Rows."""
-        return int(self._chunk.table.num_rows)
-
-    def column(self, name: str, *, trim: bool = True, spared: frozenset[str] | None = None) -> Texts:
-        """A column, blank cells absent; all absent if the source has no such column.
-
-        With ``spared`` the cells are those of an identity (see `normalized`).
-        """
-        key = (name, trim, spared)
-        if key not in self._texts:
-            if spared is not None:
-                texts = normalized(self.column(name).texts, spared)
-            else:
-                texts = text_column(self._chunk.table, name)
-                texts = trimmed(texts) if trim else without_blanks(texts)
-                if holds(pc.starts_with(texts, '="')):
-                    texts = without_blanks(pc.replace_substring_regex(texts, _FORMULA_TEXT, r"\1"))
-            self._texts[key] = texts
-        return Texts(self._texts[key], self._chunk.nested.get(name))
-
+from importer.model import ArrowArray, Violations
 
 Picker: TypeAlias = Callable[[Cells], Texts]
 """A compiled value mapping."""
 
 
-def spelled(scalar: Scalar) -> str:
-    """A YAML scalar as the text a cell would hold: ``true``, ``12.5``."""
-    if isinstance(scalar, bool):
-        return "true" if scalar else "false"
-    return str(scalar)
+def picker(pick: ValueMapping, forms: NumberForms | None = None, *, identity: bool = False) -> Picker:
+    """Compile a value mapping with its text steps, but not ``as``; of an ``identity`` the cells are normalized.
 
-
-def picker(pick: ValueMapping, *, identity: bool = False) -> Picker:
-    """Compile a value mapping with its text steps, but not ``as``; of an ``identity`` the cells are normalized."""
-    origin = _origin(pick, identity)
+    ``forms`` says how the tests of `cases` read numbers.
+    """
+    origin = _origin(pick, forms or NumberForms({}), identity)
     trims = pick.trim and pick.column is None
     extract = None if pick.extract is None else _extractor(pick.extract)
     old = pa.array(list(pick.map or ()), pa.string())
@@ -106,25 +57,28 @@ def picker(pick: ValueMapping, *, identity: bool = False) -> Picker:
             texts = without_blanks(texts)
         if pick.default is not None and texts.null_count:
             texts = without_blanks(pc.fill_null(texts, spelled(pick.default)))
-        return Texts(texts, nested)
+        return Texts(texts, nested, picked.violations)
 
     return steps
 
 
-def _origin(pick: ValueMapping, identity: bool) -> Picker:
+def _origin(pick: ValueMapping, forms: NumberForms, identity: bool) -> Picker:
     spared = frozenset(pick.map or ()) if identity else None
     if pick.column is not None:
         name = pick.column
         return lambda cells: cells.column(name, trim=pick.trim, spared=spared)
     if pick.first_of is not None:
-        return _first_of([picker(one, identity=identity) for one in pick.first_of])
+        return _first_of([picker(one, forms, identity=identity) for one in pick.first_of])
     if pick.template is not None:
-        return _template(pick.template, pick.trim, spared)
-    if pick.const is not None:
-        text = spelled(pick.const)
-        return lambda cells: Texts(pa.repeat(text, cells.count))
-    assert pick.product_of is not None, "a value mapping has one origin"
-    return _product(pick.product_of)
+        parts = {name: picker(one, forms, identity=identity) for name, one in (pick.parts or {}).items()}
+        return _template(pick.template, pick.trim, spared, parts)
+    if pick.cases is not None:
+        return _cases(pick.cases, forms, identity)
+    if not pick.operands():
+        text, fact = spelled(pick.const if pick.const is not None else ""), pick.file
+        return lambda cells: Texts(pa.repeat(text, cells.count) if fact is None else cells.fact(fact))
+    operation, sign = (product, " × ") if pick.product_of else (total, " + ") if pick.sum_of else (difference, " - ")
+    return _calculation(pick.operands(), operation, sign)
 
 
 def _first_of(pickers: list[Picker]) -> Picker:
@@ -136,40 +90,83 @@ def _first_of(pickers: list[Picker]) -> Picker:
             for candidate in reversed(candidates):
                 own = no if candidate.nested is None else candidate.nested
                 nested = pc.if_else(pc.is_valid(candidate.texts), own, nested)
-        return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested)
+        doubts = tuple(one for candidate in candidates for one in candidate.violations)
+        return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested, doubts)
 
     return first
 
 
-def _template(template: str, trim: bool, spared: frozenset[str] | None) -> Picker:
+def _template(template: str, trim: bool, spared: frozenset[str] | None, parts: dict[str, Picker]) -> Picker:
     """Text with ``{column}`` in it; absent where any of its columns is."""
     pieces = split(template)
 
     def filled(cells: Cells) -> Texts:
-        parts = [cells.column(one.text, trim=trim, spared=spared) if one.is_column else one.text for one in pieces]
-        marks = [part.nested for part in parts if isinstance(part, Texts) and part.nested is not None]
-        texts = [part.texts if isinstance(part, Texts) else pa.scalar(part) for part in parts]
-        return Texts(pc.binary_join_element_wise(*texts, ""), reduce(pc.or_, marks) if marks else None)
+        found = [
+            one.text
+            if not one.is_column
+            else parts[one.text](cells)
+            if one.text in parts
+            else cells.column(one.text, trim=trim, spared=spared)
+            for one in pieces
+        ]
+        marks = [part.nested for part in found if isinstance(part, Texts) and part.nested is not None]
+        texts = [part.texts if isinstance(part, Texts) else pa.scalar(part) for part in found]
+        doubts = tuple(one for part in found if isinstance(part, Texts) for one in part.violations)
+        joined = pc.binary_join_element_wise(*texts, "")
+        if isinstance(joined, pa.Scalar):  # no part of it is a column
+            joined = pa.repeat(joined, cells.count)
+        return Texts(joined, reduce(pc.or_, marks) if marks else None, doubts)
 
     return filled
 
 
-def _product(factors: tuple[ValueMapping, ...]) -> Picker:
-    """The product of numbers as its token, exactly; absent where any factor is.
+def _cases(cases: tuple[Case, ...], forms: NumberForms, identity: bool) -> Picker:
+    """The value of the first case whose tests all pass.
 
-    Where a factor is no number, the text shows all of them (``2 × abc``), which reads as no number either.
+    A cell that a test cannot read is an error of every row that no earlier case has decided.
     """
-    pickers = [picker(one) for one in factors]
-    readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in factors]
+    compiled = [([Test(one, forms) for one in case.when], picker(case.use, forms, identity=identity)) for case in cases]
 
-    def multiplied(cells: Cells) -> Texts:
+    def chosen(cells: Cells) -> Texts:
+        texts, nested = absent(cells.count), pa.repeat(pa.scalar(value=False), cells.count)
+        is_open = pa.repeat(pa.scalar(value=True), cells.count)
+        doubts: list[Violations] = []
+        for tests, use in compiled:
+            holds_here = is_open
+            for test in tests:
+                answer = test(cells)
+                if answer.unreadable is not None:
+                    doubts += violations(test.error, test.words, pc.and_(is_open, answer.unreadable), answer.texts)
+                holds_here = pc.and_(holds_here, answer.passes)
+            found = use(cells)
+            doubts += found.violations
+            texts = pc.if_else(holds_here, found.texts, texts)
+            if found.nested is not None:
+                nested = pc.or_(nested, pc.and_(holds_here, found.nested))
+            is_open = pc.and_not(is_open, holds_here)
+        return Texts(texts, nested if holds(nested) else None, tuple(doubts))
+
+    return chosen
+
+
+def _calculation(
+    operands: tuple[ValueMapping, ...], operation: Callable[[Sequence[DecimalColumn]], DecimalColumn], sign: str
+) -> Picker:
+    """The result of numbers as its token, exactly; absent where any of them is.
+
+    Where one is no number, the text shows all of them (``2 × abc``), which reads as no number either.
+    """
+    pickers = [picker(one) for one in operands]
+    readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
+
+    def calculated(cells: Cells) -> Texts:
         texts = [one(cells).texts for one in pickers]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
         valid = reduce(pc.and_, [pc.is_valid(one) for one in tokens])
-        numbers = product([DecimalColumn.of(one.filter(valid)) for one in tokens]).tokens()
-        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, " × "), valid, numbers))
+        numbers = operation([DecimalColumn.of(one.filter(valid)) for one in tokens]).tokens()
+        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
 
-    return multiplied
+    return calculated
 
 
 def _extractor(pattern: str) -> Callable[[ArrowArray], ArrowArray]:

@@ -1,14 +1,13 @@
 """When the API fails row after row: stop risking rows, probe harmlessly, and go on once it is back.
 
-Owns one state machine, pure and synchronous; times are monotonic seconds that the caller hands in. Making requests and
-waiting is delivery's.
+One state machine, pure and synchronous; times are monotonic seconds that the caller hands in.
 
     closed ──failures──▶ open ──a good probe──▶ half-open ──the one event's answer──▶ closed
                           ▲ ▲                       │
                           │ └── a bad probe         │ failure: one more row in doubt, and a longer wait
                           └─────────────────────────┘
 
-A failure is an answer that says nothing of the row: no connection, a connection lost, a 5xx, an unreadable answer. Each
+A failure is an answer that says nothing of the row: no connection, a connection lost, a 5xx, an unreadable one. Each
 puts a row in doubt (but for the first), so the breaker opens fast, and while half-open only one row is at risk. A
 refusal is no failure, and neither is a 429: the API is there.
 """
@@ -33,7 +32,7 @@ class Gate(StrEnum):
     PROBE = "probe"
     """The harmless ``GET /v2/subscribers``, and no event."""
     WAIT = "wait"
-    """Nothing; see `Breaker.wait`."""
+    """Nothing; see `CircuitBreaker.wait`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class BreakerOptions:
     """How long an outage is waited for; None: for ever."""
 
 
-class Breaker:
+class CircuitBreaker:
     """See the module's docstring; ``jitter`` gives numbers in [0, 1), so that many importers do not probe in step."""
 
     def __init__(self, options: BreakerOptions | None = None, *, jitter: Callable[[], float] = random.random) -> None:
@@ -70,19 +69,14 @@ class Breaker:
 
     def __repr__(self) -> str:
         if self._opened_at is None:
-            return f"<Breaker closed, {self._row} failures in a row>"
+            return f"<CircuitBreaker closed, {self._row} failures in a row>"
         state = "open" if self._half_open_at is None else "half-open"
-        return f"<Breaker {state} since {self._opened_at:.0f}: {self._last_words}>"
+        return f"<CircuitBreaker {state} since {self._opened_at:.0f}: {self._last_words}>"
 
     @property
     def is_closed(self) -> bool:
         """Whether events flow freely."""
         return self._opened_at is None
-
-    @property
-    def open_since(self) -> float | None:
-        """When the outage began, monotonic; None while closed. Half-open is not yet over."""
-        return self._opened_at
 
     @property
     def last_words(self) -> str:
@@ -120,39 +114,35 @@ class Breaker:
         """A probe leaves."""
         self._busy = True
 
-    def release(self) -> None:
-        """What `sending` or `probing` announced did not leave after all."""
-        self._busy = False
-
-    def learn(self, answer: Response, now: float) -> None:
+    def record(self, response: Response, now: float) -> None:
         """How an event ended."""
-        failed = _failed(answer)
+        failed = _failed(response)
         if failed:
-            self._last_words = answer.message
+            self._last_words = response.message
         if self._opened_at is None:
-            self._count(answer, failed=failed, now=now)
-        elif self._half_open_at is not None and now - answer.latency >= self._half_open_at:
+            self._count(response, failed=failed, now=now)
+        elif self._half_open_at is not None and now - response.latency >= self._half_open_at:
             # Others may still come in that left before the outage; they decide nothing.
             self._busy = False
             if failed:
                 self._half_open_at = None
-                self._postpone(answer, now)
-            elif answer.status != 429:
+                self._postpone(response, now)
+            elif response.status != 429:
                 self._close(now)
 
-    def probed(self, answer: Response, now: float) -> None:
+    def probed(self, response: Response, now: float) -> None:
         """How a probe ended. A 401 or 403 (`ResponseKind.UNAUTHORIZED`) stops the run; delivery sees to that."""
         self._busy = False
         if self._opened_at is None:
             return
-        if answer.status is not None and answer.status < 500 and answer.fate is not ResponseKind.UNAUTHORIZED:
+        if response.status is not None and response.status < 500 and response.fate is not ResponseKind.UNAUTHORIZED:
             self._half_open_at = now
         else:
-            self._last_words = answer.message
-            self._postpone(answer, now)
+            self._last_words = response.message
+            self._postpone(response, now)
 
     def status(self, now: float, wall: float) -> str:
-        """For progress: ``API unreachable since 12:03, next try in 8 s``; empty while closed.
+        """For progress: why nothing is sent, since when, and when it is tried again; empty while closed.
 
         ``wall`` is seconds since the epoch.
         """
@@ -161,10 +151,10 @@ class Breaker:
         since = datetime.fromtimestamp(wall - (now - self._opened_at)).astimezone().strftime("%H:%M")
         wait = self.wait(now)
         then = "trying now" if self._busy or wait < 1 else f"next try in {wait:.0f} s"
-        return f"API unreachable since {since}, {then}"
+        return f"{self._last_words} (since {since}), {then}"
 
-    def _count(self, answer: Response, *, failed: bool, now: float) -> None:
-        if answer.status == 429:
+    def _count(self, response: Response, *, failed: bool, now: float) -> None:
+        if response.status == 429:
             return
         self._recent.append(failed)
         self._row = self._row + 1 if failed else 0
@@ -173,14 +163,14 @@ class Breaker:
             self._opened_at = now
             if now - self._closed_at > self._options.longest_interval:
                 self._interval = 0.0  # else it flaps: go on with the longer waits
-            self._postpone(answer, now)
+            self._postpone(response, now)
 
-    def _postpone(self, answer: Response, now: float) -> None:
+    def _postpone(self, response: Response, now: float) -> None:
         options = self._options
         self._interval = min(self._interval * 2 or options.first_interval, options.longest_interval)
         wait = self._interval * (0.8 + 0.4 * self._jitter())
-        if answer.retry_after is not None:
-            wait = max(wait, min(answer.retry_after, options.longest_interval))
+        if response.retry_after is not None:
+            wait = max(wait, min(response.retry_after, options.longest_interval))
         self._next_probe = now + wait
 
     def _close(self, now: float) -> None:
@@ -190,6 +180,7 @@ class Breaker:
         self._recent.clear()
 
 
-def _failed(answer: Response) -> bool:
-    """Whether an answer says nothing of the row; a 429 says that the API is there."""
-    return answer.fate is ResponseKind.IN_DOUBT or (answer.fate is ResponseKind.NOT_ACCEPTED and answer.status is None)
+def _failed(response: Response) -> bool:
+    """Whether a response says nothing of the row; a 429 says that the API is there."""
+    unreached = response.fate is ResponseKind.NOT_ACCEPTED and response.status is None
+    return unreached or response.fate is ResponseKind.IN_DOUBT

@@ -1,142 +1,251 @@
-"""One delivery: workers that post, a dispatcher that waits, a journal that makes it durable.
+"""The loop that empties a run's queue: claim → wait for the limit → post → record.
 
-All scheduling is in `Delivery._take`, one synchronous method: it says which claim leaves now, or why none does. Workers
-call it when they are free; where it says no they lie idle, and the dispatcher, which alone waits for time to pass,
-calls it again for them. Everything here runs on one event loop; only the journal's commits run on a thread.
+All scheduling is in `Delivery._take`, one synchronous method: it says which claim leaves now, or why none does. Three
+things run on one event loop: the dispatcher, which alone waits for time to pass and starts a task for each request; the
+ledger's commits, on a thread; and the exchange with other importers of the account.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 
 from importer.deliver.circuit_breaker import Gate
-from importer.deliver.guard import Guard
-from importer.deliver.journal import Journal
 from importer.deliver.lanes import Lanes
-from importer.deliver.line import Line
-from importer.deliver.options import DeliveryOptions, Ended, Progress, Watch
-from importer.deliver.settle import enough, outcome_of, refusals_hint, rest, unauthorized
-from importer.deliver.tally import Tally
+from importer.deliver.ledger_writer import LedgerWriter
+from importer.deliver.options import DeliveryOptions, Progress, StopReason, Watch
+from importer.deliver.outcomes import (
+    enough,
+    outcome_of,
+    refused,
+    retry_wait,
+    turned_away,
+    unauthorized,
+    unsent,
+    unwatched,
+)
+from importer.deliver.session import ApiSession
 from importer.errors import LedgerError
-from importer.model import Claim, Outcome, Response, ResponseKind, State
+from importer.ledger.interface import DeliveryQueue
+from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 
-LOOK = 0.5
-"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing stirred it."""
-
-GATHER = 0.02
+FIRST_REFUSALS = 5
+"""Refusals in a row from the very start, before anything was accepted, that stop a run."""
+MAX_TRIES = 3
+"""Requests for a row that the API denies (401, 403) while it takes the token, before it counts as refused."""
+MAX_TURNED_AWAY = 5
+"""429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
+_LOOK = 0.5
+"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened."""
+_GATHER = 0.02
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
+_LINGER = 0.1
+"""Seconds at the end, in which an answer may still prove to be one of two."""
+_REPEAT = 60.0
+"""Seconds after which trouble that lasts is reported again."""
+
+
+class StartupCheck:
+    """Whether the API wants what is sent.
+
+    The first events go one by one until one is accepted; five refusals from the start stop the run, and so does a long
+    streak later. One bad row at the head of a file does not.
+    """
+
+    def __init__(self, *, max_refused: int) -> None:
+        self._max_refused = max_refused
+        self._streak = 0
+        self.accepted = False
+        """Whether an event was accepted since this delivery began."""
+
+    def record(self, kind: ResponseKind) -> str:
+        """Count how a request ended; returns why the run must stop, or an empty string."""
+        if kind is ResponseKind.SENT:
+            self.accepted = True
+            self._streak = 0
+        elif kind is ResponseKind.REFUSED:
+            self._streak += 1
+            if not self.accepted and self._streak >= FIRST_REFUSALS:
+                return f"the API refused the first {self._streak} events; none was accepted"
+            if self.accepted and self._max_refused and self._streak >= self._max_refused:
+                return f"the API refused {self._streak} events in a row"
+        return ""
+
+
+@dataclass(slots=True)
+class _Request:
+    """One claim on its way."""
+
+    claim: Claim
+    outcome: Outcome | None = None
+    distrusted: Response | None = None
+    """The answer is not to be trusted after all."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """A row that the API does not take, while it may take others."""
+
+    count: int = 0
+    others: int = 0
+    """Rows that the API had taken when this row was last turned away."""
+    probed: bool = False
+    """A probe has been answered since."""
 
 
 class Delivery:
     """Sends what a run has pending, until nothing is left or there is a reason to stop."""
 
-    def __init__(self, journal: Journal, lanes: Lanes, line: Line, options: DeliveryOptions, *, pending: int) -> None:
-        self._journal = journal
-        self._lanes = lanes
-        self._line = line
+    def __init__(  # noqa: PLR0913  # what it works on, and what it works with
+        self,
+        store: DeliveryQueue,
+        run: Run,
+        session: ApiSession,
+        options: DeliveryOptions,
+        *,
+        pending: int,
+        blocked: frozenset[int] | set[int] = frozenset(),
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``pending`` rows wait; those of ``blocked`` lanes wait for the user. ``say`` tells of trouble as it comes."""
+        self._session = session
+        self._clock = session.clock
+        self._limiter = session.limiter
+        self._breaker = session.breaker
         self._options = options
-        self._guard = Guard(max_refused=options.max_refused)
-        self._tally = Tally(pending)
-        self._idle: deque[asyncio.Future[Claim | None]] = deque()
-        """Workers with nothing to do; the last to fall idle is the first to be woken, so that few connections serve."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
-        self._resting = 0
+        self._say = say
+        self._lanes = Lanes(blocked=blocked)
+        self._writer = LedgerWriter(store, run, self._lanes)
+        self._startup = StartupCheck(max_refused=options.max_refused)
+        self._pending = pending
+        self._counts: Counter[State] = Counter()
+        """Rows whose outcome is known or in doubt; not those to be tried again."""
+        self._taken = 0
+        """Rows that the API has accepted or judged."""
+        self._out: set[int] = set()
+        """Rows whose requests are in flight."""
+        self._waiting = 0
         """Rows that wait for their next attempt."""
+        self._tries: dict[int, _Tries] = {}
+        self._denied: list[tuple[Claim, Response]] = []
+        """Rows that got a 401 or 403, while a probe asks whether it is the token."""
+        self._left: list[tuple[int, Response]] = []
+        """Rows that are given up for this run; they stay pending."""
         self._slot = False
-        """A slot of the quota is in hand, and no claim was there to use it."""
+        """The limiter has let a request go, and no claim was there yet to use it."""
         self._wait = 0.0
         """Seconds until `_take` may say yes, as far as it knew when it said no."""
-        self._ended: Ended | None = None
-        self._stir = asyncio.Event()
-        """Set whenever the dispatcher should look again."""
-        self._due = asyncio.Event()
-        """Set whenever the journal should turn."""
-        self._hungry = asyncio.Event()
-        """Set when so few claims are in hand that the journal should turn at once …"""
-        self._low = 0.0
-        """… which is this many."""
+        self._stopped: StopReason | None = None
         self._failure: BaseException | None = None
         """What ended a task that should not have ended."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wakeup = asyncio.Event()
+        """Set whenever the dispatcher should look again …"""
+        self._flush = asyncio.Event()
+        """… and whenever there is something to commit or to claim …"""
+        self._hungry = asyncio.Event()
+        """… at once, for few claims are in hand."""
         self._over = False
+        self._reported = ("", float("-inf"))
 
     def __repr__(self) -> str:
-        return f"<Delivery {self._in_flight} in flight, {self._journal!r}, {self._lanes!r}>"
+        return f"<Delivery {len(self._out)} in flight, {self._writer!r}, {self._lanes!r}>"
 
-    def stop(self, ended: Ended) -> None:
+    def stop(self, reason: StopReason) -> None:
         """Let nothing more leave; `run` returns when the answers under way have come. The first reason counts."""
-        if self._ended is None:
-            self._ended = ended
-        self._stir.set()
+        if self._stopped is None:
+            self._stopped = reason
+        self._wakeup.set()
 
     def progress(self) -> Progress:
-        """How it stands."""
-        return self._tally.progress(self._in_flight, self._line.pace(self._options.schedule))
+        """How far it is."""
+        return Progress(
+            sent=self._counts[State.SENT],
+            refused=self._counts[State.REFUSED],
+            failed=self._counts[State.FAILED],
+            in_doubt=self._counts[State.IN_DOUBT],
+            left=max(0, self._pending - self._counts.total()),
+            in_flight=len(self._out),
+            pace=self._session.pace(self._options.schedule),
+        )
 
-    async def run(self, watch: Watch | None = None) -> Ended:
+    async def run(self, watch: Watch | None = None) -> StopReason:
         """Deliver. Raises `LedgerError` if the ledger fails; answers under way are waited for, and kept if it can."""
-        journal = self._start(self._keep_journal())
+        writing = self._start(self._write())
+        if self._session.shared is not None:
+            await self._session.shared.exchange()
+            self._start(self._session.shared.keep_up())
         try:
             await self._dispatch(watch)
+            if self._counts.total():
+                await self._clock.sleep(_LINGER)
             self._over = True
-            self._due.set()
+            self._flush.set()
             self._hungry.set()
-            await asyncio.wait({journal})  # not to be cancelled: claims under way would be neither sent nor given back
+            await asyncio.wait({writing})  # not to be cancelled: claims under way would be neither sent nor given back
+            self._give_slot_back()
+            while self._writer.claimed:
+                claim = self._writer.claimed.popleft()
+                self._writer.record(unsent(claim, self._clock.time()))
+                self._lanes.give_back(claim.id)
+            with contextlib.suppress(LedgerError) if self._failure else contextlib.nullcontext():
+                await self._writer.flush(0)
         finally:
             await self._dismiss()
-        self._give_slot_back()
-        self._journal.give_back_unsent(self._line.clock.time())
-        with contextlib.suppress(LedgerError) if self._failure else contextlib.nullcontext():
-            await self._journal.turn(0)
+            self._writer.close()
         self._show(watch)
         if self._failure:
             raise self._failure
-        return self._ended or Ended("")
+        if self._stopped is None and self._left:
+            return turned_away(len(self._left), self._left[-1][1])
+        return self._stopped or StopReason("")
 
     def _take(self) -> Claim | None:
         """The claim that leaves now, or None; then ``_wait`` says after how many seconds to ask again at the latest."""
-        now = self._line.clock.monotonic()
+        now = self._clock.monotonic()
         self._wait = self._obstacle(now)
         if self._wait:
             return None
         if not self._slot:
-            self._wait = self._line.pacer.ask(now)
+            self._wait = self._limiter.ask(now)
             if self._wait:
                 return None
             self._slot = True
-        if not self._journal.claimed:
-            self._due.set()
-            self._wait = LOOK
+        if not self._writer.claimed:
+            self._flush.set()
+            self._wait = _LOOK
             return None
         self._slot = False
-        if len(self._journal.claimed) - 1 <= self._low:
+        if len(self._writer.claimed) <= self._limiter.window(now) / 2:
             self._hungry.set()
-        self._line.breaker.sending()
-        self._in_flight += 1
-        return self._journal.claimed.popleft()
+        self._breaker.sending()
+        claim = self._writer.claimed.popleft()
+        self._out.add(claim.id)
+        return claim
 
     def _obstacle(self, now: float) -> float:
-        """Seconds for which nothing may leave, whatever the quota says; `LOOK` where only an answer can tell."""
-        if self._ended or not self._guard.may_send(self._in_flight) or not self._wanted(1):
-            return LOOK
-        if self._line.breaker.gate(now) is not Gate.SEND:
-            return self._line.breaker.wait(now) or LOOK
-        return self._options.schedule.wait(self._line.clock.time())
+        """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer can tell."""
+        careful = not self._startup.accepted and self._out
+        if self._stopped or careful or self._denied or not self._wanted(1):
+            return _LOOK
+        if self._breaker.gate(now) is not Gate.SEND:
+            return self._breaker.wait(now) or _LOOK
+        return self._options.schedule.wait(self._clock.time())
 
     def _wanted(self, count: int) -> int:
         """How many of ``count`` requests ``--max-events`` leaves room for."""
         if self._options.most is None:
             return count
-        return max(0, min(count, self._options.most - self._tally.settled - self._in_flight))
+        return max(0, min(count, self._options.most - self._counts.total() - len(self._out)))
 
     def _give_slot_back(self) -> None:
         """A slot in hand is void when the run is over, or when the API says that there are too many."""
         if self._slot:
             self._slot = False
-            self._line.pacer.give_back(self._line.clock.monotonic())
+            self._limiter.give_back()
 
     def _room(self) -> int:
         """How many rows more may be claimed now.
@@ -144,11 +253,11 @@ class Delivery:
         Where requests leave seldom, a row is claimed only with its slot in hand, so that a crash during a long wait
         leaves nothing in doubt that was never sent.
         """
-        careful = not self._guard.proven or not self._line.breaker.is_closed
-        window = 1 if careful else self._line.pacer.window(self._line.clock.monotonic())
-        if self._ended or (window == 1 and not self._slot):
+        careful = not self._startup.accepted or not self._breaker.is_closed
+        window = 1 if careful else self._limiter.window(self._clock.monotonic())
+        if self._stopped or (window == 1 and not self._slot):
             return 0
-        return max(0, self._wanted(window) - len(self._journal.claimed))
+        return max(0, self._wanted(window) - len(self._writer.claimed))
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -160,100 +269,128 @@ class Delivery:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()):
             self._fail(failure)
-        self._stir.set()
+        self._wakeup.set()
 
     def _fail(self, failure: BaseException) -> None:
         """Stop because of what should not have happened; `run` raises it in the end."""
         self._failure = self._failure or failure
-        self.stop(Ended("failed"))
+        self.stop(StopReason("failed"))
 
     def _show(self, watch: Watch | None) -> None:
-        """Progress; whoever cannot be told any more (a closed terminal, a broken pipe) ends the run, too."""
+        """Progress. Whatever its watcher raises (a closed terminal, a full disk) ends the run as Ctrl-C does."""
+        if watch is None or self._failure:
+            return
         try:
-            if watch and not self._failure:
-                watch(self.progress())
-        except (OSError, LedgerError) as failure:
-            if not self._ended:
-                self._fail(failure)
+            watch(self.progress())
+        except LedgerError as failure:
+            self._fail(failure)
+        except Exception as error:  # noqa: BLE001  # requests are in flight: whatever it is must not end the loop
+            self.stop(unwatched(error))
 
     async def _dispatch(self, watch: Watch | None) -> None:
-        """Wake idle workers whenever one may send, until it is over."""
-        self._due.set()
+        """Start a request whenever one may leave, until it is over."""
+        self._flush.set()
         shown = float("-inf")
         while not self._finished():
-            self._stir.clear()
-            self._rouse()
+            self._wakeup.clear()
+            while claim := self._take():
+                self._start(self._send(claim))
             self._probe_if_due()
             self._heed_limits()
-            now = self._line.clock.monotonic()
-            if now - shown >= LOOK / 2:
+            now = self._clock.monotonic()
+            if now - shown >= _LOOK / 2:
                 shown = now
                 self._show(watch)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(self._wait or LOOK, LOOK)):
-                    await self._stir.wait()
+                async with asyncio.timeout(min(self._wait or _LOOK, _LOOK)):
+                    await self._wakeup.wait()
 
     def _finished(self) -> bool:
-        if self._in_flight:
+        if self._out:
             return False
-        if self._ended:
+        if self._stopped:
             return True
-        return self._lanes.idle and not self._journal.claimed and not self._resting and not self._journal.dirty
+        at_rest = not (self._writer.claimed or self._waiting or self._denied or self._writer.has_outcomes)
+        return self._lanes.idle and at_rest
 
-    def _rouse(self) -> None:
-        """Hand claims to idle workers, and to new ones while all are busy."""
-        while claim := self._take():
-            if self._idle:
-                self._idle.pop().set_result(claim)
-            else:
-                self._start(self._work(claim))
-
-    async def _work(self, claim: Claim | None) -> None:
+    async def _send(self, claim: Claim | None) -> None:
         while claim:
+            request = _Request(claim)
             try:
-                answer = await self._line.client.post(claim.body)
+                response = await self._session.client.post(claim.body, self._distruster(request))
             finally:
-                self._in_flight -= 1
-            self._settle(claim, answer)
+                self._out.discard(claim.id)
+            self._record(request, request.distrusted or response)
             claim = self._take()
-            if claim is None:
-                idle: asyncio.Future[Claim | None] = asyncio.get_running_loop().create_future()
-                self._idle.append(idle)
-                self._stir.set()
-                claim = await idle
+        self._wakeup.set()
+
+    def _distruster(self, request: _Request) -> Callable[[Response], None]:
+        return lambda response: self._distrust(request, response)
+
+    def _distrust(self, request: _Request, response: Response) -> None:
+        """An answer may have been another row's: whatever it said, its row is in doubt, if it was not sent again."""
+        request.distrusted = response
+        if request.outcome is None or request.claim.id in self._out:
+            return
+        self._breaker.record(response, self._clock.monotonic())
+        outcome = outcome_of(request.claim, response, self._clock.time(), DeliveryOptions())
+        self._writer.record(outcome)
+        if request.outcome.state is not State.PENDING:
+            self._counts[request.outcome.state] -= 1
+            self._counts[outcome.state] += 1
+        self._flush.set()
 
     def _probe_if_due(self) -> None:
-        breaker = self._line.breaker
-        if self._ended is None and breaker.gate(self._line.clock.monotonic()) is Gate.PROBE:
-            breaker.probing()
+        if self._stopped is None and self._breaker.gate(self._clock.monotonic()) is Gate.PROBE:
+            self._breaker.probing()
             self._start(self._probe())
 
     async def _probe(self) -> None:
-        answer = await self._line.probe()
-        if answer.fate is ResponseKind.UNAUTHORIZED:
-            self.stop(unauthorized(answer))
+        response = await self._session.probe()
+        self._report(response)
+        if response.fate is ResponseKind.UNAUTHORIZED:
+            self.stop(unauthorized(response))
+
+    async def _check_token(self) -> None:
+        """After a 401 or 403: is it the token, or the row?"""
+        probed = await self._session.probe()
+        denied, self._denied = self._denied, []
+        if probed.fate is not ResponseKind.SENT:
+            self.stop(unauthorized(probed if probed.fate is ResponseKind.UNAUTHORIZED else denied[-1][1]))
+        for claim, response in denied:
+            tries = self._tries.setdefault(claim.id, _Tries())
+            tries.count += 1
+            if self._stopped or tries.count < MAX_TRIES:
+                self._lanes.defer(claim.id)
+            else:
+                outcome = outcome_of(claim, _refusal(response), self._clock.time(), self._options)
+                self._writer.record(outcome)
+                self._settle(outcome)
+            self._count_refusal(ResponseKind.REFUSED, response)
+        self._flush.set()
 
     def _heed_limits(self) -> None:
-        if self._ended:
+        if self._stopped:
             return
-        if over := self._line.over(self._options.schedule):
+        if over := self._session.over(self._options.schedule):
             self.stop(over)
-        elif self._options.most is not None and self._tally.settled >= self._options.most:
+        elif self._options.most is not None and self._counts.total() >= self._options.most:
             self.stop(enough(self._options.most))
+        if (shared := self._session.shared) and shared.trouble:
+            self._report_words(f"warning: importers on this machine cannot share the limit: {shared.trouble}")
 
-    async def _keep_journal(self) -> None:
+    async def _write(self) -> None:
         """Commit and claim whenever there is a reason to, gathering company for what can wait."""
         while not self._over:
-            await self._due.wait()
-            self._due.clear()
+            await self._flush.wait()
+            self._flush.clear()
             self._hungry.clear()
-            if await self._journal.turn(self._room()):
-                self._stir.set()
-                self._due.set()  # what was fetched can now be claimed
-            self._low = self._journal.low_water(self._line.pacer, self._line.clock.monotonic())
-            if len(self._journal.claimed) > self._low:
+            if await self._writer.flush(self._room()):
+                self._wakeup.set()
+                self._flush.set()  # what was fetched can now be claimed
+            if len(self._writer.claimed) > self._limiter.window(self._clock.monotonic()) / 2:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GATHER):
+                    async with asyncio.timeout(_GATHER):
                         await self._hungry.wait()
 
     async def _dismiss(self) -> None:
@@ -263,38 +400,95 @@ class Delivery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _settle(self, claim: Claim, answer: Response) -> None:
-        """Note what the answer makes of the row, and let its lane go on."""
-        now = self._line.clock.monotonic()
-        self._line.pacer.learn(answer, now)
-        self._line.breaker.learn(answer, now)
-        if answer.status == 429:
+    def _record(self, request: _Request, response: Response) -> None:
+        """Note what the response makes of the row, and let its lane go on."""
+        now, claim = self._clock.monotonic(), request.claim
+        self._limiter.record(response, now)
+        self._report(response)
+        if response.local:
+            self._limiter.max_in_flight = max(1, len(self._out))
+        if not (response.local and self._out):
+            self._breaker.record(response, now)
+        if response.status == 429:
             self._give_slot_back()
-        outcome = outcome_of(claim, answer, self._line.clock.time(), self._options)
-        self._journal.record(outcome)
+        outcome = request.outcome = outcome_of(claim, response, self._clock.time(), self._options)
+        self._writer.record(outcome)
         if outcome.state is State.PENDING:
-            self._try_again(outcome, answer)
+            self._try_again(claim, outcome, response)
         else:
-            self._tally.add(outcome.state)
-            if outcome.state is State.IN_DOUBT and self._options.strict_order:
-                self._lanes.block(claim.id)
-            else:
-                self._lanes.done(claim.id)
-        if reason := self._guard.learn(answer.fate):
-            self.stop(Ended(reason, hint=refusals_hint(answer.message)))
-        self._due.set()
+            self._taken += response.fate in {ResponseKind.SENT, ResponseKind.REFUSED}
+            self._settle(outcome)
+        self._count_refusal(response.fate, response)
+        self._flush.set()
 
-    def _try_again(self, outcome: Outcome, answer: Response) -> None:
-        if answer.fate is ResponseKind.UNAUTHORIZED:
-            self.stop(unauthorized(answer))
-        if answer.fate is not ResponseKind.IN_DOUBT:
-            self._lanes.give_back(outcome.id)
-            return
-        self._resting += 1
-        self._start(self._rest(outcome))
+    def _settle(self, outcome: Outcome) -> None:
+        self._tries.pop(outcome.id, None)
+        self._counts[outcome.state] += 1
+        if outcome.state is State.IN_DOUBT and self._options.strict_order:
+            self._lanes.block(outcome.id)
+        else:
+            self._lanes.done(outcome.id)
 
-    async def _rest(self, outcome: Outcome) -> None:
-        await self._line.clock.sleep(rest(outcome))
-        self._resting -= 1
+    def _count_refusal(self, kind: ResponseKind, response: Response) -> None:
+        if reason := self._startup.record(kind):
+            self.stop(refused(reason, response))
+
+    def _try_again(self, claim: Claim, outcome: Outcome, response: Response) -> None:
+        if response.fate is ResponseKind.UNAUTHORIZED:
+            self._denied.append((claim, response))
+            if len(self._denied) == 1:
+                self._start(self._check_token())
+        elif response.fate is ResponseKind.IN_DOUBT:
+            self._waiting += 1
+            self._start(self._retry_later(outcome))
+        elif response.status is None:
+            self._lanes.give_back(claim.id)
+        elif self._is_turned_away_for_good(claim.id, response):
+            self._left.append((claim.id, response))
+            self._lanes.block(claim.id)
+        else:
+            self._waiting += 1
+            self._start(self._defer(claim.id))
+
+    async def _defer(self, row_id: int) -> None:
+        """Let others go first; where there are none, a probe finds out whether the API takes anything at all."""
+        await self._clock.sleep(max(self._limiter.state.blocked_until - self._clock.monotonic(), 0.0))
+        tries = self._tries[row_id]
+        if self._taken == tries.others and not self._lanes.ready and not self._stopped:
+            probed = await self._session.probe()
+            tries.probed = probed.fate is ResponseKind.SENT
+        self._waiting -= 1
+        self._lanes.defer(row_id)
+        self._flush.set()
+
+    def _is_turned_away_for_good(self, row_id: int, response: Response) -> bool:
+        """Whether a 429 is for this row rather than for the account: the API has taken others in between, again."""
+        tries = self._tries.setdefault(row_id, _Tries(others=self._taken))
+        if self._taken > tries.others or tries.probed or (response.remaining or 0) > 0:
+            tries.count += 1
+        tries.others, tries.probed = self._taken, False
+        return tries.count >= MAX_TURNED_AWAY
+
+    async def _retry_later(self, outcome: Outcome) -> None:
+        await self._clock.sleep(retry_wait(outcome))
+        self._waiting -= 1
         self._lanes.give_back(outcome.id)
-        self._due.set()
+        self._flush.set()
+
+    def _report(self, response: Response) -> None:
+        """Trouble on the way is told at once, in words, and once a minute while it lasts."""
+        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
+            self._report_words(f"warning: {response.message}; trying again")
+
+    def _report_words(self, words: str) -> None:
+        said, at = self._reported
+        now = self._clock.monotonic()
+        if now - at < (_REPEAT if words == said else _REPEAT / 12):
+            return
+        self._reported = (words, now)
+        with contextlib.suppress(OSError):  # a closed terminal; `_show` ends the run then
+            self._say(words)
+
+
+def _refusal(response: Response) -> Response:
+    return Response(ResponseKind.REFUSED, response.status, response.message, response.latency)

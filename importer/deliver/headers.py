@@ -1,7 +1,4 @@
-"""What an answer's headers say about the account's quota.
-
-Owns the reading of ``X-RateLimit-*`` and ``Retry-After`` in every form met in the wild; garbage reads as "not said".
-What follows from it is ``budget``'s.
+"""What an answer's headers say about the account's limit, in every form met in the wild; garbage reads as "not said".
 
 Sources: the vendor's API pages (a date-time such as ``2026-03-18T13:02:00Z``); RFC 9110 5.6.7 and 10.2.3 (HTTP dates,
 Retry-After as seconds or date). Seconds from now and epochs (s, ms, µs) are what other implementations send.
@@ -17,8 +14,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 LONGEST = 7 * 86400.0
-"""Seconds; whoever asks for a longer wait, or announces a later reset, is not believed."""
-_YEAR = 366 * 86400.0
+"""Seconds; a later reset is not believed, and a number that is no moment of these days is a number of seconds."""
+_MAX_RETRY_AFTER = 1e9
+"""Seconds: what a longer wait is read as."""
 _DIGITS = re.compile(r"\d{1,15}")
 _NUMBER = re.compile(r"\d{1,17}(\.\d{1,9})?")
 
@@ -54,11 +52,12 @@ def read_limits(headers: Mapping[str, str], wall: float) -> Limits:
     date = headers.get("Date")
     said = _moment(date) if date is not None else None
     sent_at = wall if said is None else said
+    reset_in, retry_after = _seconds_until(reset, sent_at), _seconds_until(retry, sent_at)
     return Limits(
         limit=_count(limit) or None,
         remaining=_count(remaining),
-        reset_in=_seconds_until(reset, sent_at),
-        retry_after=_seconds_until(retry, sent_at),
+        reset_in=None if reset_in is None or reset_in > LONGEST else reset_in,
+        retry_after=None if retry_after is None else min(retry_after, _MAX_RETRY_AFTER),
     )
 
 
@@ -83,13 +82,14 @@ def _seconds_until(text: str | None, sent_at: float) -> float | None:
     text = text.strip()
     if text.isascii() and _NUMBER.fullmatch(text):
         number = float(text)
-        seconds = number if number < _YEAR else _epoch(number) - sent_at
+        since = _epoch(number) - sent_at
+        seconds = since if abs(since) <= LONGEST else number
     else:
         moment = _moment(text)
         if moment is None:
             return None
         seconds = moment - sent_at
-    return max(seconds, 0.0) if seconds <= LONGEST else None
+    return max(seconds, 0.0)
 
 
 def _epoch(number: float) -> float:

@@ -1,11 +1,9 @@
 """Which row may leave next: one at a time in each lane, older rows first, while other lanes overtake.
 
-This module owns the order of delivery in memory; it reads the ledger's queue only through `Fetch` requests that its
-caller carries out, and does no waiting. All of it is synchronous, and called from the event loop alone.
-
-Memory is bounded: at most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that,
-its tail is *parked*: forgotten, but for the stretch of the queue in which it lies, and fetched again piece by piece.
-So a subscriber with 100,000 events costs the others nothing but one more pass over the queue.
+All of it is synchronous and in memory; the ledger's queue is read through `Fetch` requests, for the caller to carry
+out. At most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that, its tail is
+*paged out*: forgotten, but for the stretch of the queue in which it is, and fetched again piece by piece. So a
+subscriber with 100,000 events costs the others one more pass over the queue.
 """
 
 from __future__ import annotations
@@ -22,9 +20,9 @@ Position = tuple[Any, int]
 PAGE = 1_000
 """Rows a fetch asks for."""
 LOOKAHEAD = 20_000
-"""Rows held in memory at the most, before long lanes are parked."""
+"""Rows held in memory at the most, before long lanes are paged out."""
 KEEP = 64
-"""Rows that a parked lane keeps."""
+"""Rows that a lane keeps that is paged out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Fetch:
 
 @dataclass(slots=True)
 class _Stretch:
-    """Where a parked lane's forgotten rows lie: behind ``after``, up to and including ``upto``."""
+    """Where the forgotten rows of a lane are: behind ``after``, up to and including ``upto``."""
 
     after: Position
     upto: Position
@@ -61,9 +59,9 @@ class Lanes:
         """Per open lane, (number, position) of the rows behind its head."""
         self._out: dict[int, tuple[int, int, Position]] = {}
         """Rows taken and not yet done: id → (number, lane, position)."""
-        self._parked: dict[int, _Stretch] = {}
-        self._starving: set[int] = set()
-        """Open parked lanes with nothing in memory: they need a fetch."""
+        self._paged_out: dict[int, _Stretch] = {}
+        self._needs_rows: set[int] = set()
+        """Open lanes that are paged out, with nothing in memory."""
         self._blocked = set(blocked)
         self._held = 0
         self._number = 0
@@ -74,13 +72,13 @@ class Lanes:
     def __repr__(self) -> str:
         return (
             f"<Lanes {len(self._ready)} ready, {len(self._out)} out, {self._held} waiting,"
-            f" {len(self._parked)} parked{', all read' if self._ended else ''}>"
+            f" {len(self._paged_out)} paged out{', all read' if self._ended else ''}>"
         )
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to send but what is held back behind a blocked lane."""
-        return self._ended and not self._ready and not self._out and not self._starving
+        return self._ended and not self._ready and not self._out and not self._needs_rows
 
     @property
     def ready(self) -> int:
@@ -102,7 +100,7 @@ class Lanes:
         return taken
 
     def done(self, row_id: int) -> None:
-        """The row's fate is known: the next of its lane may go."""
+        """It is known what became of the row: the next of its lane may go."""
         _, lane, _ = self._out.pop(row_id)
         if lane not in self._blocked:
             self._open_next(lane)
@@ -112,35 +110,41 @@ class Lanes:
         number, lane, position = self._out.pop(row_id)
         heapq.heappush(self._ready, (number, row_id, lane, position))
 
+    def defer(self, row_id: int) -> None:
+        """As `give_back`, but all rows that are ready now go first."""
+        _, lane, position = self._out.pop(row_id)
+        self._number += 1
+        heapq.heappush(self._ready, (self._number, row_id, lane, position))
+
     def block(self, row_id: int) -> None:
         """The row is done, but its lane waits for the user: nothing more of it leaves."""
         lane = self._out[row_id][1]
         self._blocked.add(lane)
         self._held -= len(self._waiting.pop(lane, ()))
-        self._parked.pop(lane, None)
-        self._starving.discard(lane)
+        self._paged_out.pop(lane, None)
+        self._needs_rows.discard(lane)
         self.done(row_id)
 
-    def wanted(self) -> list[Fetch]:
-        """What to fetch now; each is to be answered with `feed`."""
+    def pending_fetches(self) -> list[Fetch]:
+        """What to fetch now; each is to be answered with `add_rows`."""
         fetches = []
         if not self._ended and not self._reading and len(self._ready) < self._page // 2:
             if self._held >= self._lookahead:
-                self._park()
+                self._page_out()
             if self._held < self._lookahead:
                 self._reading = True
                 fetches.append(Fetch(self._cursor, self._page))
-        for lane in self._starving:
-            stretch = self._parked[lane]
+        for lane in self._needs_rows:
+            stretch = self._paged_out[lane]
             if not stretch.fetching:
                 stretch.fetching = True
                 fetches.append(Fetch(stretch.after, KEEP, lane))
         return fetches
 
-    def feed(self, fetch: Fetch, rows: Sequence[tuple[Any, int, int]]) -> None:
+    def add_rows(self, fetch: Fetch, rows: Sequence[tuple[Any, int, int]]) -> None:
         """The answer to a fetch: (place, row id, lane) in order of delivery."""
         if fetch.lane is not None:
-            self._feed_parked(fetch.lane, rows)
+            self._add_paged_out(fetch.lane, rows)
             return
         self._reading = False
         self._ended = len(rows) < fetch.count
@@ -148,7 +152,7 @@ class Lanes:
             self._cursor = (place, row_id)
             if lane in self._blocked:
                 continue
-            if stretch := self._parked.get(lane):
+            if stretch := self._paged_out.get(lane):
                 stretch.upto = self._cursor
                 continue
             self._number += 1
@@ -169,12 +173,12 @@ class Lanes:
             number, position = waiting.popleft()
             self._held -= 1
             heapq.heappush(self._ready, (number, position[1], lane, position))
-        elif lane in self._parked:
-            self._starving.add(lane)
+        elif lane in self._paged_out:
+            self._needs_rows.add(lane)
         else:
             del self._waiting[lane]
 
-    def _park(self) -> None:
+    def _page_out(self) -> None:
         """Forget the tails of the longest lanes until half the room is free."""
         longest = sorted(self._waiting, key=lambda lane: -len(self._waiting[lane]))
         for lane in longest:
@@ -185,11 +189,11 @@ class Lanes:
             while len(waiting) > KEEP:
                 waiting.pop()
                 self._held -= 1
-            known = self._parked.get(lane)
-            self._parked[lane] = _Stretch(after=waiting[-1][1], upto=known.upto if known else last)
+            known = self._paged_out.get(lane)
+            self._paged_out[lane] = _Stretch(after=waiting[-1][1], upto=known.upto if known else last)
 
-    def _feed_parked(self, lane: int, rows: Sequence[tuple[Any, int, int]]) -> None:
-        stretch = self._parked.get(lane)
+    def _add_paged_out(self, lane: int, rows: Sequence[tuple[Any, int, int]]) -> None:
+        stretch = self._paged_out.get(lane)
         if stretch is None:  # blocked in the meantime
             return
         stretch.fetching = False
@@ -197,8 +201,8 @@ class Lanes:
         if len(inside) == len(rows) == KEEP and inside[-1] != stretch.upto:
             stretch.after = inside[-1]
         else:
-            del self._parked[lane]
-        self._starving.discard(lane)
+            del self._paged_out[lane]
+        self._needs_rows.discard(lane)
         for position in inside:
             self._number += 1
             self._waiting[lane].append((self._number, position))

@@ -1,23 +1,50 @@
-"""What a delivery may do, and how it stands; the types that cross between it and its callers."""
+"""What a delivery may do, how far it is, and why it ended; the types that cross between it and its callers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 
-from importer.deliver.schedule import Schedule
 from importer.model import Pace
 
-FIRST_REFUSALS = 5
-"""Refusals in a row from the very start, before anything was accepted, that stop a run (promise 6 of the design)."""
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Wall-clock limits in the machine's own zone: ``--until``, ``--for``, ``--between``."""
+
+    until: float | None = None
+    """Stop at this time, seconds since the epoch."""
+    between: tuple[time, time] | None = None
+    """Send only from the first to the second time of day; the second may be after midnight."""
+
+    def over(self, now: float) -> bool:
+        """Whether the run is to stop."""
+        return self.until is not None and now >= self.until
+
+    def wait(self, now: float) -> float:
+        """Seconds until sending is allowed again; 0 if it is."""
+        if self.between is None:
+            return 0.0
+        begin, end = self.between
+        local = datetime.fromtimestamp(now).astimezone()
+        clock = local.time().replace(tzinfo=None)
+        inside = begin <= clock < end if begin <= end else (clock >= begin or clock < end)
+        if inside:
+            return 0.0
+        opening = datetime.combine(local.date(), begin).astimezone()
+        if opening <= local:
+            opening = datetime.combine(local.date() + timedelta(days=1), begin).astimezone()
+        return (opening - local).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
-    """How the user wants it."""
+    """What the user asks for."""
 
     resend_doubtful: bool | None = None
-    """``--on-doubt resend``: at least once, for whoever prefers that. None: as the run was begun, or else not."""
+    """``--on-doubt resend``: at least once, for users to whom a duplicate is better than a loss. None: as the run was
+    begun, or else not."""
     strict_order: bool = False
     """A lane with a row in doubt waits for the user."""
     max_attempts: int = 5
@@ -31,7 +58,7 @@ class DeliveryOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a delivery stands."""
+    """How far a delivery is."""
 
     sent: int
     refused: int
@@ -47,7 +74,7 @@ Watch = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StopReason:
     """How a delivery ended; no exception, so that reports are written in every case."""
 
     reason: str
@@ -59,4 +86,4 @@ class Ended:
     declined: bool = False
     """Nothing was sent, as the user said no."""
     interrupted: bool = False
-    """Somebody asked the whole process to stop."""
+    """The whole process was asked to stop."""

@@ -192,24 +192,25 @@ def _outside(states: ArrowArray) -> ArrowArray:
 def pending_summary(database: Database, run: Run) -> PendingSummary:
     """See `Ledger.pending_summary`."""
     pending = f"FROM row WHERE id BETWEEN {ids(run)[0]} AND {ids(run)[1]} AND state = '{State.PENDING}'"
-    ((events, oldest, newest),) = database.rows(f"SELECT COUNT(*), MIN(event_time), MAX(event_time) {pending}")
-    lanes = f"(SELECT lane, COUNT(*) AS events {pending} GROUP BY lane) AS lanes"
-    subscribers, most = database.rows(f"SELECT COUNT(*), COALESCE(MAX(events), 0) FROM {lanes}")[0]
+    types = database.rows(
+        f"SELECT type, COUNT(*), MIN(event_time), MAX(event_time) {pending} GROUP BY type ORDER BY COUNT(*) DESC, type"
+    )
+    lanes = database.rows(
+        "SELECT COUNT(*) OVER (), events, first FROM"
+        f" (SELECT COUNT(*) AS events, MIN(id) AS first {pending} GROUP BY lane) AS lanes"
+        " ORDER BY events DESC, first LIMIT 1"
+    )
+    subscribers, most, first = lanes[0] if lanes else (0, 0, 0)
+    times = [time for _, _, *both in types for time in both if time is not None]
     return PendingSummary(
-        events=events,
+        events=sum(count for _, count, *_ in types),
         subscribers=subscribers,
         most_for_one=most,
-        most_subscriber=database.value(
-            f"SELECT subscriber {pending} AND lane ="
-            f" (SELECT lane FROM {lanes} ORDER BY events DESC, lane LIMIT 1) ORDER BY id LIMIT 1"
-        )
-        or "",
-        types=tuple(
-            database.rows(f"SELECT type, COUNT(*) {pending} GROUP BY type ORDER BY COUNT(*) DESC, type LIMIT {_TYPES}")
-        ),
+        most_subscriber=database.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
+        types=tuple((name, count) for name, count, *_ in types[:_TYPES]),
         totals=_totals(database, pending),
-        oldest=None if oldest is None else oldest / 1e6,
-        newest=None if newest is None else newest / 1e6,
+        oldest=min(times) / 1e6 if times else None,
+        newest=max(times) / 1e6 if times else None,
     )
 
 

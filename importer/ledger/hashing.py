@@ -28,7 +28,8 @@ class Hasher:
     """Hashes by a ledger's secret."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._key_hash = blake2b(digest_size=16, key=secret)
+        self._event_hash = blake2b(digest_size=8, key=secret)
         self._seed = int.from_bytes(secret[:8], "little")
 
     def __repr__(self) -> str:
@@ -48,11 +49,15 @@ class Hasher:
 
     def keys(self, keys: ArrowArray) -> ArrowArray:
         """128-bit hashes of keys, ``binary``, null where there is none: so wide that no two keys ever share one."""
-        return pa.array([None if key is None else self.key(key) for key in keys.cast(pa.binary()).to_pylist()])
+        return pa.array(
+            [None if key is None else self.key(key) for key in keys.cast(pa.binary()).to_pylist()], pa.binary()
+        )
 
     def key(self, key: bytes) -> bytes:
         """The hash of one key."""
-        return blake2b(key, digest_size=16, key=self._secret).digest()
+        hashed = self._key_hash.copy()  # a third faster than a new one
+        hashed.update(key)
+        return hashed.digest()
 
     def events(self, bodies: ArrowArray) -> ArrowArray:
         """64-bit hashes of bodies, int64, null where there is none."""
@@ -63,6 +68,9 @@ class Hasher:
         return pa.array(hashed, mask=~there.to_numpy(zero_copy_only=False))
 
     def _digests(self, bodies: Iterable[bytes]) -> Int64s:
-        secret = self._secret
-        joined = b"".join([blake2b(body, digest_size=8, key=secret).digest() for body in bodies])
-        return np.frombuffer(joined, dtype=np.int64)
+        digests = []
+        for body in bodies:
+            hashed = self._event_hash.copy()
+            hashed.update(body)
+            digests.append(hashed.digest())
+        return np.frombuffer(b"".join(digests), dtype=np.int64)

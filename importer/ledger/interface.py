@@ -168,7 +168,7 @@ class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
         """The rows in doubt, in source order: (ledger id, source name, row, line, subscriber, code)."""
 
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
-        """Resolve rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows.
+        """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows.
 
         ``rows`` are ledger ids; None means all. Raises `UsageError` for a row not in doubt; nothing is resolved then.
         """

@@ -28,12 +28,21 @@ def doubtful(database: Database, run: Run) -> list[tuple[int, str, int, int, str
     )
 
 
+_WORDS = {
+    State.SENT: ("taken as sent at the user's word", None, 0),
+    # At the user's word it did not arrive: it is a row like any other that waits.
+    State.PENDING: ("sent again at the user's word", None, 0),
+    State.FAILED: (None, "failed.given_up", 1),
+}
+"""By what the user says of a row in doubt: message, code, and whether the API may have it."""
+
+
 def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | None) -> int:
-    """Resolve rows in doubt as SENT, or as PENDING to be sent again; returns how many.
+    """Resolve rows in doubt as SENT, as PENDING to be sent again, or as FAILED to be given up; returns how many.
 
     ``rows`` are ledger ids as `doubtful` lists them; None means all. Raises `UsageError` for a row not in doubt.
     """
-    message = "taken as sent at the user's word" if state is State.SENT else "sent again at the user's word"
+    message, code, maybe_sent = _WORDS[state]
     with database.transaction():
         found = [
             row_id
@@ -48,11 +57,11 @@ def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | No
                 hint=f"`importer runs {run.id}` lists the rows in doubt",
             )
         if chosen:
-            # At the user's word it did not arrive: it is a row like any other that waits.
+            columns = {"$1": [message] * len(chosen), "$2": pa.array([code] * len(chosen), pa.string()), "$3": chosen}
             database.execute(
-                f"UPDATE row SET state = '{state.value}', code = NULL, maybe_sent = 0, requeued_from = NULL,"
-                f" message = $1 WHERE id = $2",
-                table=pa.table({"$1": [message] * len(chosen), "$2": pa.array(chosen, pa.int64())}),
+                f"UPDATE row SET state = '{state.value}', maybe_sent = {maybe_sent}, requeued_from = NULL,"
+                " message = $1, code = $2 WHERE id = $3",
+                table=pa.table(columns),
             )
         _reopen(database, run)
     return len(chosen)

@@ -235,7 +235,7 @@ class SqliteLedger:
         return resolve.doubtful(self._db, run)
 
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
-        """Resolve rows in doubt as SENT or PENDING, and the run as finished or to be resumed; returns how many rows."""
+        """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows."""
         return resolve.resolve(self._db, run, state, rows)
 
     def retry(self, run: Run) -> tuple[int, int]:

@@ -68,8 +68,13 @@ def _lacks(value: ValueMapping, there: Callable[[str], bool]) -> Iterable[str]:
     if value.first_of is not None:
         lacks = [tuple(_lacks(inner, there)) for inner in value.first_of]
         return () if not all(lacks) else dict.fromkeys(name for names in lacks for name in names)
-    if value.product_of is not None:
-        return dict.fromkeys(name for factor in value.product_of for name in _lacks(factor, there))
+    if value.operands():
+        return dict.fromkeys(name for one in value.operands() for name in _lacks(one, there))
+    if value.cases is not None:
+        # Without a column of a test no case can be told from another; a value is only lacked where all are.
+        tests = [name for case in value.cases for test in case.when for name in test.columns() if not there(name)]
+        lacks = [tuple(_lacks(case.use, there)) for case in value.cases]
+        return dict.fromkeys([*tests, *(name for names in lacks for name in names if all(lacks))])
     return [name for name in value.own_columns() if not there(name)]
 
 

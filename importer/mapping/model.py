@@ -28,7 +28,8 @@ from importer.mapping import checks
 from importer.mapping.errors import Expects, Model
 from importer.mapping.template import split
 
-ORIGINS = ("column", "first_of", "const", "template", "product_of")
+CALCULATIONS = ("product_of", "sum_of", "difference_of")
+ORIGINS = ("column", "first_of", "const", "template", *CALCULATIONS, "cases", "file")
 """Where a value comes from; a value mapping has exactly one of them."""
 TESTS = ("in", "not_in", "equals", "not_equals", "matches", "not_matches", "empty", "above", "below")
 """What a test of `where` asks of its column; it has exactly one of them."""
@@ -71,11 +72,11 @@ def _name_or_keys(value: Any) -> str:
 
 
 class ValueMapping(Model):
-    """Where a value comes from (exactly one of column, first_of, const, template, product_of), and its steps.
+    """Where a value comes from (exactly one of its origins, column … file), and its steps.
 
     A bare string is a column. The steps are applied in this order, however they are written:
-    trim, extract, lower/upper, map, default, then `as` with its format, timezone, decimal, thousands and scale;
-    with `group_by`, aggregate follows, and only then default.
+    trim, extract, lower/upper, map, default, then `as` with its format, timezone, decimal, thousands, scale, abs and
+    negate; with `group_by`, aggregate follows, and only then default.
     A cell that is empty or blank is absent, before the first step and after each; `default` takes its place.
     Everything is text unless `as` says otherwise. What a step makes of an absent value is absent.
     """
@@ -112,6 +113,37 @@ class ValueMapping(Model):
     Each may be a value with steps of its own, `decimal` and `thousands` included. Of the steps beside it, `default`,
     `scale`, `aggregate` and `as: integer` make sense.
     """
+
+    sum_of: Annotated[
+        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
+        Expects("a list of at least two values, such as [Total, Tip]"),
+    ] = None
+    """Numbers added, exactly; absent if any of them is. As `product_of` in all else."""
+    difference_of: Annotated[
+        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
+        Expects("a list of at least two values, such as [Total, Fee]"),
+    ] = None
+    """The first number less all others, exactly; absent if any of them is. As `product_of` in all else."""
+    cases: Annotated[
+        Annotated[tuple[Case, ...], Field(min_length=1)] | None,
+        Expects("a list of cases, such as [{when: [{column: Net, below: 0}], use: {const: refund}}]"),
+    ] = None
+    """The value of the first case whose tests all pass; `default` where none does, else absent."""
+    file: Annotated[
+        Literal["name", "stem", "directory", "path", "line", "row"] | None,
+        Expects("name, stem, directory, path, line or row"),
+    ] = None
+    """What is known of the file and the row's place in it.
+
+    name: the file's name, in an archive its member's (`north-2026-01-31.csv`). stem: the name up to its first dot after
+    the first character. directory: the name of the directory it is in. path: as it was given. line, row: the row's
+    first line, and its number among the file's rows.
+    """
+    parts: Annotated[
+        Annotated[abc.Mapping[str, ValueMapping], Field(min_length=1)] | None,
+        Expects("names and their values, such as {shop: {file: stem}}"),
+    ] = None
+    """For `template`: values that its braces name, before any column of that name."""
 
     trim: Annotated[Flag, _FLAG] = True
     """Strip white space at both ends; on unless false. A blank cell is absent either way."""
@@ -159,8 +191,14 @@ class ValueMapping(Model):
 
     An IANA zone, or keys such as `{column: Time Zone}`, whose cells name each row's zone.
     """
-    decimal: Literal[".", ","] | None = None
-    """The decimal sign of numbers; a dot without it, or a comma where `thousands` is a dot."""
+    decimal: Annotated[
+        Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)] | None,
+        Expects('".", "," or [".", ","]'),
+    ] = None
+    """The decimal sign of numbers; a dot without it, or a comma where `thousands` is a dot.
+
+    A list: either sign, where a cell leaves no doubt (`12,50`, `1.234,50`, but not `1,250`).
+    """
     thousands: Literal[".", ",", " ", "'", "_"] | None = None
     """The sign between a number's groups of digits; none without it. A space also means no-break spaces."""
     scale: Annotated[
@@ -169,6 +207,20 @@ class ValueMapping(Model):
     """Move the decimal point: `-2` divides by 100. For an amount in cents, `minor_units` knows the currency."""
     minor_units: Annotated[Flag, _FLAG] = False
     """The amount is in minor units (cents) of its row's `value_currency`: JPY has none, EUR two places, KWD three."""
+    abs: Annotated[Flag, _FLAG] = False
+    """For numbers: without their sign."""
+    negate: Annotated[Flag, _FLAG] = False
+    """For numbers: with the opposite sign."""
+    max_bytes: Annotated[
+        Annotated[int, Strict(), Field(ge=1, le=8192)] | None, Expects("a number of bytes, from 1 to 8192")
+    ] = None
+    """For text: the bytes in UTF-8 after which it is cut, at a character, with a warning (`property.cut`)."""
+    on_invalid: Literal["refuse", "omit"] | None = None
+    """What becomes of a cell that cannot be read, or that the API would refuse; `refuse` without it.
+
+    refuse: its row is invalid. omit: the value is absent, so that `default` takes its place, and the row carries the
+    warning `field.omitted`. Not for `type`, `key`, `group_by` and `order_by`.
+    """
     country: Annotated[
         Annotated[
             Annotated[str, StringConstraints(pattern="^[A-Z]{2}$"), AfterValidator(checks.country), Tag("name")]
@@ -206,9 +258,19 @@ class ValueMapping(Model):
     def own_columns(self) -> tuple[str, ...]:
         """The columns that the value comes from, in order of appearance, each once."""
         names = [self.column] if self.column is not None else []
-        names += [name for inner in (*(self.first_of or ()), *(self.product_of or ())) for name in inner.columns()]
-        names += [piece.text for piece in split(self.template or "") if piece.is_column]
+        names += [name for inner in (*(self.first_of or ()), *self.operands()) for name in inner.columns()]
+        for case in self.cases or ():
+            names += [name for test in case.when for name in test.columns()]
+            names += case.use.columns()
+        parts = self.parts or {}
+        for piece in split(self.template or ""):
+            if piece.is_column:
+                names += parts[piece.text].columns() if piece.text in parts else [piece.text]
         return tuple(dict.fromkeys(names))
+
+    def operands(self) -> tuple[ValueMapping, ...]:
+        """The numbers that a calculation is made of; empty if it is none."""
+        return self.product_of or self.sum_of or self.difference_of or ()
 
     def asides(self) -> tuple[ValueMapping, ...]:
         """The values that say how to read this one: the zone's and the country's, if a column names them."""
@@ -260,6 +322,27 @@ class Condition(Model):
     first: the first cell that is not blank answers for the whole group. any, all: the group is kept if one of its rows,
     or every row, passes. each: every row answers for itself; those that fail are left out of their group.
     """
+
+    def columns(self) -> tuple[str, ...]:
+        """Every column it asks, each once."""
+        return (self.column,)
+
+
+class Case(Model):
+    """One of several ways to a value, and the tests for it."""
+
+    called: ClassVar[str] = "a case"
+    looks_like: ClassVar[str] = "keys such as {when: [{column: Net, below: 0}], use: {const: refund}}"
+    belongs: ClassVar[str] = "in a case of `cases`"
+    missing: ClassVar[abc.Mapping[str, str]] = {"use": "such as `use: {const: refund}`"}
+
+    when: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Net, below: 0}]")] = ()
+    """The tests of the row that must all pass; without any, the case always holds."""
+    use: ValueMapping
+    """The value then."""
+
+
+ValueMapping.model_rebuild()
 
 
 class Subscriber(Model):
@@ -491,7 +574,7 @@ class ImportMapping(Model):
 
     def columns(self) -> tuple[str, ...]:
         """Every column named anywhere, each once: those of `where` and `group_by` first, then the targets'."""
-        names = [test.column for test in self.where]
+        names = [name for test in self.where for name in test.columns()]
         names += self.group_by.columns() if self.group_by is not None else ()
         names += [name for _, value in self.fields() for name in value.columns()]
         return tuple(dict.fromkeys(names))

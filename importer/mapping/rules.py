@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from importer.mapping.errors import Model, Problem, listed, shorten, shown
-from importer.mapping.model import ORIGINS, TESTS, Aggregate, Condition, Example, ValueMapping
+from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, Aggregate, Condition, Example, ValueMapping
 from importer.mapping.positions import Path
 
 CHOOSING: tuple[Aggregate, ...] = ("first", "last")
@@ -26,6 +26,9 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "decimal": _NUMBERS,
     "thousands": _NUMBERS,
     "scale": _NUMBERS,
+    "abs": _NUMBERS,
+    "negate": _NUMBERS,
+    "max_bytes": ("text",),
     "minor_units": _NUMBERS,
 }
 """Keys that belong to `as`, and the kinds that they fit."""
@@ -34,7 +37,7 @@ _FITTING: Mapping[str, tuple[str, ...]] = {"sum": _NUMBERS, "min": (*_NUMBERS, *
 BESIDE_FIRST_OF = ("as", *_NEEDS, "country", "aggregate", "separator")
 """Keys that read the text of a whole ``first_of``, and so have no place inside."""
 _TEXT_STEPS = ("extract", "lower", "upper", "map", "decimal", "thousands", "trim")
-"""What is done to text, or says how a number is written; a product is no text, its factors are."""
+"""What is done to text, or says how a number is written; a calculation is no text, its operands are."""
 _CSV_ONLY = ("delimiter", "quote", "escape", "comment", "header", "skip_lines", "ragged")
 _GROUP_BY = "`group_by` says which rows become one event, such as `group_by: Order`"
 
@@ -52,6 +55,8 @@ class Role:
     is_phone: bool = False
     is_text: bool = False
     """It only gives text: its kind is that of the value around it, or of a zone's or country's name."""
+    is_optional: bool = False
+    """An event can do without it."""
     aggregates: tuple[str, ...] = CHOOSING
     """What a group's rows can be made into."""
 
@@ -60,16 +65,18 @@ _ROLES: Mapping[str, Role] = {
     "group_by": Role("`group_by`", aggregates=()),
     "order_by": Role("`order_by`", implied="datetime", aggregates=_ORDERED),
     "key": Role("`key`"),
-    "subscriber.id": Role("`id`"),
-    "subscriber.email": Role("an e-mail", kinds=("text",)),
-    "subscriber.phone": Role("a phone", kinds=("text",), is_phone=True),
+    "subscriber.id": Role("`id`", is_optional=True),
+    "subscriber.email": Role("an e-mail", kinds=("text",), is_optional=True),
+    "subscriber.phone": Role("a phone", kinds=("text",), is_phone=True, is_optional=True),
     "type": Role("`type`"),
-    "value": Role("`value`", implied="number", kinds=("number", "integer"), aggregates=_MEASURES),
-    "value_currency": Role("a currency", kinds=("text",)),
+    "value": Role("`value`", implied="number", kinds=("number", "integer"), is_optional=True, aggregates=_MEASURES),
+    "value_currency": Role("a currency", kinds=("text",), is_optional=True),
 }
-_PROPERTY = Role("a property", aggregates=("first", "last", "sum", "min", "max", "count", "join"))
+_PROPERTY = Role("a property", is_optional=True, aggregates=("first", "last", "sum", "min", "max", "count", "join"))
 _INNER = Role("a value inside `first_of`", is_text=True, aggregates=())
-_FACTOR = Role("a factor of `product_of`", implied="number", kinds=("number", "integer"), aggregates=())
+_CASE = Role("a value inside `cases`", is_text=True, aggregates=())
+_PART = Role("a value inside `parts`", is_text=True, aggregates=())
+_OPERAND = Role("a value that is calculated with", implied="number", kinds=("number", "integer"), aggregates=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +178,18 @@ class _Rules:
         keys = self._keys(path, value)
         yield from _exactly_one(keys, ORIGINS, ValueMapping, "name a column, such as {column: Total}")
         yield from _steps(keys)
+        if "on_invalid" in keys and not role.is_optional:
+            yield keys.problem("on_invalid", f"`on_invalid` is not for {role.name}", "leave it out")
         yield from _misfits(keys, role)
-        for origin, inner in (("first_of", _INNER), ("product_of", _FACTOR)):
+        for origin, inner in (("first_of", _INNER), *((one, _OPERAND) for one in CALCULATIONS)):
             for number, one in _members(value.get(origin)):
                 yield from self._value((*path, origin, number), one, inner)
+        for number, case in _members(value.get("cases")):
+            for place, test in _members(case.get("when")):
+                yield from self._test((*path, "cases", number, "when", place), test, is_grouped=False)
+            yield from self._value((*path, "cases", number, "use"), case.get("use"), _CASE)
+        for name, one in value["parts"].items() if isinstance(value.get("parts"), Mapping) else ():
+            yield from self._value((*path, "parts", name), one, _PART)
         for aside in ("timezone", "country"):
             yield from self._value((*path, aside), value.get(aside), Role(f"a `{aside}`", is_text=True, aggregates=()))
 
@@ -222,15 +237,18 @@ def _without_currency(keys: _Keys) -> Iterator[Problem]:
 
 def _steps(keys: _Keys) -> Iterator[Problem]:
     """Steps that contradict each other, whatever the value is for."""
+    if "parts" in keys and "template" not in keys:
+        yield keys.problem("parts", "`parts` needs `template`", "add it, or leave the parts out")
     if keys.valid("lower") is True and keys.valid("upper") is True:
         yield keys.problem("upper", "`upper` and `lower` cannot be combined", "keep one of them")
     if "default" in keys and "const" in keys:
         yield keys.problem("default", "`default` is never used, as `const` is never absent", "keep one of them")
     if keys.valid("minor_units") is True and "scale" in keys:
         yield keys.problem("scale", "`scale` and `minor_units` cannot be combined", "keep one of them")
-    if "product_of" in keys:
+    for calculation in keys.among(CALCULATIONS):
         for key in keys.among(_TEXT_STEPS):
-            yield keys.problem(key, f"`{key}` does not fit a product", "put it inside, at the factor it is about")
+            hint = "put it inside, at the value it is about"
+            yield keys.problem(key, f"`{key}` does not fit `{calculation}`", hint)
     replaced = keys.valid("map")
     if isinstance(replaced, Mapping) and "" in replaced:
         message = "a blank cell is absent, so `map` never sees it"
@@ -239,9 +257,18 @@ def _steps(keys: _Keys) -> Iterator[Problem]:
     if isinstance(formats, list | tuple) and {"dmy", "mdy"} <= {*map(str, formats)}:
         message = "`format` has both dmy and mdy, and a date such as 3/4/2024 fits either"
         yield keys.problem("format", message, "keep the one that the whole column has", at_value=True)
+    yield from _signs(keys)
+
+
+def _signs(keys: _Keys) -> Iterator[Problem]:
+    """The signs inside numbers."""
     thousands = keys.valid("thousands")
     decimal = keys.valid("decimal") or ("," if thousands == "." else ".")
-    if thousands == decimal:
+    if isinstance(decimal, list | tuple):
+        if thousands is not None:
+            hint = "leave it out: the sign that is not the decimal one groups the thousands"
+            yield keys.problem("thousands", "`thousands` has no meaning beside two decimal signs", hint)
+    elif thousands == decimal:
         hint = "change one of them" if "decimal" in keys else 'for 1.234,56 write `thousands: "."`'
         yield keys.problem("thousands", f'`thousands` and `decimal` are both "{decimal}"', hint)
     if decimal == ",":
@@ -269,10 +296,11 @@ def _misfits(keys: _Keys, role: Role) -> Iterator[Problem]:
     if "as" in keys.wrong:
         return
     kind = str(keys.valid("as") or role.implied or _kind_of(keys))
-    if "product_of" in keys and (kind not in _NUMBERS or (role.kinds and not set(_NUMBERS) & set(role.kinds))):
-        hint = "add `as: number`" if role.implied else "leave `as` out, or use number or integer"
-        yield keys.problem("product_of", f"`product_of` is a number, and {role.name} is read as {kind}", hint)
-        return
+    for calculation in keys.among(CALCULATIONS):
+        if kind not in _NUMBERS or (role.kinds and not set(_NUMBERS) & set(role.kinds)):
+            hint = "add `as: number`" if role.implied else "leave `as` out, or use number or integer"
+            yield keys.problem(calculation, f"`{calculation}` is a number, and {role.name} is read as {kind}", hint)
+            return
     if "as" in keys and role.kinds and kind not in role.kinds:
         hint = f"leave it out, or use {listed(role.kinds)}"
         yield keys.problem("as", f"{role.name} cannot be `as: {shorten(kind)}`", hint, at_value=True)
@@ -288,17 +316,18 @@ def _misfits(keys: _Keys, role: Role) -> Iterator[Problem]:
 
 def _beside_text(keys: _Keys, role: Role) -> Iterator[Problem]:
     """Keys in a value that is inside another one, and only gives text."""
-    inside = role is _INNER
+    origin = {_INNER: "first_of", _CASE: "cases", _PART: "template"}.get(role)
     for key in keys.among(BESIDE_FIRST_OF):
-        hint = "put it beside `first_of`" if inside else "leave it out"
+        yield keys.problem(
+            key, f"`{key}` is not for {role.name}", f"put it beside `{origin}`" if origin else "leave it out"
+        )
+    for key in keys.among(CALCULATIONS):
+        hint = "calculate with values that have `first_of` or `cases` inside" if origin else "leave it out"
         yield keys.problem(key, f"`{key}` is not for {role.name}", hint)
-    if "product_of" in keys:
-        hint = "give each target one of them, or multiply values with `first_of` inside" if inside else "leave it out"
-        yield keys.problem("product_of", f"`product_of` is not for {role.name}", hint)
 
 
 def _kind_of(keys: _Keys) -> str:
-    if "product_of" in keys:
+    if keys.among(CALCULATIONS):
         return "number"
     const = keys.valid("const")
     if isinstance(const, bool):

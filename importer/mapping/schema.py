@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any
 
 from importer.mapping.load import BY_NAME, OWN
-from importer.mapping.model import ORIGINS, TESTS, ImportMapping
+from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, ImportMapping
 from importer.mapping.rules import BESIDE_FIRST_OF
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
@@ -53,7 +53,11 @@ def _mapping_schema() -> Schema:
         "additionalProperties": {"type": ["string", "boolean", "number", "null"]},
     }
     keys["properties"]["first_of"]["items"] = {"$ref": f"{_REF}InnerValue"}
-    keys["properties"]["product_of"]["items"] = {"$ref": f"{_REF}ValueMapping"}
+    for word in CALCULATIONS:
+        keys["properties"][word]["items"] = {"$ref": f"{_REF}ValueMapping"}
+    keys["properties"]["parts"]["additionalProperties"] = {"$ref": f"{_REF}InnerValue"}
+    parts["Case"]["properties"]["use"] = {"$ref": f"{_REF}InnerValue"}
+    keys["dependentRequired"] = {"parts": ["template"]}
     parts["ExpectedReason"] = {"anyOf": [{"type": "string"}, parts["ExpectedReason"]]}
     parts["ValueKeys"] = keys
     parts["ValueMapping"] = {"anyOf": [_COLUMN, {"$ref": f"{_REF}ValueKeys"}], "description": keys["description"]}

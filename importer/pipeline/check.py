@@ -1,32 +1,33 @@
 """Everything but sending: touches neither the API nor the ledger.
 
-This module owns what `importer check` does with the same prepared chunks that `importer run` would plan.
+`importer check` looks at the same prepared chunks that `importer run` would plan. Where keys or whole files repeat in
+them, it plans them into a temporary ledger, which settles them as that of a run would, and reports from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
 
 from importer import report
 from importer.errors import ExitCode, SourceError
+from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
-from importer.model import RowBatch, RunSource, State
+from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
 from importer.report.check import no_advice
 from importer.suggest.advise import advise
-
-
-@dataclass(slots=True)
-class _Books:
-    """The sources as they are read, for the report."""
-
-    sources: list[RunSource] = field(default_factory=list)
+from importer.texts import Hashes, hashes
 
 
 def check_mapping(name: str) -> tuple[str, int]:
@@ -62,24 +63,82 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     """
     loaded = load(options.mapping)
     run_tests(loaded)
-    books = _Books()
     # What the user's function makes of the cells, no line of the mapping can know.
     advised = no_advice if options.transform else partial(advise, options.sources, loaded, strict=options.strict)
-    checking = Checking(loaded, rate, advised)
-    batches = _batches(options, loaded, books, checking, console)
+    checking, repeats = Checking(loaded, rate, advised), _Repeats()
     info = RunInfo(
         CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
         transform=options.transform, given=options.sources,
     )  # fmt: skip
-    if options.out is None:
-        return report.count_check(batches, lambda: books.sources, info, checking.explain)
-    outputs = ReportOptions(out=options.out, format=options.report_format)
-    return report.write_check(batches, lambda: books.sources, info, outputs, checking.explain)
+
+    def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
+        if options.out is None:
+            return report.count_check(batches, sources, info, checking.explain)
+        outputs = ReportOptions(out=options.out, format=options.report_format)
+        return report.write_check(batches, sources, info, outputs, checking.explain)
+
+    read: list[RunSource] = []
+    done = written(_batches(options, loaded, read, (checking, repeats), console), lambda: read)
+    if not repeats.found() or not all(map(_can_be_read_again, options.sources)):
+        return done
+    with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
+        ledger = SqliteLedger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
+        with closing(ledger):
+            run = _planned(ledger, options, loaded)
+            batches = ledger.batches(run, raw_rows=options.out is not None)
+            return written(batches, lambda: ledger.sources(run))
+
+
+class _Repeats:
+    """Whether keys, or whole files, repeat among what is checked; 8 bytes a row that has a key."""
+
+    def __init__(self) -> None:
+        self._hashes: list[Hashes] = []
+        self._digests: list[str] = []
+
+    def add(self, prepared: EncodedChunk) -> None:
+        """Look at a chunk's rows that would be sent."""
+        if prepared.keys is not None:
+            ready = pc.equal(prepared.states, State.PENDING.value)
+            self._hashes.append(hashes(prepared.keys.filter(ready).drop_null()))
+
+    def close_source(self, digest: str) -> None:
+        """The content of a source that was read; empty if it is not known."""
+        if digest:
+            self._digests.append(digest)
+
+    def found(self) -> bool:
+        """Whether anything came twice; two texts of one hash are taken for one, which costs time and nothing else."""
+        keys = np.concatenate([np.empty(0, np.uint64), *self._hashes])
+        keys.sort()
+        return bool((keys[1:] == keys[:-1]).any()) or len(set(self._digests)) < len(self._digests)
+
+
+def _can_be_read_again(source: str) -> bool:
+    return source != "-" and not (Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir()))
+
+
+def _planned(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
+    """Plan as `importer run` does, so that what repeats is settled as it would be there."""
+
+    def ignore(_: object) -> None:
+        """What there is to say was said when the files were read first."""
+
+    digest = loaded.mapping.digest()
+    run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
+    reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
+    plan(ledger, run, prepare_sources(options.sources, loaded.mapping, reading, ignore), ignore)
+    return ledger.seal(run)
 
 
 def _batches(
-    options: RunOptions, loaded: LoadedMapping, books: _Books, checking: Checking, console: Console
+    options: RunOptions,
+    loaded: LoadedMapping,
+    read: list[RunSource],
+    observers: tuple[Checking, _Repeats],
+    console: Console,
 ) -> Iterator[RowBatch]:
+    checking, repeats = observers
     written = options.out is not None  # the page shows the first events
     reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
     found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
@@ -91,12 +150,14 @@ def _batches(
                 rows += prepared.count
                 console.read(prepared.count)
                 checking.add(prepared)
+                repeats.add(prepared)
                 yield checked(prepared)
+            repeats.close_source(supply.digest())
         except SourceError as broken:
             error = broken.message
         if not options.transform:  # a function may make any columns of the file's
             checking.close_source(supply.source)
-        books.sources.append(RunSource(number, supply.source, "", rows, error))
+        read.append(RunSource(number, supply.source, "", rows, error))
 
 
 def exit_code(written: Written, *, ready: bool = True) -> ExitCode:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import platformdirs
+
 from importer.clock import SystemClock
-from importer.deliver.circuit_breaker import Breaker, BreakerOptions
+from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
 from importer.deliver.client import Client, ClientOptions, trust
 from importer.deliver.endpoint import Endpoint
-from importer.deliver.line import Line
-from importer.deliver.proxy import choose
-from importer.deliver.quota import SharedQuota
-from importer.deliver.rate_limit import Pacer, PacerOptions
+from importer.deliver.proxy import choose, unused
+from importer.deliver.rate_limit import RateLimiter
+from importer.deliver.session import ApiSession, connections_possible
+from importer.deliver.shared_limit import SharedRateLimit
 from importer.deliver.token import Token, exposure, read_token
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import SANDBOX_ENDPOINT, Response
@@ -84,28 +86,28 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
 
 
 @asynccontextmanager
-async def open_line(
+async def connect(
     way: Target, target: TargetOptions, say: Callable[[str], None]
-) -> AsyncIterator[tuple[Line, Response]]:
-    """A line to the API, and its answer to a first harmless question, which tells the limit and proves the token."""
+) -> AsyncIterator[tuple[ApiSession, Response]]:
+    """A session with the API, and its answer to a first harmless question, which names the limit."""
     clock = SystemClock()
-    breaker = Breaker(BreakerOptions(outage_limit=target.outage_limit))
+    limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible())
+    breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))
+    shared = None
+    if not way.rehearsal:
+        # Beside no ledger: importers of one account share its limit, whichever ledger each of them uses.
+        directory = platformdirs.user_state_path("importer") / "limits"
+        shared = SharedRateLimit(limiter, directory, way.endpoint.scope(target.account), clock)
     async with way.client() as client:
-        with _quota(way, target) as quota:
-            if quota is not None and quota.trouble:
-                say(f"warning: importers on this machine cannot share the limit: {quota.trouble}")
-            pacer = Pacer(PacerOptions(reserve=target.reserve), quota=quota)
-            answer = await client.probe()
-            pacer.observe(answer, clock.monotonic())
-            yield Line(client, pacer, breaker, clock), answer
-
-
-@contextmanager
-def _quota(way: Target, target: TargetOptions) -> Iterator[SharedQuota | None]:
-    """The quota that all importers of the account on this machine share; a rehearsal's sandbox has its own."""
-    if way.rehearsal:
-        yield None
-        return
-    scope = way.endpoint.scope(target.account)
-    with closing(SharedQuota(target.ledger.with_name("quota.db"), scope, target.reserve)) as quota:
-        yield quota
+        session = ApiSession(client, limiter, breaker, clock, shared)
+        response = await client.probe()
+        limiter.observe(response, clock.monotonic())
+        if response.status is None:
+            say(f"warning: {response.message}")
+            if words := unused(target.proxy, way.endpoint, target.environment):
+                say(f"note: {words}")
+        try:
+            yield session, response
+        finally:
+            if shared is not None:
+                await shared.close()

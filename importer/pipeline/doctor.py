@@ -20,8 +20,8 @@ from pathlib import Path
 from importer import __version__
 from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
-from importer.errors import ImporterError
-from importer.ledger.upkeep import health
+from importer.errors import ImporterError, UsageError
+from importer.ledger.upkeep import health, repair
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions
@@ -163,11 +163,11 @@ def _ledger(target: TargetOptions) -> Iterator[Finding]:
                 "ledger",
                 Severity.FAIL,
                 f"{path} is damaged: {found.trouble}",
-                "stop all importers, keep a copy, and restore it from a backup; see docs/guarantee.md",
+                "stop all importers and keep a copy; restore a backup, or keep what can be kept with --repair",
             )
             return
         yield Finding(
-            "ledger", Severity.OK, f"{path} is sound; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
+            "ledger", Severity.OK, f"{path} is whole; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
         )
         yield from _runs(target)
     except ImporterError as error:
@@ -184,7 +184,7 @@ def _runs(target: TargetOptions) -> Iterator[Finding]:
             "runs",
             Severity.WARN,
             f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
-            f"importer resume {unfinished[0].id}{target.place}",
+            f"importer resume {unfinished[0].id}{target.ledger_option}",
         )
     doubtful = [run_id for run_id, count in counts.items() if count]
     if doubtful:
@@ -192,8 +192,15 @@ def _runs(target: TargetOptions) -> Iterator[Finding]:
             "in doubt",
             Severity.WARN,
             f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
-            f"importer resolve {doubtful[0]}{target.place} lists them",
+            f"importer resolve {doubtful[0]}{target.ledger_option} lists them",
         )
+
+
+def repair_ledger(target: TargetOptions) -> list[str]:
+    """Repair the ledger if needed; sentences on what was done. Raises `LedgerError` where nothing can be read."""
+    if not target.ledger.exists():
+        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
+    return repair(target.ledger) or [f"{target.ledger} is whole; nothing to repair"]
 
 
 def _space(ledger: Path) -> Finding:

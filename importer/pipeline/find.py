@@ -1,7 +1,7 @@
 """Which run a command is about: a new one, or the one that the same command began before.
 
-This module owns the likeness of two commands (the same files, unchanged, and the same mapping), and the lock that keeps
-two processes from working on one run.
+Two commands are the same if they name the same, unchanged files and the same mapping. A lock keeps two processes from
+working on one run.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import os
 import stat as stat_module
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from importer.errors import UsageError
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping
-from importer.model import Run, RunState
-from importer.pipeline.options import RunOptions
+from importer.model import SANDBOX_ENDPOINT, Run, RunState
+from importer.pipeline.connect import open_ledger
+from importer.pipeline.options import RunOptions, TargetOptions
 from importer.read import expand
+from importer.sandbox.options import SandboxOptions
 
-LOOKERS_ON = 2.0
+LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock: `importer runs` holds each for a moment."""
 
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
@@ -96,14 +99,42 @@ def refuse_pruned(run: Run) -> None:
 
 
 def newest_unfinished(ledger: SqliteLedger) -> Run:
-    """The run that `importer resume` without a run means."""
+    """The run that `importer resume` without a run means: the newest of this account and endpoint."""
     for run in ledger.runs():
         if run.state in _UNFINISHED:
             return run
-    raise UsageError(
-        "there is no run to resume",
-        hint="`importer runs` lists the runs; give --account, --endpoint or --sandbox as the run had them",
-    )
+    others = [run for run in ledger.runs(everywhere=True) if run.state in _UNFINISHED]
+    hint = f"`importer resume {others[0].id}` is of another account or endpoint" if others else "see `importer runs`"
+    raise UsageError("there is no run to resume here", hint=hint)
+
+
+def newest(ledger: SqliteLedger) -> Run:
+    """The run that a command without a run means: the newest of this account and endpoint."""
+    if found := ledger.runs():
+        return found[0]
+    raise UsageError("there is no run here yet", hint="`importer runs` lists the runs of all accounts and endpoints")
+
+
+@contextmanager
+def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[SqliteLedger, Run]]:
+    """The ledger, and the run of that id whatever its account and endpoint; without an id the newest here."""
+    with open_ledger(target_of(target, run_id) if run_id else target) as ledger:
+        yield ledger, recover_if_dead(ledger, ledger.run(run_id) if run_id else newest(ledger))
+
+
+def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
+    """The target with the run's own account and endpoint: a run's id alone is enough to name it.
+
+    Raises `UsageError` for an unknown id, and for ``--sandbox`` with a run that was sent for real.
+    """
+    with open_ledger(target) as ledger:
+        run = ledger.run(run_id, everywhere=True)
+    rehearsal = run.endpoint == SANDBOX_ENDPOINT
+    if target.sandbox and not rehearsal:
+        raise UsageError(f"run {run.id} is no rehearsal", hint="leave out --sandbox: a run stays at its endpoint")
+    sandbox = (target.sandbox or SandboxOptions()) if rehearsal else None
+    endpoint = target.endpoint if rehearsal else run.endpoint
+    return replace(target, account=run.account, endpoint=endpoint, sandbox=sandbox)
 
 
 @contextmanager
@@ -113,7 +144,7 @@ def locked(ledger: SqliteLedger, run: Run) -> Iterator[None]:
     Raises `UsageError` while another process works on it.
     """
     lock = ledger.lock(run)
-    if not (lock.held or lock.try_acquire(patience=LOOKERS_ON)):
+    if not (lock.held or lock.try_acquire(patience=LOCK_TIMEOUT)):
         raise UsageError(
             f"run {run.id} is being delivered by another process",
             hint=f"wait for it, or stop it; `importer runs {run.id}` shows how it stands",
@@ -132,10 +163,13 @@ def _forget(ledger: SqliteLedger, run: Run) -> None:
         lock.release()
 
 
-def settled(ledger: SqliteLedger, run: Run) -> Run:
-    """The run as it stands; what a killed process had claimed is put in doubt, if no other works on it now."""
+def recover_if_dead(ledger: SqliteLedger, run: Run) -> Run:
+    """The run as it is now; if the process that worked on it was killed, its claimed rows are put in doubt first."""
     lock = ledger.lock(run)
-    if lock.held or lock.try_acquire():
+    if lock.held or not lock.try_acquire():
+        return run
+    try:
         ledger.recover(run)
+    finally:
         lock.release()
-    return run
+    return ledger.run(run.id, everywhere=True)

@@ -1,8 +1,4 @@
-"""What holds a delivery up, noted down while it is watched, so that the report can say why nothing came.
-
-This module owns when a wait is long enough to be remembered. What is waited for, the progress says; the ledger keeps
-it.
-"""
+"""Notes a delivery's longer pauses in the ledger, so that the report can say why nothing was sent."""
 
 from __future__ import annotations
 

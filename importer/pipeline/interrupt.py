@@ -1,8 +1,7 @@
 """Ctrl-C, SIGTERM and a closed terminal while a run sends.
 
-This module owns the promise that the first one stops cleanly: nothing more leaves, the answers under way are waited
-for, the reports are written. A second one ends the process at once, which is safe: what was claimed and has no outcome
-is found in doubt by whoever opens the ledger next.
+The first one stops cleanly: nothing more leaves, the answers under way are waited for, the reports are written. A
+second one ends the process at once, which is safe: what was claimed and has no outcome is in doubt for the next run.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from importer.deliver import Ended
+from importer.deliver import StopReason
 from importer.deliver.delivery import Delivery
 from importer.errors import ExitCode
 from importer.pipeline.options import Console
@@ -84,7 +83,7 @@ class Interrupt:
     def _stop(self) -> None:
         if self._delivery is not None:
             self._delivery.stop(
-                Ended(
+                StopReason(
                     "interrupted",
                     hint="the same command again goes on, and so does `importer resume`",
                     interrupted=True,

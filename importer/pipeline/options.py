@@ -44,15 +44,22 @@ class TargetOptions:
     """Certificates in PEM form that are trusted beside the system's."""
 
     def addressed(self, hint: str) -> str:
-        """A hint whose commands (`importer resume RUN` …) look for the run where this one is remembered."""
-        return re.sub(r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.place}`", hint)
+        """A hint whose commands (`importer resume RUN` …) look for the run in this ledger."""
+        return re.sub(
+            r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.ledger_option}`", hint
+        )
 
     @property
-    def place(self) -> str:
-        """The options by which a command finds what is remembered here."""
-        words = scope_options(self.account, SANDBOX_ENDPOINT if self.sandbox else self.endpoint)
+    def ledger_option(self) -> str:
+        """The option by which a command finds the ledger; empty for the usual one. A run's id says the rest."""
         usual = self.ledger == default_ledger(self.environment)
-        return words if usual else f"{words} --ledger {shlex.quote(str(self.ledger))}"
+        return "" if usual else f" --ledger {shlex.quote(str(self.ledger))}"
+
+    @property
+    def scope_options(self) -> str:
+        """The options by which `importer run` sends to the same account and endpoint, and uses the same ledger."""
+        endpoint = SANDBOX_ENDPOINT if self.sandbox else self.endpoint
+        return f"{scope_options(self.account, endpoint)}{self.ledger_option}"
 
 
 def default_ledger(environment: Mapping[str, str]) -> Path:
@@ -79,6 +86,8 @@ class RunOptions:
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    brief: bool = False
+    """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
 
     def kept(self) -> dict[str, Any]:

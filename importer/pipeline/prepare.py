@@ -21,7 +21,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Reader, expand, open_source, text_of
-from importer.validate import validate
+from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -144,7 +144,8 @@ def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Gen
 
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
     for events in converted:
-        yield encode(events, validate(events, strict=reading.strict), bodies=reading.bodies)
+        judged = fitted(events)
+        yield encode(judged, validate(judged, strict=reading.strict), bodies=reading.bodies)
 
 
 def _transformed(

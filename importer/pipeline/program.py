@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from importer import report
-from importer.deliver import Ended
+from importer.deliver import StopReason
 from importer.errors import ExitCode
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import LoadedMapping, load
@@ -19,6 +20,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.suggest.advise import advise_run
 from importer.wording import counted
 
 
@@ -28,7 +30,7 @@ class Result:
 
     run: Run
     written: Written
-    ended: Ended
+    ended: StopReason
 
     @property
     def exit_code(self) -> ExitCode:
@@ -110,14 +112,14 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     """Deliver what is pending, then tell what became of every row; the report is written however delivery ends."""
     out = options.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found out before anything is sent
-    ended = Ended("")
+    ended = StopReason("")
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     if ledger.has_pending(current):
         with resolve_target(target, out / "sandbox-events.jsonl") as way:
-            if way.page:
+            if way.page and not options.brief:
                 console.say(f"the sandbox shows what arrives at {way.page}")
             ended = send(ledger, current, options, target, way, console)
         if ended.declined:
@@ -125,11 +127,12 @@ def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: Tar
     left = ledger.has_pending(current)
     # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
     ended = replace(ended, hint=target.addressed(ended.hint))
-    ended = ended if left else Ended("", interrupted=ended.interrupted)
+    ended = ended if left else StopReason("", interrupted=ended.interrupted)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.place))
+    outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
+    written = report.write(ledger, told, outputs, partial(advise_run, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

@@ -1,8 +1,4 @@
-"""Delivering a run: the forecast and the question, signals, and the event loop around it all.
-
-This module owns what surrounds `Delivery`: it learns the limit before it asks, and asks again after
-``--first``. Ctrl-C is ``interrupt``'s.
-"""
+"""Delivering a run: the forecast and the question, signals, and the event loop around it all."""
 
 from __future__ import annotations
 
@@ -10,15 +6,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from importer.deliver import DeliveryOptions, Ended, loop
+from importer.deliver import DeliveryOptions, StopReason
 from importer.deliver.delivery import Delivery
-from importer.deliver.journal import Journal
-from importer.deliver.lanes import Lanes
-from importer.deliver.line import Line
-from importer.deliver.settle import enough, unauthorized
+from importer.deliver.outcomes import enough, unauthorized
+from importer.deliver.session import ApiSession, run_event_loop
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import PendingSummary, Response, ResponseKind, Run, RunState
-from importer.pipeline.connect import Target, open_line
+from importer.pipeline.connect import Target, connect
 from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
@@ -27,7 +21,7 @@ DECLINED = "you chose not to send"
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
+class DeliveryJob:
     """What is to be delivered, from where, for whom."""
 
     ledger: SqliteLedger
@@ -39,17 +33,17 @@ class _Errand:
 
 def send(
     ledger: SqliteLedger, run: Run, order: RunOptions, target: TargetOptions, way: Target, console: Console
-) -> Ended:
+) -> StopReason:
     """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
-    errand = _Errand(ledger, run, order, console, Interrupt(console))
+    job = DeliveryJob(ledger, run, order, console, Interrupt(console))
     if not _loop_is_running():
-        return loop.run(_send(errand, target, way))
+        return run_event_loop(_send(job, target, way))
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="delivery") as thread:
-        future = thread.submit(lambda: loop.run(_send(errand, target, way)))
+        future = thread.submit(lambda: run_event_loop(_send(job, target, way)))
         try:
             return future.result()
         except KeyboardInterrupt:
-            errand.stop.from_outside()
+            job.stop.from_outside()
             return future.result()
 
 
@@ -62,70 +56,65 @@ def _loop_is_running() -> bool:
     return True
 
 
-async def _send(errand: _Errand, target: TargetOptions, way: Target) -> Ended:
-    outlook = errand.ledger.pending_summary(errand.run)
-    async with open_line(way, target, errand.console.say) as (line, answer):
+async def _send(job: DeliveryJob, target: TargetOptions, way: Target) -> StopReason:
+    outlook = job.ledger.pending_summary(job.run)
+    async with connect(way, target, job.console.say) as (session, answer):
         if answer.fate is ResponseKind.UNAUTHORIZED:
             return unauthorized(answer)
         with answerable():
-            agreed = errand.console.confirm(_forecast(errand, outlook, answer, way, target))
+            agreed = job.console.confirm(_forecast(job, outlook, answer, way, target))
         if not agreed:
-            return Ended(DECLINED, hint=f"`importer resume {errand.run.id}` asks again", declined=True)
-        Halts(errand.ledger, errand.run, errand.console.watch).begin()
-        errand.ledger.set_state(errand.run, RunState.DELIVERING)
-        return await _deliver_in_parts(errand, line, outlook.events)
+            return StopReason(DECLINED, hint=f"`importer resume {job.run.id}` asks again", declined=True)
+        Halts(job.ledger, job.run, job.console.watch).begin()
+        job.ledger.set_state(job.run, RunState.DELIVERING)
+        return await _deliver_in_parts(job, session, outlook.events)
 
 
-async def _deliver_in_parts(errand: _Errand, line: Line, pending: int) -> Ended:
+async def _deliver_in_parts(job: DeliveryJob, session: ApiSession, pending: int) -> StopReason:
     """All that the run may send; with ``--first``, the first events, and after another question the rest."""
-    options, first = errand.order.delivery, errand.order.first
+    options, first = job.order.delivery, job.order.first
     if first is None or (options.most is not None and options.most <= first):
-        return await _deliver(errand, line, options, pending)
-    ended = await _deliver(errand, line, replace(options, most=first), pending)
+        return await _deliver(job, session, options, pending)
+    ended = await _deliver(job, session, replace(options, most=first), pending)
     if not ended.limited:
         return ended
     with answerable():
-        agreed = errand.console.confirm_more(first)
+        agreed = job.console.confirm_more(first)
     if not agreed:
-        return Ended("sent what --first asked for", hint=f"`importer resume {errand.run.id}` sends the rest")
+        return StopReason("sent what --first asked for", hint=f"`importer resume {job.run.id}` sends the rest")
     if options.most is None:
-        return await _deliver(errand, line, options, pending - first)
-    ended = await _deliver(errand, line, replace(options, most=options.most - first), pending - first)
+        return await _deliver(job, session, options, pending - first)
+    ended = await _deliver(job, session, replace(options, most=options.most - first), pending - first)
     return enough(options.most) if ended.limited else ended
 
 
-async def _deliver(errand: _Errand, line: Line, options: DeliveryOptions, pending: int) -> Ended:
-    blocked = errand.ledger.doubtful_lanes(errand.run) if options.strict_order else ()
-    lanes = Lanes(blocked=blocked)
-    journal = Journal(errand.ledger, errand.run, lanes)
-    delivery = Delivery(journal, lanes, line, options, pending=pending)
-    halts = Halts(errand.ledger, errand.run, errand.console.watch)
-    try:
-        with errand.stop.watching(delivery):
-            ended = await delivery.run(halts.watch)
-    finally:
-        journal.close()
+async def _deliver(job: DeliveryJob, session: ApiSession, options: DeliveryOptions, pending: int) -> StopReason:
+    blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
+    delivery = Delivery(job.ledger, job.run, session, options, pending=pending, blocked=blocked, say=job.console.say)
+    halts = Halts(job.ledger, job.run, job.console.watch)
+    with job.stop.watching(delivery):
+        ended = await delivery.run(halts.watch)
     halts.end()
-    if not ended.reason and errand.ledger.has_pending(errand.run):
-        return Ended(
+    if not ended.reason and job.ledger.has_pending(job.run):
+        return StopReason(
             "rows wait behind rows in doubt, as --strict-order asks",
-            hint=f"`importer resolve {errand.run.id}` settles them, then `importer resume {errand.run.id}`",
+            hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
         )
     return ended
 
 
 def _forecast(
-    errand: _Errand, outlook: PendingSummary, answer: Response, way: Target, target: TargetOptions
+    job: DeliveryJob, outlook: PendingSummary, answer: Response, way: Target, target: TargetOptions
 ) -> Forecast:
     seconds = None
     if answer.limit:
         seconds = 60 * outlook.events / max(1, answer.limit - target.reserve)
     return Forecast(
-        errand.run,
+        job.run,
         outlook,
         answer.limit,
         seconds,
         way.endpoint.events_url,
         rehearsal=way.rehearsal,
-        counts=errand.ledger.counts(errand.run),
+        counts=job.ledger.counts(job.run),
     )

@@ -22,6 +22,7 @@ from importer.read.files import PACKED
 from importer.read.records import Layout, Records, split_sample
 from importer.read.rules import BLANKS, WHITESPACE, Rules
 from importer.read.textfile import TextSample
+from importer.roundtrip import is_rejects, original_cell
 
 PARQUET_MAGIC = (b"PAR1", b"PARE")
 _ROWS = 100
@@ -275,9 +276,10 @@ class _Trials:
         if best.is_table:
             return best
         for unusual in _RARE:
-            for delimiter in (unusual, unusual * 2):
-                if delimiter in self._text.data:
-                    best = self._better(best, replace(self._plain, delimiter=delimiter), 2, 1)
+            if unusual in self._text.data:
+                doubled = self._better(best, replace(self._plain, delimiter=unusual * 2), 2, 1)
+                single = replace(self._plain, delimiter=unusual)
+                best = doubled if doubled is not best else self._better(best, single, 2, 1)
         for blanks in (b"", b" "):
             best = self._better(best, replace(self._plain, delimiter=blanks), 3, 1)
         if sign not in header:
@@ -321,10 +323,9 @@ class _Trials:
         for at, row in enumerate(rows[:_MOST_ABOVE]):
             filled = sum(bool(cell.strip()) for cell in row)
             if len(row) == width and filled > min(width, 2) // 2:
-                has_rows = any(len(below) == width for below in rows[at + 1 :])
-                return (at if has_rows and _names_columns(row) else 0), 0
-            if filled > max(1, width // 2):
-                break
+                below = [found for found in rows[at + 1 :] if len(found) == width]
+                few = all(sum(map(bool, above)) <= max(1, width // 2) for above in rows[:at])
+                return (at if below and _names_columns(row) and (few or _is_above_data(row, below)) else 0), 0
         return 0, 0
 
 
@@ -332,6 +333,12 @@ def _names_columns(row: list[bytes]) -> bool:
     """Whether a record looks like a header: names, each once, and no data."""
     named = [cell.strip() for cell in row if cell.strip()]
     return len(named) > len(row) / 2 and len(set(named)) == len(named) and not any(map(_DATA.fullmatch, named))
+
+
+def _is_above_data(row: list[bytes], below: list[list[bytes]]) -> bool:
+    """Whether some column has data in each of the rows, and none in this one, which then names it."""
+    columns = zip(row, zip(*below, strict=True), strict=True)
+    return any(cell.strip() and all(map(_DATA.fullmatch, map(bytes.strip, cells))) for cell, cells in columns)
 
 
 def _in_quotes(trial: _Trial) -> bool:
@@ -375,7 +382,9 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
         line = trial.records.lines[trial.head]
         notes = (*notes, f"the header is on line {line}; the lines above it are left out")
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
-    return Table(rules, _with_blanks(layout, width), tuple(cell.decode() for cell in names), width, above, raw, notes)
+    found = tuple(cell.decode() for cell in names)
+    header = tuple(map(original_cell, found)) if is_rejects(found) else found
+    return Table(rules, _with_blanks(layout, width), header, width, above, raw, notes)
 
 
 def _with_blanks(layout: Layout, width: int) -> Layout:
@@ -391,7 +400,8 @@ def _header(raw: bytes, row: list[bytes], body: list[list[bytes]], trial: _Trial
     wanted = trial.width
     if not body or len(row) == wanted:
         return row, None
-    if 0 < len(row) < wanted and not any(cell.strip() for found in body for cell in found[len(row) :]):
+    filled = sum(any(cell.strip() for cell in found[len(row) :]) for found in body)
+    if 0 < len(row) < wanted and filled < len(body) / 2:
         return row, ""
     blank = [at for at, cell in enumerate(row) if not cell.strip()]
     if len(row) > wanted and all(not cell.strip() for cell in row[wanted:]):

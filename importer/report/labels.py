@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import PurePath
 
-from babel.numbers import get_currency_precision
-
+from importer.currencies import decimals
 from importer.model import State
 from importer.report.model import Summary
 from importer.wording import counted, shown
@@ -72,6 +71,5 @@ def amount(total: str, currency: str, *, named: bool = True) -> str:
         return f"{value:.6e}{name}"
     whole, _, fraction = f"{value:,f}".partition(".")
     fraction = fraction.rstrip("0")
-    least = get_currency_precision(currency) if len(currency) == 3 and currency.isalpha() else 0
-    fraction = fraction.ljust(max(2 if fraction else 0, least), "0")
+    fraction = fraction.ljust(max(2 if fraction else 0, decimals(currency) or 0), "0")
     return f"{whole}{'.' if fraction else ''}{fraction}{name}"

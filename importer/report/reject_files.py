@@ -9,9 +9,9 @@
 - A record that does not split into the header's cells (too short, too long, an open quote) goes whole into
   ``importer_original`` and leaves the other cells empty. Filled up or cut off it would be a row that can be read, and a
   re-run would deliver it although nobody corrected it.
-- A source without a header, with ``whitespace`` or several characters as its delimiter, or without a quote has no
-  place for further cells that its mapping would read back. Its rejects are the bare records; the report has the
-  reasons. Records whose quote never closes come last there, so that they swallow no other row.
+- A source without a header, with ``whitespace`` or several characters as its delimiter, without a quote, or with an
+  escape character has no place for further cells that its mapping would read back. Its rejects are the bare records;
+  the report has the reasons. Records whose quote never closes come last there, so that they swallow no other row.
 - A mapping that skips lines before the header skips as many here: they are written as ``skipped``.
 
 **JSONL** objects keep their text, to the last digit, since one more key, ``_importer``, is put in before the closing
@@ -155,7 +155,7 @@ def csv_rejects(file: BinaryIO, source: Source) -> CsvRejects | BareRejects:
     dialect = source.dialect
     text = EncodedText(file, dialect.encoding, bom=dialect.has_bom)
     text.write("skipped\n" * dialect.skip_lines)
-    if dialect.has_header and len(dialect.delimiter) == 1 and len(dialect.quote) == 1:
+    if dialect.has_header and len(dialect.delimiter) == 1 and len(dialect.quote) == 1 and not dialect.escape:
         return CsvRejects(text, source)
     return BareRejects(text, source)
 

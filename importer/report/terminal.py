@@ -40,6 +40,8 @@ def render_summary(written: Written, *, colour: bool = False) -> str:
     checked = summary.run == CHECK
     goes_on = bool(summary.rows[State.PENDING.value]) and not checked
     blocks = [[_title(summary), *_wrapped_all(source_facts(summary, _SOURCES), summary)]]
+    if summary.rows["read"] and summary.rows[State.FILTERED.value] == summary.rows["read"]:
+        blocks += [[_wrap("warning: every row is skipped by your filter, so there is nothing to send")]]
     if checked:
         blocks += [list(_checked_reasons(summary)), list(_columns(summary.check)), list(_forecast(summary))]
     elif not goes_on:

@@ -13,7 +13,7 @@ WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_419_
 """Of a step, in seconds: each a multiple of the one before."""
 MOST_STEPS = 120
 """Steps of a chart."""
-_KEPT = 4_096
+_KEPT = 1_024
 """Steps kept while counting."""
 
 
@@ -47,6 +47,9 @@ class Timeline:
         """Count moments (seconds since the epoch) of kinds (0 to ``kinds`` - 1), shapes (n,)."""
         if not len(seconds):
             return
+        span = float(seconds.max() - seconds.min())
+        while span / self._widths[self._level] > _KEPT and self._level + 1 < len(self._widths):
+            self._widen()
         numbers = np.floor(seconds / self._widths[self._level]).astype(np.int64)
         distinct, inverse = np.unique(numbers, return_inverse=True)
         size = len(distinct) * self._kinds

@@ -11,6 +11,7 @@ from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.presets import load_preset, recognise
 from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option
+from importer.suggest.money import CURRENCY_QUESTION, ambiguous
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import CURRENCIES, Column, Sample
 from importer.suggest.times import Times
@@ -38,8 +39,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
         made.decisions.note("preset"),
         f"`importer presets {name}` shows what it says; what is below takes the place of its words",
     ]
-    if sample.source:
-        made.words["source"] = dict(sample.source)
+    made.write_source()
     if preset.about:
         made.notes["version"] = [preset.about]
     _add_needs(made, preset)
@@ -65,14 +65,16 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
     for word, text in preset.needs.items():
         why = " ".join(text.split())
         if word == "value_currency":
-            codes = _codes(made.sample.columns)
-            options = [Option(code, f"the amounts have its sign; {why}") for code in codes] or [Option("EUR", why)]
-            grade = Grade.SURE if len(codes) == 1 else Grade.OPEN
-            question = "Which currency are the amounts in: a code such as EUR"
-            code = made.decisions.choose(word, question, grade, options, takes_any=True)
+            signs = {one.money.sign for one in made.sample.columns if one.money is not None and one.money.sign}
+            codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENCIES
+            doubtful = [option for sign in sorted(signs) for option in ambiguous(sign)]
+            grade = Grade.SURE if len(codes) == 1 and not doubtful else Grade.OPEN
+            options = doubtful or [Option(code, f"the amounts have its sign; {why}") for code in sorted(codes)]
+            code = made.decisions.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
             if code is None:
-                likely = [line({word: _currency(one.name, preset.value, made.sample)}) for one in options]
-                made.leave_open(word, word, likely)
+                names = [one.name for one in options] or ["CURRENCY"]
+                lines = [line({word: _currency(one, preset.value, made.sample)}) for one in names]
+                made.leave_open(word, word, lines)
             else:
                 made.words[word] = _currency(code.upper(), preset.value, made.sample)
                 made.note(word, word)
@@ -86,14 +88,6 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
                 made.leave_open(word, word, [line({word: "COLUMN"})])
             else:
                 made.words[word] = name
-
-
-def _codes(columns: Sequence[Column]) -> list[str]:
-    """The currencies that signs before amounts name without doubt."""
-    signs = {one.numbers.sign for one in columns if one.numbers is not None and one.numbers.sign}
-    return sorted(
-        {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN and sign not in "$¥"} & CURRENCIES
-    )
 
 
 def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:

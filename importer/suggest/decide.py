@@ -9,6 +9,7 @@ from typing import Any
 
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Kind, is_warehouse
+from importer.suggest.yaml_text import line
 
 NONE = "none"
 """The option that leaves something out."""
@@ -126,6 +127,23 @@ class Draft:
         decision = self.decisions.made[target]
         reason = f" ({decision.others[0].reason})" if decision.others else ""
         self.opens[word] = Open(f"{decision.question}?{reason}", tuple(lines))
+
+    def write_source(self) -> None:
+        """Fill ``source``: how the file is read, where that has to be said."""
+        source, readings = dict(self.sample.source), self.sample.readings
+        if readings:
+            options = [Option(encoding, words) for encoding, words in readings]
+            question = "In which encoding is the file, which is not UTF-8"
+            self.decisions.choose("encoding", question, Grade.OPEN, options)
+            lines = tuple(line({"source": source | {"encoding": encoding}}) for encoding, _ in readings)
+            self.opens["source"] = Open(f"{question}? Without an answer `check` shows its words in each", lines)
+            return
+        if "header" in source:
+            self.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
+        if "encoding" in source:
+            self.notes["source"] = ["sure: the file is not UTF-8, and only this encoding makes words of its letters"]
+        if source:
+            self.words["source"] = source
 
     @property
     def is_warehouse(self) -> bool:

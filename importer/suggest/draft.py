@@ -29,10 +29,7 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     """Decide everything; `answers` replace guesses, by the decision's target."""
     made = Draft(sample, Decisions(answers))
     made.kind = _kind(sample)
-    if source := dict(sample.source):
-        if "header" in source:
-            made.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
-        made.words["source"] = source
+    made.write_source()
     _decide_key(made)
     when.decide_time(made)
     people.decide_subscriber(made)
@@ -67,7 +64,10 @@ def _decide_key(made: Draft) -> None:
     sample = made.sample
     own = [one for one in sample.named("own_id") if one.name.count(".") <= 1 and one.is_full and one.is_unique]
     named = [one for one in sample.named("key") if not one.is_flag and one.clocks < 0.5 and one.emails < 0.5]
-    grouping = None if own else next((one for one in named if _is_grouping(one, sample)), None)
+    pair = _pair(sample, named)
+    # Lines that have an id of their own, and name nobody, are what they are; others are parts of an order.
+    are_lines = bool(own) or (pair is not None and not sample.named("email"))
+    grouping = None if are_lines else next((one for one in named if _is_grouping(one, sample)), None)
     if grouping is not None:
         made.kind = PURCHASE
         many = sum(count > 1 for count in grouping.counts.values())
@@ -88,7 +88,8 @@ def _decide_key(made: Draft) -> None:
     if made.kind.name in ("purchase", "") or (made.kind.name == "refund" and not sample.named("own_id")):
         options += [Option(one.name, "named like a key, and every row has another one") for one in exact
                     if made.kind.name != "refund" or "refund" in plain(one.name)]  # fmt: skip
-    pair = None if options or made.kind.name not in ("line", "purchase", "") else _pair(sample, named)
+    if options or made.kind.name not in ("line", "purchase", ""):
+        pair = None
     if pair is not None:
         options.append(Option(" + ".join(one.name for one in pair), "together every row has other ones"))
     why = "no column identifies a row, so the same event in another file would be sent again"

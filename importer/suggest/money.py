@@ -11,6 +11,7 @@ from importer.suggest.vocabulary import Fit, fit, is_minor, plain
 from importer.suggest.yaml_text import line
 
 _AMBIGUOUS_SIGNS = {"$": ("USD", "CAD", "AUD"), "¥": ("JPY", "CNY")}
+CURRENCY_QUESTION = "Which currency are the amounts in, which the file does not name: a code such as EUR"
 _AMOUNT_WORDS = {"amount", "amounts", "value", "total", "price", "currency", "code", "money", "sum"}
 
 
@@ -172,18 +173,20 @@ def _decide_currency(made: Draft, value: Column) -> None:
     if not options and sign in CURRENCY_OF_SIGN and sign not in _AMBIGUOUS_SIGNS:
         grade, options = Grade.SURE, [Option(CURRENCY_OF_SIGN[sign], f"the amounts have the sign {sign}")]
     elif not options:
-        codes = _AMBIGUOUS_SIGNS.get(sign, ("EUR",))
-        why = f"the sign {sign} is used for several" if sign in _AMBIGUOUS_SIGNS else "the file does not name it"
-        options = [Option(code, why) for code in codes]
-    question = "Which currency are the amounts in: a column, or a code such as EUR"
-    name = made.decisions.choose("value_currency", question, grade, options, takes_any=True)
+        options = ambiguous(sign)
+    name = made.decisions.choose("value_currency", CURRENCY_QUESTION, grade, options, takes_any=True)
     made.note("value_currency", "value_currency")
     if name is None:
-        made.leave_open(
-            "value_currency", "value_currency", [line({"value_currency": {"const": one.name}}) for one in options]
-        )
+        columns = [one.name for one in options if made.sample.column(one.name) is not None]
+        codes = [{"const": one.name} for one in options if one.name not in columns] or [{"const": "CURRENCY"}]
+        made.leave_open("value_currency", "value_currency", [line({"value_currency": one}) for one in columns or codes])
     elif name != NONE:
         made.words["value_currency"] = _currency(made, name)
+
+
+def ambiguous(sign: str) -> list[Option]:
+    """The currencies that a sign may stand for, if it is one of several."""
+    return [Option(code, f"the sign {sign} is used for several") for code in _AMBIGUOUS_SIGNS.get(sign, ())]
 
 
 def _currency(made: Draft, name: str) -> dict[str, Any]:
@@ -192,8 +195,7 @@ def _currency(made: Draft, name: str) -> dict[str, Any]:
         return {"const": name.upper()}
     made.used.add(name)
     signs = {cell: CURRENCY_OF_SIGN[cell] for cell in column.distinct if cell in CURRENCY_OF_SIGN}
-    small = any(cell != cell.upper() for cell in column.distinct)
-    return {"column": name} | ({"upper": True} if small else {}) | ({"map": signs} if signs else {})
+    return {"column": name} | ({"map": signs} if signs else {})
 
 
 def is_currency(answer: str, sample: Sample) -> bool:

@@ -137,6 +137,10 @@ class Sample:
     """Names that the header has more than once, so that a mapping cannot say which is meant."""
     binary: tuple[str, ...] = ()
     """Columns of bytes, which no event can hold."""
+    readings: tuple[tuple[str, str], ...] = ()
+    """Encodings that the file may have, each with a few of its words as it reads them; empty where one is clear."""
+    notes: tuple[str, ...] = ()
+    """What was assumed to read the file, as sentences."""
     source: tuple[tuple[str, object], ...] = ()
     """What the mapping must say of the file, as pairs of `source`'s words and their values."""
 

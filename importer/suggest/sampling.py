@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.model import SourceOptions
 from importer.model import ArrowTable, Chunk
-from importer.read import Input, Limits, Reader, expand, open_source
+from importer.read import EncodingError, Input, Limits, Reader, expand, open_source
 from importer.suggest.profile import Column, Sample
 from importer.suggest.times import DECISIVE
 
@@ -51,11 +52,12 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
         UsageError: it names no file, or standard input, which cannot be read twice.
         SourceError: the file cannot be read, or has no column that a mapping can name.
     """
-    if argument == "-":
-        hint = "save it to a file first: … > export.csv"
-        raise UsageError("standard input cannot be read twice, as `importer init` has to", hint=hint)
     broken, empty = None, None
     inputs = expand([argument])
+    if any(not is_file(each) for each in inputs):
+        name = "standard input" if argument == "-" else argument
+        hint = "save it to a file first: … > export.csv"
+        raise UsageError(f"{name} cannot be read twice, as `importer init` has to", hint=hint)
     for at, each in enumerate(inputs):
         try:
             found = Sampled(each, _with_later_dates(_looked_at(each), inputs[at:]))
@@ -73,6 +75,16 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
     raise broken or UsageError(f"{argument} names no file")
 
 
+def is_file(each: Input) -> bool:
+    """Whether it can be read more than once: no standard input, pipe or device."""
+    return each.path is not None and Path(each.path).is_file()
+
+
+def sample_again(sampled: Sampled, encoding: str) -> Sampled:
+    """The same file, read in another encoding."""
+    return replace(sampled, sample=_with_later_dates(_sample(sampled.input, encoding), [sampled.input]))
+
+
 def _looked_at(each: Input) -> Sample:
     """The sample; whatever a damaged file makes a library raise is that file's error."""
     try:
@@ -85,14 +97,21 @@ def _looked_at(each: Input) -> Sample:
         raise SourceError(each.name, f"cannot be read: {reason}", hint=hint) from error
 
 
-def _sample(each: Input) -> Sample:
-    options = SourceOptions()
+def _sample(each: Input, encoding: str | None = None) -> Sample:
+    options = SourceOptions(encoding=encoding)
     binary: tuple[str, ...] = ()
-    with open_source(each, options) as reader:
-        kind, columns = reader.source.dialect.format, reader.source.columns
+    try:
+        with open_source(each, options) as reader:
+            kind, columns = reader.source.dialect.format, reader.source.columns
+    except EncodingError as error:
+        if error.likely is not None:
+            return _sample(each, error.likely)
+        readings = tuple((one.encoding, ", ".join(one.words)) for one in error.readings)
+        return replace(_sample(each, error.readings[0].encoding), readings=readings)
     if kind == "csv":
-        skipped = _lines_before_header(each, columns or ())
-        options = SourceOptions(skip_lines=skipped) if skipped else _without_header(columns or ())
+        skipped = _lines_before_header(each, columns or (), options)
+        layout: dict[str, Any] = {"skip_lines": skipped} if skipped else _without_header(columns or ())
+        options = options.model_copy(update=layout)
     elif kind == "jsonl":
         columns = tuple(_paths(each))
     else:
@@ -128,6 +147,7 @@ def _made(name: str, reader: Reader, found: _Found, options: SourceOptions, bina
         encoding=dialect.encoding,
         has_header=has_header,
         doubled=_doubled(header),
+        notes=tuple(reader.notes),
         binary=binary,
         source=tuple(options.model_dump(exclude_defaults=True).items()),
     )
@@ -228,25 +248,25 @@ def chunks(reader: Reader, names: Sequence[str], *, raw_rows: bool = False) -> G
     yield from reader.chunks(names, raw_rows=raw_rows)
 
 
-def _without_header(header: Sequence[str]) -> SourceOptions:
+def _without_header(header: Sequence[str]) -> dict[str, Any]:
     """Whether the first line is data, and whether blanks divide it."""
     if len(header) == 1 and len(parts := header[0].split()) > 1 and all(map(_DATA.fullmatch, parts)):
-        return SourceOptions(header=False, delimiter="whitespace")
+        return {"header": False, "delimiter": "whitespace"}
     named = [name for name in header if name.strip()]
     if any("@" in name and _DATA.fullmatch(name) for name in named):
-        return SourceOptions(header=False)
+        return {"header": False}
     if named and sum(_DATA.fullmatch(name) is not None for name in named) > len(named) / 2:
-        return SourceOptions(header=False)
-    return SourceOptions()
+        return {"header": False}
+    return {}
 
 
-def _lines_before_header(each: Input, header: Sequence[str]) -> int:
+def _lines_before_header(each: Input, header: Sequence[str], options: SourceOptions) -> int:
     """How many lines come before the header, where the first is none: a comment, a title, a date, a blank line."""
     is_comment = bool(header) and header[0].lstrip().startswith("#") and len(header[0].strip("# ")) > 1
     if not is_comment and sum(bool(name.strip()) for name in header) > _TITLE:
         return 0
     for count in range(1, _MOST_TITLES + 1):
-        with suppress(SourceError), open_source(each, SourceOptions(skip_lines=count)) as reader:
+        with suppress(SourceError), open_source(each, options.model_copy(update={"skip_lines": count})) as reader:
             names = reader.source.columns or ()
             fine = all(name.strip() and not _DATA.fullmatch(name) for name in names) and len(set(names)) == len(names)
             if is_comment and names and not names[0].lstrip().startswith("#") and fine:

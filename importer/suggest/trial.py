@@ -15,7 +15,7 @@ from importer.group import grouped
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, SourceStream, State
 from importer.suggest.advice import Context, Finding
-from importer.validate import validate
+from importer.validate import fitted, validate
 
 _SHOWN = 3
 _MOST_VALUES = 200
@@ -104,4 +104,5 @@ def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[s
 
 
 def _prepared(events: Events, *, strict: bool) -> EncodedChunk:
+    events = fitted(events)
     return encode(events, validate(events, strict=strict))

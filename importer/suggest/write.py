@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -19,7 +19,7 @@ from importer.suggest.decide import NONE, Decision, Draft, Grade, Option
 from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
-from importer.suggest.sampling import LIMITS, ROWS, Sampled, chunks
+from importer.suggest.sampling import LIMITS, ROWS, Sampled, chunks, sample_again
 from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
@@ -66,6 +66,10 @@ def write(wanted: Wanted, ask: Ask | None, say: Callable[[str], None]) -> Writte
         if not answer:
             asked.add(question.target)
             continue
+        if question.target == "encoding":
+            wanted = replace(wanted, sampled=sample_again(wanted.sampled, answer))
+            made, text = _drafted(wanted, answers)
+            continue
         try:
             made, text = _drafted(wanted, answers | {question.target: answer})
             _load(text, wanted, made)
@@ -75,7 +79,7 @@ def write(wanted: Wanted, ask: Ask | None, say: Callable[[str], None]) -> Writte
             continue
         answers[question.target] = answer
         asked.add(question.target)
-    if "subscriber" not in made.words and not made.preset:
+    if ("subscriber" not in made.words and not made.preset) or "source" in made.opens:
         return Written(text, made.preset, tuple(made.decisions.made.values()), None)
     return _tried(wanted, answers, made, text)
 

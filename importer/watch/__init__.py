@@ -1,12 +1,14 @@
-"""Nightly drops: files that others put into a directory, delivered one after the other by themselves.
+"""Nightly drops: files that other systems put into a directory, delivered one after the other without anyone there.
 
-This package owns the directory (when a file is complete, where it moves, who may watch), what is found out about a file
-before anything of it is sent, and the round over all files. What is done with a file is ``pipeline.program``'s, the
-same as for `importer run`; what was delivered is the ledger's to know, so that a crash at any point is no loss.
+    drops     which mapping a file gets        inbox     when a file is complete, and where it moves
+    checks    whether a file may be sent       outcome   what became of it
+    hook      the user's commands              watcher   the round over all files
+
+A file is delivered as by `importer run`; the ledger knows what was delivered, so a crash at any point loses nothing.
 """
 
-from importer.watch.drops import Drop, load_drops, only
-from importer.watch.outcome import Outcome, Place, WatchOptions
-from importer.watch.watcher import Voice, Watcher
+from importer.watch.drops import FileRule, load_rules, one_rule
+from importer.watch.outcome import FileOutcome, Place, WatchOptions
+from importer.watch.watcher import WatchConsole, Watcher
 
-__all__ = ["Drop", "Outcome", "Place", "Voice", "WatchOptions", "Watcher", "load_drops", "only"]
+__all__ = ["FileOutcome", "FileRule", "Place", "WatchConsole", "WatchOptions", "Watcher", "load_rules", "one_rule"]

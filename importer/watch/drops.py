@@ -1,7 +1,6 @@
-"""``drops.yaml``: which mapping, and whose account, a file gets by its name.
+"""``drops.yaml``: which mapping, and which account, a file gets by its name.
 
-This module owns the little language of that file. What the mappings say is ``mapping``'s; they are loaded when a file
-needs them, so that a mended one counts at once.
+Mappings are loaded when a file needs them, so a corrected one counts at once.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from importer.errors import MappingProblem, UsageError
 from importer.mapping.errors import did_you_mean
 from importer.mapping.load import preset_names
 from importer.mapping.positions import Document, parse
-from importer.mapping.positions import Path as Place
+from importer.mapping.positions import Path as KeyPath
 from importer.wording import counted
 
 _EXAMPLE = "write `version: 1`, then `drops:` with entries such as `- {pattern: orders-*.csv, mapping: orders.yaml}`"
@@ -25,8 +24,8 @@ _DROP_KEYS = ("pattern", "mapping", "account")
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    """Files of one kind."""
+class FileRule:
+    """Files of one kind, and how they are delivered."""
 
     pattern: str
     """A shell pattern for the whole name, case and all: ``orders-*.csv``."""
@@ -40,15 +39,15 @@ class Drop:
         return fnmatchcase(name, self.pattern)
 
 
-def only(mapping: str) -> tuple[Drop, ...]:
-    """All files with one mapping, as ``-m`` asks."""
-    return (Drop("*", mapping),)
+def one_rule(mapping: str) -> tuple[FileRule, ...]:
+    """One mapping for all files, as ``-m`` asks."""
+    return (FileRule("*", mapping),)
 
 
-def load_drops(path: Path) -> tuple[Drop, ...]:
-    """The kinds of files, in the file's order; relative mappings lie beside it.
+def load_rules(path: Path) -> tuple[FileRule, ...]:
+    """The kinds of files, in the file's order; relative mappings are beside it.
 
-    Raises `UsageError` with every mistake and its line.
+    Raises `UsageError` with every problem and its line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,7 +60,7 @@ def load_drops(path: Path) -> tuple[Drop, ...]:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise UsageError(f"{path} has {counted(len(problems), 'problem')}; no file was taken\n{lines}", hint=_EXAMPLE)
     drops = document.data["drops"]
-    return tuple(Drop(one["pattern"], _beside(path, one["mapping"]), one.get("account")) for one in drops)
+    return tuple(FileRule(one["pattern"], _beside(path, one["mapping"]), one.get("account")) for one in drops)
 
 
 def _beside(path: Path, mapping: str) -> str:
@@ -80,7 +79,7 @@ def _problems(document: Document) -> Iterator[MappingProblem]:
         yield document.problem(("drops",), "`drops` must be a list with at least one entry", at_value=True)
         return
     for number, drop in enumerate(drops):
-        path: Place = ("drops", number)
+        path: KeyPath = ("drops", number)
         if not isinstance(drop, dict):
             yield document.problem(path, "a drop has a `pattern` and a `mapping`", at_value=True)
             continue
@@ -91,7 +90,9 @@ def _problems(document: Document) -> Iterator[MappingProblem]:
                 yield document.problem((*path, key), f"`{key}` must be a text", at_value=True)
 
 
-def _unknown(document: Document, path: Place, data: dict[str, Any], known: tuple[str, ...]) -> Iterator[MappingProblem]:
+def _unknown(
+    document: Document, path: KeyPath, data: dict[str, Any], known: tuple[str, ...]
+) -> Iterator[MappingProblem]:
     for key in data:
         if key not in known:
             hint = did_you_mean(key, known) or f"the keys here are {', '.join(known)}"

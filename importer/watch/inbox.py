@@ -1,31 +1,31 @@
 """The watched directory: which files are complete, and where each one moves.
 
-This module owns the layout
-
     DIR/NAME                  dropped, perhaps still being written
     DIR/processing/NAME       taken; its reports grow in processing/NAME.report/
     DIR/done/NAME             with done/NAME.report/
     DIR/failed/NAME           with failed/NAME.report/
     DIR/.importer-watch/      the lock, and what is remembered of the columns
 
-and that every step of a file is one rename, of its reports before itself, so that a crash leaves it where the next
-round finds it. A name that is taken already gets the time of its arrival: ``orders~20261124-020003.csv``.
+Every step of a file is one rename, of its reports before itself, so a crash leaves it where the next round finds it. A
+name that was used before gets the time of its arrival: ``orders~20261124-020003.csv``; one that is not UTF-8, which no
+report could name, gets escapes in the place of its odd bytes.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from importer.errors import UsageError
 from importer.watch.outcome import Place
+from importer.wording import shown
 
 HIDDEN = ".importer-watch"
 REPORT = ".report"
@@ -35,18 +35,8 @@ _UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload",
 """How senders name what they are still writing; the rename that follows says that it is complete."""
 _STAMP = re.compile(r"~\d{8}-\d{6}(?:-\d+)?(?=\.|$)")
 
-Sign = tuple[int, int, int]
+FileSignature = tuple[int, int, int]
 """A file's inode, size and time of change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A file that lies in the directory itself."""
-
-    name: str
-    sign: Sign
-    marked: bool
-    """Its marker is there."""
 
 
 class Inbox:
@@ -56,8 +46,8 @@ class Inbox:
         self._directory = directory
         self._marker = marker or DONE_MARKER
         self._marked_only = bool(marker)
-        self._before: dict[str, Sign] = {}
-        """What the last look saw."""
+        self._before: dict[str, FileSignature] = {}
+        """What the last scan saw."""
 
     def __repr__(self) -> str:
         return f"<Inbox {self._directory}>"
@@ -68,10 +58,10 @@ class Inbox:
         return self._directory / HIDDEN
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Make the directories, and be the only one to watch here."""
+    def exclusive(self) -> Iterator[None]:
+        """Make the directories, and keep other watches out."""
         if not self._directory.is_dir():
-            raise UsageError(f"{self._directory} is no directory", hint="name the directory that the files arrive in")
+            raise UsageError(f"{self._directory} is not a directory", hint="name the directory where the files arrive")
         try:
             for place in (HIDDEN, *Place):
                 (self._directory / place).mkdir(mode=0o700, exist_ok=True)
@@ -79,7 +69,7 @@ class Inbox:
             lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(
-                f"another importer watches {self._directory} already", hint="stop that one first, or let it do the work"
+                f"another importer already watches {self._directory}", hint="stop that one first, or let it do the work"
             ) from None
         except OSError as error:
             raise UsageError(
@@ -90,70 +80,84 @@ class Inbox:
             self._remove_orphaned_markers()
             yield
 
-    def look(self) -> tuple[list[str], list[str]]:
+    def scan(self) -> tuple[list[str], list[str]]:
         """The files that are complete, oldest first, and those that are not yet."""
-        arrivals = self._arrivals()
         complete: list[str] = []
         growing: list[str] = []
-        for one in arrivals:
-            still = not self._marked_only and self._before.get(one.name) == one.sign
-            (complete if one.marked or still else growing).append(one.name)
-        self._before = {one.name: one.sign for one in arrivals}
+        files = _files(self._directory)
+        there = {name for name, _ in files}
+        seen = {name: signature for name, signature in files if self._is_file(name)}
+        for name, signature in seen.items():
+            marked = name + self._marker in there
+            still = not self._marked_only and self._before.get(name) == signature
+            (complete if marked or still else growing).append(name)
+        self._before = seen
         return complete, growing
+
+    def _is_file(self, name: str) -> bool:
+        """Whether a name is that of a file to deliver, by its form."""
+        return not name.startswith(".") and not name.endswith((*_UNFINISHED, self._marker)) and name != DROPS
+
+    def strange(self) -> Iterator[str]:
+        """What is in the directory but is neither a file nor a directory, each with what it is."""
+        for path in self._directory.iterdir():
+            if path.is_symlink() and self._is_file(path.name):
+                yield f"{shown(path.name)} is a symbolic link"
+            elif not (path.is_file() or path.is_dir()) and path.exists():
+                yield f"{shown(path.name)} is not a regular file"
 
     def take(self, name: str) -> str:
         """Move a file to where it is worked on; its name there, by which it will be known to the end."""
         source = self._directory / name
-        own = self._free(name, source.stat().st_mtime)
-        source.rename(self.path(own, Place.PROCESSING))
+        taken = self._free(_utf8(name), source.stat().st_mtime)
+        source.rename(self.path(taken, Place.PROCESSING))
         (self._directory / (name + self._marker)).unlink(missing_ok=True)
         self._before.pop(name, None)
-        return own
+        return taken
 
     def processing(self) -> list[str]:
-        """The files that were taken and are not settled, oldest first."""
-        return [name for name, _ in _files(self._directory / Place.PROCESSING)]
+        """The files that were taken and have no last place yet, oldest first."""
+        names = [name for name, _ in _files(self._directory / Place.PROCESSING)]
+        for name in names:
+            if name != _utf8(name):
+                self.path(name, Place.PROCESSING).rename(self.path(_utf8(name), Place.PROCESSING))
+        return [_utf8(name) for name in names]
 
-    def path(self, own: str, place: Place) -> Path:
-        """Where a file lies."""
-        return self._directory / place / own
+    def path(self, taken: str, place: Place) -> Path:
+        """Where a file is."""
+        return self._directory / place / taken
 
-    def report(self, own: str, place: Place) -> Path:
-        """Where its reports lie."""
-        return self._directory / place / (own + REPORT)
+    def report(self, taken: str, place: Place) -> Path:
+        """Where its reports are."""
+        return self._directory / place / (taken + REPORT)
 
-    def half_moved(self, own: str) -> Place | None:
+    def half_moved(self, taken: str) -> Place | None:
         """Where the reports of a file went whose own move a crash prevented."""
-        return next((place for place in (Place.DONE, Place.FAILED) if self.report(own, place).exists()), None)
+        return next((place for place in (Place.DONE, Place.FAILED) if self.report(taken, place).exists()), None)
 
-    def settle(self, own: str, place: Place) -> Path:
-        """Move a file, its reports first, to its last place."""
-        report = self.report(own, Place.PROCESSING)
+    def finish(self, taken: str, place: Place) -> bool:
+        """Move a file, its reports first, to its last place; False if the file itself is no longer there."""
+        report = self.report(taken, Place.PROCESSING)
         if report.exists():
-            if self.report(own, place).exists():
+            if self.report(taken, place).exists():
                 shutil.rmtree(report)
             else:
-                report.rename(self.report(own, place))
-        return self.path(own, Place.PROCESSING).rename(self.path(own, place))
-
-    def _arrivals(self) -> list[Arrival]:
-        names = _files(self._directory)
-        there = {name for name, _ in names}
-        return [
-            Arrival(name, sign, marked=name + self._marker in there)
-            for name, sign in names
-            if not name.startswith(".") and not name.endswith((*_UNFINISHED, self._marker)) and name != DROPS
-        ]
+                report.rename(self.report(taken, place))
+        try:
+            self.path(taken, Place.PROCESSING).rename(self.path(taken, place))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _free(self, name: str, arrived: float) -> str:
         """The name itself, or with its time of arrival if another file has or had it."""
-        own, stem = name, name[: name.find(".", 1)] if "." in name[1:] else name
+        taken, stem = name, name[: name.find(".", 1)] if "." in name[1:] else name
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(arrived))
         count = 1
-        while any(path.exists() for place in Place for path in (self.path(own, place), self.report(own, place))):
-            own = f"{stem}~{stamp}{'' if count == 1 else f'-{count}'}{name[len(stem) :]}"
+        while any(path.exists() for place in Place for path in (self.path(taken, place), self.report(taken, place))):
+            taken = f"{stem}~{stamp}{'' if count == 1 else f'-{count}'}{name[len(stem) :]}"
             count += 1
-        return own
+        return taken
 
     def _remove_orphaned_markers(self) -> None:
         """A marker whose file was taken would make the next file of that name complete too early."""
@@ -163,24 +167,30 @@ class Inbox:
                 (self._directory / name).unlink(missing_ok=True)
 
 
-def original(own: str) -> str:
+def original(taken: str) -> str:
     """The name under which a file was dropped."""
-    return _STAMP.sub("", own, count=1)
+    return _STAMP.sub("", taken, count=1)
 
 
-def sign_of(path: Path) -> Sign:
-    """What changes when somebody writes to the file."""
-    stat = path.stat()
+def signature_of(path: Path) -> FileSignature | None:
+    """What changes when a program writes to the file; None if it is not there."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _files(directory: Path) -> list[tuple[str, Sign]]:
+def _utf8(name: str) -> str:
+    """A name that every report can hold."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _files(directory: Path) -> list[tuple[str, FileSignature]]:
     """The regular files in a directory, oldest first."""
-    found = []
-    for path in directory.iterdir():
-        try:
-            if path.is_file() and not path.is_symlink():
-                found.append((path.name, sign_of(path)))
-        except FileNotFoundError:
-            continue  # it was moved away meanwhile
+    found = [
+        (path.name, signature)
+        for path in directory.iterdir()
+        if not path.is_symlink() and path.is_file() and (signature := signature_of(path))
+    ]
     return sorted(found, key=lambda one: (one[1][2], one[0]))

@@ -1,29 +1,33 @@
-"""What became of a file, and how the watching is to be done; the types of this room.
-
-This module owns the line that each file leaves in the log.
-"""
+"""What became of a file, and how the watching is done: the types of this room."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from importer.errors import ExitCode
-from importer.model import Counts, State
+import msgspec
+
+from importer.errors import ExitCode, UsageError
+from importer.model import Counts, RunState, State
 from importer.pipeline.options import RunOptions
-from importer.watch.drops import Drop
-from importer.wording import counted
+from importer.pipeline.program import Result
+from importer.watch.drops import FileRule
+from importer.wording import counted, shown
+
+_UNDELIVERED = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT)
+_ANSWERED = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
 
 
 class Place(StrEnum):
-    """Where a file lies; the names of the directories."""
+    """Where a file is; the names of the directories."""
 
     PROCESSING = "processing"
-    """It is being worked on, or waits for what stopped it: the API, the token, a mapping to be mended."""
+    """It is being worked on, or waits for what stopped it: the API, the token, a mapping with a mistake."""
     DONE = "done"
     """Every row has its final state; rows that were not delivered are in its rejects."""
     FAILED = "failed"
@@ -31,77 +35,137 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What a file must be like to be sent at all."""
+
+    min_rows: int = 0
+    max_invalid: str = "100%"
+    """A number of rows, or a share of them: ``20``, ``5%``."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a share that is none."""
+        number = self.max_invalid.removesuffix("%")
+        if not (number.replace(".", "", 1).isdecimal() and number.isascii()):
+            raise UsageError(f"--max-invalid {self.max_invalid}: not a number of rows", hint="write 20, or 5%")
+
+    def allows(self, invalid: int, rows: int) -> bool:
+        """Whether so many of a file's rows may be invalid."""
+        number = float(self.max_invalid.removesuffix("%"))
+        return invalid <= (number * rows / 100 if self.max_invalid.endswith("%") else number)
+
+
+@dataclass(frozen=True, slots=True)
 class WatchOptions:
     """What to watch, and how."""
 
     directory: Path
-    drops: tuple[Drop, ...]
-    order: RunOptions
+    rules: tuple[FileRule, ...]
+    run: RunOptions
     """What every run has in common; its sources and its mapping are filled in for each file."""
+    limits: FileLimits = FileLimits()
     marker: str = ""
     """A file NAME is complete when NAME + marker is there, and only then; empty: when it has not changed for
-    ``settle``, or NAME.done is there."""
-    settle: float = 10.0
-    """Seconds between two looks at the directory."""
+    ``stable_for``, or NAME.done is there."""
+    stable_for: float = 10.0
+    """Seconds between two scans of the directory."""
     retry: float = 300.0
-    """Seconds to wait before what was stopped is tried again."""
+    """Seconds to wait before a stopped file is tried again."""
     on_finish: str = ""
     """A shell command to run after each file."""
+    on_success: str = ""
+    """A shell command to run after each file of which every row was delivered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FileOutcome:
     """What became of one file."""
 
-    name: str
-    """As it was dropped."""
     place: Place
     code: ExitCode
-    path: Path
-    """Where it lies now."""
     reason: str = ""
-    """Why it failed or waits."""
+    """Why it failed or waits, or what else is worth a word."""
     run: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """As in ``summary.json``; empty where no run was made."""
+    """As in ``summary.json``; empty if no run was made."""
+    name: str = ""
+    """As it was dropped."""
+    path: Path = Path()
+    """Where it is now."""
     at: float = 0.0
     """Seconds since the epoch."""
 
     @property
-    def repeated(self) -> bool:
-        """Whether all that could have been sent was delivered before."""
-        answered = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
-        return bool(self.rows.get(State.DUPLICATE)) and not any(self.rows.get(state) for state in answered)
-
-    @property
     def counts(self) -> Counts | None:
-        """The run's books; None without a run."""
+        """The run's totals; None without a run."""
         return Counts(self.rows["read"], {state: self.rows[state] for state in State}) if self.rows else None
 
     def line(self) -> str:
         """One line for the log."""
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
-        words = [f"{moment}  {self.place.value:<10}  {self.name}", self._books(), f"run {self.run}" * bool(self.run)]
-        if self.repeated:
-            words.append("nothing new: every row was delivered before")
-        elif self.reason:
-            words.append(" ".join(self.reason.split()))
+        repeated = self.rows.get(State.DUPLICATE) and not any(self.rows.get(state) for state in _ANSWERED)
+        reason = self.reason or ("nothing new: every row was delivered before" if repeated else "")
+        words = [
+            f"{moment}  {self.place.value:<10}  {shown(self.name)}",
+            _totals(self.rows) if self.rows else "",
+            f"run {self.run}" if self.run else "",
+            " ".join(shown(part) for part in reason.split()),
+        ]
         return "  ".join(word for word in words if word)
 
-    def _books(self) -> str:
-        return _books(self.rows) if self.rows else ""
+
+def file_outcome(result: Result) -> FileOutcome:
+    """What a run's end means for its file."""
+    summary = result.written.summary
+    place, code, reason = Place.DONE, result.exit_code, ""
+    if code is ExitCode.STOPPED:
+        place, reason = Place.PROCESSING, f"stopped: {result.ended.reason}"
+    elif broken := [one.error for one in summary.sources if one.error]:
+        place, code, reason = Place.FAILED, ExitCode.UNUSABLE, "; ".join(broken)
+    elif not result.written.balanced:
+        place, reason = Place.FAILED, "the totals of the run do not add up; please report this as a bug"
+    elif not result.written.counts.read:
+        reason = "no rows: there is nothing after the header"
+    return FileOutcome(place, code, reason, result.run.id, summary.rows)
 
 
-def in_all(outcomes: Sequence[Outcome]) -> str:
-    """The books of a whole round, in a line: ``3 files: 2 done, 1 failed; 5 rows: 3 sent, 2 invalid``."""
+def recorded_outcome(report: Path, place: Place) -> FileOutcome | None:
+    """What became of a file whose importer died after its run had finished; None if its run has not.
+
+    ``report`` is the directory of its reports, which is in ``place``.
+    """
+    try:
+        summary: dict[str, Any] = msgspec.json.decode((report / "summary.json").read_bytes())
+    except (OSError, msgspec.DecodeError):
+        summary = {}
+    if place is Place.FAILED:
+        try:
+            reason = (report / "reason.txt").read_text(encoding="utf-8").strip()
+        except OSError:
+            reason = "see its report"
+        return FileOutcome(place, ExitCode.UNUSABLE, reason, str(summary.get("run") or ""), summary.get("rows", {}))
+    if summary.get("state") != RunState.FINISHED:
+        return None
+    rows = {str(name): int(count) for name, count in summary["rows"].items()}
+    whole = summary["balanced"] and not any(rows[state] for state in _UNDELIVERED)
+    code = ExitCode.DELIVERED if whole else ExitCode.INCOMPLETE
+    return FileOutcome(Place.DONE, code, "", str(summary["run"]), rows)
+
+
+def failed(outcome: FileOutcome, reason: str) -> FileOutcome:
+    """The same for a person to look at."""
+    return replace(outcome, place=Place.FAILED, code=ExitCode.UNUSABLE, reason=reason)
+
+
+def in_all(outcomes: Sequence[FileOutcome]) -> str:
+    """The totals of a whole round, in a line: ``3 files: 2 done, 1 failed; 5 rows: 3 sent, 2 invalid``."""
     places = Counter(one.place for one in outcomes)
     rows: Counter[str] = Counter()
     for one in outcomes:
         rows.update(one.rows)
     where = ", ".join(f"{places[place]:,} {place.value}" for place in Place if places[place])
-    return f"{counted(len(outcomes), 'file')}: {where}; {_books(rows)}"
+    return f"{counted(len(outcomes), 'file')}: {where}; {_totals(rows)}"
 
 
-def _books(rows: Mapping[str, int]) -> str:
+def _totals(rows: Mapping[str, int]) -> str:
     states = [f"{rows[state]:,} {state.value.replace('_', ' ')}" for state in State if rows.get(state)]
     return counted(rows.get("read", 0), "row") + (": " + ", ".join(states) if states else "")

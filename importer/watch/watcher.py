@@ -1,42 +1,47 @@
-"""The round over the directory: take what is complete, find out about it, deliver it, settle it.
+"""The round over the directory: take what is complete, check it, deliver it, move it to its last place.
 
-This module owns the order of things for a file, and what a round does when something stops it. One file at a time, the
-oldest first; what an earlier round left in ``processing/`` comes before everything new.
+One file at a time, the oldest first; files that an earlier round left in ``processing/`` come before everything new. No
+file blocks the others: one that cannot be used, for whatever reason, goes to ``failed/``. Only what every file would
+meet (the API, the token, the ledger, the disk) stops a round.
 """
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from importer.deliver import Progress
-from importer.errors import ExitCode, ImporterError, LedgerError, UsageError
+from importer.errors import ExitCode, ImporterError, LedgerError, SpaceError, UsageError
 from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.read import is_data_name
-from importer.watch.columns import Columns, columns_of
-from importer.watch.drops import Drop
+from importer.watch.checks import KnownColumns, columns_of, refusal
+from importer.watch.drops import FileRule
 from importer.watch.hook import run_hook
-from importer.watch.inbox import Inbox, original, sign_of
-from importer.watch.outcome import Outcome, Place, WatchOptions, in_all
-from importer.watch.settled import Settled, settled_before
+from importer.watch.inbox import Inbox, original, signature_of
+from importer.watch.outcome import FileOutcome, Place, WatchOptions, failed, file_outcome, in_all, recorded_outcome
+from importer.wording import shown
 
 EVERYTHING = "*"
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Errors of the disk itself, which every file would meet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """How the watcher speaks and waits."""
+class WatchConsole:
+    """How a watch speaks and waits."""
 
     console: Console
-    show: Callable[[Outcome], None]
+    show: Callable[[FileOutcome], None]
     """Each file's line."""
     wait: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
@@ -45,15 +50,15 @@ class Voice:
 class Watcher:
     """Watches one directory. Use `once` or `forever`, once."""
 
-    def __init__(self, options: WatchOptions, destination: TargetOptions, voice: Voice) -> None:
+    def __init__(self, options: WatchOptions, target: TargetOptions, console: WatchConsole) -> None:
         self._options = options
-        self._destination = destination
-        self._voice = voice
+        self._target = target
+        self._console = console
         self._inbox = Inbox(options.directory, options.marker)
-        self._columns = Columns(self._inbox.memory)
-        self._told: set[str] = set()
-        """Names that were said to be nobody's."""
-        self._outcomes: list[Outcome] = []
+        self._columns = KnownColumns(self._inbox.memory)
+        self._said: set[str] = set()
+        """Notices about things in the directory that are no files to deliver; each is given once."""
+        self._outcomes: list[FileOutcome] = []
         """Of the round's files."""
         self._stopped = False
         """Something stopped the round: no other file would fare better."""
@@ -64,201 +69,235 @@ class Watcher:
 
     def once(self) -> ExitCode:
         """One round over what is there and complete; the worst that happened to a file."""
-        with self._inbox.alone(), self._interruptible() as worst:
-            connect.check(self._destination, self._voice.console.say)
-            self._inbox.look()
-            self._voice.wait(self._options.settle)
-            complete, growing = self._inbox.look()
+        with self._inbox.exclusive(), self._interruptible() as worst:
+            connect.check(self._target, self._console.console.say)
+            self._inbox.scan()
+            self._console.wait(self._options.stable_for)
+            complete, growing = self._inbox.scan()
             worst.extend(self._round(complete))
             for name in growing:
-                if self._drop(name):
-                    self._voice.console.say(f"{name} is not complete yet; it is left for the next time")
+                if self._rule(name):
+                    self._say_once(f"{shown(name)} is not complete yet; it is left for the next time")
             if len(self._outcomes) > 1:
-                self._voice.console.say(f"in all {in_all(self._outcomes)}")
+                self._console.console.say(f"in all {in_all(self._outcomes)}")
         return max(worst, default=ExitCode.DELIVERED)
 
     def forever(self) -> ExitCode:
-        """Round after round, until a signal comes or the time given with --until or --for is over.
+        """Round after round, until a signal comes or the time given with --until is over.
 
-        `ExitCode.STOPPED` if a file is left in its middle.
+        `ExitCode.STOPPED` if a file is left half done.
         """
-        with self._inbox.alone(), self._interruptible():
-            connect.check(self._destination, self._voice.console.say)
+        with self._inbox.exclusive(), self._interruptible():
+            connect.check(self._target, self._console.console.say)
             again = 0.0
-            self._voice.console.say(f"watching {self._options.directory}; Ctrl-C stops")
-            while not (self._interrupted or self._options.order.delivery.schedule.over(self._voice.now())):
-                complete, _ = self._inbox.look()
+            self._console.console.say(f"watching {self._options.directory}; Ctrl-C stops")
+            while not (self._interrupted or self._options.run.delivery.schedule.over(self._console.now())):
+                complete, _ = self._inbox.scan()
                 left = self._inbox.processing()
-                if complete or (left and self._voice.now() >= again):
-                    list(self._round(complete, left=self._voice.now() >= again))
+                if complete or (left and self._console.now() >= again):
+                    list(self._round(complete, left=self._console.now() >= again))
                     self._outcomes.clear()
-                    again = self._voice.now() + self._options.retry
+                    again = self._console.now() + self._options.retry
                 if not self._interrupted:
-                    self._voice.wait(self._options.settle)
+                    self._console.wait(self._options.stable_for)
         return ExitCode.STOPPED if self._inbox.processing() else ExitCode.DELIVERED
 
     @contextmanager
     def _interruptible(self) -> Iterator[list[ExitCode]]:
-        """Ctrl-C and SIGTERM end the round; delivery heeds them itself while it sends."""
+        """Ctrl-C and SIGTERM end the round; while events are sent, delivery heeds them itself."""
         worst: list[ExitCode] = []
         usual = signal.getsignal(signal.SIGTERM)
         try:
             _heed_sigterm()
             yield worst
         except KeyboardInterrupt:
-            self._voice.console.say("interrupted; what was begun goes on with the next `importer watch`")
+            self._console.console.say("interrupted; the next `importer watch` goes on with what was begun")
             worst.append(ExitCode.STOPPED)
         finally:
             signal.signal(signal.SIGTERM, usual)
 
     def _round(self, complete: list[str], *, left: bool = True) -> Iterator[ExitCode]:
         self._stopped = False
-        for own in self._inbox.processing() if left else ():
+        for strange in self._inbox.strange():
+            if not self._is_mapping(strange.partition(" is ")[0]):
+                self._say_once(f"{strange}; only regular files are delivered")
+        for taken in self._inbox.processing() if left else ():
             if self._stopped:
                 return
-            yield self._file(own)
+            yield self._file(taken)
         for name in complete:
             if self._stopped:
                 return
-            if self._drop(name):
-                try:
-                    own = self._inbox.take(name)
-                except FileNotFoundError:
-                    continue  # whoever dropped it took it away again
-                yield self._file(own)
-            elif name not in self._told and not self._is_mapping(name):
-                self._told.add(name)
-                self._voice.console.say(f"{name} is none of the files to be delivered; it is left where it is")
+            if self._rule(name):
+                with suppress(FileNotFoundError):  # its sender took it away again
+                    yield self._file(self._inbox.take(name))
+            elif not self._is_mapping(name):
+                self._say_once(f"{shown(name)} is none of the files to be delivered; it is left where it is")
 
-    def _drop(self, name: str) -> Drop | None:
-        for drop in self._options.drops:
-            if drop.fits(name) and (drop.pattern != EVERYTHING or is_data_name(name)):
-                return drop
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._console.console.say(text)
+
+    def _rule(self, name: str) -> FileRule | None:
+        for rule in self._options.rules:
+            if rule.fits(name) and (rule.pattern != EVERYTHING or is_data_name(name)):
+                return rule
         return None
 
     def _is_mapping(self, name: str) -> bool:
         path = self._options.directory / name
-        return any(Path(drop.mapping).absolute() == path.absolute() for drop in self._options.drops)
+        return any(Path(rule.mapping).absolute() == path.absolute() for rule in self._options.rules)
 
-    def _file(self, own: str) -> ExitCode:
-        """Deliver one file, tell of it, and call the hook."""
+    def _file(self, taken: str) -> ExitCode:
+        """Deliver one file, show what became of it, and run the user's commands."""
         try:
-            outcome = self._settle(own, self._deliver(own))
+            outcome = self._deliver(taken)
         except ImporterError as error:
-            self._stopped = isinstance(error, LedgerError) or error.exit_code is ExitCode.STOPPED
-            self._voice.console.say(str(error))
-            outcome = self._outcome(own, Settled(Place.PROCESSING, error.exit_code, error.message))
-        self._voice.show(outcome)
+            self._stopped = isinstance(error, LedgerError | SpaceError) or error.exit_code is ExitCode.STOPPED
+            self._console.console.say(str(error))
+            outcome = FileOutcome(Place.PROCESSING, error.exit_code, error.message)
+        except OSError as error:
+            if error.errno in _DISK:
+                self._stopped = True
+                outcome = FileOutcome(Place.PROCESSING, ExitCode.STOPPED, f"stopped: {error}")
+            else:
+                outcome = self._unknown(taken, error)
+        except Exception as error:  # noqa: BLE001 - one file never blocks the others, whatever it does
+            outcome = self._unknown(taken, error)
+        outcome = self._moved(taken, outcome)
+        self._console.show(outcome)
         self._outcomes.append(outcome)
-        if self._options.on_finish and outcome.place is not Place.PROCESSING:
-            summary = self._inbox.report(own, outcome.place) / "summary.json"
-            if trouble := run_hook(self._options.on_finish, outcome, summary):
-                self._voice.console.say(f"warning: {own}: {trouble}")
+        if outcome.place is not Place.PROCESSING:
+            self._run_hooks(taken, outcome)
         return outcome.code
 
-    def _deliver(self, own: str) -> Settled:
-        path = self._inbox.path(own, Place.PROCESSING)
-        if self._inbox.half_moved(own):
-            return settled_before(self._inbox, own) or Settled(Place.DONE, ExitCode.DELIVERED)
-        drop = self._drop(original(own))
-        if drop is None:
-            raise UsageError(
-                f"{path}: no pattern fits this file any more", hint="mend the drops, or move the file away"
-            )
-        destination = replace(self._destination, account=drop.account or self._destination.account)
-        before = settled_before(self._inbox, own)
-        if before is not None and _is_finished(before.run, destination):
-            return before
-        sign = sign_of(path)
-        order = replace(self._options.order, sources=(str(path),), mapping=drop.mapping)
-        if reason := self._unusable(own, drop, order):
-            return Settled(Place.FAILED, ExitCode.UNUSABLE, reason)
-        if sign_of(path) != sign:
-            return Settled(Place.PROCESSING, ExitCode.INCOMPLETE, "it was written to while it was read; later")
-        order = replace(order, out=self._inbox.report(own, Place.PROCESSING))
-        try:
-            result = program.run(order, destination, self._voice.console)
-        finally:
-            _heed_sigterm()  # asyncio took it over, and gave it back to the system: the next wait would be its victim
-        self._stopped = bool(result.ended.reason) or result.ended.interrupted
-        self._interrupted = result.ended.interrupted
-        settled = Settled.of(result)
-        if settled.place is Place.DONE and sign_of(path) != sign:
-            return replace(
-                settled,
-                place=Place.FAILED,
-                code=ExitCode.UNUSABLE,
-                reason="somebody wrote to it after it was read: what came last was not delivered",
-            )
-        return settled
+    def _run_hooks(self, taken: str, outcome: FileOutcome) -> None:
+        summary = self._inbox.report(taken, outcome.place) / "summary.json"
+        hooks = [("--on-finish", self._options.on_finish)]
+        if outcome.code is ExitCode.DELIVERED:
+            hooks.append(("--on-success", self._options.on_success))
+        for option, command in hooks:
+            if command and (trouble := run_hook(option, command, outcome, summary)):
+                self._console.console.say(f"warning: {shown(taken)}: {trouble}")
 
-    def _unusable(self, own: str, drop: Drop, order: RunOptions) -> str:
-        """Read the whole file, and compare its columns, before anything of it is sent; why it cannot be used, if so.
-
-        A file that breaks off is not delivered in part: its mended successor has other content and would be sent whole.
-        """
-        columns = columns_of(Path(order.sources[0]), drop)
-        changes = self._columns.changes(drop, columns)
-        if changes:
-            self._voice.console.say(f"warning: {own}: its columns differ from the last file's: {changes}")
-        sources = check.check(order, _Deaf()).summary.sources
-        broken = [one.error.removeprefix(f"{order.sources[0]}: ") for one in sources if one.error]
-        if not broken:
-            self._columns.remember(drop, columns)
-        return "; ".join(broken)
-
-    def _settle(self, own: str, settled: Settled) -> Outcome:
-        outcome = self._outcome(own, settled)
-        if settled.place is not Place.PROCESSING:
-            if settled.place is Place.FAILED:
-                report = self._inbox.report(own, self._inbox.half_moved(own) or Place.PROCESSING)
-                report.mkdir(mode=0o700, exist_ok=True)
-                (report / "reason.txt").write_text(settled.reason + "\n", encoding="utf-8")
-            self._inbox.settle(own, settled.place)
-        return outcome
-
-    def _outcome(self, own: str, settled: Settled) -> Outcome:
-        return Outcome(
-            name=own,
-            place=settled.place,
-            code=settled.code,
-            path=self._inbox.path(own, settled.place),
-            reason=settled.reason,
-            run=settled.run,
-            rows=settled.rows,
-            at=self._voice.now(),
+    def _unknown(self, taken: str, error: Exception) -> FileOutcome:
+        """The outcome of an exception that nothing foresaw; its details are kept beside the file."""
+        details = self._inbox.report(taken, Place.PROCESSING) / "error.txt"
+        with suppress(OSError):
+            details.parent.mkdir(mode=0o700, exist_ok=True)
+            details.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
+        return FileOutcome(
+            Place.FAILED,
+            ExitCode.UNUSABLE,
+            f"importer failed in a way that it does not know: {type(error).__name__}: {error}; the details are in "
+            f"{details}, and `importer runs` shows whether anything was sent",
         )
 
+    def _deliver(self, taken: str) -> FileOutcome:
+        path = self._inbox.path(taken, Place.PROCESSING)
+        if place := self._inbox.half_moved(taken):
+            recorded = recorded_outcome(self._inbox.report(taken, place), place)
+            return recorded or FileOutcome(Place.DONE, ExitCode.DELIVERED)
+        rule = self._rule(original(taken))
+        if rule is None:
+            raise UsageError(
+                f"{path}: no pattern fits this file any more", hint="correct the patterns, or move the file away"
+            )
+        target = replace(self._target, account=rule.account or self._target.account)
+        before = recorded_outcome(self._inbox.report(taken, Place.PROCESSING), Place.PROCESSING)
+        if before is not None and _is_finished(before.run, target):
+            return before
+        signature = signature_of(path)
+        options = replace(self._options.run, sources=(str(path),), mapping=rule.mapping)
+        refused = self._refused(taken, rule, options)
+        if refused is not None and signature_of(path) == signature:
+            return refused
+        if signature_of(path) != signature:
+            return self._changed(path, FileOutcome(Place.PROCESSING, ExitCode.INCOMPLETE))
+        options = replace(options, out=self._inbox.report(taken, Place.PROCESSING), brief=True)
+        try:
+            result = program.run(options, target, self._console.console)
+        finally:
+            _heed_sigterm()  # asyncio took the signal over and gave it back to the system
+        self._stopped = bool(result.ended.reason) or result.ended.interrupted
+        self._interrupted = result.ended.interrupted
+        outcome = file_outcome(result)
+        if outcome.place is Place.DONE and signature_of(path) != signature:
+            return self._changed(path, outcome)
+        return outcome
 
-class _Deaf:
-    """A desk for the look before a run: what it would say, the run itself says."""
+    def _changed(self, path: Path, outcome: FileOutcome) -> FileOutcome:
+        """The outcome of a file that was written to, or taken away, while it was worked on."""
+        if signature_of(path) is None:
+            return failed(outcome, "it was taken out of processing/ meanwhile; the ledger has what was sent")
+        if outcome.place is Place.PROCESSING:
+            return replace(outcome, reason="it was written to while it was read; it is tried again later")
+        return failed(outcome, "it was written to after it was read: what came last was not delivered")
+
+    def _refused(self, taken: str, rule: FileRule, options: RunOptions) -> FileOutcome | None:
+        """Read the whole file, and compare its columns, before anything of it is sent; None if it may be sent.
+
+        A file that breaks off is not delivered in part: its corrected successor has other content and would be sent
+        whole.
+        """
+        columns = columns_of(Path(options.sources[0]), rule)
+        if changes := self._columns.changes(rule, columns):
+            self._console.console.say(f"warning: {shown(taken)}: its columns differ from the last file's: {changes}")
+        written = check.check(options, SilentConsole())
+        if reason := refusal(written, self._options.limits):
+            return FileOutcome(Place.FAILED, ExitCode.UNUSABLE, reason)
+        self._columns.remember(rule, columns)
+        return None
+
+    def _moved(self, taken: str, outcome: FileOutcome) -> FileOutcome:
+        """Move a file to its last place; its outcome, with paths as they are then."""
+        before, after = (self._inbox.path(taken, place) for place in (Place.PROCESSING, outcome.place))
+        reason = outcome.reason.replace(f"{before}: ", "").replace(str(before), str(after))
+        outcome = replace(outcome, name=taken, path=after, reason=reason, at=self._console.now())
+        if outcome.place is Place.PROCESSING:
+            return outcome
+        if outcome.place is Place.FAILED:
+            report = self._inbox.report(taken, self._inbox.half_moved(taken) or Place.PROCESSING)
+            with suppress(OSError):  # without room, the line in the log must do
+                report.mkdir(mode=0o700, exist_ok=True)
+                (report / "reason.txt").write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
+        try:
+            there = self._inbox.finish(taken, outcome.place)
+        except OSError as error:
+            return replace(outcome, place=Place.PROCESSING, path=before, reason=f"it cannot be moved: {error}")
+        return outcome if there else replace(outcome, reason=reason or "the file itself has left processing/")
+
+
+class SilentConsole:
+    """A console for the check before a run, whose messages the run itself gives."""
 
     def say(self, text: str) -> None:
-        """Nobody listens."""
+        """Print nothing."""
 
     def require_answer(self) -> None:
-        """Nothing is asked."""
+        """Ask nothing."""
 
     def confirm(self, forecast: Forecast) -> bool:
-        """Nothing is sent."""
+        """Send nothing."""
         del forecast
         return False
 
     def confirm_more(self, sent: int) -> bool:
-        """Nothing is sent."""
+        """Send nothing."""
         del sent
         return False
 
     def read(self, rows: int) -> None:
-        """Nobody looks."""
+        """Show nothing."""
 
     def watch(self, progress: Progress) -> None:
-        """Nobody looks."""
+        """Show nothing."""
 
 
-def _is_finished(run_id: str, destination: TargetOptions) -> bool:
+def _is_finished(run_id: str, target: TargetOptions) -> bool:
     """Whether the ledger says so too; the report is written a moment before."""
-    with open_ledger(destination) as ledger:
+    with open_ledger(target) as ledger:
         return any(run.id == run_id and run.state is RunState.FINISHED for run in ledger.runs())
 
 

@@ -10,7 +10,7 @@ import ssl
 import sys
 from typing import cast
 
-from importer.deliver import loop
+from importer.deliver.session import run_event_loop
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"success":true}'
 _HEAD_END = b"\r\n\r\n"
@@ -55,7 +55,7 @@ def main(certificate: str = "", key: str = "") -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
     if tls:
         tls.load_cert_chain(certificate, key)
-    loop.run(_serve(tls))
+    run_event_loop(_serve(tls))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.browser.conftest import chromium
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "report.webp"
 WIDTH = 1000
-PARTS = ("books", "delivery", "days")
+PARTS = ("rows", "money", "timeline")
 _KEEP = """
 for (const part of document.querySelectorAll('main > section')) part.hidden = !arguments[0].includes(part.id);
 document.querySelector('footer').hidden = true;

@@ -16,6 +16,7 @@ from importer.errors import MappingError
 from importer.mapping.load import loads
 from importer.mapping.model import (
     AsKind,
+    Case,
     Condition,
     ExpectedEvent,
     ExpectedReason,
@@ -30,6 +31,7 @@ from importer.mapping.model import Example as MappingExample
 PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 MODELS = (
     ImportMapping,
+    Case,
     SourceOptions,
     Condition,
     Subscriber,

@@ -72,6 +72,19 @@ def test_csv_rejects_read_back_as_their_source_however_often(
     assert rows(twice, columns, options) == rows(path, columns, options)
 
 
+def test_a_column_keeps_its_name_though_it_is_a_formula(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('Email,"=cmd|x","\'=y"\na@example.com,=1,2\n')
+    columns = ["Email", "=cmd|x", "'=y"]
+    once = rejects(path, columns, OPTIONS)
+    assert once.read_text().startswith("Email,'=cmd|x,''=y,importer_state,")
+    assert (
+        rows(once, columns, OPTIONS)
+        == rows(path, columns, OPTIONS)
+        == [{"Email": "a@example.com", "=cmd|x": "=1", "'=y": "2"}]
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "options"),
     [

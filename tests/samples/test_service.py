@@ -12,7 +12,7 @@ import pytest
 
 from importer.cli import group
 from importer.mapping.load import load
-from importer.watch import load_drops
+from importer.watch import load_rules
 
 SERVICE = Path(__file__).parents[2] / "samples" / "service"
 UNITS = sorted(path for path in SERVICE.iterdir() if path.suffix in (".service", ".timer"))
@@ -81,6 +81,6 @@ def test_the_crontab_starts_commands_that_exist() -> None:
 
 
 def test_the_drops_name_mappings_that_are_there() -> None:
-    drops = load_drops(SERVICE / "drops.yaml")
+    drops = load_rules(SERVICE / "drops.yaml")
     assert [drop.account for drop in drops] == [None, "app"]
     assert [load(drop.mapping).mapping.version for drop in drops] == [1, 1]

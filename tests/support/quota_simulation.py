@@ -1,7 +1,4 @@
-"""Rate-limited servers and a sender on simulated time: minutes of traffic in a fraction of a second.
-
-Owns what is outside of pacing: how servers count, what their clocks and headers look like, how long the wire takes.
-"""
+"""Rate-limited servers and a sender on simulated time: minutes of traffic in a fraction of a second."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
-from importer.deliver.rate_limit import Pacer
+from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.responses import classify
 from importer.model import Response
 
@@ -155,7 +152,7 @@ class Simulation:
         schedule()
         return tally
 
-    def sender(self, pacer: Pacer, *, start: float = 0.0) -> Tally:
+    def sender(self, limiter: RateLimiter, *, start: float = 0.0) -> Tally:
         """An importer with more rows than it can ever send."""
         tally = Tally()
         woken = [0]
@@ -163,7 +160,7 @@ class Simulation:
         def wake(number: int) -> None:
             if number != woken[0]:
                 return
-            while (wait := pacer.ask(self.now)) <= 0:
+            while (wait := limiter.ask(self.now)) <= 0:
                 send()
             woken[0] += 1
             again = woken[0]
@@ -171,7 +168,7 @@ class Simulation:
 
         def send() -> None:
             sent_at = self.now
-            tally.most_in_flight = max(tally.most_in_flight, pacer.in_flight)
+            tally.most_in_flight = max(tally.most_in_flight, limiter.in_flight)
             latency = self.random.uniform(*self.wire.latency)
             there = latency * self.random.uniform(0.1, 0.9)
             self.at(sent_at + there, lambda: arrive(sent_at, latency))
@@ -181,7 +178,7 @@ class Simulation:
             self.at(sent_at + latency, lambda: learn(answer))
 
         def learn(answer: Response) -> None:
-            pacer.learn(answer, self.now)
+            limiter.record(answer, self.now)
             wake(woken[0])
 
         self.at(start, lambda: wake(woken[0]))

@@ -65,10 +65,6 @@ warning: shop.csv lacks 'Notizen' for properties.notes (did you mean 'Notiz'?)
 Check finished: 0 of 3 rows are ready
   shop.csv: 3 rows (CSV, utf-8)
 
-  3 x currency.unknown (value_currency)
-    shop.csv, row 1, line 2: eur is not an ISO 4217 currency code
-    fix: the codes are right, but in small letters; in shop.yaml, line 8, write
-      value_currency: {column: Waehrung, upper: true}
   3 x property.ambiguous_date (properties.at)
     shop.csv, row 1, line 2: properties.at: 03.04.2026 may have the day or the
       month first, and the mapping does not say which (day first: 3 April 2026;
@@ -162,9 +158,9 @@ def test_advice_stands_in_the_summary(here: Path) -> None:
     told = json.loads(importer("check", "shop.csv", "-m", "shop.yaml", "--format", "json").stdout)
     jsonschema.validate(told, SCHEMA)
     assert told["reasons"][0]["advice"] == {
-        "why": "the codes are right, but in small letters",
-        "write": "value_currency: {column: Waehrung, upper: true}",
-        "place": "shop.yaml, line 8",
+        "why": "the values are written as day, month, year",
+        "write": "at: {column: Datum, as: datetime, format: dmy}",
+        "place": "shop.yaml, line 10",
     }
 
 
@@ -193,8 +189,53 @@ def test_a_nested_column_of_which_a_part_is_mapped_is_mapped(here: Path) -> None
 
 def test_files_that_share_a_header_are_told_of_once(here: Path) -> None:
     for name, header in (("a", "Email,X"), ("b", "Email,X"), ("c", "Email,Y")):
-        (here / f"{name}.csv").write_text(f"{header}\nada@example.com,1\n", encoding="utf-8")
+        (here / f"{name}.csv").write_text(f"{header}\nada@example.com,{name}\n", encoding="utf-8")
     (here / "m.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: a}\n", encoding="utf-8")
     shown = importer("check", "a.csv", "b.csv", "c.csv", "-m", "m.yaml").stderr
     assert "  unused columns of a.csv and 1 file like it: X\n  unused columns of c.csv: Y\n" in shown
     assert "3 events for 1 subscriber (counted" in shown
+
+
+def test_a_run_gives_the_advice_of_a_check(here: Path) -> None:
+    checked = importer("check", "shop.csv", "-m", "shop.yaml", "--out", "checked")
+    ran = importer("run", "shop.csv", "-m", "shop.yaml", "--sandbox", "--yes", "--out", "ran", "--ledger", "ledger.db")
+    assert (checked.exit_code, ran.exit_code) == (1, 1)
+    told = [json.loads((here / name / "summary.json").read_text())["reasons"] for name in ("checked", "ran")]
+    of_check, of_run = ([one["advice"] for one in reasons] for reasons in told)
+    assert of_run == of_check
+    assert any(of_run)
+
+
+KEYED = """\
+version: 1
+subscriber: {email: Email}
+type: {const: purchase}
+value: Total
+value_currency: {const: EUR}
+key: Order
+"""
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "out")])
+def test_what_repeats_within_the_files_is_settled_as_a_run_would(here: Path, out: tuple[str, ...]) -> None:
+    """The same event twice is sent once; one key for different events is no event at all."""
+    (here / "k.yaml").write_text(KEYED)
+    (here / "a.csv").write_text("Email,Total,Order\na@example.com,1,A\nb@example.com,2,B\na@example.com,1,A\n")
+    (here / "b.csv").write_text("Email,Total,Order\nc@example.com,3,B\nd@example.com,4,D\n")
+    checked = importer("check", "a.csv", "b.csv", "-m", "k.yaml", "--format", "json", *out)
+    run = importer("run", "a.csv", "b.csv", "-m", "k.yaml", "--sandbox", "--yes", "--out", "run", "--ledger", "l.db")
+    found, real = json.loads(checked.stdout), json.loads((here / "run" / "summary.json").read_text())
+    assert (checked.exit_code, run.exit_code) == (1, 1)
+    expected = {**real["rows"], "pending": real["rows"]["sent"], "sent": 0}
+    assert found["rows"] == expected
+    assert (found["rows"]["pending"], found["rows"]["duplicate"], found["rows"]["invalid"]) == (2, 1, 2)
+    assert found["check"]["foreseen"]["totals"] == [{"currency": "EUR", "events": 2, "total": "5"}]
+    assert {one["code"]: one["count"] for one in found["reasons"]} == {"duplicate.key": 1, "key.conflict": 2}
+
+
+def test_a_file_given_twice_is_checked_once(here: Path) -> None:
+    (here / "m.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: a}\n")
+    (here / "a.csv").write_text("Email\na@example.com\n")
+    (here / "copy.csv").write_text("Email\na@example.com\n")
+    found = json.loads(importer("check", "a.csv", "copy.csv", "-m", "m.yaml", "--format", "json").stdout)
+    assert (found["rows"]["pending"], found["rows"]["duplicate"]) == (1, 1)

@@ -85,7 +85,7 @@ def test_runs_that_stopped_are_named(tmp_path: Path) -> None:
         ledger.lock(run).release()
     outcome = examined("--sandbox", "--ledger", str(tmp_path / "ledger.db"))
     assert outcome.exit_code == 0
-    assert "is sound; 1 row," in outcome.stdout
+    assert "is whole; 1 row," in outcome.stdout
     assert f"warn  runs      1 stopped before the end, {run.id} the last" in outcome.stdout
     assert f"do: importer resume {run.id}" in outcome.stdout
 

@@ -171,7 +171,15 @@ def test_a_found_file_that_is_a_link_is_refused(home: Path) -> None:
     assert (outcome.exit_code, "is a link" in outcome.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("line", ["transform = 'f.py:f'", "[run]\ntransform = 'f.py:f'", "[watch]\non-finish = 'rm x'"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "transform = 'f.py:f'",
+        "[run]\ntransform = 'f.py:f'",
+        "[watch]\non-finish = 'rm x'",
+        "[watch]\non-success = 'rm x'",
+    ],
+)
 def test_a_found_file_names_no_code_to_run(home: Path, line: str) -> None:
     (home / "importer.toml").write_text(line + "\n")
     outcome = importer("run", "o.csv", "-m", "m.yaml", "--sandbox")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from importer.deliver import DeliveryOptions, Ended, Progress, Schedule
-from importer.deliver.circuit_breaker import Breaker, BreakerOptions
+from importer.deliver import DeliveryOptions, Progress, Schedule, StopReason
+from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
+from importer.deliver.client import Distrust
 from importer.deliver.delivery import Delivery
-from importer.deliver.journal import Journal
-from importer.deliver.lanes import Lanes
-from importer.deliver.line import Line
 from importer.deliver.options import Watch
-from importer.deliver.rate_limit import Pacer
-from importer.errors import DiskFullError, LedgerError
+from importer.deliver.rate_limit import RateLimiter
+from importer.deliver.responses import distrusted
+from importer.deliver.session import ApiSession
+from importer.errors import DiskFullError, LedgerError, UsageError
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 from tests.support.ledgers import chunk, open_ledger, planned
@@ -44,10 +44,12 @@ class Api:
         self.probes: list[float] = []
         self.in_flight = self.most_in_flight = 0
         self.latency = 0.05
+        self.distrust: dict[int, Distrust | None] = {}
         self.alive = SENT
 
-    async def post(self, body: bytes) -> Response:
+    async def post(self, body: bytes, distrust: Distrust | None = None) -> Response:
         row = int(body)
+        self.distrust[row] = distrust
         self.asked.append((self.clock.monotonic(), row))
         self.attempts[row] += 1
         self.in_flight += 1
@@ -69,7 +71,12 @@ class Setting:
 
     def __init__(self, ledger: SqliteLedger) -> None:
         self.ledger = ledger
-        self.breaker = Breaker(jitter=lambda: 0.5)
+        self.breaker = CircuitBreaker(jitter=lambda: 0.5)
+        self.said: list[str] = []
+
+    @property
+    def limiter(self) -> RateLimiter:
+        return RateLimiter(jitter=lambda: 0.5)
 
     async def deliver(
         self,
@@ -78,18 +85,21 @@ class Setting:
         options: DeliveryOptions | None = None,
         meanwhile: Callable[[Delivery], None] | None = None,
         watch: Watch | None = None,
-    ) -> Ended:
+    ) -> StopReason:
         options = options or DeliveryOptions()
-        lanes = Lanes(blocked=self.ledger.doubtful_lanes(run) if options.strict_order else ())
-        journal = Journal(self.ledger, run, lanes)
-        line = Line(api, Pacer(), self.breaker, api.clock)
-        delivery = Delivery(journal, lanes, line, options, pending=self.ledger.pending_summary(run).events)
+        session = ApiSession(api, self.limiter, self.breaker, api.clock)
+        delivery = Delivery(
+            self.ledger,
+            run,
+            session,
+            options,
+            pending=self.ledger.pending_summary(run).events,
+            blocked=self.ledger.doubtful_lanes(run) if options.strict_order else set(),
+            say=self.said.append,
+        )
         if meanwhile:
             meanwhile(delivery)
-        try:
-            return await delivery.run(watch)
-        finally:
-            journal.close()
+        return await delivery.run(watch)
 
     def states(self, run: Run) -> dict[str, int]:
         return {state.value: count for state, count in self.ledger.counts(run).by_state.items() if count}
@@ -111,7 +121,7 @@ async def test_everything_is_sent_once_and_each_subscriber_in_order(setting: Set
     emails = people(500, each=10)
     run = planned(setting.ledger, chunk(emails))
     api = Api(lambda row, attempt: SENT)
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert setting.states(run) == {"sent": 500}
     assert sorted(api.accepted) == list(range(1, 501))
     for person in set(emails):
@@ -126,7 +136,7 @@ async def test_where_no_limit_is_told_the_first_requests_do_not_wait_for_one_ano
     run = planned(setting.ledger, chunk(people(200)))
     api = Api(lambda row, attempt: SENT)
     api.latency = 0.01
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     times = [moment for moment, _ in api.asked]
     assert times[-1] - times[0] < 0.5
 
@@ -139,13 +149,13 @@ async def test_nothing_follows_until_the_first_event_is_accepted(setting: Settin
     at_acceptance: list[int] = []
     post = api.post
 
-    async def watched(body: bytes) -> Response:
+    async def watched(body: bytes, distrust: Distrust | None = None) -> Response:
         if not api.accepted:
             at_acceptance.append(api.in_flight)
-        return await post(body)
+        return await post(body, distrust)
 
     api.post = watched  # type: ignore[method-assign]  # the test looks over the client's shoulder
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert at_acceptance == [0, 0, 0, 0]
     assert setting.states(run) == {"sent": 97, "refused": 3}
 
@@ -159,7 +169,7 @@ async def test_five_refusals_from_the_start_stop_the_run(setting: Setting) -> No
     assert ended.reason == "the API refused the first 5 events; none was accepted"
     assert ended.hint == (
         "the API says: type: no such event. If Sender or --endpoint is at fault, set it right, and `importer retry` "
-        "sends the refused rows again; otherwise mend the mapping and run it anew"
+        "sends the refused rows again; otherwise fix the mapping and run it anew"
     )
     assert setting.states(run) == {"pending": 95, "refused": 5}
 
@@ -195,7 +205,7 @@ async def test_scattered_refusals_do_not_stop_a_run(setting: Setting) -> None:
     """Every second row is refused; all are tried."""
     run = planned(setting.ledger, chunk(people(300)))
     api = Api(lambda row, attempt: SENT if row % 2 else REFUSED)
-    assert await setting.deliver(run, api, DeliveryOptions(max_refused=30)) == Ended("")
+    assert await setting.deliver(run, api, DeliveryOptions(max_refused=30)) == StopReason("")
     assert setting.states(run) == {"sent": 150, "refused": 150}
 
 
@@ -204,12 +214,13 @@ async def test_an_expired_token_stops_the_run_with_nothing_lost(setting: Setting
     """A 401 leaves its row pending, and says what to do."""
     run = planned(setting.ledger, chunk(people(100)))
     api = Api(lambda row, attempt: SENT if row <= 20 else EXPIRED)
+    api.alive = EXPIRED
     ended = await setting.deliver(run, api)
     assert ended.unauthorized
     assert ended.hint == "put a valid token into SENDER_API_TOKEN or the --token-file, then run the same command again"
     assert setting.states(run) == {"sent": 20, "pending": 80}
     api = Api(lambda row, attempt: SENT)
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert setting.states(run) == {"sent": 100}
 
 
@@ -218,7 +229,7 @@ async def test_a_row_in_doubt_is_not_sent_again_and_its_lane_goes_on(setting: Se
     """The default, ``--on-doubt hold``."""
     run = planned(setting.ledger, chunk(["a@example.com"] * 4))
     api = Api(lambda row, attempt: LOST if row == 2 else SENT)
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert api.accepted == [1, 3, 4]
     assert api.attempts[2] == 1
     assert [one[2:] for one in setting.ledger.doubtful(run)] == [(2, 3, "a@example.com", "doubt.no_answer")]
@@ -244,7 +255,7 @@ async def test_on_doubt_resend_sends_until_it_is_sure(setting: Setting) -> None:
     """At least once: a row in doubt goes again, later and later, and its lane waits."""
     run = planned(setting.ledger, chunk(["a@example.com"] * 2 + ["b@example.com"]))
     api = Api(lambda row, attempt: LOST if row == 1 and attempt < 3 else SENT)
-    assert await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True)) == Ended("")
+    assert await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True)) == StopReason("")
     assert api.attempts == {1: 3, 2: 1, 3: 1}
     assert api.accepted.index(1) < api.accepted.index(2)
     times = [at for at, row in api.asked if row == 1]
@@ -257,7 +268,7 @@ async def test_on_doubt_resend_gives_up_after_the_last_attempt(setting: Setting)
     """A row that never gets a clear answer has failed, by name."""
     run = planned(setting.ledger, chunk(people(10)))
     api = Api(lambda row, attempt: LOST if row == 5 else SENT)
-    assert await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True, max_attempts=3)) == Ended("")
+    assert await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True, max_attempts=3)) == StopReason("")
     assert setting.states(run) == {"sent": 9, "failed": 1}
     assert api.attempts[5] == 3
 
@@ -272,7 +283,7 @@ async def test_a_row_that_is_refused_after_an_attempt_in_doubt_may_have_been_acc
     table = next(iter(setting.ledger.batches(run))).table
     assert table.select(["state", "code", "attempts"]).to_pylist() == [
         {"state": "failed", "code": "failed.refused", "attempts": 2},
-        {"state": "refused", "code": "api.refused", "attempts": 2},
+        {"state": "refused", "code": "api.refused", "attempts": 1},
         {"state": "sent", "code": None, "attempts": 1},
     ]
     again = planned(setting.ledger, chunk(people(3), keys=["k", "l", "m"]), digest="2")
@@ -284,7 +295,7 @@ async def test_a_429_is_waited_for_and_the_row_sent_later(setting: Setting) -> N
     """Never retried at once: nothing leaves for as long as Retry-After says."""
     run = planned(setting.ledger, chunk(people(40)))
     api = Api(lambda row, attempt: THROTTLED if row == 11 and attempt == 1 else SENT)
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert setting.states(run) == {"sent": 40}
     told = next(at for at, row in api.asked if row == 11) + api.latency
     assert not [at for at, _ in api.asked if told < at < told + 5.0]
@@ -303,7 +314,7 @@ async def test_an_outage_opens_the_breaker_and_is_waited_for(setting: Setting) -
         api.alive = SENT
 
     healing = asyncio.create_task(heal())
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     await healing
     counts = setting.states(run)
     assert counts["sent"] + counts["in_doubt"] == 300
@@ -314,7 +325,7 @@ async def test_an_outage_opens_the_breaker_and_is_waited_for(setting: Setting) -
 @virtual_time
 async def test_a_host_out_of_reach_puts_nothing_in_doubt(setting: Setting) -> None:
     """No connection, no doubt; the run ends when --outage-limit is over."""
-    setting.breaker = Breaker(BreakerOptions(outage_limit=120.0), jitter=lambda: 0.5)
+    setting.breaker = CircuitBreaker(BreakerOptions(outage_limit=120.0), jitter=lambda: 0.5)
     run = planned(setting.ledger, chunk(people(50)))
     api = Api(lambda row, attempt: UNREACHABLE)
     api.alive = UNREACHABLE
@@ -330,9 +341,9 @@ async def test_a_stop_waits_for_the_answers_under_way_and_gives_back_the_rest(se
     api = Api(lambda row, attempt: SENT)
 
     def later(delivery: Delivery) -> None:
-        asyncio.get_running_loop().call_later(1.0, lambda: delivery.stop(Ended("interrupted")))
+        asyncio.get_running_loop().call_later(1.0, lambda: delivery.stop(StopReason("interrupted")))
 
-    assert await setting.deliver(run, api, meanwhile=later) == Ended("interrupted")
+    assert await setting.deliver(run, api, meanwhile=later) == StopReason("interrupted")
     counts = setting.states(run)
     assert counts["sent"] == len(api.accepted) == len(api.asked)
     assert counts["pending"] == 1000 - counts["sent"]
@@ -365,7 +376,7 @@ async def test_until_stops_and_between_pauses(setting: Setting) -> None:
     closed = Schedule(between=(time(3, 0), time(4, 0)))
     wait = closed.wait(api.clock.time())
     began = api.clock.monotonic()
-    assert await setting.deliver(run, api, DeliveryOptions(schedule=closed)) == Ended("")
+    assert await setting.deliver(run, api, DeliveryOptions(schedule=closed)) == StopReason("")
     assert min(at for at, _ in api.asked) >= began + wait - 1
     assert setting.states(run) == {"sent": 200}
 
@@ -382,7 +393,7 @@ async def test_a_row_taken_over_by_another_run_is_not_sent(setting: Setting) -> 
 
     setting.ledger.commit = overtaken  # type: ignore[method-assign]  # stands in for a takeover between read and claim
     api = Api(lambda row, attempt: SENT)
-    assert await setting.deliver(run, api) == Ended("")
+    assert await setting.deliver(run, api) == StopReason("")
     assert sorted(api.accepted) == list(range(4, 21))
 
 
@@ -410,7 +421,7 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(setting: Setting) -> 
     unsure = {row for _, _, row, *_ in setting.ledger.doubtful(run)}
     assert len(api.accepted) <= done["sent"] + len(unsure)
     again = Api(lambda row, attempt: SENT)
-    assert await setting.deliver(run, again) == Ended("")
+    assert await setting.deliver(run, again) == StopReason("")
     assert not set(again.accepted) & set(api.accepted)
     assert set(again.accepted) | set(api.accepted) | unsure == set(range(1, 301))
 
@@ -438,18 +449,31 @@ async def test_a_ledger_that_fails_for_a_moment_leaves_nothing_in_doubt(setting:
     assert setting.states(run) == {"sent": len(api.asked), "pending": 300 - len(api.asked)}
 
 
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (BrokenPipeError(), "BrokenPipeError"),
+        (
+            UsageError("--metrics gone/x.prom: No such file or directory"),
+            "--metrics gone/x.prom: No such file or directory",
+        ),
+        (ZeroDivisionError("division by zero"), "division by zero"),
+    ],
+)
 @virtual_time
-async def test_a_closed_terminal_stops_the_run_as_ctrl_c_does(setting: Setting) -> None:
-    """Nobody can be told of the progress any more: nothing is in doubt, nothing stays claimed."""
+async def test_progress_that_cannot_be_shown_stops_the_run_as_ctrl_c_does(
+    setting: Setting, failure: Exception, words: str
+) -> None:
+    """Whatever its watcher raises: the answers under way are waited for, nothing is in doubt, nothing stays claimed."""
     run = planned(setting.ledger, chunk(people(300)))
     api = Api(lambda row, attempt: SENT)
 
     def told(progress: Progress) -> None:
         if progress.sent:
-            raise BrokenPipeError
+            raise failure
 
-    with pytest.raises(BrokenPipeError):
-        await setting.deliver(run, api, watch=told)
+    ended = await setting.deliver(run, api, watch=told)
+    assert ended.reason == f"progress cannot be shown any more: {words}"
     assert 0 < len(api.asked) < 300
     assert setting.ledger.recover(run) == 0
     assert setting.states(run) == {"sent": len(api.asked), "pending": 300 - len(api.asked)}
@@ -472,3 +496,133 @@ async def test_progress_adds_up_at_every_moment(setting: Setting) -> None:
 
     await setting.deliver(run, Api(lambda row, attempt: SENT), meanwhile=look)
     assert seen == sorted(seen)
+
+
+DENIED = Response(ResponseKind.UNAUTHORIZED, 403, "This address is blocked.", 0.05)
+
+
+@virtual_time
+async def test_a_403_for_one_row_is_that_rows_refusal_if_the_token_is_good(setting: Setting) -> None:
+    """Others go first, it is tried again twice; the order of its subscriber is kept."""
+    run = planned(setting.ledger, chunk(["a@example.com", "b@example.com", "a@example.com", *people(7)]))
+    api = Api(lambda row, attempt: DENIED if row == 1 else SENT)
+    assert await setting.deliver(run, api) == StopReason("")
+    assert setting.states(run) == {"sent": 9, "refused": 1}
+    assert (api.attempts[1], api.attempts[3]) == (3, 1)
+    assert [row for _, row in api.asked].index(2) < 2
+    table = next(iter(setting.ledger.batches(run))).table
+    assert table.select(["http_status", "message"]).to_pylist()[0] == {
+        "http_status": 403, "message": "This address is blocked.",
+    }  # fmt: skip
+
+
+@virtual_time
+async def test_a_403_for_every_row_stops_the_run_and_refuses_none(setting: Setting) -> None:
+    """A token that may ask but not post, for one."""
+    run = planned(setting.ledger, chunk(people(30)))
+    ended = await setting.deliver(run, Api(lambda row, attempt: DENIED))
+    assert ended.reason == "the API refused the first 5 events; none was accepted"
+    assert ended.hint.startswith("the API says: This address is blocked. If Sender")
+    assert setting.states(run) == {"pending": 30}
+
+
+@virtual_time
+async def test_a_429_for_one_row_leaves_it_and_sends_the_others(setting: Setting) -> None:
+    """It stays pending, with the API's words; a later run tries it again."""
+    run = planned(setting.ledger, chunk(["a@example.com", *people(39), "a@example.com"]))
+    api = Api(lambda row, attempt: THROTTLED if row == 1 else SENT)
+    ended = await setting.deliver(run, api)
+    assert ended.reason == "the API turned 1 row away each time (429: Too Many Attempts.), while it took others"
+    assert setting.states(run) == {"sent": 39, "pending": 2}
+    assert 5 <= api.attempts[1] <= 6
+    assert api.attempts[41] == 0, "a later row of the same subscriber must not overtake"
+
+
+@virtual_time
+async def test_a_429_for_the_only_row_is_tried_some_times_while_probes_are_well(setting: Setting) -> None:
+    run = planned(setting.ledger, chunk(people(1)))
+    api = Api(lambda row, attempt: THROTTLED)
+    ended = await setting.deliver(run, api)
+    assert ended.reason.startswith("the API turned 1 row away each time")
+    assert 25 < api.clock.monotonic() < 70
+    assert (api.attempts[1], len(api.probes)) == (6, 5)
+    assert setting.states(run) == {"pending": 1}
+    assert next(iter(setting.ledger.batches(run))).table["attempts"].to_pylist() == [0]
+
+
+@virtual_time
+async def test_a_limit_that_probes_meet_as_well_is_waited_for(setting: Setting) -> None:
+    """It is the account's, however long it lasts."""
+    run = planned(setting.ledger, chunk(people(2)))
+    api = Api(lambda row, attempt: SENT if api.clock.monotonic() > 1000 else THROTTLED)
+    api.alive = THROTTLED
+    assert await setting.deliver(run, api) == StopReason("")
+    assert setting.states(run) == {"sent": 2}
+
+
+@virtual_time
+async def test_neither_429s_nor_refused_connections_count_as_attempts(setting: Setting) -> None:
+    """A row that waited for the limit five times is sent again after its first doubt all the same."""
+    ends = [THROTTLED, UNREACHABLE, THROTTLED, UNREACHABLE, THROTTLED, LOST, SENT]
+    run = planned(setting.ledger, chunk(people(1)))
+    api = Api(lambda row, attempt: ends[attempt - 1])
+    assert await setting.deliver(run, api, DeliveryOptions(resend_doubtful=True)) == StopReason("")
+    assert setting.states(run) == {"sent": 1}
+    assert next(iter(setting.ledger.batches(run))).table["attempts"].to_pylist() == [2]
+
+
+@virtual_time
+async def test_an_answer_that_proves_unreliable_puts_its_row_in_doubt(setting: Setting) -> None:
+    """However long ago it came, within the run; the books stay balanced."""
+    run = planned(setting.ledger, chunk(people(60)))
+    api = Api(lambda row, attempt: REFUSED if row == 30 else SENT)
+
+    def later(delivery: Delivery) -> None:
+        def take_back() -> None:
+            for row in (2, 30):
+                distrust = api.distrust[row]
+                assert distrust is not None
+                distrust(distrusted(REFUSED if row == 30 else SENT))
+
+        asyncio.get_running_loop().call_later(0.35, take_back)
+
+    seen: list[Progress] = []
+    assert await setting.deliver(run, api, meanwhile=later, watch=seen.append) == StopReason("")
+    assert setting.states(run) == {"sent": 58, "in_doubt": 2}
+    assert (seen[-1].sent, seen[-1].in_doubt, seen[-1].refused, seen[-1].left) == (58, 2, 0, 0)
+    assert {one[2] for one in setting.ledger.doubtful(run)} == {2, 30}
+
+
+@virtual_time
+async def test_trouble_on_the_way_is_told_at_once_and_once_a_minute(setting: Setting) -> None:
+    run = planned(setting.ledger, chunk(people(3)))
+    api = Api(lambda row, attempt: SENT if api.clock.monotonic() > 200 else UNREACHABLE)
+    api.alive = UNREACHABLE
+
+    async def heal() -> None:
+        await api.clock.sleep(200)
+        api.alive = SENT
+
+    healing = asyncio.create_task(heal())
+    assert await setting.deliver(run, api) == StopReason("")
+    await healing
+    assert set(setting.said) == {"warning: connection refused; trying again"}
+    assert 3 <= len(setting.said) <= 5
+
+
+@virtual_time
+async def test_without_file_handles_fewer_requests_are_in_flight(setting: Setting) -> None:
+    """The API is not to blame: no outage, and all is sent in the end."""
+    none_left = Response(ResponseKind.NOT_ACCEPTED, None, "no file handle left", 0.0, local=True)
+    run = planned(setting.ledger, chunk(people(200)))
+    api = Api(lambda row, attempt: SENT)
+    post = api.post
+
+    async def limited(body: bytes, distrust: Distrust | None = None) -> Response:
+        return none_left if api.in_flight >= 6 else await post(body, distrust)
+
+    api.post = limited  # type: ignore[method-assign]  # a process with few handles
+    assert await setting.deliver(run, api) == StopReason("")
+    assert setting.states(run) == {"sent": 200}
+    assert api.probes == []
+    assert setting.said[0] == "warning: no file handle left; trying again"

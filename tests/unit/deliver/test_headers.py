@@ -104,5 +104,11 @@ def test_no_header_raises_or_makes_wait_for_ever(texts: list[str], wall: float) 
     said = limits(wall, limit=texts[0], remaining=texts[1], reset=texts[2], retry=texts[3], date=texts[4])
     assert said.limit is None or said.limit > 0
     assert said.remaining is None or said.remaining >= 0
-    for seconds in (said.reset_in, said.retry_after):
-        assert seconds is None or 0 <= seconds <= LONGEST
+    assert said.reset_in is None or 0 <= said.reset_in <= LONGEST
+    assert said.retry_after is None or 0 <= said.retry_after <= 1e9
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("99999999", 99_999_999.0), ("9" * 17, 1e9), ("86400", 86_400.0)])
+def test_a_wait_of_years_is_no_moment_of_the_seventies(text: str, seconds: float) -> None:
+    assert limits(retry=text, date=DATE).retry_after == seconds
+    assert limits(reset=text, date=DATE).reset_in == (seconds if seconds < LONGEST else None)

@@ -36,9 +36,9 @@ class Queue:
 
 
 def fill(lanes: Lanes, queue: Queue) -> None:
-    while fetches := lanes.wanted():
+    while fetches := lanes.pending_fetches():
         for fetch in fetches:
-            lanes.feed(fetch, queue.answer(fetch))
+            lanes.add_rows(fetch, queue.answer(fetch))
 
 
 def drain(lanes: Lanes, queue: Queue, dice: random.Random, *, give_back: float = 0.0) -> list[int]:
@@ -97,7 +97,7 @@ def test_a_huge_lane_does_not_hold_up_the_others() -> None:
     fill(lanes, queue)
     taken = lanes.take(1_000)
     assert len(taken) == 101
-    assert "1 parked" in repr(lanes)
+    assert "1 paged out" in repr(lanes)
 
 
 def test_memory_is_bounded_by_the_lookahead() -> None:
@@ -110,7 +110,7 @@ def test_memory_is_bounded_by_the_lookahead() -> None:
 
 
 def test_a_long_lane_costs_one_more_pass_over_the_queue() -> None:
-    """Fetching a parked lane piece by piece reads each of its rows about once more."""
+    """Fetching a lane piece by piece reads each of its rows about once more."""
     queue = Queue([1] * 3_000 + [2] * 10)
     drain(Lanes(page=100, lookahead=300), queue, random.Random(1))
     assert queue.fetched <= 3 * len(queue.rows)
@@ -156,3 +156,13 @@ def test_lanes_blocked_from_the_start_are_never_read() -> None:
     queue = Queue([1, 2, 1, 2])
     lanes = Lanes(blocked={1})
     assert drain(lanes, queue, random.Random(1)) == [2, 4]
+
+
+def test_a_deferred_row_lets_those_go_first_that_are_ready() -> None:
+    """But none of its own lane."""
+    queue = Queue([1, 1, 2, 3])
+    lanes = Lanes()
+    fill(lanes, queue)
+    assert lanes.take(1) == [1]
+    lanes.defer(1)
+    assert lanes.take(4) == [3, 4, 1]

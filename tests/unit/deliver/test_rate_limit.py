@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from importer.deliver.rate_limit import Pacer, PacerOptions
+from importer.deliver.rate_limit import RateLimiter
 from importer.model import Response, ResponseKind
 from tests.support.quota_simulation import FixedWindow, Server, Simulation, SlidingWindow, Tally, TokenBucket, Wire
 
@@ -24,7 +25,7 @@ KINDS: dict[str, Callable[[int], Server]] = {
 
 def run(server: Server, wire: Wire | None = None, *, reserve: int = 0, seconds: float = 182.0, seed: int = 1) -> Tally:
     simulation = Simulation(server, wire, seed=seed)
-    tally = simulation.sender(Pacer(PacerOptions(reserve=reserve), jitter=simulation.random.random))
+    tally = simulation.sender(RateLimiter(reserve=reserve, jitter=simulation.random.random))
     simulation.run(seconds)
     return tally
 
@@ -101,7 +102,7 @@ def test_answers_without_headers_are_bridged(share: float) -> None:
 def test_it_gives_way_to_a_second_program(kind: str, even: bool, latency: tuple[float, float], seed: int) -> None:
     """One that takes a third: it gets its third, we most of the rest, and at most one 429 a window falls to either."""
     simulation = Simulation(KINDS[kind](600), Wire(latency=latency), seed=seed)
-    tally = simulation.sender(Pacer(jitter=simulation.random.random))
+    tally = simulation.sender(RateLimiter(jitter=simulation.random.random))
 
     def arrivals() -> Iterator[float]:
         time = 0.3
@@ -130,7 +131,7 @@ def test_the_reserve_is_left_alone(kind: str, latency: tuple[float, float]) -> N
 
 def test_what_others_take_of_the_reserve_is_not_reserved_twice() -> None:
     simulation = Simulation(FixedWindow(600), Wire(latency=QUICK))
-    tally = simulation.sender(Pacer(PacerOptions(reserve=300), jitter=simulation.random.random))
+    tally = simulation.sender(RateLimiter(reserve=300, jitter=simulation.random.random))
     simulation.other_program(number * 0.3 for number in range(1, 10_000))
     simulation.run(185)
     assert max(tally.by_window.values()) <= 300
@@ -158,14 +159,14 @@ def answer(
 
 
 def test_the_first_request_on_an_unknown_account_goes_alone() -> None:
-    pacer = Pacer()
-    assert pacer.concurrency == 1
-    assert pacer.ask(0.0) == 0.0
-    assert pacer.ask(0.0) > 0
-    assert pacer.ask(5.0) > 0
-    pacer.learn(answer(ResponseKind.SENT, 200), 5.1)
-    assert pacer.ask(5.1) == 0.0
-    assert pacer.ask(5.1) == 0.0
+    limiter = RateLimiter()
+    assert limiter.concurrency == 1
+    assert limiter.ask(0.0) == 0.0
+    assert limiter.ask(0.0) > 0
+    assert limiter.ask(5.0) > 0
+    limiter.record(answer(ResponseKind.SENT, 200), 5.1)
+    assert limiter.ask(5.1) == 0.0
+    assert limiter.ask(5.1) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -173,39 +174,119 @@ def test_the_first_request_on_an_unknown_account_goes_alone() -> None:
 )
 def test_after_a_429_nothing_leaves_until_it_may(retry_after: float, least: float, most: float) -> None:
     """Then one request alone tries."""
-    pacer = Pacer()
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429, retry_after=retry_after), 0.1)
-    wait = pacer.ask(0.1)
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.NOT_ACCEPTED, 429, retry_after=retry_after), 0.1)
+    wait = limiter.ask(0.1)
     assert least <= wait <= most
-    assert pacer.ask(0.1 + wait - 0.01) > 0
-    assert pacer.ask(0.1 + wait) == 0.0
-    assert pacer.ask(0.1 + wait) > 0
-    pace = pacer.pace(0.2, 1000.0)
-    assert pace.waiting_for == "the API said 429, too many requests" if most > 10 else pace.wait_until is not None
-    assert pace.wait_until == pytest.approx(1000.0 + 0.1 + wait - 0.2)
+    assert limiter.ask(0.1 + wait - 0.01) > 0
+    assert limiter.ask(0.1 + wait) == 0.0
+    assert limiter.ask(0.1 + wait) > 0
+    pace = limiter.pace(0.2, 1000.0)
+    said = f"the API said 429 and to wait {retry_after:,.0f} s (Retry-After)"
+    assert pace.waiting_for == (said if wait - 0.1 >= 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (
+            {"retry_after": 99_999_999.0},
+            "the API said 429 and to wait 99,999,999 s (Retry-After); trying again after 60 min",
+        ),
+        ({"limit": 60}, "the API said 429, and its limit begins anew then (X-RateLimit-Reset)"),
+        ({}, "the API said 429 without a time; the wait is doubled each time, up to a minute"),
+    ],
+)
+def test_a_pause_says_where_its_length_came_from(response: dict[str, Any], words: str) -> None:
+    limiter = RateLimiter(jitter=lambda: 0.5)
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.NOT_ACCEPTED, 429, **response), 0.1)
+    assert limiter.pace(0.2, 1000.0).waiting_for == words
+    assert limiter.ask(0.2) <= 3601
+
+
+@pytest.mark.parametrize(("kind", "status"), [(ResponseKind.NOT_ACCEPTED, 425), (ResponseKind.IN_DOUBT, 503)])
+def test_a_retry_after_is_heeded_whatever_the_status(kind: ResponseKind, status: int) -> None:
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    limiter.record(answer(kind, status, retry_after=20.0), 0.1)
+    assert limiter.ask(0.2) >= 19.9
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.IN_DOUBT, 503), 0.1)
+    assert limiter.ask(0.2) == 0.0
+
+
+def test_a_probe_that_leaves_nothing_holds_the_first_event() -> None:
+    limiter = RateLimiter()
+    limiter.observe(Response(ResponseKind.SENT, 200, "", 0.1, limit=60, remaining=0, reset_in=40.0), 0.1)
+    assert limiter.ask(0.2) == pytest.approx(40.9, abs=1.1)
+    assert limiter.ask(41.2) == 0.0
+    assert limiter.ask(41.3) > 0, "one alone shows what the new window holds"
+
+
+@pytest.mark.parametrize("limit", [2**31, 10**15])
+def test_a_limit_beyond_all_measure_is_no_limit(limit: int) -> None:
+    limiter = RateLimiter()
+    limiter.observe(Response(ResponseKind.SENT, 200, "", 0.01, limit=limit, remaining=limit - 1, reset_in=60.0), 0.0)
+    gone = 0
+    for tick in range(1000):
+        while limiter.ask(tick / 1000) <= 0:
+            gone += 1
+            limiter.record(Response(ResponseKind.SENT, 200, "", 0.01), tick / 1000)
+    assert 5_000 < gone < 20_000
+
+
+@pytest.mark.parametrize("reset_in", [7200.0, 86_400.0])
+def test_a_reset_that_is_hours_away_does_not_slow_the_minute_down(reset_in: float) -> None:
+    """The limit is per minute: what is left is spread over a minute at the most."""
+    limiter = RateLimiter()
+    limiter.observe(Response(ResponseKind.SENT, 200, "", 0.1, limit=60, remaining=59, reset_in=reset_in), 0.0)
+    assert limiter.ask(0.0) == 0.0
+    limiter.record(Response(ResponseKind.SENT, 200, "", 0.1, limit=60, remaining=58, reset_in=reset_in), 0.1)
+    assert limiter.ask(0.1) <= 1.1
+
+
+def test_retry_after_0_without_a_limit_costs_a_second_not_a_minute() -> None:
+    """A server of twenty a second that names no limit: more than half of it is used, and few are turned away."""
+    limiter = RateLimiter(jitter=lambda: 0.5)
+    tokens, accepted, refused = 20.0, 0, 0
+    for tick in range(6000):
+        now = tick / 100
+        tokens = min(tokens + 0.2, 20.0)
+        while limiter.ask(now) <= 0:
+            if tokens >= 1:
+                tokens -= 1
+                accepted += 1
+                limiter.record(answer(ResponseKind.SENT, 200, latency=0.01), now)
+            else:
+                refused += 1
+                limiter.record(answer(ResponseKind.NOT_ACCEPTED, 429, retry_after=0.0, latency=0.01), now)
+    assert accepted > 600
+    assert refused < 20
 
 
 def test_429s_that_name_no_time_are_met_with_growing_patience() -> None:
-    pacer = Pacer(jitter=lambda: 0.5)
+    limiter = RateLimiter(jitter=lambda: 0.5)
     now, waits = 0.0, []
     for _ in range(7):
-        assert pacer.ask(now) == 0.0
-        pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429), now + 0.1)
-        waits.append(round(pacer.ask(now + 0.1)))
-        now += 0.1 + pacer.ask(now + 0.1)
+        assert limiter.ask(now) == 0.0
+        limiter.record(answer(ResponseKind.NOT_ACCEPTED, 429), now + 0.1)
+        waits.append(round(limiter.ask(now + 0.1)))
+        now += 0.1 + limiter.ask(now + 0.1)
     assert waits == [2, 4, 8, 16, 32, 60, 60]
 
 
 def test_429s_that_were_under_way_together_count_once() -> None:
-    pacer = Pacer(jitter=lambda: 0.5)
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.SENT, 200), 0.1)
+    limiter = RateLimiter(jitter=lambda: 0.5)
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.SENT, 200), 0.1)
     for _ in range(8):
-        assert pacer.ask(0.2) == 0.0
+        assert limiter.ask(0.2) == 0.0
     for number in range(8):
-        pacer.learn(answer(ResponseKind.NOT_ACCEPTED, 429, latency=0.1 + number / 100), 0.3 + number / 100)
-    assert round(pacer.ask(0.4)) == 2
+        limiter.record(answer(ResponseKind.NOT_ACCEPTED, 429, latency=0.1 + number / 100), 0.3 + number / 100)
+    assert round(limiter.ask(0.4)) == 2
 
 
 @pytest.mark.parametrize("retry_after", [True, False])
@@ -220,34 +301,34 @@ def test_a_limit_that_is_not_told_is_not_hammered(retry_after: bool) -> None:
 
 def test_an_idle_hour_makes_it_careful_again() -> None:
     """Others may have come: the first request goes alone, the next after its answer."""
-    pacer = Pacer()
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 0.1)
-    assert pacer.ask(1.0) == 0.0
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 1.1)
-    assert pacer.ask(3600.0) == 0.0
-    assert pacer.ask(3600.5) > 0
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=600), 3600.6)
-    assert pacer.ask(3600.7) == 0.0
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.SENT, 200, limit=600), 0.1)
+    assert limiter.ask(1.0) == 0.0
+    limiter.record(answer(ResponseKind.SENT, 200, limit=600), 1.1)
+    assert limiter.ask(3600.0) == 0.0
+    assert limiter.ask(3600.5) > 0
+    limiter.record(answer(ResponseKind.SENT, 200, limit=600), 3600.6)
+    assert limiter.ask(3600.7) == 0.0
 
 
 def test_a_request_that_did_not_leave_gives_its_slot_back() -> None:
-    pacer = Pacer()
-    pacer.ask(0.0)
-    assert pacer.in_flight == 1
-    pacer.give_back(0.0)
-    assert pacer.in_flight == 0
-    assert pacer.ask(0.0) == 0.0
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    assert limiter.in_flight == 1
+    limiter.give_back()
+    assert limiter.in_flight == 0
+    assert limiter.ask(0.0) == 0.0
 
 
 @pytest.mark.parametrize(("limit", "window"), [(1, 1), (60, 1), (600, 1), (1200, 2), (6000, 10), (600_000, 256)])
 def test_the_claimed_window_follows_the_rate(limit: int, window: int) -> None:
     """One row up to ten a second, a tenth of a second's worth beyond, never more than 256."""
-    pacer = Pacer()
-    assert pacer.window(0.0) == 1
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=limit), 0.1)
-    assert window * 0.9 <= pacer.window(0.2) <= window * 1.2
+    limiter = RateLimiter()
+    assert limiter.window(0.0) == 1
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.SENT, 200, limit=limit), 0.1)
+    assert window * 0.9 <= limiter.window(0.2) <= window * 1.2
 
 
 def test_the_number_in_flight_follows_from_rate_and_latency() -> None:
@@ -256,27 +337,34 @@ def test_the_number_in_flight_follows_from_rate_and_latency() -> None:
 
 
 def test_a_high_limit_and_a_slow_server_do_not_use_up_the_files_a_process_may_open() -> None:
-    pacer = Pacer()
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=60_000, latency=2.0), 2.0)
-    assert pacer.concurrency == 256
+    limiter = RateLimiter()
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.SENT, 200, limit=60_000, latency=2.0), 2.0)
+    assert limiter.concurrency == 256
+
+
+REACHED = "limit reached; it begins anew when the API says (X-RateLimit-Reset)"
 
 
 def test_progress_says_what_it_waits_for() -> None:
-    pacer = Pacer()
-    assert pacer.pace(0.0, 1000.0).rate is None
-    pacer.ask(0.0)
-    pacer.learn(answer(ResponseKind.SENT, 200, limit=1), 0.1)
-    pace = pacer.pace(0.2, 1000.0)
-    assert (pace.limit, pace.remaining, pace.rate, pace.waiting_for) == (1, 0, 0.0, "limit reached")
+    limiter = RateLimiter()
+    assert limiter.pace(0.0, 1000.0).rate is None
+    limiter.ask(0.0)
+    limiter.record(answer(ResponseKind.SENT, 200, limit=1), 0.1)
+    pace = limiter.pace(0.2, 1000.0)
+    assert (pace.limit, pace.remaining, pace.rate, pace.waiting_for) == (
+        1,
+        0,
+        0.0,
+        "limit reached; it begins anew when the API says (X-RateLimit-Reset)",
+    )
     assert pace.wait_until == pytest.approx(1061, abs=0.5)
-    assert repr(pacer) == "<Pacer 1/min, 0 of 2 in flight>"
 
 
 def test_a_probe_counts_against_the_quota_but_not_as_in_flight() -> None:
-    pacer = Pacer()
-    pacer.observe(answer(ResponseKind.SENT, 200, limit=60), 0.1)
-    assert pacer.in_flight == 0
-    assert pacer.pace(0.2, 1000.0).remaining == 59
-    pacer.observe(answer(ResponseKind.NOT_ACCEPTED, None), 0.3)
-    assert pacer.pace(0.4, 1000.0).remaining == 59
+    limiter = RateLimiter()
+    limiter.observe(answer(ResponseKind.SENT, 200, limit=60), 0.1)
+    assert limiter.in_flight == 0
+    assert limiter.pace(0.2, 1000.0).remaining == 59
+    limiter.observe(answer(ResponseKind.NOT_ACCEPTED, None), 0.3)
+    assert limiter.pace(0.4, 1000.0).remaining == 59

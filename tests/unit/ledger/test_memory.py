@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from importer.ledger import dedupe, lanes, planning
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import load
-from importer.model import Outcome, Run, RunState, State
+from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 
@@ -121,3 +123,27 @@ def test_rows_put_back_make_a_finished_run_one_to_resume_in_the_same_moment(ledg
     assert ledger.run(run.id).state is RunState.FINISHED
     assert ledger.retry(run) == (1, 0)
     assert ledger.run(run.id).state is RunState.STOPPED
+
+
+def test_others_write_between_the_steps_of_a_seal(
+    ledger: SqliteLedger, beside: SqliteLedger, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a plan is: before each step of the seal another importer commits, and never has to wait."""
+    for module in (dedupe, lanes, planning):
+        monkeypatch.setattr(module, "STEP", 2)
+    export.write_text("id,key\n" + "".join(f"{n},k{n}\n" for n in range(9)), encoding="utf-8")
+    read(ledger, run := begin(ledger), export, keyed=True)
+    beside._db.query("PRAGMA busy_timeout = 50")
+    other = begin(beside)
+    steps, transaction = [], ledger._db.transaction
+
+    def counted(*, durable: bool = True) -> AbstractContextManager[None]:
+        steps.append(durable)
+        beside.note_halt(other, Pause(PauseKind.LIMIT, float(len(steps)), 0.0))
+        return transaction(durable=durable)
+
+    monkeypatch.setattr(ledger._db, "transaction", counted)
+    ledger.seal(run)
+    assert steps.count(False) >= 4, "only the last step waits for the disk"
+    assert steps.count(True) == 1
+    assert states(ledger, run) == {State.PENDING: 9}

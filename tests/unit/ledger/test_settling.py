@@ -73,6 +73,19 @@ def test_all_rows_in_doubt_are_settled_at_once(ledger: SqliteLedger, word: State
     assert ledger.counts(run).balanced
 
 
+def test_rows_in_doubt_can_be_given_up_and_their_run_pruned(ledger: SqliteLedger) -> None:
+    """They may have been accepted: no other run sends them by itself, before and after."""
+    run = deliver(ledger, planned(ledger, chunk(emails(1))), State.IN_DOUBT)
+    assert ledger.is_open(run)
+    assert ledger.resolve(run, State.FAILED) == 1
+    (row,) = next(iter(ledger.batches(run))).table.to_pylist()
+    assert (row["state"], row["code"], row["message"]) == ("failed", "failed.given_up", None)
+    assert not ledger.is_open(run)
+    assert states(ledger, planned(ledger, chunk(emails(1)), mapping="m2")) == ["duplicate"]
+    ledger.prune(run)
+    assert states(ledger, planned(ledger, chunk(emails(1)), mapping="m3")) == ["duplicate"]
+
+
 def test_rows_in_doubt_are_settled_one_by_one(ledger: SqliteLedger) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(2))), State.IN_DOUBT, State.IN_DOUBT)
     second = ledger.doubtful(run)[1][0]

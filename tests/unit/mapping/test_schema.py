@@ -45,8 +45,8 @@ BEYOND = (
     "is about groups",
     "`aggregate` is not for",
     "`separator` needs",
-    "does not fit a product",
-    "a factor of `product_of` cannot be",
+    "does not fit `",
+    "a value that is calculated with cannot be",
     "`product_of` is not for a value inside",
     "`product_of` is a number",
 )

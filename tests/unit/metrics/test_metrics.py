@@ -6,6 +6,7 @@ import re
 import socket
 import urllib.request
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -150,3 +151,36 @@ def test_a_port_on_this_machine_tells_the_same() -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         told = parse(answer.read().decode())
     assert told["importer_files", frozenset({("account", "default"), ("place", "done")})] == 1
+
+
+def test_a_run_that_reached_its_end_is_told_apart_from_one_that_delivered_all(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / "importer.prom"
+    metrics = Metrics(path, "default", clock)
+    metrics.end(ExitCode.INCOMPLETE, Counts(1, {State.INVALID: 1}))
+    finished, clock.now = clock.now, clock.now + 60
+    metrics.end(ExitCode.UNUSABLE)
+    told = figures(path)
+    assert told["last_success_timestamp_seconds"] == 0
+    assert told["last_finish_timestamp_seconds"] == finished
+    assert told["last_end_timestamp_seconds"] == clock.now
+    assert figures(path) == told | {"last_finish_timestamp_seconds": finished}
+    Metrics(path, "default", clock).write()
+    assert figures(path)["last_finish_timestamp_seconds"] == finished
+
+
+def test_a_file_that_can_no_longer_be_written_stops_no_delivery(tmp_path: Path) -> None:
+    """It is said once, until it works again."""
+    clock, path = Clock(), tmp_path / "m" / "importer.prom"
+    path.parent.mkdir()
+    metrics = Metrics(path, "default", clock)
+    heard: list[str] = []
+    console = metrics.console(Mock(say=heard.append))
+    metrics.begin(forecast(pending=9))
+    path.unlink()
+    path.parent.rmdir()
+    for left in (8, 7):
+        clock.now += EVERY
+        console.watch(progress(9 - left, left))
+    metrics.end(ExitCode.DELIVERED)
+    assert len(heard) == 1
+    assert heard[0].endswith("No such file or directory; the delivery goes on without it")

@@ -27,6 +27,7 @@ class Outcome:
     digest: str = ""
     chunks: list[Chunk] = field(default_factory=list)
     error: SourceError | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -65,8 +66,8 @@ def read_file(
 ) -> Outcome:
     """Read the one input that ``path`` stands for; all columns unless named."""
     (source,) = expand([str(path)])
-    with open_source(source, SourceOptions(**options), limits or Limits()) as reader:
-        outcome = Outcome(reader.source)
+    with open_source(source, SourceOptions(**options), limits or Limits(), columns=columns or ()) as reader:
+        outcome = Outcome(reader.source, notes=reader.notes)
         try:
             for chunk in reader.chunks(columns or reader.source.columns or (), raw_rows=raw_rows):
                 check_chunk(chunk, outcome.count + 1)

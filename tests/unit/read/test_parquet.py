@@ -188,3 +188,87 @@ def test_two_columns_of_the_wanted_name_are_ambiguous() -> None:
     outcome = read_bytes(packed(table), ["a"], name="x.parquet")
     assert outcome.error is not None
     assert "has more than one column 'a'" in outcome.error.message
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "good"),
+    [
+        ([2**62, 0], pa.timestamp("us"), "1970-01-01T00:00:00"),
+        ([-(2**62), 0], pa.timestamp("ms", "Europe/Vilnius"), "1970-01-01T03:00:00+03:00"),
+        ([253402300800, 253402300799], pa.timestamp("s"), "9999-12-31T23:59:59"),
+        ([2**30, 0], pa.date32(), "1970-01-01"),
+        ([2_932_897, 2_932_896], pa.date32(), "9999-12-31"),
+    ],
+)
+def test_times_that_no_calendar_has_spoil_their_row_alone(values: list[int], kind: Any, good: str) -> None:
+    narrow = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    array = pa.array(values, narrow).cast(kind)
+    outcome = read({"a": array, "n": [[at] for at in (1, 2)]}, "a")
+    assert [(row.row, row.code) for row in outcome.unreadable] == [(1, "row.unreadable")]
+    assert "outside of the years 1 to 9999" in outcome.unreadable[0].value
+    assert outcome.column("a") == [good]
+    inside = read({"a": pa.ListArray.from_arrays([0, 1, 2], array)}, "a")
+    assert [row.row for row in inside.unreadable] == [1]
+    assert inside.column("a") == [f'["{good}"]']
+
+
+def test_int96_reaches_the_year_9999() -> None:
+    """As other systems write "for ever"; in nanoseconds it would be a year long gone."""
+    moments = pa.array([dt.datetime(9999, 12, 31), dt.datetime(2024, 1, 1, 10, 0, 0, 5)], pa.timestamp("us"))
+    data = packed(pa.table({"a": moments}), use_deprecated_int96_timestamps=True)
+    outcome = read_bytes(data, name="x.parquet")
+    assert outcome.column("a") == ["9999-12-31T00:00:00", "2024-01-01T10:00:00.000005"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [("Europe/Vilnius", "2024-07-02T01:30:00+03:00"), ("America/New_York", "2024-07-01T18:30:00-04:00"),
+     ("+05:30", "2024-07-02T04:00:00+05:30"), ("UTC", "2024-07-01T22:30:00Z")],
+)  # fmt: skip
+def test_a_time_with_a_zone_has_the_date_of_the_zone(zone: str, text: str) -> None:
+    moment = pa.array([dt.datetime(2024, 7, 1, 22, 30, tzinfo=UTC)], pa.timestamp("us", zone))
+    assert read({"a": moment}).column("a") == [text]
+
+
+def test_nested_values_keep_what_they_are() -> None:
+    table = {
+        "bytes": pa.array([[b"x"], [b"\xff"]]),
+        "floats": pa.array([[1.5, float("nan"), 2.0], []]),
+        "times": pa.array([{"at": 1}, {"at": None}], pa.struct([("at", pa.timestamp("ns"))])),
+        "dates": pa.array([[("d", dt.date(2024, 1, 31))], None], pa.map_(pa.string(), pa.date32())),
+        "sizes": pa.array([[{"a": Decimal("1.50")}], None]),
+    }
+    outcome = read(table)
+    assert outcome.rows == [
+        {
+            "bytes": '["x"]', "floats": "[1.5,null,2.0]", "times": '{"at":"1970-01-01T00:00:00.000000001"}',
+            "dates": '{"d":"2024-01-31"}', "sizes": '[{"a":1.50}]',
+        }
+    ]  # fmt: skip
+    assert [row.row for row in outcome.unreadable] == [2]
+
+
+def test_a_column_of_whole_floats_with_a_hole_is_one_of_whole_numbers() -> None:
+    assert read({"a": [17.0, None, 1234567890.0]}).column("a") == ["17", None, "1234567890"]
+    assert read({"a": [float(2**53), 2.0**53 - 1]}).column("a") == ["9007199254740992.0", "9007199254740991"]
+
+
+def test_a_page_whose_checksum_is_wrong_is_damaged() -> None:
+    data = bytearray(
+        packed(pa.table({"a": ["first", "second"]}), compression="none", use_dictionary=False,
+               write_page_checksum=True, write_statistics=False)
+    )  # fmt: skip
+    at = data.index(b"second")
+    data[at : at + 6] = b"SECOND"
+    outcome = read_bytes(bytes(data), ["a"], name="x.parquet")
+    assert outcome.error is not None
+    assert "is damaged after row 0" in outcome.error.message
+
+
+def test_rows_that_the_footer_announces_and_that_do_not_come_are_told() -> None:
+    data = packed(pa.table({"a": [1, 2, 3]}))
+    announced = data.replace(b"\x16\x06\x19\x1c", b"\x16\x10\x19\x1c")  # the footer's number of rows, 3 and 8
+    assert announced != data
+    outcome = read_bytes(announced, ["a"], name="x.parquet")
+    assert outcome.error is not None
+    assert "it announces 8 rows and holds 3" in outcome.error.message

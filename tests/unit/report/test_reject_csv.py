@@ -108,6 +108,11 @@ def test_a_formula_is_harmless_and_everything_else_untouched(tmp_path: Path) -> 
     ]
 
 
+def test_a_column_whose_name_is_a_formula_is_harmless_too(tmp_path: Path) -> None:
+    found = written(tmp_path, csv_source("Email", '=HYPERLINK("x")'), [invalid(b"x,1")])
+    assert cells(found)[0][:2] == ["Email", '\'=HYPERLINK("x")']
+
+
 def test_rejects_of_rejects_replace_the_columns(tmp_path: Path) -> None:
     """However often a file goes round, its cells stay what they were."""
     first = written(
@@ -138,6 +143,7 @@ def test_columns_may_stand_anywhere_when_rejects_come_back(tmp_path: Path) -> No
         ({"has_header": False}, b""),
         ({"delimiter": "whitespace"}, b"Email Total\n"),
         ({"quote": ""}, b"Email,Total\n"),
+        ({"escape": "\\"}, b"Email,Total\n"),
     ],
 )
 def test_where_no_cell_can_be_added_the_rejects_are_the_bare_records(

@@ -94,7 +94,7 @@ def test_a_currency_that_the_export_does_not_name_is_asked_about(tmp_path: Path)
     source.write_text("".join(json.dumps(event | {"revenue": one}) + "\n" for one in (12.5, None)), encoding="utf-8")
     outcome = importer("init", str(source), "-o", str(tmp_path / "m.yaml"), "--yes")
     assert outcome.stdout == ""
-    assert "value_currency: Which currency are the amounts in: a code such as EUR?" in outcome.stderr
+    assert "value_currency: Which currency are the amounts in" in outcome.stderr
     assert importer("check", str(source), "-m", str(tmp_path / "m.yaml")).exit_code == 2
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from importer.errors import UsageError
-from importer.watch import Drop, load_drops
+from importer.watch import FileRule, load_rules
 
 
 def written(directory: Path, text: str) -> Path:
@@ -23,9 +23,9 @@ drops:
   - {pattern: "o-*.csv", mapping: o.yaml, account: shop}
   - {pattern: "*.csv", mapping: shopify-orders}
 """
-    assert load_drops(written(tmp_path, text)) == (
-        Drop("o-*.csv", str(tmp_path / "o.yaml"), "shop"),
-        Drop("*.csv", "shopify-orders", None),
+    assert load_rules(written(tmp_path, text)) == (
+        FileRule("o-*.csv", str(tmp_path / "o.yaml"), "shop"),
+        FileRule("*.csv", "shopify-orders", None),
     )
 
 
@@ -33,7 +33,7 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     text = "version: 2\ndrop: []\ndrops:\n  - {patern: x, mapping: m.yaml}\n  - 7\n  - {pattern: x, mapping: 3}\n"
     path = written(tmp_path, text)
     with pytest.raises(UsageError) as caught:
-        load_drops(path)
+        load_rules(path)
     assert str(caught.value).splitlines()[:7] == [
         f"error: {path} has 6 problems; no file was taken",
         f'  {path}:2:1: unknown key "drop"; did you mean drops?',
@@ -48,9 +48,9 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "- a", "version: 1", "version: 1\ndrops: []"])
 def test_a_file_without_drops_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no file was taken"):
-        load_drops(written(tmp_path, text))
+        load_rules(written(tmp_path, text))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be read: No such file or directory"):
-        load_drops(tmp_path / "drops.yaml")
+        load_rules(tmp_path / "drops.yaml")

@@ -55,7 +55,7 @@ def fill(directory: Path) -> None:
 
 def watch(directory: Path, sandbox: Running, *, settle: str) -> subprocess.Popen[str]:
     home = directory.parent
-    options = ("--once", "--yes", "--settle", settle, "--endpoint", sandbox.url, "--ledger", home / "ledger.db")
+    options = ("--once", "--yes", "--stable-for", settle, "--endpoint", sandbox.url, "--ledger", home / "ledger.db")
     hook = ("--on-finish", f"cat > {home}/hook-$IMPORTER_NAME; env > {home}/hook-environment")
     return subprocess.Popen(
         (sys.executable, "-m", "importer", "watch", directory, "-m", home / "orders.yaml", *options, *hook),

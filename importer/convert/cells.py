@@ -1,0 +1,82 @@
+"""A chunk's cells as texts, and what is known of its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer.convert.arrays import holds, text_column, without_blanks
+from importer.convert.identities import normalized
+from importer.mapping.model import Scalar
+from importer.model import ArrowArray, Chunk, Violations
+from importer.texts import trimmed
+
+_FORMULA_TEXT = '^="(.*)"$'
+"""How spreadsheets' exports keep digits text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One text per row, and where it came from an object or a list."""
+
+    texts: ArrowArray
+    """Strings, null for absent."""
+    nested: ArrowArray | None = None
+    """Booleans; None if nothing is nested."""
+    violations: tuple[Violations, ...] = ()
+    """Cells that a test of `cases` could not read."""
+
+
+class Cells:
+    """A chunk's columns as texts; each column is trimmed once, however many targets use it."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._texts: dict[tuple[str, bool, frozenset[str] | None], ArrowArray] = {}
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return int(self._chunk.table.num_rows)
+
+    def column(self, name: str, *, trim: bool = True, spared: frozenset[str] | None = None) -> Texts:
+        """A column, blank cells absent; all absent if the source has no such column.
+
+        With ``spared`` the cells are those of an identity (see `normalized`).
+        """
+        key = (name, trim, spared)
+        if key not in self._texts:
+            if spared is not None:
+                texts = normalized(self.column(name).texts, spared)
+            else:
+                texts = text_column(self._chunk.table, name)
+                texts = trimmed(texts) if trim else without_blanks(texts)
+                if holds(pc.starts_with(texts, '="')):
+                    texts = without_blanks(pc.replace_substring_regex(texts, _FORMULA_TEXT, r"\1"))
+            self._texts[key] = texts
+        return Texts(self._texts[key], self._chunk.nested.get(name))
+
+    def fact(self, name: str) -> ArrowArray:
+        """What is known of the file, or of each row's place in it (see `ValueMapping.file`)."""
+        source = self._chunk.source
+        if name in ("line", "row"):
+            numbers = self._chunk.lines if name == "line" else self._chunk.rows
+            return pa.array(numbers).cast(pa.string())
+        member = PurePath(source.name).name
+        known = {
+            "name": member,
+            "stem": member[:1] + member[1:].partition(".")[0],
+            "directory": PurePath(source.path or source.name).parent.name,
+            "path": source.name,
+        }
+        return pa.repeat(pa.scalar(known[name] or None, pa.string()), self.count)
+
+
+def spelled(scalar: Scalar) -> str:
+    """A YAML scalar as the text a cell would hold: ``true``, ``12.5``."""
+    if isinstance(scalar, bool):
+        return "true" if scalar else "false"
+    return str(scalar)

@@ -1,0 +1,81 @@
+"""Group commits: outcomes go to the ledger, claims come from it, on a thread of their own.
+
+A claim is durable before its request leaves, and the event loop never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from importer.deliver.lanes import Fetch, Lanes
+from importer.ledger.interface import DeliveryQueue
+from importer.model import Claim, Outcome, Run
+
+
+class LedgerWriter:
+    """What is claimed and not yet sent, and what is done and not yet durable."""
+
+    def __init__(self, store: DeliveryQueue, run: Run, lanes: Lanes) -> None:
+        self._store = store
+        self._run = run
+        self._lanes = lanes
+        self._outcomes: list[Outcome] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self.claimed: deque[Claim] = deque()
+        """Durably claimed, not yet sent."""
+
+    def __repr__(self) -> str:
+        return f"<LedgerWriter {len(self.claimed)} claimed, {len(self._outcomes)} to commit>"
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether outcomes wait to be committed."""
+        return bool(self._outcomes)
+
+    def record(self, outcome: Outcome) -> None:
+        """Note an outcome; it is durable after the next `flush`."""
+        self._outcomes.append(outcome)
+
+    async def flush(self, room: int) -> bool:
+        """Commit the outcomes so far, claim up to ``room`` rows more, and read ahead; whether there was anything to do.
+
+        Raises `LedgerError`; the outcomes are then kept for another try.
+        """
+        outcomes = self._outcomes
+        rows = self._lanes.take(room)
+        fetches = self._lanes.pending_fetches()
+        if not (outcomes or rows or fetches):
+            return False
+        self._outcomes = []
+        try:
+            loop = asyncio.get_running_loop()
+            claimed, pages = await loop.run_in_executor(self._thread, self._step, outcomes, rows, fetches)
+        except BaseException:
+            self._outcomes = outcomes + self._outcomes
+            for row_id in rows:
+                self._lanes.give_back(row_id)
+            raise
+        kept = {claim.id for claim in claimed}
+        for row_id in rows:
+            if row_id not in kept:  # another run took the row over, or its last answer proved unreliable
+                self._lanes.done(row_id)
+        for fetch, page in pages:
+            self._lanes.add_rows(fetch, page)
+        self.claimed.extend(claimed)
+        return True
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _step(
+        self, outcomes: list[Outcome], rows: list[int], fetches: list[Fetch]
+    ) -> tuple[list[Claim], list[tuple[Fetch, list[tuple[Any, int, int]]]]]:
+        claimed = self._store.commit(outcomes, rows) if outcomes or rows else []
+        return claimed, [
+            (fetch, self._store.queue(self._run, after=fetch.after, count=fetch.count, lane=fetch.lane))
+            for fetch in fetches
+        ]

@@ -1,0 +1,97 @@
+"""Whether a file may be sent, found out before anything of it is sent.
+
+A night whose file breaks off, lacks a column, has only rows that ``where`` leaves out, too few rows or too many invalid
+ones is for a person to look at; it is no success.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from importer.errors import SourceError, UsageError
+from importer.mapping.load import load
+from importer.model import State
+from importer.read import expand, open_source
+from importer.report import Written
+from importer.watch.drops import FileRule
+from importer.watch.outcome import FileLimits
+from importer.wording import counted, shown
+
+
+def refusal(written: Written, limits: FileLimits) -> str:
+    """Why a file must not be sent, by what a check of it found; empty if it may."""
+    counts, reasons = written.counts, written.summary.reasons
+    if broken := [source.error for source in written.summary.sources if source.error]:
+        return "; ".join(broken)
+    if counts.read < limits.min_rows:
+        return f"it has {counted(counts.read, 'row')}, fewer than --min-rows {limits.min_rows:,} asks for"
+    if counts.read and counts[State.FILTERED] == counts.read:
+        tests = [f"{one.field} ({counted(one.count, 'row')}, such as {one.example.value!r})" for one in reasons
+                 if one.code.startswith("filtered.")]  # fmt: skip
+        return "the mapping's filter leaves out every row" + (": " + "; ".join(tests) if tests else "")
+    if limits.allows(counts[State.INVALID], counts.read):
+        return ""
+    found = ", ".join(f"{one.count:,} {one.code}" for one in reasons if one.severity == "error")
+    return (
+        f"{counts[State.INVALID]:,} of {counted(counts.read, 'row')} are invalid, more than --max-invalid "
+        f"{limits.max_invalid} allows: {found}"
+    )
+
+
+class KnownColumns:
+    """The columns of the last file of each kind, remembered in a small file of the watched directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "columns.json"
+
+    def changes(self, rule: FileRule, found: Sequence[str]) -> str:
+        """What differs from the last file of this kind, in words; empty if nothing does."""
+        known = self._known().get(_kind(rule))
+        if known is None or not found:
+            return ""
+        words = []
+        for verb, names in (("added", _without(found, known)), ("gone", _without(known, found))):
+            if listed := ", ".join(names):
+                words.append(f"{verb}: {listed}")
+        if not words and list(found) != known:
+            words.append("their order has changed")
+        return "; ".join(words)
+
+    def remember(self, rule: FileRule, found: Sequence[str]) -> None:
+        """These are the columns now; without room on the disk nothing is remembered."""
+        known = self._known()
+        if not found or known.get(_kind(rule)) == list(found):
+            return
+        part = self._path.with_suffix(".part")
+        with suppress(OSError):
+            part.write_bytes(msgspec.json.encode({**known, _kind(rule): list(found)}))
+            part.replace(self._path)
+
+    def _known(self) -> dict[str, list[str]]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
+        except (OSError, msgspec.DecodeError):
+            return {}
+
+
+def columns_of(path: Path, rule: FileRule) -> list[str]:
+    """The columns of a file, of an archive's first member; empty if it has no header or cannot be read."""
+    mapping = load(rule.mapping).mapping
+    with suppress(SourceError, UsageError):
+        for each in expand([os.fspath(path)]):
+            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
+                return list(reader.source.columns or ())
+    return []
+
+
+def _kind(rule: FileRule) -> str:
+    return f"{rule.pattern} {rule.mapping}"
+
+
+def _without(names: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    return (f"'{shown(name)}'" for name in names if name not in others)
