@@ -22,7 +22,7 @@ from importer.cli.settings import Command
 
 
 @click.command("retry", cls=Command)
-@click.argument("run_id", metavar="RUN", shell_complete=completing.runs)
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @ledger_options
 @out_option
 @delivery_options
@@ -30,7 +30,7 @@ from importer.cli.settings import Command
 @summary_option
 @sending_options
 def command(**given: Any) -> int:
-    """Send the rows of RUN again that the API refused, or that failed.
+    """Send the rows of RUN, or of the newest run, again that the API refused or that failed.
 
     \b
     After the event type was created in Sender:

@@ -42,7 +42,7 @@ def check_mapping(name: str) -> tuple[str, int]:
 
 def preview(options: RunOptions, console: Console, count: int, show: Callable[[bytes], None]) -> None:
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
-    loaded = load(options.mapping)
+    loaded = options.load_mapping()
     run_tests(loaded)
     reading = ReadOptions(strict=options.strict, transform=options.transform)
     with closing(prepare_sources(options.sources, loaded.mapping, reading, console.say)) as found:
@@ -61,7 +61,7 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     ``rate`` is the events a minute by which the time of delivery is foreseen.
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked; no file was read then.
     """
-    loaded = load(options.mapping)
+    loaded = options.load_mapping()
     run_tests(loaded)
     # What the user's function makes of the cells, no line of the mapping can know.
     advised = no_advice if options.transform else partial(advise, options.sources, loaded, strict=options.strict)

@@ -40,10 +40,13 @@ class Target:
 
 
 @contextmanager
-def open_ledger(target: TargetOptions) -> Iterator[SqliteLedger]:
-    """The ledger, scoped to the destination's account and endpoint."""
+def open_ledger(target: TargetOptions, say: Callable[[str], None] | None = None) -> Iterator[SqliteLedger]:
+    """The ledger, for the target's account and endpoint; ``say`` gets what opening it has changed."""
     endpoint = SANDBOX_ENDPOINT if target.sandbox else Endpoint.parse(target.endpoint).events_url
     with SqliteLedger(target.ledger, account=target.account, endpoint=endpoint) as ledger:
+        if say is not None:
+            for note in ledger.notes:
+                say(note)
         yield ledger
 
 

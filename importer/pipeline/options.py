@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
@@ -22,6 +22,9 @@ from importer.model import (
     scope_options,
 )
 from importer.sandbox.options import SandboxOptions
+
+if TYPE_CHECKING:
+    from importer.mapping.load import LoadedMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class RunOptions:
     """What is to be delivered, and how."""
 
     sources: tuple[str, ...]
-    mapping: str
+    mapping: str | LoadedMapping
+    """A file's path, a preset's name, or a mapping made in Python."""
     strict: bool = False
     transform: str = ""
     """``file.py:function``: the user's own function between reading and shaping."""
@@ -89,6 +93,12 @@ class RunOptions:
     brief: bool = False
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+
+    def load_mapping(self) -> LoadedMapping:
+        """Raises `MappingError` with all that is wrong with it."""
+        from importer.mapping.load import load
+
+        return load(self.mapping) if isinstance(self.mapping, str) else self.mapping
 
     def kept(self) -> dict[str, Any]:
         """What `importer resume` must still know, as JSON values."""

@@ -95,9 +95,15 @@ def _converted(
                     # The user's own function stays on the thread that loaded it.
                     threaded = bool(reader.size) and transform is None
                     yield SourceStream(reader.source, events, partial(getattr, reader, "digest"), threaded=threaded)
-        except SourceError as error:
+        except ImporterError as error:
+            if not isinstance(error, SourceError):
+                raise
             say(str(error))
             yield SourceStream.unopened(error.source, error.message)
+        except Exception as error:  # noqa: BLE001  # whatever a file can do to us, the other files go on
+            unknown = _unexpected(each.name, error)
+            say(str(unknown))
+            yield SourceStream.unopened(unknown.source, unknown.message)
 
 
 def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:

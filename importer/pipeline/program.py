@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from importer import report
 from importer.deliver import StopReason
-from importer.errors import ExitCode
+from importer.errors import ExitCode, LedgerError
+from importer.ledger.books import PendingElsewhere
 from importer.ledger.sqlite import SqliteLedger
-from importer.mapping.load import LoadedMapping, load
+from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.check import exit_code
@@ -19,6 +21,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
+from importer.suggest.advise import advise_run
 from importer.wording import counted
 
 
@@ -29,13 +32,15 @@ class Result:
     run: Run
     written: Written
     ended: StopReason
+    elsewhere: int = 0
+    """Rows of this run that another run holds and has not delivered."""
 
     @property
     def exit_code(self) -> ExitCode:
         """The design's table of exit codes."""
         if self.ended.reason:
             return ExitCode.STOPPED
-        return exit_code(self.written, ready=False)
+        return ExitCode.INCOMPLETE if self.elsewhere else exit_code(self.written, ready=False)
 
 
 def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
@@ -43,50 +48,50 @@ def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
 
     Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
     """
-    loaded = load(options.mapping)
-    _prepare(target, console)
-    with open_ledger(target) as ledger:
+    loaded = options.load_mapping()
+    _look_ahead(target, console)
+    with open_ledger(target, console.say) as ledger:
         unfinished = find.find_unfinished(ledger, options, loaded)
         current = unfinished or find.create(ledger, options, loaded)
         with find.locked(ledger, current):
             if unfinished:
-                console.say(
-                    f"run {current.id} of the same files and mapping was interrupted; it goes on where it stopped"
-                )
+                console.say(f"run {current.id} of the same files and mapping was interrupted; it goes on from there")
             else:
                 current = _plan(ledger, current, options, loaded, console)
-            return _finish(ledger, current, options, target, console)
+            return _deliver_and_report(ledger, current, options, target, console)
 
 
 def resume(run_id: str | None, options: RunOptions, target: TargetOptions, console: Console) -> Result:
-    """Go on with a run that stopped; the newest unfinished one, if none is named."""
-    _prepare(target, console)
-    with open_ledger(target) as ledger:
+    """Go on with a run that stopped; the newest unfinished one of the account, if none is named."""
+    target = find.target_of(target, run_id) if run_id else target
+    _look_ahead(target, console)
+    with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
         with find.locked(ledger, current):
-            return _finish(ledger, current, options.of_run(current), target, console)
+            return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
-def retry(run_id: str, options: RunOptions, target: TargetOptions, console: Console) -> Result:
-    """Send what the API refused, or what failed, once more."""
-    _prepare(target, console)
-    with open_ledger(target) as ledger:
-        current = find.planned(ledger, run_id)
+def retry(run_id: str | None, options: RunOptions, target: TargetOptions, console: Console) -> Result:
+    """Send again what the API refused, or what failed; of the newest run of the account, if none is named."""
+    target = find.target_of(target, run_id) if run_id else target
+    _look_ahead(target, console)
+    with open_ledger(target, console.say) as ledger:
+        current = find.planned(ledger, run_id or find.newest(ledger).id)
         with find.locked(ledger, current):
             failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
-            console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent once more")
+            console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
             if failed and again:
                 console.say(
                     f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender"
                 )
             if repeated:
                 console.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
-            return _finish(ledger, current, options.of_run(current), target, console)
+            return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
-def _prepare(target: TargetOptions, console: Console) -> None:
-    """Whatever would stop the run before its first request is found out before hours of reading."""
+def _look_ahead(target: TargetOptions, console: Console) -> None:
+    """Find whatever would stop the run before its first request, before hours of reading."""
     connect.check(target, console.say)
     if target.sandbox is None:
         console.require_answer()
@@ -106,30 +111,68 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
     return current
 
 
-def _finish(ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console) -> Result:
-    """Deliver what is pending, then tell what became of every row; the report is written however delivery ends."""
+def _deliver_and_report(
+    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console
+) -> Result:
+    """Deliver what is pending, then report every row; the report is written however the delivery ends."""
     out = options.out or Path("importer-runs") / current.id
-    report.prepare(out)  # a directory that cannot be written to is found out before anything is sent
-    ended = StopReason("")
+    report.prepare(out)  # a directory that cannot be written to is found before anything is sent
+    try:
+        ended = _deliver(ledger, current, options, target, console, out)
+        left = ledger.has_pending(current)
+    except LedgerError as error:
+        ended, left = StopReason(f"the ledger failed: {error.message}", hint=error.hint or ""), True
+        console.say(f"error: {ended.reason}")
+    # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
+    ended = ended if left else StopReason("", interrupted=ended.interrupted)
+    ended = replace(ended, hint=target.addressed(ended.hint))
+    try:
+        result = _report(ledger, current, ended, options, target, out)
+        elsewhere = ledger.pending_elsewhere(current)
+    except LedgerError as error:
+        if ended.reason:
+            error.exit_code = ExitCode.STOPPED
+        raise
+    for other in elsewhere:
+        console.say(f"warning: {_waiting(other, target)}")
+    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
+
+
+def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
+    rows = f"{counted(other.rows, 'row')} of these files"
+    if other.alive:
+        return f"{rows} are being sent by run {other.run_id} now"
+    command = f"importer {'resolve' if other.in_doubt else 'resume'} {other.run_id}{target.ledger_option}"
+    return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
+
+
+def _deliver(
+    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console, out: Path
+) -> StopReason:
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
-    if ledger.has_pending(current):
-        with resolve_target(target, out / "sandbox-events.jsonl") as way:
-            if way.page and not options.brief:
-                console.say(f"the sandbox shows what arrives at {way.page}")
-            ended = send(ledger, current, options, target, way, console)
-        if ended.declined:
-            ledger.take_back(current)
+    if not ledger.has_pending(current):
+        return StopReason("")
+    with resolve_target(target, out / "sandbox-events.jsonl") as way:
+        if way.page and not options.brief:
+            console.say(f"the sandbox shows what arrives at {way.page}")
+        ended = send(ledger, current, options, target, way, console)
+    if ended.declined:
+        ledger.take_back(current)
+    return ended
+
+
+def _report(
+    ledger: SqliteLedger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
+) -> Result:
     left = ledger.has_pending(current)
-    # Whatever stopped it came too late to matter, but who runs several files must know that it was asked to stop.
-    ended = replace(ended, hint=target.addressed(ended.hint))
-    ended = ended if left else StopReason("", interrupted=ended.interrupted)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    written = report.write(ledger, told, ReportOptions(out, options.report_format, scope_options=target.scope_options))
+    outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
+    written = report.write(ledger, told, outputs, partial(advise_run, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

@@ -102,6 +102,11 @@ def no_advice(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None
     return [None] * len(reasons)
 
 
+def with_advice(reasons: Sequence[ReasonSummary], advise: Advise) -> tuple[ReasonSummary, ...]:
+    """The reasons, each with the line of the mapping that helps."""
+    return tuple(replace(one, advice=found) for one, found in zip(reasons, advise(reasons), strict=True))
+
+
 class Checking:
     """Looks at everything that a check reads, and adds it to the summary in the end; memory is bounded."""
 
@@ -125,8 +130,7 @@ class Checking:
 
     def explain(self, summary: Summary, totals: Totals) -> Summary:
         """The summary with all that was found."""
-        advice = self._advise(summary.reasons)
-        reasons = tuple(replace(one, advice=found) for one, found in zip(summary.reasons, advice, strict=True))
+        reasons = with_advice(summary.reasons, self._advise)
         found = CheckSummary(forecast(totals, self._rate), self._columns(), tuple(self._samples))
         return replace(summary, reasons=reasons, check=found)
 

@@ -24,7 +24,7 @@ from importer.model import Pause, PauseKind, State
 from importer.report.labels import TONES, amount, label_of, source_facts, sources_name
 from importer.report.model import ReasonSummary, RunInfo, Step, Summary
 from importer.report.timeline import Series
-from importer.report.totals import OUTCOMES, ShownRow, Totals
+from importer.report.totals import OUTCOMES, UNSURE, ShownRow, Totals
 from importer.wording import counted, duration, shown
 
 _SOURCES = 200
@@ -94,7 +94,7 @@ def render_page(
     """The page as UTF-8; well below 1 MB, however long the run."""
     errors = [one for one in summary.reasons if one.severity == "error"]
     # Rows in doubt have a part of their own: the user decides there, and corrects here.
-    unsure = [one for one in errors if one.code.startswith(("doubt.", "failed."))]
+    unsure = [one for one in errors if one.code.startswith(UNSURE)]
     fixes = [_Fix(one, totals.rows_of(one.code, one.field)) for one in errors if one not in unsure]
     style = package_files("importer.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -25,6 +25,8 @@ from importer.wording import shown
 
 FILTERED = ("filtered.where", "filtered.transform")
 """Codes of rows that the mapping, or the user's function, leaves out: neither errors nor warnings."""
+UNSURE = ("doubt.", "failed.")
+"""How codes of rows begin that may have been accepted: the user decides, so they are always shown."""
 SHOWN_ROWS = 50
 """Rows kept of each reason, to be shown."""
 _SHOWN_REASONS = 20
@@ -211,7 +213,7 @@ class Totals:
             reason = self._reasons[code, name]
             reason.count += one["count_all"]
             room = SHOWN_ROWS - len(reason.rows) if reason.severity == "error" else 0
-            if room > 0 and (reason.rows or self._shows_another()):
+            if room > 0 and (reason.rows or code.startswith(UNSURE) or self._shows_another()):
                 here = pc.and_(pc.equal(reasons.column("code"), code), pc.equal(reasons.column("field"), name))
                 reason.rows += _shown_rows(explained, reasons.filter(here).slice(0, room))
 

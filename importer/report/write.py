@@ -14,6 +14,7 @@ from importer.errors import ReportError
 from importer.ledger.interface import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
+from importer.report.check import Advise, no_advice, with_advice
 from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile
 from importer.report.next_steps import next_steps
 from importer.report.rejects import STATES, Rejects
@@ -46,9 +47,10 @@ class _Story:
     explain: Explain = _nothing_more
 
 
-def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
+def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise = no_advice) -> Written:
     """Write report, rejects, page and summary of a run, finished or not, from the ledger alone.
 
+    ``advise`` says what to change in the mapping about each reason.
     All files appear together when they are complete, or none does. Where they cannot be written, the page and the
     summary alone are tried; what went wrong is the result's ``failure``. Raises `LedgerError` where the ledger cannot
     be read.
@@ -56,7 +58,12 @@ def write(ledger: Ledger, run: Run, options: ReportOptions) -> Written:
     counts = ledger.counts(run)
     undelivered = any(counts[state] for kind in STATES.values() for state in kind)
     scope = scope_options(run.account, run.endpoint) if options.scope_options is None else options.scope_options
-    return _write(_story(ledger, run, scope, raw_rows=options.rejects and undelivered), options)
+    story = _story(ledger, run, scope, raw_rows=options.rejects and undelivered)
+
+    def explained(summary: Summary, _: Totals) -> Summary:
+        return replace(summary, reasons=with_advice(summary.reasons, advise))
+
+    return _write(replace(story, explain=explained), options)
 
 
 def write_check(

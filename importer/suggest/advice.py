@@ -14,7 +14,6 @@ from importer.mapping.checks import ORDERS
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.suggest import numbers, times
 from importer.suggest.people import country_of
-from importer.suggest.profile import CURRENCIES
 from importer.suggest.vocabulary import Fit, fit, is_nothing, meant
 from importer.suggest.yaml_text import flow, scalar
 
@@ -173,8 +172,6 @@ def _phone(pick: ValueMapping, finding: Finding, context: Context) -> _Words | N
 
 def _currency(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
     del context
-    if all(value.upper() in CURRENCIES for value in finding.values) and not pick.upper and not pick.lower:
-        return "the codes are right, but in small letters", {"upper": True}
     signs = {value: numbers.CURRENCY_OF_SIGN.get(value) for value in finding.values}
     if all(signs.values()) and not {"$", "¥"} & signs.keys():
         return "signs stand for codes", {"map": {**(pick.map or {}), **signs}}

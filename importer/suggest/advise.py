@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from importer.errors import ImporterError, MappingError
-from importer.mapping.load import OWN, LoadedMapping, from_data, preset_names
+from importer.mapping.load import OWN, LoadedMapping, from_data, loads, preset_names
 from importer.mapping.model import ImportMapping
-from importer.model import Chunk
+from importer.model import Chunk, Run
 from importer.read import expand, open_source
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose
-from importer.suggest.sampling import LIMITS, chunks
+from importer.suggest.sampling import LIMITS, chunks, is_file
 from importer.suggest.trial import Trial, attempt
 
 _MOST_ROUNDS = 12
@@ -36,6 +36,16 @@ def advise(
         found = dict(improved(loaded.mapping, read, columns, strict=strict).taken)
     lines = (found.get((one.code, one.field)) for one in reasons)
     return tuple(None if line is None else _placed(line, loaded) for line in lines)
+
+
+def advise_run(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:
+    """The same for a run, whose sources are read again where they still are."""
+    options = run.options
+    if not options.get("transform"):  # what the user's function makes of the cells, no line of the mapping can know
+        with suppress(Exception):  # advice never costs a report
+            loaded = loads(run.mapping_text, run.mapping_name)
+            return advise(options.get("sources", ()), loaded, reasons, strict=bool(options.get("strict")))
+    return (None,) * len(reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,8 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
     wanted = {(one.example.source, one.example.row) for one in reasons if one.code in ADVISED}
     found: list[Chunk] = []
     for each in expand(arguments):
+        if not is_file(each):
+            continue  # a stream cannot be read twice
         if found and not any(source == each.name or source.startswith(f"{each.name}/") for source, _ in wanted):
             continue
         with (

@@ -195,8 +195,7 @@ def _currency(made: Draft, name: str) -> dict[str, Any]:
         return {"const": name.upper()}
     made.used.add(name)
     signs = {cell: CURRENCY_OF_SIGN[cell] for cell in column.distinct if cell in CURRENCY_OF_SIGN}
-    small = any(cell != cell.upper() for cell in column.distinct)
-    return {"column": name} | ({"upper": True} if small else {}) | ({"map": signs} if signs else {})
+    return {"column": name} | ({"map": signs} if signs else {})
 
 
 def is_currency(answer: str, sample: Sample) -> bool:

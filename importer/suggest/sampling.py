@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -51,11 +52,12 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
         UsageError: it names no file, or standard input, which cannot be read twice.
         SourceError: the file cannot be read, or has no column that a mapping can name.
     """
-    if argument == "-":
-        hint = "save it to a file first: … > export.csv"
-        raise UsageError("standard input cannot be read twice, as `importer init` has to", hint=hint)
     broken, empty = None, None
     inputs = expand([argument])
+    if any(not is_file(each) for each in inputs):
+        name = "standard input" if argument == "-" else argument
+        hint = "save it to a file first: … > export.csv"
+        raise UsageError(f"{name} cannot be read twice, as `importer init` has to", hint=hint)
     for at, each in enumerate(inputs):
         try:
             found = Sampled(each, _with_later_dates(_looked_at(each), inputs[at:]))
@@ -71,6 +73,11 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
     if empty is not None:
         return empty
     raise broken or UsageError(f"{argument} names no file")
+
+
+def is_file(each: Input) -> bool:
+    """Whether it can be read more than once: no standard input, pipe or device."""
+    return each.path is not None and Path(each.path).is_file()
 
 
 def sample_again(sampled: Sampled, encoding: str) -> Sampled:

@@ -65,10 +65,6 @@ warning: shop.csv lacks 'Notizen' for properties.notes (did you mean 'Notiz'?)
 Check finished: 0 of 3 rows are ready
   shop.csv: 3 rows (CSV, utf-8)
 
-  3 x currency.unknown (value_currency)
-    shop.csv, row 1, line 2: eur is not an ISO 4217 currency code
-    fix: the codes are right, but in small letters; in shop.yaml, line 8, write
-      value_currency: {column: Waehrung, upper: true}
   3 x property.ambiguous_date (properties.at)
     shop.csv, row 1, line 2: properties.at: 03.04.2026 may have the day or the
       month first, and the mapping does not say which (day first: 3 April 2026;
@@ -162,9 +158,9 @@ def test_advice_stands_in_the_summary(here: Path) -> None:
     told = json.loads(importer("check", "shop.csv", "-m", "shop.yaml", "--format", "json").stdout)
     jsonschema.validate(told, SCHEMA)
     assert told["reasons"][0]["advice"] == {
-        "why": "the codes are right, but in small letters",
-        "write": "value_currency: {column: Waehrung, upper: true}",
-        "place": "shop.yaml, line 8",
+        "why": "the values are written as day, month, year",
+        "write": "at: {column: Datum, as: datetime, format: dmy}",
+        "place": "shop.yaml, line 10",
     }
 
 
@@ -198,6 +194,16 @@ def test_files_that_share_a_header_are_told_of_once(here: Path) -> None:
     shown = importer("check", "a.csv", "b.csv", "c.csv", "-m", "m.yaml").stderr
     assert "  unused columns of a.csv and 1 file like it: X\n  unused columns of c.csv: Y\n" in shown
     assert "3 events for 1 subscriber (counted" in shown
+
+
+def test_a_run_gives_the_advice_of_a_check(here: Path) -> None:
+    checked = importer("check", "shop.csv", "-m", "shop.yaml", "--out", "checked")
+    ran = importer("run", "shop.csv", "-m", "shop.yaml", "--sandbox", "--yes", "--out", "ran", "--ledger", "ledger.db")
+    assert (checked.exit_code, ran.exit_code) == (1, 1)
+    told = [json.loads((here / name / "summary.json").read_text())["reasons"] for name in ("checked", "ran")]
+    of_check, of_run = ([one["advice"] for one in reasons] for reasons in told)
+    assert of_run == of_check
+    assert any(of_run)
 
 
 KEYED = """\

@@ -286,3 +286,16 @@ def test_a_terminal_gets_lines_that_break_between_words(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("count", "words"), [(0, "0 rows"), (1, "1 row"), (1234, "1,234 rows")])
 def test_things_are_counted_as_people_do(count: int, words: str) -> None:
     assert counted(count, "row") == words
+
+
+def test_rows_that_another_run_holds_are_not_called_done() -> None:
+    """The exit code says so, and the message says whose they are and what to do."""
+    run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1")
+    run_id = importer("runs").stdout.split()[0]
+    Path("copy.csv").write_bytes(Path("o.csv").read_bytes())
+    again = run("copy.csv", "-m", "m.yaml")
+    assert again.exit_code == 1
+    waits = f"warning: 2 rows of these files wait in run {run_id}, which has stopped: `importer resolve {run_id}`"
+    assert waits in again.stderr
+    assert importer("resolve", run_id, "--assume-sent", "--yes").exit_code == 0
+    assert run("copy.csv", "-m", "m.yaml", "--out", "third").exit_code == 0

@@ -114,7 +114,7 @@ def test_a_no_to_a_retry_leaves_the_rows_refused(place: Place) -> None:
     assert states(begun) == {State.REFUSED: 2, State.PENDING: ROWS - 2}
     console = Console(agrees=False)
     declined = program.retry(begun.run.id, place.order(), place.target(), console)
-    assert f"2 refused or failed rows of run {begun.run.id} to be sent once more" in console.said
+    assert f"2 refused or failed rows of run {begun.run.id} to be sent again" in console.said
     assert states(declined) == states(begun)
 
 

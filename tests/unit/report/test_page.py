@@ -148,6 +148,12 @@ def test_rows_in_doubt_are_listed_with_the_commands_that_settle_them(tmp_path: P
     assert "<bdi>A1</bdi>" in page
 
 
+def test_rows_in_doubt_are_listed_however_many_reasons_there_are(tmp_path: Path) -> None:
+    bad = [Row(b"", State.INVALID, [("property.nested", f"properties.p{at}", "x")]) for at in range(30)]
+    page = written(tmp_path, *bad, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash", "key": "A1"}))
+    assert "<bdi>A1</bdi>" in page
+
+
 def test_totals_that_do_not_add_up_are_said_loudly(tmp_path: Path) -> None:
     page = words(written(tmp_path, Row(b"a"), missing=1))
     assert "The states add up to 1, but 2 rows were read." in page

@@ -213,6 +213,13 @@ def test_rows_that_a_filter_leaves_out_are_counted_with_their_value_per_test(tmp
     assert "<code>Total above 0</code>, worth -8.00 EUR" in page
 
 
+def test_a_filter_that_leaves_nothing_is_said(tmp_path: Path) -> None:
+    rows = [Row(b"", State.FILTERED, [("filtered.where", "Status in paid", cell)]) for cell in ("Paid", "PAID", "Paid")]
+    shown = " ".join(render_summary(write(ledger(batch(SOURCE, rows)), RUN, ReportOptions(tmp_path))).split())
+    assert "warning: every row is skipped by your filter, so there is nothing to send" in shown
+    assert "3 rows skipped by your filter `Status in paid`; it saw “Paid”, “PAID”" in shown
+
+
 def test_warnings_are_counted_by_code(tmp_path: Path) -> None:
     assert summary(tmp_path, ledger(batch(SOURCE, ROWS)))["warnings"] == {"duplicate.key": 1}
 

@@ -45,7 +45,6 @@ def line(pick: str, code: str, *values: str, context: Context | None = None, is_
          "at: {column: At, as: datetime, format: ms}"),
         ("ok: {column: Ok, as: boolean}", "property.not_a_boolean", ["ja", "nein"],
          "ok: {column: Ok, as: boolean, map: {ja: true, nein: false}}"),
-        ("value_currency: C", "currency.unknown", ["eur", "usd"], "value_currency: {column: C, upper: true}"),
         ("value_currency: C", "currency.unknown", ["€"], 'value_currency: {column: C, map: {"€": EUR}}'),
         ("email: Mail", "email.invalid", ["n/a", "-"], 'email: {column: Mail, map: {n/a: null, "-": null}}'),
         ("tags: Tags", "property.nested", ['["a"]'], "tags: {column: Tags, as: text}"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_names_and_cells_tell_which_column_is_what(tmp_path: Path) -> None:
     assert mapping.subscriber.phone is None
     assert says(mapping.key) == {"template": "purchase {Order ID}"}
     assert says(mapping.value) == {"column": "Grand Total"}
-    assert says(mapping.value_currency) == {"column": "Currency", "upper": True}
+    assert says(mapping.value_currency) == {"column": "Currency"}
     assert says(mapping.order_by) == {"column": "Order Date"}
     assert "# sure: named like e-mail addresses, and all of its cells are e-mail addresses" in text
     assert "# likely: a guess; the type must exist in Sender, and is the same for all rows" in text
@@ -326,3 +327,10 @@ def test_any_readable_table_gives_a_mapping_that_runs_or_asks(
         assert "has no column with a name" in outcome.stderr or "more than once" in outcome.stderr
         return
     is_fine(source, mapping)
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    outcome = importer("init", str(pipe), "--yes")
+    assert (outcome.exit_code, "cannot be read twice, as `importer init` has to" in outcome.stderr) == (2, True)
