@@ -13,11 +13,14 @@ restores what was there. Source: OWASP, "CSV Injection".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray
+from importer.model import ArrowArray, Chunk, Source
 
 APPENDED = (
     "importer_state",
@@ -33,6 +36,8 @@ APPENDED = (
 
 ORIGINAL = "importer_original"
 """CSV rejects append this too: the whole raw record of a row that could not be told into cells, else empty."""
+
+_ORIGIN = ("run", "source", "row")
 
 JSON_KEY = "_importer"
 """The key that JSONL rejects add to each object."""
@@ -54,6 +59,32 @@ _RE2_HARMLESS = rf"^'*{_PLAIN}\z"
 def is_rejects(columns: Iterable[str]) -> bool:
     """Whether a header is that of a CSV rejects file."""
     return "importer_code" in columns
+
+
+def origin_columns(source: Source) -> tuple[str, ...]:
+    """The columns of a rejects file that say which row each of its rows corrects: run, source and row.
+
+    None where the file cannot be one. JSON lines have no header, so that each of them is asked.
+    """
+    if source.dialect.format == "jsonl":
+        return tuple(f"{JSON_KEY}.{name}" for name in _ORIGIN)
+    names = tuple(f"importer_{name}" for name in _ORIGIN)
+    return names if set(names) <= set(source.columns or ()) else ()
+
+
+def with_origins(chunk: Chunk, names: Sequence[str], wanted: Collection[str]) -> Chunk:
+    """The chunk with its origins from the columns ``names``, which it keeps only where they are ``wanted``."""
+    table = chunk.table
+    if not set(names) <= set(table.column_names):
+        return chunk
+    places = np.full(chunk.count, -1, np.int64)
+    places[chunk.rows - chunk.first_row] = np.arange(len(chunk.rows))
+    found = [table.column(name).combine_chunks().take(pa.array(places, mask=places < 0)) for name in names]
+    run, source, row = (pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts) for texts in found)
+    row = pc.if_else(pc.match_substring_regex(row, r"^[0-9]{1,18}$"), row, pa.scalar(None, pa.string()))
+    origins = pa.table({"run": run, "source": source, "row": row.cast(pa.int64())})
+    kept = table.drop_columns([name for name in names if name not in wanted])
+    return replace(chunk, table=kept, origins=None if run.null_count == chunk.count else origins)
 
 
 def is_formula(cell: str) -> bool:

@@ -71,6 +71,38 @@ def trust(ca_file: Path) -> ssl.SSLContext:
     return context
 
 
+_JSON = {"Content-Type": "application/json"}
+
+
+class _Deadline:
+    """Cancels what the current task does when its time is over, as `asyncio.timeout` does; but see `_STOOD_STILL`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._expired = False
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, self._expire)
+
+    def close(self) -> bool:
+        """The work has ended; whether it was cancelled because of its time, and for nothing else."""
+        self._timer.cancel()
+        expired, self._expired = self._expired, False
+        return expired and self._task.uncancel() <= self._cancelled_before
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        if now > self._due + _STOOD_STILL:
+            self._due = now + _STOOD_STILL
+            self._timer = self._loop.call_at(self._due, self._expire)
+        else:
+            self._expired = True
+            self._task.cancel()
+
+
 class Client:
     """Posts events over one session and one connection pool; an async context manager.
 
@@ -175,29 +207,29 @@ class Client:
         """Make a request within its time; what prevented an answer. What came is in ``attempt``."""
         if self._session is None:
             raise RuntimeError("use the client as `async with Client(...) as client`")
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._options.answer_timeout
-        task = loop.create_task(self._exchange(self._session, method, url, body, attempt))
+        deadline = _Deadline(self._options.answer_timeout)
         try:
-            await asyncio.wait({task}, timeout=self._options.answer_timeout)
-            if not task.done() and loop.time() > due + _STOOD_STILL:
-                await asyncio.wait({task}, timeout=_STOOD_STILL)
-            if not task.done():
-                return TimeoutError()
-            return task.exception()  # type: ignore[return-value]  # only exceptions of the kind Exception end it
+            await self._exchange(self._session, method, url, body, attempt)
+        except asyncio.CancelledError:
+            if not deadline.close():
+                raise
+            return TimeoutError()
+        # Whatever it is, what becomes of the row hangs on one thing only: whether the request may have left.
+        except Exception as error:  # noqa: BLE001  # nothing may escape: a row without an outcome would be lost
+            return error
         finally:
-            task.cancel()
+            deadline.close()
+        return None
 
     async def _exchange(
         self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, attempt: Attempt
     ) -> None:
         current_attempt.set(attempt)
-        headers = {"Content-Type": "application/json"} if body is not None else None
         response = await session.request(
             method,
             url,
             data=body,
-            headers=headers,
+            headers=_JSON if body is not None else None,
             allow_redirects=False,
             proxy=self._proxy,
             trace_request_ctx=attempt,
@@ -205,7 +237,10 @@ class Client:
         attempt.response = response
         settled = 400 <= response.status < 500
         try:
-            async with asyncio.timeout(self._options.stalled_body if settled else None):
+            if settled:
+                async with asyncio.timeout(self._options.stalled_body):
+                    await self._read(response, attempt)
+            else:
                 await self._read(response, attempt)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             if isinstance(error, TimeoutError) and not settled:

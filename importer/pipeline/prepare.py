@@ -22,6 +22,7 @@ from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.pipeline.lookups import read_lookups
 from importer.read import Reader, expand, open_source, text_of
+from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
 
 if TYPE_CHECKING:
@@ -145,8 +146,10 @@ def _events(
 
 def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Generator[Chunk, None, None]:
     """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
-    chunks = reader.chunks(columns, raw_rows=reading.raw_rows)
-    yield from prefetch(chunks) if reader.size else chunks
+    origins = origin_columns(reader.source) if reading.raw_rows else ()
+    chunks = reader.chunks([*columns, *(name for name in origins if name not in columns)], raw_rows=reading.raw_rows)
+    for chunk in prefetch(chunks) if reader.size else chunks:
+        yield with_origins(chunk, origins, columns) if origins else chunk
 
 
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
