@@ -46,9 +46,8 @@ def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[s
             with closing(reader.chunks(wanted, raw_rows=False)) as chunks:  # type: ignore[type-var]  # a generator
                 for chunk in chunks:
                     for row in chunk.unreadable:
-                        say(
-                            f"warning: {each.name}, line {row.line}: not in the lookup `{name}` ({row.code}: {row.value})"
-                        )
+                        found_at = f"{each.name}, line {row.line}"
+                        say(f"warning: {found_at}: not in the lookup `{name}` ({row.code}: {row.value})")
                     cells = Cells(chunk)
                     texts = key_of(cells).texts
                     there = texts.is_valid()
