@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.json_columns import Member, object_members
+from importer.json_columns import Member, object_pieces
 from importer.model import (
     ArrowArray,
     ArrowTable,
@@ -135,17 +135,23 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
         Member("email", events.email, quoted=True),
         Member("phone", events.phone, quoted=True),
     ]
-    pieces = [pa.scalar('{"subscriber":{'), object_members(subscriber), pa.scalar("}")]
+    pieces = [pa.scalar('{"subscriber":{'), *object_pieces(subscriber)[0], pa.scalar("}")]
     following = (
         Member("type", events.type, quoted=True),
         Member("value", events.value, quoted=False),
         Member("value_currency", events.value_currency, quoted=True),
     )
-    pieces += [one.text(before=",") for one in following if one.values.null_count < len(one.values)]
+    for one in following:
+        if not one.values.null_count:
+            pieces += [pa.scalar("," + one.before), one.content(), pa.scalar(one.after)]
+        elif one.values.null_count < len(one.values):
+            pieces.append(one.text(before=","))
     if events.properties:
-        inside = object_members([Member.of_property(each) for each in events.properties])
-        inside = pc.if_else(pc.equal(inside, ""), pa.scalar(None, pa.string()), inside)
-        pieces.append(pc.binary_join_element_wise(',"properties":{', inside, "}", ""))
+        inside, any_there = object_pieces([Member.of_property(each) for each in events.properties])
+        before, after = pa.scalar(',"properties":{'), pa.scalar("}")
+        if any_there is not None:
+            before, after = (pc.if_else(any_there, one, pa.scalar(None, pa.string())) for one in (before, after))
+        pieces += [before, *inside, after]
     # A null separator makes a null row, whatever its pieces.
     separator = pc.if_else(pending, "", pa.scalar(None, pa.string()))
     return pc.binary_join_element_wise(*pieces, "}", separator, null_handling="skip").view(pa.binary())

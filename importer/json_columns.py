@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Self
 
 import numpy as np
@@ -46,8 +45,11 @@ class Member:
 
     def text(self, before: str = "", after: str = "") -> ArrowArray:
         """``"key":value`` between two constants; null where the value is."""
-        values = escape(self.values) if self.quoted else self.values
-        return pc.binary_join_element_wise(before + self.before, values, self.after + after, "")
+        return pc.binary_join_element_wise(before + self.before, self.content(), self.after + after, "")
+
+    def content(self) -> ArrowArray:
+        """The values, escaped where they are text."""
+        return escape(self.values) if self.quoted else self.values
 
 
 def needs_escapes(values: ArrowArray) -> bool:
@@ -72,22 +74,41 @@ def escape(values: ArrowArray) -> ArrowArray:
     return values
 
 
-def object_members(members: Sequence[Member]) -> ArrowArray:
-    """The inside of an object with the members that a row has, in the order given; empty where it has none."""
-    fragments = [member.text() for member in members]
-    # Arrow's join with "skip" gives no row at all, instead of an empty one, where everything is null.
-    empty = reduce(pc.and_, [fragment.is_null() for fragment in fragments])
-    fragments[0] = pc.if_else(empty, "", fragments[0])
-    if len(fragments) == 1:
-        return fragments[0]
-    return pc.binary_join_element_wise(*fragments, ",", null_handling="skip")
+def object_pieces(members: Sequence[Member]) -> tuple[list[ArrowArray], ArrowArray | None]:
+    """The inside of an object, in the order given, as texts to be joined row by row; a null adds nothing to its row.
+
+    Beside it, booleans that are true where a row has a member; None: everywhere. So no text is copied twice.
+    """
+    pieces: list[ArrowArray] = []
+    seen: ArrowArray | None = pa.repeat(pa.scalar(value=False), len(members[0].values))
+    for number, member in enumerate(members):
+        comma = "," if seen is None else ""
+        if number and seen is not None:
+            pieces.append(pc.if_else(pc.and_(seen, member.values.is_valid()), ",", pa.scalar(None, pa.string())))
+        if member.values.null_count:
+            pieces.append(member.text(before=comma))
+            seen = None if seen is None else pc.or_(seen, member.values.is_valid())
+        else:
+            pieces += [pa.scalar(comma + member.before), member.content(), pa.scalar(member.after)]
+            seen = None
+    return pieces, seen
+
+
+def largest_object(members: Sequence[Member]) -> int:
+    """An upper bound of the bytes of any row's object, found without escaping a text."""
+    bound = 2
+    for member in members:
+        longest = pc.max(pc.binary_length(member.values)).as_py() or 0
+        growth = 6 if member.quoted and needs_escapes(member.values) else 1  # as in \\u001f
+        bound += len((member.before + member.after).encode()) + 1 + longest * growth
+    return bound
 
 
 def object_sizes(members: Sequence[Member]) -> Int64s:
     """Bytes of each row's object as compact JSON."""
     sizes: Int64s = np.zeros(len(members[0].values), np.int64)
     for member in members:
-        values = escape(member.values) if member.quoted else member.values
+        values = member.content()
         constant = len((member.before + member.after).encode()) + 1
         sizes += pc.fill_null(pc.add(pc.binary_length(values).cast(pa.int64()), constant), 0).to_numpy()
     return np.maximum(sizes + 1, 2)

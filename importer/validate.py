@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer import currencies
-from importer.json_columns import Member, object_sizes
+from importer.json_columns import Member, largest_object, object_sizes
 from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
 from importer.texts import E164, matches, text_bytes
@@ -187,13 +187,14 @@ def _money(events: Events) -> Iterator[Violations]:
 
 def _more_decimals(values: ArrowArray, codes: ArrowArray) -> Iterator[Violations]:
     """Amounts with more decimals than their currency has, shown as ``12.345 EUR``."""
-    pointed = pc.match_substring(values, ".")
-    for code in pc.unique(codes.filter(pc.fill_null(pointed, fill_value=False))).drop_null().to_pylist():
+    points = pc.fill_null(pc.find_substring(values, "."), -1).to_numpy()
+    digits = np.where(points < 0, 0, pc.fill_null(pc.binary_length(values), 0).to_numpy() - points - 1)
+    longest = int(digits.max(initial=0))
+    for code in pc.unique(codes).drop_null().to_pylist() if longest else ():
         places = currencies.decimals(code)
-        if places is not None:
-            longer = pc.match_substring_regex(values, rf"\.[0-9]{{{places + 1}}}")
-            shown = pc.binary_join_element_wise(values, codes, " ")
-            yield from _violations("value.decimals", "value", pc.and_(longer, pc.equal(codes, code)), shown)
+        if places is not None and places < longest:
+            longer = pc.and_(pa.array(digits > places), pc.equal(codes, code))
+            yield from _violations("value.decimals", "value", longer, pc.binary_join_element_wise(values, codes, " "))
 
 
 def _properties(events: Events) -> Iterator[Violations]:
@@ -205,8 +206,9 @@ def _properties(events: Events) -> Iterator[Violations]:
             lengths = pc.binary_length(each.values)
             positions = _positions(pc.greater(lengths, LONGEST_TEXT))
             yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
-    if events.properties:
-        sizes = object_sizes([Member.of_property(each) for each in events.properties])
+    members = [Member.of_property(each) for each in events.properties]
+    if largest_object(members) > LARGEST_OBJECT:
+        sizes = object_sizes(members)
         positions = np.flatnonzero(sizes > LARGEST_OBJECT)
         yield from _sizes("properties.too_large", "properties", positions, sizes[positions])
 

@@ -201,8 +201,20 @@ _PLAIN = (
 )
 _ZONED = "(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
 _HAS_OFFSET = "(?:Z|[+-][0-9]{2}:[0-9]{2})$"
-_SIGNS = ("/", "-", r"\.")
-_NO_ORDERS = {"dmy": r"\3-\2-\1\4", "mdy": r"\3-\1-\2\4", "ymd": r"\1-\2-\3\4"}
+_FIELDS = {"d": "(?P<d>[0-9]{1,2})", "m": "(?P<m>[0-9]{1,2})", "y": "(?P<y>[0-9]{4})"}
+
+
+def _ordered(texts: ArrowArray, order: str) -> ArrowArray:
+    """Dates of digits in a known order, with the sign that the first of them has between, as ISO 8601; others null."""
+    first = texts.drop_null().slice(0, 1).to_pylist()
+    sign = re.search("[/.-]", first[0]) if first else None
+    if sign is None:
+        return absent(len(texts))
+    pattern = re.escape(sign[0]).join(_FIELDS[one] for one in order)
+    found = pc.extract_regex(texts, f"^{pattern}(?P<rest>(?:[T ].*)?)$")
+    day, month, year, rest = (pc.struct_field(found, name) for name in ("d", "m", "y", "rest"))
+    date = pc.binary_join_element_wise(year, pc.ascii_lpad(month, 2, "0"), pc.ascii_lpad(day, 2, "0"), "-")
+    return pc.binary_join_element_wise(date, pc.replace_substring_regex(rest, "^([T ])([0-9]:)", r"\10\2"), "")
 
 
 def _as_iso(texts: ArrowArray, form: str | None) -> ArrowArray:
@@ -213,14 +225,7 @@ def _as_iso(texts: ArrowArray, form: str | None) -> ArrowArray:
     if form in PER_SECOND:
         return _epochs(texts, form)
     if form in ORDERS:
-        day, year = "([0-9]{1,2})", "([0-9]{4})"
-        parts = (year, day, day) if form == "ymd" else (day, day, year)
-        same_signs = "|".join(sign.join(parts).replace("(", "(?:") for sign in _SIGNS)
-        texts = pc.if_else(pc.match_substring_regex(texts, f"^(?:{same_signs})(?:$|[T ])"), texts, None)
-        texts = pc.replace_substring_regex(texts, f"^{'[-/.]'.join(parts)}(.*)$", _NO_ORDERS[form])
-        texts = pc.replace_substring_regex(texts, "^([0-9]{4})-([0-9])-", r"\1-0\2-")
-        texts = pc.replace_substring_regex(texts, "^([0-9]{4}-[0-9]{2})-([0-9])([T ]|$)", r"\1-0\2\3")
-        texts = pc.replace_substring_regex(texts, "^([0-9-]{10}[T ])([0-9]:)", r"\10\2")
+        texts = _ordered(texts, form)
     elif form is not None:
         parsed = pc.strptime(texts, format=form, unit="s", error_is_null=True)
         exact = pc.equal(pc.strftime(parsed, format=form), texts)

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
 from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
-from importer.texts import E164, INVISIBLE, matches
+from importer.texts import E164, INVISIBLE, matches, text_bytes
 
 NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "<na>", "undefined", "\\n", "n/a", "na", "#n/a", "#na",
                     "nil", "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
 """Words, in lower case, that programs write where there is no value."""
-_WORDS = pa.array(sorted(NOBODY))
+_WORDS = pa.array(sorted({*NOBODY, *map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "[object Object]"}))
 
 _EDGES = f"^[{INVISIBLE}\\s]+|[{INVISIBLE}\\s]+$"
 _HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
@@ -41,10 +43,10 @@ def normalized(texts: ArrowArray, spared: frozenset[str] = frozenset()) -> Arrow
 
     ``spared`` are words that the mapping itself replaces.
     """
-    if holds(pc.match_substring_regex(texts, _HAS_EDGES)):
+    if text_bytes(texts).max(initial=0) > 0x7F and holds(pc.match_substring_regex(texts, _HAS_EDGES)):
         texts = pc.replace_substring_regex(texts, _EDGES, "")
         texts = without(texts, pc.equal(texts, ""))
-    nobody = pc.is_in(pc.ascii_lower(texts), value_set=_WORDS)
+    nobody = pc.is_in(texts, value_set=_WORDS)
     if holds(nobody):
         if spared:
             nobody = pc.and_not(nobody, pc.is_in(texts, value_set=pa.array(sorted(spared))))
@@ -65,9 +67,11 @@ class IdReader:
 
     def __call__(self, texts: ArrowArray) -> Converted:
         """Convert a column; a rounded number is an error, a number with decimals a warning."""
-        rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
-        errors: Errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
-        texts = without(texts, rounded)
+        errors: Errors = ()
+        if self.numbers or holds(pc.match_substring(texts, "+")):  # hardly any column has one, which is quickly seen
+            rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
+            errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
+            texts = without(texts, rounded)
         if self.numbers is not None:
             made = self.numbers(texts)
             return Converted(made.values, errors + made.errors)
@@ -87,9 +91,10 @@ _WRAPPED = re.compile(
 
 def emails(texts: ArrowArray) -> Converted:
     """E-mail addresses without what is around them; whatever has another form stays as it is."""
-    wrapped = pc.match_substring_regex(texts, r"[>\])\"']$|^(?i:mailto):")
-    if not holds(wrapped):
+    data = text_bytes(texts).tobytes()
+    if not any(sign in data for sign in (b">", b"]", b")", b'"', b"'", b":")):
         return Converted(texts)
+    wrapped = pc.match_substring_regex(texts, r"[>\])\"']$|^(?i:mailto):")
     odd = DistinctValues.of(texts, pc.invert(wrapped), _unwrapped)
     return Converted(odd.put_into(texts, str))
 
@@ -153,18 +158,25 @@ def _read_pair(pair: str) -> str | ConversionError:
 
 
 def _as_written(texts: ArrowArray) -> ArrowArray:
-    """Which texts are E.164 numbers already. Numbers of one beginning and length are judged by the first of them."""
+    """Which texts are E.164 numbers already. Numbers of one beginning and length are judged together."""
     plain = pc.fill_null(matches(texts, E164), fill_value=False)
     if not holds(plain):
         return plain
-    beginnings = pc.binary_join_element_wise(
-        pc.utf8_slice_codeunits(texts, 0, _BEGINNING), pc.binary_length(texts).cast(pa.string()), _BETWEEN
-    )
-    kinds = pc.if_else(plain, beginnings, None).dictionary_encode()
-    firsts = pa.table({"kind": kinds.indices, "text": texts}).group_by("kind").aggregate([("text", "min")])
-    examples = dict(zip(firsts["kind"].to_pylist(), firsts["text_min"].to_pylist(), strict=True))
-    possible = [_parsed(examples[code], None) == examples[code] for code in range(len(kinds.dictionary))]
-    return pc.fill_null(pa.array(possible, pa.bool_()).take(kinds.indices), fill_value=False)
+    found = texts if plain.true_count == len(texts) else texts.filter(plain)
+    beginnings = pc.utf8_slice_codeunits(found, 0, _BEGINNING).dictionary_encode()
+    lengths = pc.binary_length(found).to_numpy()
+    possible = np.zeros(len(found), np.bool_)
+    for length in np.unique(lengths).tolist():
+        judged = np.array([_is_possible(beginning, length) for beginning in beginnings.dictionary.to_pylist()])
+        possible |= judged[beginnings.indices.to_numpy()] & (lengths == length)
+    return pc.replace_with_mask(plain, plain, pa.array(possible))
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_possible(beginning: str, length: int) -> bool:
+    """Whether numbers of this beginning and length are E.164 as they are."""
+    number = beginning.ljust(length, "2")
+    return _parsed(number, None) == number
 
 
 def _national(digits: str, country: str) -> str | ConversionError:

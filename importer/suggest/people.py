@@ -91,23 +91,27 @@ def _email(made: Draft, name: str) -> Any:
 
 
 def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
-    """The phone, where it is surely one: a phone that cannot be used would cost a row that has an e-mail."""
+    """The phone, where it is surely one."""
     found = [one for one in made.sample.named("phone") if one.phones >= 0.5]
     if not found:
         return
     best = max(found, key=lambda one: (fit(one.name, "phone"), one.filled))
     country = _country_column(made, best)
-    if not _are_valid(best, country):
-        if "email" in subscriber:
-            why = "some of its numbers have no country code or are not valid, and would cost a row"
+    valid = _valid(best, country)
+    has_email = "email" in subscriber
+    if valid < (0.5 if has_email else 0.9):
+        if has_email:
+            why = "most of its numbers have no country code or are not valid"
             made.notes.setdefault("subscriber", []).append(f"{best.name} is not taken: {why}")
         return
-    if "email" in subscriber and fit(best.name, "phone") is not Fit.EXACT:
+    if has_email and fit(best.name, "phone") is not Fit.EXACT:
         return  # somebody else's perhaps, and the e-mail names the person
-    options = [Option(best.name, "named like phone numbers, and all of its cells are valid ones"), Option(NONE, "")]
+    options = [Option(best.name, "named like phone numbers, and its cells are valid ones"), Option(NONE, "")]
     if made.decisions.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
-        pick = {"column": best.name} | ({"country": {"column": country.name}} if country is not None else {})
-        subscriber["phone"] = pick
+        pick: dict[str, Any] = {"column": best.name}
+        pick |= {"country": {"column": country.name}} if country is not None else {}
+        # Beside an e-mail, a phone that cannot be used is left out and does not cost the row.
+        subscriber["phone"] = pick | ({"on_invalid": "omit"} if has_email else {})
         made.note("subscriber.phone", "subscriber.phone")
         made.used.add(best.name)
 
@@ -123,10 +127,11 @@ def _country_column(made: Draft, phones: Column) -> Column | None:
     return None
 
 
-def _are_valid(phones: Column, country: Column | None) -> bool:
-    """Whether all are numbers in use, with their country code or that of the row's country."""
+def _valid(phones: Column, country: Column | None) -> float:
+    """The share of numbers in use, with their country code or that of the row's country."""
     regions = country.cells if country is not None else ("",) * len(phones.cells)
-    return all(_is_valid(cell, region) for cell, region in set(zip(phones.cells, regions, strict=True)) if cell)
+    found = {(cell, region) for cell, region in zip(phones.cells, regions, strict=True) if cell}
+    return sum(_is_valid(cell, region) for cell, region in found) / len(found)
 
 
 def _is_valid(text: str, region: str) -> bool:

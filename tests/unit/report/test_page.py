@@ -88,7 +88,7 @@ def test_rows_to_fix_are_listed_with_cell_key_and_message(tmp_path: Path) -> Non
         for at in range(60)
     ]
     page = written(tmp_path, *rows)
-    assert page.count("<bdi>A") == 50, "the first 50 of a reason"
+    assert page.count('class="address">A') == 50, "the first 50 of a reason"
     assert "The first 50 of 60 rows" in page
     assert '<a href="./rejects.csv">' in page
     assert "A7 nobody 7 nobody 7 is not an e-mail address" in words(page.replace("</td>", " </td>"))
@@ -145,13 +145,13 @@ def test_rows_in_doubt_are_listed_with_the_commands_that_settle_them(tmp_path: P
     page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash", "key": "A1"}))
     assert f"importer resolve {RUN.id} --endpoint https://api.example.com/v2 --assume-sent</pre>" in page
     assert "the importer was killed while this row was in flight" in page
-    assert "<bdi>A1</bdi>" in page
+    assert ">A1</bdi>" in page
 
 
 def test_rows_in_doubt_are_listed_however_many_reasons_there_are(tmp_path: Path) -> None:
     bad = [Row(b"", State.INVALID, [("property.nested", f"properties.p{at}", "x")]) for at in range(30)]
     page = written(tmp_path, *bad, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash", "key": "A1"}))
-    assert "<bdi>A1</bdi>" in page
+    assert ">A1</bdi>" in page
 
 
 def test_totals_that_do_not_add_up_are_said_loudly(tmp_path: Path) -> None:

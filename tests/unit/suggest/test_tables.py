@@ -289,3 +289,9 @@ def test_letters_that_every_code_page_reads_alike_need_no_question(tmp_path: Pat
     outcome = importer("init", str(source), "--yes", "-o", str(mapping))
     assert outcome.exit_code == 0, outcome.stderr
     assert "OPEN: In which" not in mapping.read_text(encoding="utf-8")
+
+
+def test_amounts_that_are_called_cents_are_minor_units_by_the_currency(tmp_path: Path) -> None:
+    rows = "a,ada@example.com,1999,USD\nb,bo@example.com,5490,JPY\nc,cy@example.com,12500,KWD\n"
+    written, _, _ = drafted(tmp_path, "x.csv", f"id,email,total_cents,currency\n{rows}")
+    assert [event["value"] for event in events(written)] == [19.99, 5490, 12.5]
