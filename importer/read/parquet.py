@@ -24,7 +24,7 @@ _BUFFER = 1 << 20
 _LARGE = 256 << 20
 """Bytes of a column's part that are not suspicious, however well they are packed."""
 _DELTA = "DELTA_BYTE_ARRAY"
-_DELTA_ROWS = 512
+_DELTA_ROWS = 256
 """Texts that are stored as differences from the one before unpack to any size; so few are taken at a time."""
 
 
@@ -250,7 +250,7 @@ def _fault(column: str, value: Any) -> tuple[str, str]:
         return "row.unreadable", f"{column}: a {kind} outside of the years 1 to 9999"
     if pa.types.is_nested(kind):
         return "row.unreadable", f"{column}: bytes that are not text, or a time outside of the years 1 to 9999"
-    return "row.undecodable", shorten(f"{column} (binary data): {show(value.as_py())}")
+    return "row.unreadable", shorten(f"{column} holds binary data, not text: {show(value.as_py())}")
 
 
 def _explain(name: str, error: Exception, after: int | None = None) -> SourceError:

@@ -23,7 +23,7 @@ class Limits:
     """Decompressed bytes taken at a time."""
     rows: int = 32_768
     """Most rows of a chunk."""
-    batch: int = 16 << 20
+    batch: int = 8 << 20
     """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
     quoted: int = 1 << 20
     """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""

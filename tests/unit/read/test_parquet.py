@@ -137,7 +137,7 @@ def test_rows_are_numbered_over_all_batches_and_lines_equal_rows() -> None:
 def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
     outcome = read({"a": pa.array([b"x", b"\xff", b"y"]), "n": [[1], [2], [3]]})
     assert [(row.row, row.code, row.value) for row in outcome.unreadable] == [
-        (2, "row.undecodable", r"a (binary data): \xff")
+        (2, "row.unreadable", r"a holds binary data, not text: \xff")
     ]
     assert (outcome.column("a"), outcome.numbers) == (["x", "y"], [1, 3])
 
