@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import holds, text_column, without_blanks
+from importer.convert.arrays import absent, holds, text_column, without_blanks
 from importer.convert.identities import normalized
+from importer.convert.lookups import LookupTable
 from importer.mapping.model import Scalar
 from importer.model import ArrowArray, Chunk, Violations
 from importer.texts import trimmed
@@ -33,8 +35,9 @@ class Texts:
 class Cells:
     """A chunk's columns as texts; each column is trimmed once, however many targets use it."""
 
-    def __init__(self, chunk: Chunk) -> None:
+    def __init__(self, chunk: Chunk, lookups: Mapping[str, LookupTable] | None = None) -> None:
         self._chunk = chunk
+        self._lookups = lookups or {}
         self._texts: dict[tuple[str, bool, frozenset[str] | None], ArrowArray] = {}
 
     @property
@@ -58,6 +61,11 @@ class Cells:
                     texts = without_blanks(pc.replace_substring_regex(texts, _FORMULA_TEXT, r"\1"))
             self._texts[key] = texts
         return Texts(self._texts[key], self._chunk.nested.get(name))
+
+    def looked_up(self, lookup: str, keys: ArrowArray, column: str) -> ArrowArray:
+        """What a lookup answers for each key; nothing if there is no such lookup."""
+        table = self._lookups.get(lookup)
+        return absent(len(keys)) if table is None else table.find(keys, column)
 
     def fact(self, name: str) -> ArrowArray:
         """What is known of the file, or of each row's place in it (see `ValueMapping.file`)."""

@@ -60,7 +60,7 @@ class Field:
         self.kind = kind_of(target, pick)
         self._pick = picker(pick, forms, identity=is_identity)
         self._convert = _converter(target, pick, self.kind)
-        self._column = pick.column if is_identity else None
+        self._column = pick.column if is_identity and pick.lookup is None else None
         asides = pick.asides()
         self._aside = picker(asides[0], forms) if asides else None
         self._takes_nested = pick.as_ == "text"

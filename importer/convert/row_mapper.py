@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +12,7 @@ from importer.convert.arrays import absent, where_true
 from importer.convert.cells import Cells
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import Filter, GroupFilter, NumberForms
+from importer.convert.lookups import LookupTable
 from importer.convert.money import contradicting, from_minor_units
 from importer.convert.numbers import NumberForm, sortable
 from importer.mapping.model import ImportMapping, ValueMapping
@@ -37,8 +40,9 @@ class RowMapper:
     and so does whatever it lacks that another row may have.
     """
 
-    def __init__(self, mapping: ImportMapping) -> None:
+    def __init__(self, mapping: ImportMapping, lookups: Mapping[str, LookupTable] | None = None) -> None:
         self._mapping = mapping
+        self._lookups = lookups
         in_part = {"default": None} if mapping.group_by else {}
         picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
         forms = _number_forms(picks)
@@ -64,7 +68,7 @@ class RowMapper:
 
     def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
         """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""
-        cells = Cells(chunk)
+        cells = Cells(chunk, self._lookups)
         passes_filter, found = self._filter(cells)
         if remaining is not None:
             found = _dropped(remaining, found)
@@ -172,7 +176,7 @@ def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
     forms: dict[str, set[NumberForm]] = {}
 
     def add(pick: ValueMapping, form: NumberForm) -> None:
-        if pick.column is not None:
+        if pick.column is not None and pick.lookup is None:
             forms.setdefault(pick.column, set()).add(form)
         for inner in pick.first_of or ():
             add(inner, form)

@@ -65,8 +65,7 @@ def picker(pick: ValueMapping, forms: NumberForms | None = None, *, identity: bo
 def _origin(pick: ValueMapping, forms: NumberForms, identity: bool) -> Picker:
     spared = frozenset(pick.map or ()) if identity else None
     if pick.column is not None:
-        name = pick.column
-        return lambda cells: cells.column(name, trim=pick.trim, spared=spared)
+        return _column(pick, pick.column, forms, spared)
     if pick.first_of is not None:
         return _first_of([picker(one, forms, identity=identity) for one in pick.first_of])
     if pick.template is not None:
@@ -118,6 +117,19 @@ def _template(template: str, trim: bool, spared: frozenset[str] | None, parts: d
         return Texts(joined, reduce(pc.or_, marks) if marks else None, doubts)
 
     return filled
+
+
+def _column(pick: ValueMapping, name: str, forms: NumberForms, spared: frozenset[str] | None) -> Picker:
+    """A column's cells; or those of a lookup's column, by a key that is normalized as the lookup's own is."""
+    if pick.lookup is None or pick.by is None:
+        return lambda cells: cells.column(name, trim=pick.trim, spared=spared)
+    lookup, by = pick.lookup, picker(pick.by, forms, identity=True)
+
+    def found(cells: Cells) -> Texts:
+        keys = by(cells)
+        return Texts(cells.looked_up(lookup, keys.texts, name), None, keys.violations)
+
+    return found
 
 
 def _cases(cases: tuple[Case, ...], forms: NumberForms, identity: bool) -> Picker:

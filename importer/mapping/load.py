@@ -1,8 +1,8 @@
 """A mapping's name in, the mapping out; or every problem in it at once, each with its file, line and column.
 
 A preset's name is that preset (``./name`` is a file of that name), anything else is a path; a name in `extends` is
-looked for beside the file that has it. Keys at the left margin replace those of the extended mapping; `properties` and
-`needs` are merged name by name; null removes what is inherited. What describes a single file (`about`,
+looked for beside the file that has it. Keys at the left margin replace those of the extended mapping; `properties`,
+`needs` and `lookups` are merged name by name; null removes what is inherited. What describes a single file (`about`,
 `recognised_by`, `tests`) is not inherited.
 """
 
@@ -29,7 +29,7 @@ from importer.mapping.rules import problems_between
 
 MAX_SIZE = 256 << 10
 """Bytes of a mapping file: thousands of keys, read in seconds. A larger file is refused before it is read."""
-BY_NAME = ("properties", "needs")
+BY_NAME = ("properties", "needs", "lookups")
 """Keys whose members are inherited one by one."""
 OWN = ("extends", "about", "recognised_by", "tests")
 """Keys that describe the file they are in, and are not inherited."""
@@ -99,6 +99,7 @@ def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
         distinct = sorted(dict.fromkeys(problems), key=chain.order)
         raise MappingError(tuple(distinct[:_MAX_PROBLEMS]), total=len(distinct))
     own = chain.documents[0]
+    mapping = chain.with_paths(mapping)
     lines = tuple(own.values["tests", number].line for number in range(len(mapping.tests)))
     return LoadedMapping(name, text, mapping, lines, chain.places(mapping))
 
@@ -205,6 +206,17 @@ class _Chain:
     def may_inherit(self, one: Problem) -> bool:
         """Whether it is a problem only because what is extended could not be read: a lack, or a null."""
         return not self.is_whole and (not one.path or self.data.get(one.path[0], one) is None)
+
+    def with_paths(self, mapping: ImportMapping) -> ImportMapping:
+        """The mapping with the paths of its lookups counted from the files that name them."""
+        if not mapping.lookups:
+            return mapping
+        found = {}
+        for name, lookup in mapping.lookups.items():
+            folder = Path(self.origin(("lookups", name)).name).parent
+            several = [lookup.file] if isinstance(lookup.file, str) else lookup.file
+            found[name] = lookup.model_copy(update={"file": tuple(str(folder / one) for one in several)})
+        return mapping.model_copy(update={"lookups": found})
 
     def meets(self, key: str, mapping: ImportMapping) -> bool:
         """Whether a key that is needed is set; the subscriber, which no mapping lacks, by an extending mapping."""

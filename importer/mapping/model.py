@@ -139,6 +139,10 @@ class ValueMapping(Model):
     the first character. directory: the name of the directory it is in. path: as it was given. line, row: the row's
     first line, and its number among the file's rows.
     """
+    lookup: Annotated[Text | None, Expects("a name from `lookups`")] = None
+    """The name of one of the mapping's `lookups`, whose `column` it takes, from the row whose key is `by`."""
+    by: ValueMapping | None = None
+    """With `lookup`: the value that is looked up."""
     parts: Annotated[
         Annotated[abc.Mapping[str, ValueMapping], Field(min_length=1)] | None,
         Expects("names and their values, such as {shop: {file: stem}}"),
@@ -257,7 +261,8 @@ class ValueMapping(Model):
 
     def own_columns(self) -> tuple[str, ...]:
         """The columns that the value comes from, in order of appearance, each once."""
-        names = [self.column] if self.column is not None else []
+        names = [self.column] if self.column is not None and self.lookup is None else []
+        names += self.by.columns() if self.by is not None else ()
         names += [name for inner in (*(self.first_of or ()), *self.operands()) for name in inner.columns()]
         for case in self.cases or ():
             names += [name for test in case.when for name in test.columns()]
@@ -267,6 +272,21 @@ class ValueMapping(Model):
             if piece.is_column:
                 names += parts[piece.text].columns() if piece.text in parts else [piece.text]
         return tuple(dict.fromkeys(names))
+
+    def inside(self) -> Iterator[ValueMapping]:
+        """This value and every one that it is made of."""
+        yield self
+        cases = (case.use for case in self.cases or ())
+        by = () if self.by is None else (self.by,)
+        for one in (
+            *(self.first_of or ()),
+            *self.operands(),
+            *cases,
+            *(self.parts or {}).values(),
+            *by,
+            *self.asides(),
+        ):
+            yield from one.inside()
 
     def operands(self) -> tuple[ValueMapping, ...]:
         """The numbers that a calculation is made of; empty if it is none."""
@@ -404,6 +424,28 @@ class SourceOptions(Model):
     """How many times its size a compressed file may unpack to; 200 without this key. More is taken for a bomb."""
 
 
+class Lookup(Model):
+    """A file that answers what a row's own cells do not say, such as a list of customers."""
+
+    called: ClassVar[str] = "a lookup"
+    looks_like: ClassVar[str] = "keys such as {file: customers.csv, key: Customer ID}"
+    belongs: ClassVar[str] = "in a lookup of `lookups`"
+    missing: ClassVar[abc.Mapping[str, str]] = {
+        "file": "such as `file: customers.csv`",
+        "key": "name the column of the file that is looked up, such as `key: Customer ID`",
+    }
+
+    file: Annotated[
+        Annotated[str, AfterValidator(checks.filled)] | Annotated[tuple[str, ...], Field(min_length=1)],
+        Expects("a path, or a list of them"),
+    ]
+    """The file, or several; a relative path counts from where the mapping is."""
+    key: ValueMapping
+    """The value of the file's rows that is looked up; in rows that share it all answers must be the same."""
+    source: SourceOptions = SourceOptions()
+    """How to read the file, where recognition is not enough."""
+
+
 class ExpectedSubscriber(Model):
     """Who an expected event is about."""
 
@@ -527,6 +569,11 @@ class ImportMapping(Model):
     """
     source: SourceOptions = SourceOptions()
     """How to read the files, where recognition is not enough."""
+    lookups: Annotated[
+        abc.Mapping[str, Lookup],
+        Expects("names and their files, such as {customers: {file: customers.csv, key: Customer ID}}"),
+    ] = {}
+    """Other files, by a name, whose columns values can take with `lookup`."""
     where: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Status, equals: paid}]")] = ()
     """Which rows to take: those that pass all tests. The others are filtered."""
     group_by: ValueMapping | None = None
@@ -578,6 +625,16 @@ class ImportMapping(Model):
         names += self.group_by.columns() if self.group_by is not None else ()
         names += [name for _, value in self.fields() for name in value.columns()]
         return tuple(dict.fromkeys(names))
+
+    def looked_up(self) -> dict[str, tuple[str, ...]]:
+        """The columns that values take from each lookup."""
+        group_by = () if self.group_by is None else (self.group_by,)
+        found: dict[str, list[str]] = {}
+        for value in (*group_by, *(value for _, value in self.fields())):
+            for one in value.inside():
+                if one.lookup is not None and one.column is not None:
+                    found.setdefault(one.lookup, []).append(one.column)
+        return {name: tuple(dict.fromkeys(columns)) for name, columns in found.items()}
 
     def digest(self) -> str:
         """SHA-256 of what the mapping does with rows: comments, layout, the order of keys, tests do not count."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from importer.mapping.errors import Model, Problem, listed, shorten, shown
+from importer.mapping.errors import Model, Problem, did_you_mean, listed, shorten, shown
 from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, Aggregate, Condition, Example, ValueMapping
 from importer.mapping.positions import Path
 
@@ -76,6 +76,8 @@ _PROPERTY = Role("a property", is_optional=True, aggregates=("first", "last", "s
 _INNER = Role("a value inside `first_of`", is_text=True, aggregates=())
 _CASE = Role("a value inside `cases`", is_text=True, aggregates=())
 _PART = Role("a value inside `parts`", is_text=True, aggregates=())
+_BY = Role("`by`", is_text=True, aggregates=())
+_LOOKUP_KEY = Role("a lookup's `key`", is_text=True, aggregates=())
 _OPERAND = Role("a value that is calculated with", implied="number", kinds=("number", "integer"), aggregates=())
 
 
@@ -116,6 +118,8 @@ def problems_between(data: Mapping[str, Any], wrong: Collection[Path]) -> Iterat
 
 class _Rules:
     def __init__(self, wrong: Collection[Path]) -> None:
+        self._lookups: tuple[str, ...] = ()
+        """The names that a value can look things up in."""
         self._wrong: dict[Path, set[str]] = {}
         """Per path, the keys there with a problem at or below them."""
         for path in wrong:
@@ -127,6 +131,7 @@ class _Rules:
 
     def mapping(self, data: Mapping[str, Any]) -> Iterator[Problem]:
         """The whole file."""
+        self._lookups = tuple(data.get("lookups") or ())
         keys = self._keys((), data)
         if isinstance(data.get("source"), Mapping):
             yield from _source(self._keys(("source",), data["source"]))
@@ -150,6 +155,12 @@ class _Rules:
         if data.get("value_currency") is None:
             yield from _without_currency(keys)
         yield from self._examples(data.get("tests"))
+        yield from self._lookup_keys(data.get("lookups"))
+
+    def _lookup_keys(self, lookups: Any) -> Iterator[Problem]:
+        for name, lookup in lookups.items() if isinstance(lookups, Mapping) else ():
+            if isinstance(lookup, Mapping):
+                yield from self._value(("lookups", name, "key"), lookup.get("key"), _LOOKUP_KEY)
 
     def _examples(self, tests: Any) -> Iterator[Problem]:
         for number, example in _members(tests):
@@ -188,10 +199,26 @@ class _Rules:
             for place, test in _members(case.get("when")):
                 yield from self._test((*path, "cases", number, "when", place), test, is_grouped=False)
             yield from self._value((*path, "cases", number, "use"), case.get("use"), _CASE)
+        yield from self._lookup(keys)
+        yield from self._value((*path, "by"), value.get("by"), _BY)
         for name, one in value["parts"].items() if isinstance(value.get("parts"), Mapping) else ():
             yield from self._value((*path, "parts", name), one, _PART)
         for aside in ("timezone", "country"):
             yield from self._value((*path, aside), value.get(aside), Role(f"a `{aside}`", is_text=True, aggregates=()))
+
+    def _lookup(self, keys: _Keys) -> Iterator[Problem]:
+        """`lookup`, `by` and `column` go together."""
+        name = keys.valid("lookup")
+        if "by" in keys and "lookup" not in keys:
+            yield keys.problem("by", "`by` needs `lookup`", "add it, or leave `by` out")
+        if name is None:
+            return
+        if str(name) not in self._lookups:
+            hint = did_you_mean(str(name), self._lookups) or "define it under `lookups`"
+            yield keys.problem("lookup", f"unknown lookup {shown(str(name))}", hint, at_value=True)
+        for key, why in (("by", "the value that is looked up"), ("column", "the column of the lookup that is wanted")):
+            if key not in keys and key not in keys.wrong:
+                yield keys.problem("lookup", f"`lookup` needs `{key}`, {why}", "add it")
 
 
 def _members(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -20,6 +20,7 @@ from importer.group import grouped
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
+from importer.pipeline.lookups import read_lookups
 from importer.read import Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -50,7 +51,7 @@ def prepare_sources(
 
     A file that cannot be used comes as a stream without chunks, with its error, and `say` gets that error.
     """
-    mapper = RowMapper(mapping)
+    mapper = RowMapper(mapping, read_lookups(mapping, say))
     sources = _converted(arguments, mapping, mapper, reading, say)
     if mapping.group_by is not None:
         sources = grouped(sources, mapping, mapper.absent())

@@ -22,6 +22,7 @@ from importer.mapping.model import (
     ExpectedReason,
     ExpectedSubscriber,
     ImportMapping,
+    Lookup,
     SourceOptions,
     Subscriber,
     ValueMapping,
@@ -32,6 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 MODELS = (
     ImportMapping,
     Case,
+    Lookup,
     SourceOptions,
     Condition,
     Subscriber,
