@@ -39,8 +39,8 @@ def within_three_minutes(tally: Tally) -> int:
     return sum(time < 180 for time in tally.times)
 
 
-@pytest.mark.parametrize("latency", [QUICK, MIXED, SLOW], ids=["quick", "mixed", "slow"])
-@pytest.mark.parametrize("limit", [1, 10, 60, 600])
+@pytest.mark.parametrize("latency", [QUICK, MIXED], ids=["quick", "mixed"])
+@pytest.mark.parametrize("limit", [1, 60, 600])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_server_that_tells_its_limit_is_ever_provoked(kind: str, limit: int, latency: tuple[float, float]) -> None:
     """Not one 429 in three minutes, and a good part of the quota used."""
@@ -49,7 +49,7 @@ def test_no_server_that_tells_its_limit_is_ever_provoked(kind: str, limit: int, 
     assert within_three_minutes(tally) >= (0.95 if kind in tuple(KINDS)[:2] else 0.5) * 3 * limit
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", ["from the first request", "on the minute"])
 def test_the_quota_is_used_up(kind: str, seed: int) -> None:
     """At 600 a minute, 98% of three windows, and of each whole window."""
@@ -95,7 +95,7 @@ def test_answers_without_headers_are_bridged(share: float) -> None:
     assert within_three_minutes(tally) >= 0.96 * 1800
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("latency", [QUICK, MIXED], ids=["quick", "mixed"])
 @pytest.mark.parametrize("even", [True, False], ids=["evenly", "at random"])
 @pytest.mark.parametrize("kind", ["from the first request", "on the minute"])
