@@ -1,9 +1,8 @@
 """Columns of exact decimal numbers: products, sums per group, and what is least and most; never through a float.
 
-This module owns the way from canonical number tokens (``-12.5``, as ``Property.values`` has them) to numbers that can
-be added and multiplied, and back. Ordinary columns are 64-bit integers that share one scale, worked on as a whole;
-where 64 bits might not do, they are Python's decimals without a limit of digits, so that no sum is ever rounded or
-wraps. Reading numbers as people write them is ``shape``'s, and whether the API takes one ``validate``'s.
+Canonical number tokens (``-12.5``, as ``Property.values`` has them) become numbers that can be added and multiplied,
+and tokens again. Ordinary columns are 64-bit integers that share one scale, worked on as a whole; where 64 bits might
+not do, they are Python's decimals without a limit of digits, so that no sum is ever rounded or wraps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Templates: text with ``{column}`` in it.
 
-This module owns how a template is cut into pieces; filling them in is ``shape``'s.
+It cuts a template into pieces; `convert.values` fills them in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Time zones by the names that exports write: abbreviations, offsets, IANA, Windows, and Rails' regional names.
 
-This module owns which name means which zone, for cells and for a mapping's `timezone`. Reading times is ``shape``'s.
+It serves cells and a mapping's `timezone`; `convert.datetimes` reads the times.
 
 An abbreviation names an offset, whatever the season: `CEST` is +02:00. It is known if the IANA database has had one
 meaning for it since 2000. `CST`, `CDT` and `IST` have several: they are known where the mapping names a zone that has

@@ -135,7 +135,7 @@ def _rows(material: Material, states: dict[int, str], accepted: Counter[int], ex
     for row in material.rows:
         state, count = State(states.get(row.number, "pending")), accepted[row.number]
         if row.number not in deliverable:
-            right = state is (State.DUPLICATE if row.valid else State.INVALID) and not count
+            right = state is State.INVALID and not count
         elif expected.settled:
             right = state is State.SENT and (count == 1 or (expected.resend and count > 1))
         else:

@@ -134,8 +134,8 @@ def test_whatever_the_bytes_are_the_block_size_changes_nothing(body: bytes) -> N
     """No bytes crash the reader, every row is accounted for, and small blocks give what one large block gives."""
     data = b"x,y\n" + body
 
-    whole = read_bytes(data, encoding="utf-8", raw_rows=True)
-    pieces = read_bytes(data, encoding="utf-8", raw_rows=True, limits=Limits(block=64))
+    whole = read_bytes(data, ["x", "y"], encoding="utf-8", delimiter=",", raw_rows=True)
+    pieces = read_bytes(data, ["x", "y"], encoding="utf-8", delimiter=",", raw_rows=True, limits=Limits(block=64))
 
     for get in (lambda o: o.rows, lambda o: o.numbers, lambda o: o.lines, lambda o: o.unreadable, Outcome.raw_rows):
         assert get(whole) == get(pieces)
@@ -147,7 +147,7 @@ def test_the_bound_of_quoted_records_does_not_depend_on_blocks(body: bytes, boun
     """Where the bound of a record of several lines takes effect is a matter of the file alone."""
     data = b"x,y\n" + body
 
-    whole = read_bytes(data, limits=Limits(quoted=bound, line=80))
-    pieces = read_bytes(data, limits=Limits(quoted=bound, line=80, block=7))
+    whole = read_bytes(data, ["x", "y"], delimiter=",", limits=Limits(quoted=bound, line=80))
+    pieces = read_bytes(data, ["x", "y"], delimiter=",", limits=Limits(quoted=bound, line=80, block=7))
 
     assert (whole.rows, whole.lines, whole.unreadable) == (pieces.rows, pieces.lines, pieces.unreadable)
