@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from importer.wording import counted
+from importer.wording import counted, shown
 
 
 class ExitCode(IntEnum):
@@ -117,7 +117,7 @@ class SourceError(ImporterError):
     """One source cannot be read at all; the other sources of the run go on."""
 
     def __init__(self, source: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{source}: {message}", hint=hint)
+        super().__init__(f"{shown(source)}: {message}", hint=hint)
         self.source = source
 
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from importer.errors import TransformError, UsageError
 from importer.model import ArrowArray, Bools, Chunk
+from importer.wording import brief, shown
 
 Texts: TypeAlias = "Callable[[ArrowArray], tuple[ArrowArray, ArrowArray | None, Bools | None]]"
 """Turns an Arrow array of any type into exact text; beside it, where objects or lists were found (None: nowhere)."""
@@ -110,56 +111,61 @@ class Transform:
             return self._function(frame)
         except (Exception, SystemExit) as error:  # exit() in it must not pass for an import that is done
             raise TransformError(
-                f"{self.spec} failed on {where}: {type(error).__name__}: {error}{_place(error, self._path)}",
+                f"{shown(self.spec)} failed on {where}: {_words(error)}{_place(error, self._path)}",
                 hint="nothing was sent; mend the function and run the command again",
             ) from error
 
     def _check(self, result: Any, chunk: Chunk, where: str) -> None:
         if not isinstance(result, pd.DataFrame):
             raise TransformError(
-                f"{self.spec} returned {type(result).__name__} for {where}, not a DataFrame",
+                f"{shown(self.spec)} returned {type(result).__name__} for {where}, not a DataFrame",
                 hint="end the function with `return df`",
             )
         if not result.index.is_unique or not result.index.isin(chunk.rows).all():
             odd = result.index[~result.index.isin(chunk.rows) | result.index.duplicated()][:_SHOWN].tolist()
             raise TransformError(
-                f"{self.spec} returned rows that it was not given, or rows twice, for {where}: {odd}",
+                f"{shown(self.spec)} returned rows that it was not given, or rows twice, for {where}: {odd}",
                 hint="keep the DataFrame's index: each row of the file may be changed or left out, not added",
             )
         odd_names = [name for name in list[Any](result.columns) if not isinstance(name, str)]
         if odd_names:
             raise TransformError(
-                f"{self.spec} returned columns whose names are not text: {odd_names[:_SHOWN]}",
+                f"{shown(self.spec)} returned columns whose names are not text: {odd_names[:_SHOWN]}",
                 hint="name them with text",
             )
 
 
 def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
     file, _, name = spec.rpartition(":")
-    path = Path(file)
+    path, option = Path(file), f"--transform {shown(spec)}"
     if not file or not name:
-        raise UsageError(f"--transform {spec}: not FILE:FUNCTION", hint="write it as clean.py:transform")
+        raise UsageError(f"{option}: not FILE:FUNCTION", hint="write it as clean.py:transform")
     if not path.is_file():
-        raise UsageError(f"--transform {spec}: there is no file {file}", hint="write it as clean.py:transform")
+        raise UsageError(f"{option}: there is no file {shown(file)}", hint="write it as clean.py:transform")
     module_spec = importlib.util.spec_from_file_location(f"transform_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"--transform {spec}: {file} is not a Python file", hint="its name must end in .py")
+        raise UsageError(f"{option}: {shown(file)} is not a Python file", hint="its name must end in .py")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module
     try:
         module_spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
-            f"{file} cannot be loaded: {type(error).__name__}: {error}{_place(error, path)}", hint="mend the file"
+            f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",
+            hint="mend the file",
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
         there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UsageError(
-            f"--transform {spec}: {file} has no function {name}",
+            f"{option}: {shown(file)} has no function {shown(name)}",
             hint=f"it has {', '.join(there) if there else 'no function at all'}",
         )
     return path, function
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {brief(str(error), 500)}"
 
 
 def _place(error: BaseException, path: Path) -> str:

@@ -6,6 +6,9 @@ it is put on a screen, into a log, a message or a page.
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 from datetime import UTC, datetime
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -20,6 +23,29 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def brief(text: str, most: int = 60) -> str:
+    """`shown`, cut to ``most`` characters: for the names of columns, which can be of any length."""
+    line = shown(text[: most + 1])
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def shown_json(text: bytes) -> bytes:
+    r"""JSON in UTF-8 that means the same and hides nothing: invisible characters as escapes such as ``\u202e``."""
+    plain = text.decode()
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in plain).encode()
+
+
+def shell_quoted(argument: str) -> str:
+    r"""The argument as a shell takes it, on one line that hides nothing: ``orders.csv``, ``'a b.csv'``, ``$'a\nb'``."""
+    if argument.isprintable():
+        return shlex.quote(argument)
+    inside = "".join(
+        one if one.isprintable() and one not in "\\'" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(one))
+        for one in argument
+    )
+    return f"$'{inside}'"
 
 
 def shown_lines(text: str) -> str:

@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Every error ends as a sentence a
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -111,8 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         code = ExitCode.INCOMPLETE  # the reader of the output has gone
     except OSError as error:
-        place = f"{shown(str(error.filename))} cannot be used" if error.filename else "an output cannot be written"
-        _complain(f"error: {place}: {error.strerror or error}")
+        place = (
+            f"{shown(str(error.filename))} cannot be used" if error.filename else "a file cannot be opened or written"
+        )
+        few = error.errno in (errno.EMFILE, errno.ENFILE)
+        hint = "\n\nhint: raise the limit of open files (ulimit -n), then run the same command again" if few else ""
+        _complain(f"error: {place}: {error.strerror or error}{hint}")
         code = ExitCode.STOPPED
     except Exception as error:  # noqa: BLE001  # the net: a defect of ours is an error in words, too
         code = _report_defect(error)

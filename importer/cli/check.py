@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_bytes
+from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_json
 from importer.cli.options import basic, mapping_option, output, reading_options, run_options, summary_option
 from importer.cli.settings import Command
 from importer.errors import ExitCode
+from importer.wording import shown
 
 
 @click.command("check", cls=Command)
@@ -60,16 +61,16 @@ def command(**given: Any) -> int:  # fmt: skip
     if not given["sources"]:
         name, passed = check.check_mapping(given["mapping"])
         told = f"all its tests pass ({passed})" if passed else "it has no tests"
-        click.echo(f"{name} is a valid mapping; {told}", err=True)
+        click.echo(f"{shown(name)} is a valid mapping; {told}", err=True)
         return int(ExitCode.DELIVERED)
     options = run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))
     if given["preview"]:
-        check.preview(options, console, given["preview"], lambda body: print_bytes(body + b"\n"))
+        check.preview(options, console, given["preview"], lambda body: print_json(body + b"\n"))
         return int(ExitCode.DELIVERED)
     written = check.check(options, console, rate=given["rate"])
     console.close()
     if given["output_format"] == "json":
-        print_bytes(summary_bytes(written.summary))
+        print_json(summary_bytes(written.summary))
     click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(check.exit_code(written))

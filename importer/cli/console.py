@@ -23,7 +23,7 @@ import click
 
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.model import State
-from importer.wording import counted, duration, shown, shown_lines
+from importer.wording import counted, duration, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -101,13 +101,13 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
         metrics.end(result.exit_code, result.written.counts)
     console.conclude(result)
     if options.output_format == "json":
-        print_bytes(summary_bytes(result.written.summary))
+        print_json(summary_bytes(result.written.summary))
     return int(result.exit_code)
 
 
-def print_bytes(data: bytes) -> None:
-    """Write to stdout, whatever its encoding."""
-    sys.stdout.buffer.write(data)
+def print_json(data: bytes) -> None:
+    """Write lines of JSON to stdout, whatever its encoding; what is invisible is escaped, which changes no value."""
+    sys.stdout.buffer.write(shown_json(data))
     sys.stdout.buffer.flush()
 
 

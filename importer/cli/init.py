@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli import completing
+from importer.cli.console import print_json
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 
@@ -69,8 +70,7 @@ def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int
     _say(_decided(written, path))
     if written.trial is not None and not write.is_open(written):
         for body in written.trial.bodies:
-            sys.stdout.buffer.write(body + b"\n")
-        sys.stdout.buffer.flush()
+            print_json(body + b"\n")
     _say(f"\nnext: {'answer what is open in ' + str(path) + ', then' if write.is_open(written) else ''}".rstrip())
     _say(f"  {wanted.command}")
     return int(ExitCode.DELIVERED)
@@ -81,9 +81,9 @@ def _say(text: str) -> None:
 
 
 def _quoted(argument: str) -> str:
-    import shlex
+    from importer.wording import shell_quoted
 
-    return shlex.quote(argument)
+    return shell_quoted(argument)
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:

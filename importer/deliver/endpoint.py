@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from importer.errors import UsageError
 from importer.model import DEFAULT_ENDPOINT
+from importer.wording import brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +101,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def _refusal(url: str, why: str, hint: str) -> UsageError:
-    shown = url.rsplit("@", 1)[-1] if "@" in url else url
-    return UsageError(f"--endpoint {shown}: {why}", hint=hint)
+    address = url.rsplit("@", 1)[-1] if "@" in url else url
+    return UsageError(f"--endpoint {brief(address, 200)}: {why}", hint=hint)

@@ -391,16 +391,20 @@ class RateLimiter:
             wait = min(2.0**self._strikes, WINDOW) * (0.75 + 0.5 * self.jitter())
             said += " without a time; the wait is doubled each time, up to a minute"
         if fresh:
-            self._feel(now)
+            if response.status == 429:  # 425 and 503 speak of the moment, not of the pace
+                self._feel(now)
             self._blocked_at = now
         if now + wait > state.blocked_until:
             state.blocked_until, state.blocked_why = now + wait, said
 
     def _feel(self, now: float) -> None:
-        """A 429 without a known limit: somewhat less than was accepted since the last one."""
+        """A 429 without a known limit: somewhat less than was accepted since the last one.
+
+        If nothing was, one request alone was turned away again: the wait was too short, and the pace is not to blame.
+        """
         if self.state.limit is None:
             seen = self._accepted / max(now - self._accepted_since, 1.0)
-            self._own_pace = max(0.7 * seen if self._accepted else (self._own_pace or 1.0) / 2, 1 / WINDOW)
+            self._own_pace = max(0.7 * seen if self._accepted else self._own_pace or 1.0, 1 / WINDOW)
         self._accepted, self._accepted_since = 0, now
 
     def _paced(self, now: float) -> float:

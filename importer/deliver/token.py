@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from importer.errors import UsageError
 from importer.model import TOKEN_VARIABLE
+from importer.wording import shown
 
 VARIABLE = TOKEN_VARIABLE
 MASK = "[token]"
@@ -84,11 +85,11 @@ def read_token(env: Mapping[str, str], token_file: Path | None) -> Token:
             content = file.read(MAX_LENGTH * 2)
         return Token(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise UsageError(f"--token-file {token_file}: this is not a text file", hint=_WHERE) from None
+        raise UsageError(f"--token-file {shown(str(token_file))}: this is not a text file", hint=_WHERE) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _unreadable(token_file, getattr(error, "strerror", None) or "not a file name") from None
     except UsageError as error:
-        raise UsageError(f"--token-file {token_file}: {error.message}", hint=error.hint) from None
+        raise UsageError(f"--token-file {shown(str(token_file))}: {error.message}", hint=error.hint) from None
 
 
 def _unreadable(token_file: Path, why: str) -> UsageError:
@@ -97,7 +98,7 @@ def _unreadable(token_file: Path, why: str) -> UsageError:
     parent = token_file.parent
     in_directory = parent != Path() and parent.is_dir()
     if len(name) < _SHORT_NAME or (in_directory and len(token_file.name) < 4 * _SHORT_NAME):
-        return UsageError(f"--token-file {token_file}: {why}", hint=_WHERE)
+        return UsageError(f"--token-file {shown(str(token_file))}: {why}", hint=_WHERE)
     return UsageError(
         f"--token-file: {why} (the name is not shown: it may be the token itself)",
         hint=f"--token-file takes the name of a file; put the token into that file, or into {VARIABLE}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importer.ledger.database import Database
 from importer.ledger.tables import RUN_BITS, ids
 from importer.model import Run, State
-from importer.wording import counted
+from importer.wording import counted, shown
 
 _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 """States of runs that may have lost rows to a later one, in SQL."""
@@ -41,7 +41,8 @@ def repeats(database: Database, run: Run) -> list[str]:
         sentences.append("--again sends once more what was delivered before")
     for (number,) in earlier:
         sentences += _unsettled(database, number)
-    return [*sentences, *_conflicts(database, run), *_taken_over(database, run), *_grown(database, run)]
+    sentences += [*_conflicts(database, run), *_taken_over(database, run), *_grown(database, run)]
+    return [shown(sentence) for sentence in sentences]
 
 
 def _unsettled(database: Database, number: int) -> list[str]:

@@ -26,6 +26,7 @@ from importer.mapping.model import ImportMapping
 from importer.mapping.positions import Document, parse
 from importer.mapping.positions import Path as DataPath
 from importer.mapping.rules import problems_between
+from importer.wording import shown
 
 MAX_SIZE = 256 << 10
 """Bytes of a mapping file: thousands of keys, read in seconds. A larger file is refused before it is read."""
@@ -370,11 +371,11 @@ def _text(path: Path, name: str) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_SIZE + 1)
     except FileNotFoundError:
-        raise UsageError(f"the mapping {name} does not exist", hint=_neighbour(path)) from None
+        raise UsageError(f"the mapping {shown(name)} does not exist", hint=_neighbour(path)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         hint = "-m takes the path of a YAML file that you may read"
-        raise UsageError(f"the mapping {name} cannot be read: {reason}", hint=hint) from None
+        raise UsageError(f"the mapping {shown(name)} cannot be read: {reason}", hint=hint) from None
     if len(content) > MAX_SIZE:
         message = "a mapping has at most 256 KiB, and this file is larger"
         raise MappingError((MappingProblem(name, 0, 0, message, "is this the data instead of the mapping?"),))
@@ -404,8 +405,8 @@ def _neighbour(path: Path) -> str:
     try:
         names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     except OSError:
-        return f"there is no directory {path.parent}"
+        return f"there is no directory {shown(str(path.parent))}"
     close = difflib.get_close_matches(path.name, names, n=1)
     if close:
-        return f"did you mean {path.parent / close[0]}?"
+        return f"did you mean {shown(str(path.parent / close[0]))}?"
     return "-m takes the path of a YAML file, or a preset's name; `importer presets` lists them"

@@ -24,6 +24,7 @@ from importer.pipeline.lookups import read_lookups
 from importer.read import Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
+from importer.wording import brief, shown
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -88,7 +89,7 @@ def _converted(
         try:
             with open_source(each, mapping.source, columns=mapping.columns()) as reader:
                 for note in reader.notes:
-                    say(f"warning: {reader.source.name}: {note}")
+                    say(f"warning: {shown(reader.source.name)}: {note}")
                 if transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
                 events = _guarded(reader.source.name, _events(reader, mapping, mapper, transform, reading))
@@ -118,7 +119,7 @@ def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
 
 
 def _unexpected(name: str, error: Exception) -> SourceError:
-    words = str(error).partition("\n")[0][:200]
+    words = brief(str(error), 200)
     return SourceError(
         name,
         f"cannot be read; importer failed on it: {type(error).__name__}: {words}",
@@ -203,15 +204,16 @@ def _check_columns(
         )
     decisive = [one for one in missing if one.is_decisive]
     if decisive:
+        there = ", ".join(repr(brief(name)) for name in columns[:30])
         raise SourceError(
             source.name,
             f"no row can become an event, for the file lacks columns: {'; '.join(_lack(one) for one in decisive)}",
-            hint=f"the file has the columns {', '.join(map(repr, columns[:30]))}; correct the names in the mapping",
+            hint=f"the file has the columns {there}; correct the names in the mapping",
         )
     for one in missing:
-        say(f"warning: {source.name} lacks {_lack(one)}")
+        say(f"warning: {shown(source.name)} lacks {_lack(one)}")
 
 
 def _lack(missing: MissingColumn) -> str:
     meant = f" (did you mean {missing.nearest!r}?)" if missing.nearest else ""
-    return f"{missing.name!r} for {', '.join(missing.targets)}{meant}"
+    return f"{brief(missing.name)!r} for {', '.join(missing.targets)}{meant}"

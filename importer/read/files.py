@@ -24,6 +24,7 @@ from typing import IO, BinaryIO, Literal, Protocol, cast
 from backports import zstd
 
 from importer.errors import SourceError
+from importer.wording import shown
 
 Compression = Literal["none", "gzip", "bz2", "xz", "zstd", "zip"]
 
@@ -99,6 +100,11 @@ class _Layer:
                 break
             self._held += piece
         return self._held[:size]
+
+    @property
+    def failed(self) -> bool:
+        """Whether reading failed behind what `peek` returned."""
+        return self._failure is not None
 
     def read1(self, size: int, /) -> bytes:
         """At most ``size`` bytes; empty at the end."""
@@ -266,7 +272,9 @@ class Content:
             if len(set(members)) < len(members):
                 double = next(member for member in members if members.count(member) > 1)
                 raise SourceError(
-                    self.name, f"holds more than one file called {double}", hint="unpack it, and name the right one"
+                    self.name,
+                    f"holds more than one file called {shown(double)}",
+                    hint="unpack it, and name the right one",
                 )
             chosen = name if name is not None else (members[0] if len(members) == 1 else None)
             if chosen is None:
@@ -326,11 +334,13 @@ class Content:
     def peek(self, size: int) -> tuple[bytes, bool]:
         """The first ``size`` bytes, or fewer if there are no more, and whether that is everything.
 
-        Raises `SourceError` where not a single byte can be read.
+        Raises `SourceError` where not a single line can be read, so that the end is missing in the midst of a header.
         """
         seen = self._top.peek(size + 1)
-        if not seen:
+        if not seen or (self._top.failed and not (b"\n" in seen or b"\r" in seen)):
             try:
+                if seen:
+                    self._top.read1(len(seen))
                 self._top.read1(1)
             except Exception as error:  # noqa: BLE001 - whatever it is, the file is at fault
                 raise self._explain(error) from None
@@ -407,7 +417,7 @@ def _open(source: Input) -> io.FileIO:
     except IsADirectoryError:
         raise SourceError(name, "is a directory", hint="name a file in it") from None
     except PermissionError:
-        raise SourceError(name, "permission denied", hint=f"chmod u+r {name}") from None
+        raise SourceError(name, "permission denied", hint=f"chmod u+r {shown(name)}") from None
     except (OSError, ValueError) as error:
         raise SourceError(name, getattr(error, "strerror", None) or str(error)) from error
     mode = os.fstat(file.fileno()).st_mode

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from importer.errors import UsageError
 from importer.read.files import ENDINGS, Input, data_members, is_data_name, recognise_compression
+from importer.wording import shown
 
 STDIN = "<stdin>"
 
@@ -40,20 +41,24 @@ def _expand_one(argument: str) -> Iterator[Input]:
         yield from _file(argument)
     elif re.match(r"[a-z][a-z0-9+.-]+://", argument):
         raise UsageError(
-            f"{argument}: only files on this machine and standard input can be read",
+            f"{shown(argument)}: only files on this machine and standard input can be read",
             hint="download it first, or pipe it: `… | importer run - …`",
         )
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))
         if not matches:
-            raise UsageError(f"{argument}: no file matches", hint=f"check the path: ls {_parent(argument)}")
+            raise UsageError(f"{shown(argument)}: no file matches", hint=_look(argument))
         for match in matches:
             if not os.path.isdir(match):
                 yield from _file(match)
             elif "**" not in argument:
                 yield from _directory(match)
     else:
-        raise UsageError(f"{argument}: no such file or directory", hint=f"check the path: ls {_parent(argument)}")
+        raise UsageError(f"{shown(argument)}: no such file or directory", hint=_look(argument))
+
+
+def _look(argument: str) -> str:
+    return f"check the path: ls {shown(_parent(argument))}"
 
 
 def _parent(argument: str) -> str:
@@ -80,15 +85,15 @@ def _directory(directory: str) -> Iterator[Input]:
                 yield from _file(path)
     if not found:
         raise UsageError(
-            f"{directory}: the directory holds no data file",
+            f"{shown(directory)}: the directory holds no data file",
             hint=f"known endings: {' '.join(ENDINGS)}, also with .gz .bz2 .xz .zst, and .zip; name others directly",
         )
 
 
 def _file(path: str) -> Iterator[Input]:
     """A file, or an archive's members. A file that cannot be opened is found out when its turn to be read comes."""
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    whole = Input(shown, os.path.abspath(path))
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    whole = Input(name, os.path.abspath(path))
     members: list[str] = []
     # What was read of a pipe would be gone.
     if os.path.isfile(path):
@@ -103,4 +108,4 @@ def _file(path: str) -> Iterator[Input]:
         yield whole
         return
     for member in members:
-        yield Input(f"{shown}/{member}", whole.path, member)
+        yield Input(f"{name}/{member}", whole.path, member)

@@ -257,10 +257,12 @@ def _explain(name: str, error: Exception, after: int | None = None) -> SourceErr
     reason = shorten(str(error))
     if "ncrypt" in str(error):
         return SourceError(name, "is encrypted", hint="export it without encryption")
-    if after is not None:
+    if after:
         return SourceError(
-            name, f"is damaged after row {after} ({reason}); the rows before were read", hint="export it again"
+            name, f"is damaged after row {after:,} ({reason}); the rows before were read", hint="export it again"
         )
+    if after == 0:
+        return SourceError(name, f"is damaged ({reason})", hint="export it again")
     return SourceError(
         name, f"is not a readable Parquet file ({reason})", hint="copy, download or export the file again"
     )

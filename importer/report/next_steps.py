@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from importer.model import State
 from importer.report.model import RunInfo, Step, Summary
-from importer.wording import counted
+from importer.wording import counted, shell_quoted
 
 
 def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:
@@ -24,13 +23,13 @@ def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iter
     # While rows wait, the others can wait too: they are all said when the run is over.
     undelivered = 0 if left else rows[State.INVALID.value] + rows[State.REFUSED.value]
     if undelivered and rejects:
-        files = " ".join(shlex.quote(str(path)) for path in rejects)
+        files = " ".join(shell_quoted(str(path)) for path in rejects)
         names = (
             " and ".join(path.name for path in rejects[:2]) if len(rejects) <= 2 else f"{len(rejects)} rejects files"
         )
         yield Step(
             f"fix the {_rows(undelivered)} in {names}, then run this (it sends only those)",
-            (f"importer run {files} -m {shlex.quote(info.mapping_name)}{_transform(info)}{options}",),
+            (f"importer run {files} -m {shell_quoted(info.mapping_name)}{_transform(info)}{options}",),
         )
     failed = 0 if left else rows[State.FAILED.value]
     if (refused := rows[State.REFUSED.value]) and not failed and not left:  # the same command sends what failed, too
@@ -56,8 +55,8 @@ def _after_check(info: RunInfo, summary: Summary) -> Iterator[Step]:
     if not ready:
         return
     given = info.given or tuple(source.name for source in summary.sources)
-    files = " ".join(shlex.quote(one) for one in given)
-    command = f"importer run {files} -m {shlex.quote(info.mapping_name)}{_transform(info)}"
+    files = " ".join(shell_quoted(one) for one in given)
+    command = f"importer run {files} -m {shell_quoted(info.mapping_name)}{_transform(info)}"
     yield Step(
         f"rehearse {counted(ready, 'event')} on this machine, then send for real",
         (f"{command} --sandbox", command),
@@ -65,7 +64,7 @@ def _after_check(info: RunInfo, summary: Summary) -> Iterator[Step]:
 
 
 def _transform(info: RunInfo) -> str:
-    return f" --transform {shlex.quote(info.transform)}" if info.transform else ""
+    return f" --transform {shell_quoted(info.transform)}" if info.transform else ""
 
 
 def _rows(count: int) -> str:

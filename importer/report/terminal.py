@@ -22,7 +22,7 @@ from importer.report.model import (
     Summary,
     Written,
 )
-from importer.wording import counted, duration, shown
+from importer.wording import brief, counted, duration, shown
 
 WIDTH = 80
 _SOURCES = 3
@@ -200,7 +200,7 @@ def _header(header: SourceColumns, *, several: bool) -> Iterator[str]:
     more = f" and {counted(len(header.sources) - 1, 'file')} like it" if len(header.sources) > 1 else ""
     name = f" of {shown(header.sources[0])}{more}" if several else ""
     if header.unmapped:
-        yield _wrap(f"  unused columns{name}: {', '.join(map(shown, header.unmapped))}", rest="    ")
+        yield _wrap(f"  unused columns{name}: {', '.join(map(brief, header.unmapped))}", rest="    ")
     for one in header.missing:
         meant = f"; did you mean {shown(one.nearest)}?" if one.nearest else ""
         yield _wrap(

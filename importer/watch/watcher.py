@@ -178,7 +178,7 @@ class Watcher:
         if outcome.code is ExitCode.DELIVERED:
             hooks.append(("--on-success", self._options.on_success))
         for option, command in hooks:
-            if command and (trouble := run_hook(option, command, outcome, summary)):
+            if command and (trouble := run_hook(option, command, outcome, summary, self._console.console.say)):
                 self._console.console.say(f"warning: {shown(taken)}: {trouble}")
 
     def _unknown(self, taken: str, error: Exception) -> FileOutcome:

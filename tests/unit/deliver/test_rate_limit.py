@@ -267,6 +267,24 @@ def test_retry_after_0_without_a_limit_costs_a_second_not_a_minute() -> None:
     assert refused < 20
 
 
+@pytest.mark.parametrize("status", [425, 429, 503])
+def test_a_few_answers_with_a_retry_after_do_not_make_the_rest_crawl(status: int) -> None:
+    """Three in a row that ask for 2 seconds, from a server that names no limit, and then takes everything."""
+    limiter = RateLimiter(jitter=lambda: 0.5)
+    limiter.observe(answer(ResponseKind.SENT, 200), 0.0)
+    refused, accepted = 0, 0
+    for tick in range(3000):
+        now = tick / 100
+        while limiter.ask(now) <= 0:
+            if refused < 3:
+                refused += 1
+                limiter.record(answer(ResponseKind.NOT_ACCEPTED, status, retry_after=2.0, latency=0.01), now)
+            else:
+                accepted += 1
+                limiter.record(answer(ResponseKind.SENT, 200, latency=0.01), now)
+    assert accepted >= 12
+
+
 def test_429s_that_name_no_time_are_met_with_growing_patience() -> None:
     limiter = RateLimiter(jitter=lambda: 0.5)
     now, waits = 0.0, []

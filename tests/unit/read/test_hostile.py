@@ -129,6 +129,25 @@ def test_an_archive_cut_off_at_its_beginning_is_damaged_and_not_empty(kind: str)
         read_bytes(PACKERS[kind](TABLE)[:12])
 
 
+def test_an_archive_cut_off_within_its_header_is_damaged_and_lacks_no_columns(tmp_path: Path) -> None:
+    header = b",".join(b"column %d" % (at * 7919) for at in range(500))
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(header + b"\n")[:300])
+    (cut,) = expand([str(tmp_path / "x.csv.gz")])
+    with (
+        pytest.raises(SourceError, match="the gzip data is cut off"),
+        open_source(cut, SourceOptions(), columns=["id"]),
+    ):
+        pass
+
+
+def test_a_row_whose_end_is_cut_off_is_no_row() -> None:
+    read = read_bytes(gzip.compress(TABLE)[:-2_000])
+    assert read.error is not None
+    whole = TABLE.decode().splitlines()
+    assert read.count
+    assert [f"{row['id']},{row['name']}" for row in read.rows] == whole[1 : read.count + 1]
+
+
 def test_a_skippable_frame_may_come_first() -> None:
     assert read_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + zstd.compress(TABLE)).count == 20_000
 
