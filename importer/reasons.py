@@ -123,6 +123,8 @@ _ALL = (
     ReasonCode("filtered.transform", "info", "left out by the function of --transform", "nothing to do, unless the function is wrong", "[D]"),
     ReasonCode("where.not_a_number", "error", "the test `{field}` cannot read {value} as a number",
                "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
+    ReasonCode("where.not_a_date", "error", "the test `{field}` cannot read {value} as a date or time",
+               "correct the cell, or say in the test how the column is written (`format`, `timezone`)", "[D] never guessed"),
     # Groups.
     ReasonCode("group.missing", "error", "the row names no group",
                "fill the column that `group_by` names, or leave such rows out with `where`", "[D]"),
