@@ -185,7 +185,7 @@ _SECTIONS = {
     "Rows that cannot be read": ("row", "source"),
     "The subscriber": ("subscriber", "id", "email", "phone"),
     "Type, value and currency": ("type", "value", "currency"),
-    "Properties": ("property", "properties"),
+    "Properties": ("property", "properties", "field"),
     "Order and key": ("order_by", "key"),
     "The filter": ("filtered", "where"),
     "Groups": ("group",),
