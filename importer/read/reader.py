@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,7 +70,7 @@ class Reader(ABC):
     def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """As ``chunks``; may raise anything."""
 
-    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
+    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Generator[Chunk, None, None]:
         """Read the source, once, from its beginning to its end.
 
         ``columns`` are the wanted names; those the source lacks are left out of the tables. Raises `SourceError` when
