@@ -15,9 +15,11 @@ from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
 from importer.convert.lookups import LookupTable
 from importer.convert.money import contradicting, from_minor_units
+from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, sortable
 from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import (
     ArrowArray,
     Bools,
@@ -62,6 +64,7 @@ class RowMapper:
         omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
         self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
         """Targets that an event can do without where they are invalid, each with its default."""
+        self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
@@ -93,6 +96,10 @@ class RowMapper:
         order_value = self._order_value(columns, findings)
         if "key" in values:
             findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
+        more = None
+        if self._unused is not None:
+            more, broken = more_properties(chunk, cells, self._unused, values)
+            findings.extend(broken)
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -107,6 +114,7 @@ class RowMapper:
                 for name in self._mapping.properties
                 for target in (f"properties.{name}",)
             ),
+            more_properties=more,
             passes_filter=findings.passes_filter,
             key=values.get("key"),
             order_value=order_value,
