@@ -27,7 +27,7 @@ def shell(command: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 def test_output_that_cannot_be_written_is_an_error(arguments: str, stdout: str, tmp_path: Path) -> None:
     done = shell(f"{arguments} {stdout}", tmp_path)
     assert done.returncode == 3
-    assert "error: an output cannot be written: " in done.stderr
+    assert "error: a file cannot be opened or written: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
