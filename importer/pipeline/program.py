@@ -121,8 +121,8 @@ def _deliver_and_report(
         ended = _deliver(ledger, current, options, target, console, out)
         left = ledger.has_pending(current)
     except LedgerError as error:
-        ended, left = StopReason(f"the ledger failed: {error.message}", hint=error.hint or ""), True
-        console.say(f"error: {ended.reason}")
+        words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
+        ended, left = StopReason(words, hint=error.hint or ""), True
     # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
     ended = ended if left else StopReason("", interrupted=ended.interrupted)
     ended = replace(ended, hint=target.addressed(ended.hint))
@@ -169,7 +169,13 @@ def _report(
 ) -> Result:
     left = ledger.has_pending(current)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
-    current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
+    try:
+        current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
+    except LedgerError:
+        if not ended.reason:
+            raise
+        # A ledger that takes nothing, such as a locked one, may still tell how far the run came.
+        current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
     outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
     written = report.write(ledger, told, outputs, partial(advise_run, current))

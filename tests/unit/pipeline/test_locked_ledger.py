@@ -1,0 +1,45 @@
+"""A ledger that another process keeps locked for longer than its patience, in the midst of a run."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from importer.ledger import database
+from importer.ledger.database import Database
+from importer.model import RunState
+from importer.pipeline import program
+from tests.support.program import importer
+
+
+def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
+    Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
+    command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")
+    with ExitStack() as stack, monkeypatch.context() as patch:
+
+        def send(ledger: Any, run: Any, *_: Any) -> NoReturn:
+            other = Database(ledger.path)
+            stack.callback(other.close)
+            stack.enter_context(other.transaction())
+            ledger.set_state(run, RunState.DELIVERING)
+            raise AssertionError("the ledger is not locked")
+
+        patch.setattr(program, "send", send)
+        done = importer(*command, "first")
+    assert done.exit_code == 3
+    assert "stopped: the ledger failed: the ledger" in done.stderr
+    assert "is locked by another process" in done.stderr
+    assert done.stderr.count("the ledger failed") == 2, "as the reason, and in the summary"
+    assert json.loads(Path("first/summary.json").read_text())["rows"]["pending"] == 2
+    assert importer(*command, "second").exit_code == 0
+    assert json.loads(Path("second/summary.json").read_text())["rows"]["sent"] == 2
