@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow.compute as pc
 
 from importer.convert import RowMapper
+from importer.convert.lookups import Lookups
 from importer.encode import encode
 from importer.group import grouped
 from importer.mapping.model import ImportMapping
@@ -80,10 +81,17 @@ class _Seen:
             self.phones.update(pc.unique(phones.filter(pc.starts_with(phones, "+"))).to_pylist())
 
 
-def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[str], *, strict: bool = False) -> Trial:
+def attempt(
+    mapping: ImportMapping,
+    chunks: Sequence[Chunk],
+    columns: Iterable[str],
+    *,
+    strict: bool = False,
+    lookups: Mapping[str, Lookups] | None = None,
+) -> Trial:
     """Convert, group, validate and encode the chunks; ``columns`` are all that the file has."""
     seen = _Seen()
-    convert = RowMapper(mapping)
+    convert = RowMapper(mapping, lookups)
     if chunks:
         stream = SourceStream(chunks[0].source, map(convert, chunks), partial(str, ""), threaded=False)
         sources: Iterator[SourceStream[Events]] = iter([stream])
