@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -85,7 +86,7 @@ class RowMapper:
         findings = _Findings(passes_filter, found)
         by_recipe: dict[str, Filled] = {}
         columns: dict[str, Filled] = {}
-        seen: set[tuple[str, str, bytes]] = set()
+        seen: set[tuple[str, int, str]] = set()
         for target, field in self._fields.items():
             if field.recipe not in by_recipe:
                 by_recipe[field.recipe] = field(cells)
@@ -132,14 +133,16 @@ class RowMapper:
         )
 
     @staticmethod
-    def _new(violations: Sequence[Violations], seen: set[tuple[str, str, bytes]]) -> list[Violations]:
+    def _new(violations: Sequence[Violations], seen: set[tuple[str, int, str]]) -> list[Violations]:
         """Those that no other target of the chunk had: several take columns of one lookup by one key."""
         found = []
         for one in violations:
-            name = (one.code, one.field, one.positions.tobytes())
-            if one.code != "lookup.not_found" or name not in seen:
-                found.append(one)
-            seen.add(name)
+            if one.code == "lookup.not_found":
+                keys = [*zip(repeat(one.field), one.positions.tolist(), one.values.to_pylist(), strict=False)]
+                new = np.array([key not in seen for key in keys])
+                seen.update(keys)
+                one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
+            found.append(one)
         return found
 
     def _note_missing(self, findings: _Findings) -> None:
