@@ -77,6 +77,13 @@ _BOUND = Expects("a date or a time, such as 2024-01-31, or how long ago, such as
 Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$"), _SIGN]
 
 
+_Operands = Annotated[
+    tuple["ValueMapping", ...],
+    Field(min_length=2),
+    Expects("a list of at least two values, such as [Quantity, Price]"),
+]
+
+
 def _name_or_keys(value: Any) -> str:
     """Where a name means itself, only keys are a value mapping; a bare name is no column."""
     return "keys" if isinstance(value, abc.Mapping | ValueMapping) else "name"
@@ -113,25 +120,16 @@ class ValueMapping(Model):
 
     Cells are trimmed (unless `trim: false`) before they are put in; the other steps see the whole text.
     """
-    product_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Quantity, Price]"),
-    ] = None
+    product_of: _Operands | None = None
     """Numbers multiplied, exactly; absent if any of them is.
 
     Each may be a value with steps of its own, `decimal` and `thousands` included. Of the steps beside it, `default`,
     `scale`, `aggregate` and `as: integer` make sense.
     """
 
-    sum_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Total, Tip]"),
-    ] = None
+    sum_of: _Operands | None = None
     """Numbers added, exactly; absent if any of them is. As `product_of` in all else."""
-    difference_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Total, Fee]"),
-    ] = None
+    difference_of: _Operands | None = None
     """The first number less all others, exactly; absent if any of them is. As `product_of` in all else."""
     cases: Annotated[
         Annotated[tuple[Case, ...], Field(min_length=1)] | None,
