@@ -21,6 +21,10 @@ __version__ = "0.1.0"
 __all__ = ["Result", "Settings", "__version__", "check", "run"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__file__", "__name__", "__path__"]
+
+
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(importlib.import_module("importer.library"), name)

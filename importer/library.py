@@ -1,54 +1,78 @@
 """The importer as a library: `check` and `run` over paths or a DataFrame, in a script or a notebook.
 
-This module owns typed results, DataFrames as sources, and working where an event loop is running already. It asks
-nobody: a live run takes its confirmation as an argument.
+It asks no question: a live run takes its confirmation as an argument. An event loop may be running already.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as csv_reader
+import pyarrow.json as json_reader
 import pyarrow.parquet as pq
 
 from importer import report
 from importer.deliver import Progress
-from importer.errors import ExitCode, UsageError
+from importer.errors import ExitCode, SourceError, UsageError
+from importer.mapping.load import LoadedMapping, from_data, load, loads
+from importer.model import Format, State
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions, default_ledger
 from importer.report import Summary
+from importer.report.rows import SCHEMA
+from importer.roundtrip import original
 from importer.sandbox import SandboxOptions
 
 Path_: TypeAlias = "str | os.PathLike[str]"
 Sources: TypeAlias = "Path_ | Sequence[Path_] | pd.DataFrame"
+MappingLike: TypeAlias = "Path_ | Mapping[str, Any]"
 Confirm: TypeAlias = "bool | Callable[[Forecast], bool]"
 _FRAME = "DataFrame"
+_IN_MAPPING = "mapping"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """What became of every row."""
 
     report: pd.DataFrame
-    """One line per source row, in source order; the columns of ``report.csv``."""
+    """One line per source row, in source order; the columns of ``report.csv``. A DataFrame's rows keep its index."""
     summary: Summary
     """Counts, reasons and files, as in ``summary.json``."""
     exit_code: ExitCode
-    """What the command would have exited with: 0 all delivered (or, after a check, all could be) …"""
+    """The exit code of the command: 0 all delivered (or, after a check, all could be) …"""
     messages: tuple[str, ...]
     """What was said on the way: rows delivered before, files that could not be read …"""
     files: tuple[Path, ...]
     """What was written, if ``out`` was given."""
+
+    def __repr__(self) -> str:
+        return f"<Result {self._outcome()}>"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the counts, the messages, and the first rows that are not delivered."""
+        messages = "".join(f"<li>{html.escape(message)}</li>" for message in self.messages)
+        bad = self.report[~self.report["state"].isin([State.SENT.value, State.PENDING.value])].head(10)
+        rows = bad[["source", "row", "state", "code", "message"]].to_html(escape=True) if len(bad) else ""
+        return f"<p><b>{html.escape(self._outcome())}</b></p><ul>{messages}</ul>{rows}"
+
+    def _outcome(self) -> str:
+        rows = self.summary.rows
+        parts = ", ".join(f"{rows[state.value]:,} {state.value}" for state in State if rows[state.value])
+        return f"{rows['read']:,} rows: {parts or 'none'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +81,44 @@ class Settings:
 
     target: TargetOptions | None = None
     """Account, endpoint, token, ledger …; None: as the command line without options."""
-    order: RunOptions = field(default_factory=lambda: RunOptions(sources=(), mapping=""))
+    options: RunOptions = field(default_factory=lambda: RunOptions(sources=(), mapping=""))
     """How to deliver and report; its sources and mapping are those of the call."""
 
 
 def check(
-    sources: Sources, mapping: Path_, *, strict: bool = False, transform: str = "", out: Path_ | None = None
+    sources: Sources,
+    mapping: MappingLike,
+    *,
+    strict: bool = False,
+    transform: str = "",
+    out: Path_ | None = None,
+    report_format: Format = "csv",
 ) -> Result:
     """Everything but sending, as `importer check`.
 
-    ``sources`` are paths, globs, directories, or a DataFrame; ``mapping`` is a YAML file's path, or a preset's name.
-    Raises `MappingError`, `UsageError` or `TransformError` where nothing can be checked; a row's trouble is in the
-    result.
+    ``sources`` are paths, globs, directories, or a DataFrame; ``mapping`` is a YAML file's path, a preset's name, or a
+    dict. With ``out`` the report and the rejects are written there, too.
+
+    Raises `MappingError`, `UsageError` or `TransformError` where nothing can be checked, and `SourceError` if no source
+    can be read; a row's trouble is in the result.
     """
     console = _Console()
+    loaded = _loaded(mapping)
     with _named(sources) as names, tempfile.TemporaryDirectory() as scratch:
-        order = RunOptions(
-            sources=names,
-            mapping=os.fspath(mapping),
-            strict=strict,
-            transform=transform,
-            out=Path(scratch),
-            report_format="parquet",
-        )
-        written = checking.check(order, console)
-        rows = pq.read_table(Path(scratch) / "report.parquet").to_pandas()
-        if out is not None:
-            written = checking.check(replace(order, out=Path(out), report_format="csv"), _Console())
-    paths = written.paths if out is not None else ()
-    return _renamed(
-        Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths), sources, names
-    )
+        form: Format = "parquet" if out is None else report_format
+        place = Path(scratch) if out is None else Path(out)
+        options = RunOptions(names, loaded, strict=strict, transform=transform, out=place, report_format=form)
+        written = checking.check(options, console)
+        _raise_if_unreadable(written.summary)
+        rows = _rows(place / f"report.{form}", form)
+    paths = () if out is None else written.paths
+    found = Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths)
+    return _renamed(found, sources, names)
 
 
 def run(
     sources: Sources,
-    mapping: Path_,
+    mapping: MappingLike,
     *,
     confirm: Confirm = False,
     sandbox: bool | SandboxOptions = False,
@@ -101,54 +127,108 @@ def run(
 ) -> Result:
     """Plan, deliver and report, as `importer run`.
 
-    With ``sandbox`` nothing leaves the machine. A live run needs ``confirm``: True, or a function that is shown the
+    With ``sandbox`` nothing leaves the machine. A live run needs ``confirm``: True, or a function that gets the
     `Forecast` (events, subscribers, value, how long it takes) and says whether to go on. ``settings`` carries whatever
-    else the command line could say. Ctrl-C (a notebook's stop button) stops it cleanly; the same call again goes on.
+    else the command line can say. Ctrl-C (a notebook's stop button) stops it cleanly; the same call again goes on, and
+    sends nothing that was delivered.
 
-    Raises `MappingError`, `UsageError`, `LedgerError` or `TransformError` where nothing can be done.
+    Raises `MappingError`, `UsageError`, `LedgerError` or `TransformError` where nothing can be done, and `SourceError`
+    if no source can be read.
     """
     settings = settings or Settings()
-    place = settings.target or TargetOptions(ledger=default_ledger(os.environ), environment=os.environ)
+    target = settings.target or TargetOptions(ledger=default_ledger(os.environ), environment=os.environ)
     if sandbox:
-        place = replace(place, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
+        target = replace(target, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
     console = _Console(confirm)
     with _named(sources) as names:
-        wanted = replace(settings.order, sources=names, mapping=os.fspath(mapping))
-        if out is not None:
-            wanted = replace(wanted, out=Path(out))
-        done = program.run(wanted, place, console)
-    with open_ledger(place) as ledger:
+        options = replace(settings.options, sources=names, mapping=_loaded(mapping))
+        done = program.run(options if out is None else replace(options, out=Path(out)), target, console)
+    _raise_if_unreadable(done.written.summary)
+    with open_ledger(target) as ledger:
         table = BytesIO()
         report.stream(ledger, done.run, table, "parquet")
-    rows = pq.read_table(pa.BufferReader(table.getvalue())).to_pandas()
+    rows = _frame(pq.read_table(pa.BufferReader(table.getvalue())))
     found = Result(rows, done.written.summary, done.exit_code, tuple(console.said), done.written.paths)
     return _renamed(found, sources, names)
 
 
+def _loaded(mapping: MappingLike) -> LoadedMapping:
+    if not isinstance(mapping, Mapping):
+        return load(os.fspath(mapping))
+    data = dict(mapping)
+    if "extends" not in data:
+        from_data(data, _IN_MAPPING)  # its problems name the dict's own keys, not lines of a text
+    return loads(json.dumps(data, default=str), _IN_MAPPING)
+
+
+def _rows(path: Path, form: Format) -> pd.DataFrame:
+    """A report's rows with their types, from a file of any format."""
+    if form == "parquet":
+        return _frame(pq.read_table(path))
+    if form == "jsonl":
+        return _frame(json_reader.read_json(path, parse_options=json_reader.ParseOptions(explicit_schema=SCHEMA)))
+    table = csv_reader.read_csv(
+        path,
+        parse_options=csv_reader.ParseOptions(newlines_in_values=True),
+        convert_options=csv_reader.ConvertOptions(column_types=SCHEMA, null_values=[""], strings_can_be_null=True),
+    )
+    for at, name in enumerate(SCHEMA.names):
+        if pa.types.is_string(SCHEMA.field(name).type):
+            table = table.set_column(at, SCHEMA.field(name), original(table.column(name).combine_chunks()))
+    return _frame(table)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _raise_if_unreadable(summary: Summary) -> None:
+    """Raise the first source's error if no row of any source could be read."""
+    broken = [source for source in summary.sources if source.error]
+    if broken and not summary.rows["read"]:
+        name, error = broken[0].name, broken[0].error
+        raise SourceError(name, error.removeprefix(f"{name}: "), hint="correct the file, or the mapping's `source`")
+
+
 def _renamed(result: Result, sources: Sources, names: tuple[str, ...]) -> Result:
-    """A DataFrame is called so, not like the scratch file that it lay in."""
+    """A DataFrame is called so, not like the scratch file that held it, and its report has its index."""
     if not isinstance(sources, pd.DataFrame):
         return result
-    said = tuple(message.replace(names[0], _FRAME) for message in result.messages)
-    return replace(result, report=result.report.replace({"source": {names[0]: _FRAME}}), messages=said)
+    (path,) = names
+    rows = result.report.replace({"source": {path: _FRAME}})
+    if len(rows) == len(sources):
+        rows.index = sources.index
+    return replace(result, report=rows, messages=tuple(message.replace(path, _FRAME) for message in result.messages))
 
 
 @dataclass(slots=True)
 class _Console:
-    """A user who was asked beforehand."""
+    """A user who was asked beforehand; in a notebook a progress bar shows how far it is."""
 
     answer: Confirm = False
     said: list[str] = field(default_factory=list)
+    _bar: Any = None
 
     def say(self, text: str) -> None:
         """Keep it for the result."""
         self.said.append(text)
 
     def read(self, rows: int) -> None:
-        """Nobody looks."""
+        """Show nothing: reading is short beside sending."""
 
     def watch(self, progress: Progress) -> None:
-        """Nobody looks."""
+        """Show the progress in a notebook; a script has no such place."""
+        if not _in_notebook():
+            return
+        done = progress.sent + progress.refused + progress.failed + progress.in_doubt
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=done + progress.left, unit="event")
+        self._bar.update(done - self._bar.n)
+        if not progress.left:
+            self._bar.close()
 
     def require_answer(self) -> None:
         """Refuse a live run that was not confirmed."""
@@ -165,14 +245,22 @@ class _Console:
         return self.answer(forecast) if callable(self.answer) else self.answer
 
     def confirm_more(self, sent: int) -> bool:
-        """Look at the first events in Sender, then call again."""
+        """Stop after the first events, to look at them in Sender; the same call again sends the rest."""
         del sent
         return False
 
 
+def _in_notebook() -> bool:
+    try:
+        from IPython import get_ipython  # type: ignore[import-not-found]  # there in notebooks alone
+    except ImportError:
+        return False
+    return type(get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
 @contextmanager
 def _named(sources: Sources) -> Iterator[tuple[str, ...]]:
-    """Sources as names; a DataFrame lies in a temporary Parquet file meanwhile."""
+    """Sources as names; a DataFrame is in a temporary Parquet file meanwhile."""
     if isinstance(sources, str | os.PathLike):
         yield (os.fspath(sources),)
     elif isinstance(sources, pd.DataFrame):

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, where_true, without
 from importer.convert.cells import Cells, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
-from importer.convert.filters import NumberForms
+from importer.convert.filters import ColumnForms
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.convert.values import picker
@@ -55,7 +55,7 @@ class Filled:
 class Field:
     """What fills a target."""
 
-    def __init__(self, target: str, pick: ValueMapping, forms: NumberForms) -> None:
+    def __init__(self, target: str, pick: ValueMapping, forms: ColumnForms) -> None:
         is_identity = target in IDENTITIES
         self.kind = kind_of(target, pick)
         self._pick = picker(pick, forms, identity=is_identity)

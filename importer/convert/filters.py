@@ -8,23 +8,28 @@ of ``equals``, ``in`` and ``matches``. Texts are compared exactly after trimming
 every other way of writing its number (``equals: 5`` takes ``5.00``), and ``true`` and ``false`` to themselves in any
 case. Numbers are read as the mapping reads that column elsewhere; a column that it reads nowhere as a number may have
 either decimal sign, where the cell leaves no doubt. A cell that is no number is neither above nor below: its row is
-invalid.
+invalid; so is that of a cell that is no date or time, which are read alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, flags, where_true
-from importer.convert.cells import Cells, spelled
+from importer.convert.arrays import absent, flags, holds, where_true, without
+from importer.convert.cells import Cells, Texts, spelled
+from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.mapping.model import Condition, Scalar
-from importer.model import ArrowArray, Bools, GroupTest, RowsWord, Violations
+from importer.mapping.checks import AGO
+from importer.mapping.model import Condition, Scalar, ValueMapping
+from importer.model import ArrowArray, Bools, Chunk, Dialect, GroupTest, RowsWord, Source, Violations
 
 _WITH_POINT, _WITH_COMMA = NumberReader(NumberForm()), NumberReader(NumberForm(","))
 _ONE_GROUP = "^[^.,]*,[0-9]{3}[^0-9]*$"
@@ -42,14 +47,31 @@ class Answer:
     """The cells that were tested."""
     passes: ArrowArray
     """Booleans, never null; false where the cell cannot be read."""
-    unreadable: ArrowArray | None = None
-    """Where the cell cannot be read; None: nowhere."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Where a cell cannot be read, and so the test cannot be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Cells that a test cannot read."""
+
+    code: str
+    words: str
+    """The test."""
+    where: ArrowArray
+    """Booleans, never null."""
+    texts: ArrowArray
+
+    def violations(self, among: ArrowArray) -> tuple[Violations, ...]:
+        """Violations of those of the rows ``among`` (booleans) that are concerned."""
+        rows = where_true(pc.and_(self.where, among))
+        return (_violations(self.code, self.words, rows, self.texts),) if len(rows) else ()
 
 
 class Filter:
     """The tests that each row must pass by itself."""
 
-    def __init__(self, conditions: Sequence[Condition], forms: NumberForms) -> None:
+    def __init__(self, conditions: Sequence[Condition], forms: ColumnForms) -> None:
         self._tests = [Test(condition, forms) for condition in conditions]
 
     def __call__(self, cells: Cells) -> tuple[Bools, list[Violations]]:
@@ -58,38 +80,37 @@ class Filter:
         A row that fails one test is filtered, whatever another one cannot read.
         """
         passes: Bools = np.ones(cells.count, dtype=np.bool_)
-        found, doubts = [], []
+        found, doubts = list[Violations](), list[Unreadable]()
         for test in self._tests:
             answer = test(cells)
-            unreadable = np.zeros(cells.count, np.bool_) if answer.unreadable is None else flags(answer.unreadable)
+            unreadable = np.zeros(cells.count, np.bool_)
+            for one in answer.unreadable:
+                unreadable |= flags(one.where)
             failing = np.flatnonzero(passes & ~flags(answer.passes) & ~unreadable)
             if len(failing):
                 found.append(_violations("filtered.where", test.words, failing, answer.texts))
                 passes[failing] = False
-            if unreadable.any():
-                doubts.append((test, answer, unreadable))
-        for test, answer, unreadable in doubts:
-            rows = np.flatnonzero(unreadable & passes)
-            if len(rows):
-                found.append(_violations(test.error, test.words, rows, answer.texts))
-        return passes, found
+            doubts += answer.unreadable
+        kept = pa.array(passes)
+        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(kept))]
 
 
 class GroupFilter:
     """A test that is asked of whole groups."""
 
-    def __init__(self, condition: Condition, forms: NumberForms) -> None:
+    def __init__(self, condition: Condition, forms: ColumnForms) -> None:
         self._test = Test(condition, forms)
         self._rows: RowsWord = condition.rows or "first"
-        self._blank = bool(flags(self._test.answer(absent(1)).passes)[0])
+        nothing = Chunk(Source("", None, Dialect("csv"), None), 1, 1, _NO_CELLS, _ONE_ROW, _ONE_ROW, (), {}, None)
+        self._blank = bool(flags(self._test(Cells(nothing)).passes)[0])
 
     def __call__(self, cells: Cells) -> tuple[GroupTest, list[Violations]]:
         """Each row's answer, which is yes where the cell cannot be read, and those cells."""
         answer = self._test(cells)
         passes, found = answer.passes, list[Violations]()
-        if answer.unreadable is not None:
-            passes = pc.or_(passes, answer.unreadable)
-            found = [_violations(self._test.error, self._test.words, where_true(answer.unreadable), answer.texts)]
+        for one in answer.unreadable:
+            passes = pc.or_(passes, one.where)
+            found += one.violations(one.where)
         if self._rows == "first":
             passes = pc.if_else(pc.is_valid(answer.texts), passes, pa.scalar(None, pa.bool_()))
         return GroupTest(self._rows, passes, self._blank, self._test.words, answer.texts), found
@@ -102,22 +123,55 @@ def _violations(
     return Violations(code, field, positions.astype(np.int64), values)
 
 
-def violations(code: str, field: str, where: ArrowArray, texts: ArrowArray) -> tuple[Violations, ...]:
-    """A violation at the rows where a mask is true; none if it is nowhere."""
-    rows = where_true(where)
-    return (_violations(code, field, rows, texts),) if len(rows) else ()
+@dataclass(frozen=True, slots=True)
+class TimeReading:
+    """How a column's dates and times are read."""
+
+    form: TimeForm
+    zones: Callable[[Cells], Texts] | None = None
+    """What names each row's zone."""
 
 
-class NumberForms:
-    """How the mapping writes the numbers of each column."""
+class ColumnForms:
+    """How the mapping's values write the numbers and the times of each column, for the tests."""
 
-    def __init__(self, forms: dict[str, set[NumberForm]]) -> None:
-        self._readers = {name: NumberReader(*found) for name, found in forms.items() if len(found) == 1}
+    def __init__(
+        self,
+        numbers: Mapping[str, set[NumberForm]] | None = None,
+        times: Mapping[str, Sequence[TimeReading]] | None = None,
+    ) -> None:
+        """``times``: the ways in which values read a column; datetimes count for more than dates."""
+        self._numbers = {name: next(iter(found)) for name, found in (numbers or {}).items() if len(found) == 1}
+        self._times = {name: min(found, key=lambda one: one.form.dates) for name, found in (times or {}).items()}
+        self.now = datetime.now(UTC)
+        """When the mapping was compiled, from which `30d` counts."""
 
-    def of(self, column: str) -> Numbers:
-        """The way to read a column's numbers."""
-        reader = self._readers.get(column)
-        return _either_sign if reader is None else lambda texts: reader(texts).values
+    def numbers(self, condition: Condition) -> Numbers:
+        """The way to read the numbers of a test's column."""
+        if condition.decimal is not None or condition.thousands is not None:
+            own = ValueMapping(column=condition.column, decimal=condition.decimal, thousands=condition.thousands)
+            form: NumberForm | None = NumberForm.of(own)
+        else:
+            form = self._numbers.get(condition.column or "")
+        if form is None:
+            return _either_sign
+        reader = NumberReader(form)
+        return lambda texts: reader(texts).values
+
+    def times(self, condition: Condition) -> TimeReading:
+        """The way to read the times of a test's column."""
+        known = self._times.get(condition.column or "", TimeReading(TimeForm()))
+        if condition.format is None and condition.timezone is None:
+            return known
+        formats = (condition.format,) if isinstance(condition.format, str) else condition.format
+        zone = None if condition.timezone is None else ZoneInfo(condition.timezone)
+        form = TimeForm(
+            known.form.formats if formats is None else formats,
+            known.form.zone if zone is None else zone,
+            known.form.dates and zone is None,
+            known.form.homes if zone is None else (zone,),
+        )
+        return TimeReading(form, known.zones if zone is None else None)
 
 
 def _either_sign(texts: ArrowArray) -> ArrowArray:
@@ -130,15 +184,18 @@ def _either_sign(texts: ArrowArray) -> ArrowArray:
     return found
 
 
+_NO_CELLS = pa.table({"": absent(1)}).select([])
+_ONE_ROW = np.ones(1, np.int64)
+
+
 class Test:
     """One condition, compiled."""
 
-    error = "where.not_a_number"
-    """The reason code of cells that it cannot read."""
-
-    def __init__(self, condition: Condition, forms: NumberForms) -> None:
+    def __init__(self, condition: Condition, forms: ColumnForms) -> None:
         self._condition = condition
-        self._numbers = forms.of(condition.column)
+        self._any = [Test(one, forms) for one in condition.any_ or ()]
+        self._numbers = forms.numbers(condition)
+        self._period = _Period(condition, forms) if condition.since or condition.before else None
         self._negated = condition.not_in is not None or condition.not_equals is not None
         single = condition.equals if condition.equals is not None else condition.not_equals
         scalars = condition.in_ or condition.not_in or (() if single is None else (single,))
@@ -148,10 +205,15 @@ class Test:
 
     def __call__(self, cells: Cells) -> Answer:
         """What it says of each row."""
-        return self.answer(cells.column(self._condition.column).texts)
+        if self._any:
+            return _one_of([one(cells) for one in self._any])
+        texts = cells.column(self._condition.column or "").texts
+        if self._period is None:
+            return self._answer(texts)
+        passes, is_read = self._period(cells, texts)
+        return self._judged(texts, passes, is_read, "where.not_a_date")
 
-    def answer(self, texts: ArrowArray) -> Answer:
-        """What it says of each cell."""
+    def _answer(self, texts: ArrowArray) -> Answer:
         condition = self._condition
         if self._members is not None:
             found = self._members(texts)
@@ -166,15 +228,58 @@ class Test:
         tokens = self._numbers(texts)
         numbers = tokens.cast(pa.float64())
         passes = pc.less(numbers, condition.below) if condition.above is None else pc.greater(numbers, condition.above)
-        unreadable = None
-        if tokens.null_count > texts.null_count:
-            unreadable = pc.and_(pc.is_null(tokens), pc.is_valid(texts))
-        return Answer(texts, pc.fill_null(passes, fill_value=False), unreadable)
+        return self._judged(texts, passes, pc.is_valid(tokens), "where.not_a_number")
+
+    def _judged(self, texts: ArrowArray, passes: ArrowArray, is_read: ArrowArray, error: str) -> Answer:
+        unreadable = pc.and_not(pc.is_valid(texts), is_read)
+        doubts = (Unreadable(error, self.words, unreadable, texts),) if holds(unreadable) else ()
+        return Answer(texts, pc.fill_null(passes, fill_value=False), doubts)
+
+
+def _one_of(answers: Sequence[Answer]) -> Answer:
+    """What `any` says: a row that passes a test needs no answer of the others."""
+    passes = reduce(pc.or_, [one.passes for one in answers])
+    doubts = tuple(replace(doubt, where=pc.and_not(doubt.where, passes)) for one in answers for doubt in one.unreadable)
+    cells = [pc.fill_null(one.texts, "") for one in answers]
+    texts = pc.utf8_trim(pc.binary_join_element_wise(*cells, ", "), ", ")
+    return Answer(without(texts, pc.equal(texts, "")), passes, tuple(one for one in doubts if holds(one.where)))
+
+
+class _Period:
+    """Whether cells are times since, or before, a moment."""
+
+    def __init__(self, condition: Condition, forms: ColumnForms) -> None:
+        reading = forms.times(condition)
+        self._is_since = condition.since is not None
+        self._zones, form = reading.zones, reading.form
+        self._cells = TimeReader(form)
+        # The bound is ISO 8601, in the zone that the row's cell is in.
+        self._bounds = TimeReader(TimeForm((), form.zone, form.dates, form.homes))
+        self._bound = condition.since or condition.before or ""
+        if ago := AGO.fullmatch(self._bound):
+            count = int(ago["count"])
+            moment = forms.now - (timedelta(days=count) if ago["unit"] == "d" else timedelta(hours=count))
+            self._bound = moment.isoformat(timespec="seconds")
+
+    def __call__(self, cells: Cells, texts: ArrowArray) -> tuple[ArrowArray, ArrowArray]:
+        """Which cells are within, null where that is not known; and which of them can be read."""
+        zones = None if self._zones is None else self._zones(cells).texts
+        instants = self._cells(texts, zones).instants
+        if zones is None:
+            made = self._bounds(pa.array([self._bound])).instants
+            bounds = None if made is None else made[0]
+        else:
+            bounds = self._bounds(pa.repeat(self._bound, len(texts)), zones).instants
+        passes = (pc.greater_equal if self._is_since else pc.less)(instants, bounds)
+        return passes, pc.is_valid(passes)
 
 
 def _in_words(condition: Condition) -> str:
     """The test as the mapping says it: ``Status in paid, shipped``."""
-    said = condition.model_dump(by_alias=True, exclude_defaults=True, exclude={"column", "rows"})
+    if condition.any_:
+        return " or ".join(map(_in_words, condition.any_))
+    reading = {"column", "rows", "format", "timezone", "decimal", "thousands"}
+    said = condition.model_dump(by_alias=True, exclude_defaults=True, exclude=reading)
     word, value = next(iter(said.items()))
     if word == "empty":
         return f"{condition.column} {'empty' if value else 'not empty'}"

@@ -10,12 +10,16 @@ import pyarrow.compute as pc
 
 from importer.convert.arrays import absent, where_true
 from importer.convert.cells import Cells
+from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
-from importer.convert.filters import Filter, GroupFilter, NumberForms
+from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
 from importer.convert.lookups import LookupTable
 from importer.convert.money import contradicting, from_minor_units
+from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, sortable
+from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import (
     ArrowArray,
     Bools,
@@ -45,7 +49,7 @@ class RowMapper:
         self._lookups = lookups
         in_part = {"default": None} if mapping.group_by else {}
         picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
-        forms = _number_forms(picks)
+        forms = _forms(picks)
         self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by, forms)
         self._fields = {target: Field(target, picks[target], forms) for target in sorted(picks, key=_LAST.__contains__)}
         """Per target, in the order of the mapping's documentation."""
@@ -60,6 +64,7 @@ class RowMapper:
         omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
         self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
         """Targets that an event can do without where they are invalid, each with its default."""
+        self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
@@ -91,6 +96,10 @@ class RowMapper:
         order_value = self._order_value(columns, findings)
         if "key" in values:
             findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
+        more = None
+        if self._unused is not None:
+            more, broken = more_properties(chunk, cells, self._unused, values)
+            findings.extend(broken)
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -105,6 +114,7 @@ class RowMapper:
                 for name in self._mapping.properties
                 for target in (f"properties.{name}",)
             ),
+            more_properties=more,
             passes_filter=findings.passes_filter,
             key=values.get("key"),
             order_value=order_value,
@@ -171,9 +181,10 @@ class RowMapper:
         return np.intersect1d(positions, where_true(pc.is_valid(filled.texts)), assume_unique=True)
 
 
-def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
-    """How the targets write the numbers of each column."""
+def _forms(picks: dict[str, ValueMapping]) -> ColumnForms:
+    """How the targets write the numbers and the times of each column."""
     forms: dict[str, set[NumberForm]] = {}
+    times: dict[str, list[TimeReading]] = {}
 
     def add(pick: ValueMapping, form: NumberForm) -> None:
         if pick.column is not None and pick.lookup is None:
@@ -184,9 +195,16 @@ def _number_forms(picks: dict[str, ValueMapping]) -> NumberForms:
             add(factor, NumberForm.of(factor).unchanged)
 
     for target, pick in picks.items():
-        if kind_of(target, pick) in ("integer", "number"):
+        kind = kind_of(target, pick)
+        if kind in ("integer", "number"):
             add(pick, NumberForm.of(pick).unchanged)
-    return NumberForms(forms)
+        elif kind in ("date", "datetime"):
+            zones = picker(pick.timezone) if isinstance(pick.timezone, ValueMapping) else None
+            reading = TimeReading(TimeForm.of(pick, dates=kind == "date"), zones)
+            for one in (pick, *(pick.first_of or ())):
+                if one.column is not None and one.lookup is None:
+                    times.setdefault(one.column, []).append(reading)
+    return ColumnForms(forms, times)
 
 
 def _int64s(tokens: ArrowArray) -> ArrowArray:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from importer.convert.arrays import absent, holds, without, without_blanks
 from importer.convert.cells import Cells, Texts, spelled
-from importer.convert.filters import NumberForms, Test, violations
+from importer.convert.filters import ColumnForms, Test
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.exact import DecimalColumn, difference, product, total
 from importer.mapping.model import Case, ValueMapping
@@ -27,12 +27,12 @@ Picker: TypeAlias = Callable[[Cells], Texts]
 """A compiled value mapping."""
 
 
-def picker(pick: ValueMapping, forms: NumberForms | None = None, *, identity: bool = False) -> Picker:
+def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bool = False) -> Picker:
     """Compile a value mapping with its text steps, but not ``as``; of an ``identity`` the cells are normalized.
 
-    ``forms`` says how the tests of `cases` read numbers.
+    ``forms`` says how the tests of `cases` read numbers and times.
     """
-    origin = _origin(pick, forms or NumberForms({}), identity)
+    origin = _origin(pick, forms or ColumnForms(), identity)
     trims = pick.trim and pick.column is None
     extract = None if pick.extract is None else _extractor(pick.extract)
     old = pa.array(list(pick.map or ()), pa.string())
@@ -62,7 +62,7 @@ def picker(pick: ValueMapping, forms: NumberForms | None = None, *, identity: bo
     return steps
 
 
-def _origin(pick: ValueMapping, forms: NumberForms, identity: bool) -> Picker:
+def _origin(pick: ValueMapping, forms: ColumnForms, identity: bool) -> Picker:
     spared = frozenset(pick.map or ()) if identity else None
     if pick.column is not None:
         return _column(pick, pick.column, forms, spared)
@@ -119,7 +119,7 @@ def _template(template: str, trim: bool, spared: frozenset[str] | None, parts: d
     return filled
 
 
-def _column(pick: ValueMapping, name: str, forms: NumberForms, spared: frozenset[str] | None) -> Picker:
+def _column(pick: ValueMapping, name: str, forms: ColumnForms, spared: frozenset[str] | None) -> Picker:
     """A column's cells; or those of a lookup's column, by a key that is normalized as the lookup's own is."""
     if pick.lookup is None or pick.by is None:
         return lambda cells: cells.column(name, trim=pick.trim, spared=spared)
@@ -132,7 +132,7 @@ def _column(pick: ValueMapping, name: str, forms: NumberForms, spared: frozenset
     return found
 
 
-def _cases(cases: tuple[Case, ...], forms: NumberForms, identity: bool) -> Picker:
+def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picker:
     """The value of the first case whose tests all pass.
 
     A cell that a test cannot read is an error of every row that no earlier case has decided.
@@ -147,8 +147,7 @@ def _cases(cases: tuple[Case, ...], forms: NumberForms, identity: bool) -> Picke
             holds_here = is_open
             for test in tests:
                 answer = test(cells)
-                if answer.unreadable is not None:
-                    doubts += violations(test.error, test.words, pc.and_(is_open, answer.unreadable), answer.texts)
+                doubts += [found for one in answer.unreadable for found in one.violations(is_open)]
                 holds_here = pc.and_(holds_here, answer.passes)
             found = use(cells)
             doubts += found.violations

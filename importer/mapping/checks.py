@@ -9,6 +9,7 @@ import codecs
 import re
 import zoneinfo
 from collections import Counter
+from datetime import datetime
 
 from importer.mapping import template as templates
 from importer.mapping.errors import did_you_mean, invalid, listed, nearest, shorten, shown
@@ -20,6 +21,11 @@ EPOCHS = ("s", "ms", "us")
 ORDERS = ("dmy", "mdy", "ymd")
 """The formats that only say in which order day, month and year are written."""
 
+AGO = re.compile("(?P<count>[0-9]{1,5})(?P<unit>[dh])")
+"""How a test says a number of days or hours ago."""
+
+_CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+_ISO = re.compile(f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}({_CLOCK})?")
 _CAN_BE_NEEDED = ("subscriber", "value", "value_currency", "key", "order_by")
 _DIRECTIVES = "YymdbBjHIMSfpzaAZ"
 _SPELLED_OUT = (("YYYY", "%Y"), ("yyyy", "%Y"), ("YY", "%y"), ("MM", "%m"), ("DD", "%d"), ("dd", "%d"), ("HH", "%H"),
@@ -196,6 +202,22 @@ def time_format(text: str) -> str:
     if not {"Y", "y"} & set(directives):
         raise invalid(f'the time format "{shorten(text)}" has no year', "add %Y, or put date and time together first")
     return text
+
+
+def bound(text: str) -> str:
+    """A date or time in ISO 8601, or a number of days or hours ago."""
+    if not AGO.fullmatch(text) and not _is_moment(text):
+        hint = "write one such as 2024-01-31, 2024-01-31T08:15+02:00, or how long ago: 30d, 12h"
+        raise invalid(f'"{shorten(text)}" is not a date or time', hint)
+    return text
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return _ISO.fullmatch(text) is not None  # Python reads weeks and other forms besides
 
 
 def _respelled(text: str) -> str:

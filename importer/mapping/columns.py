@@ -38,9 +38,10 @@ def check_columns(
     needs: dict[str, list[str]] = {}
     decisive = {"type", "key", "group_by"}
     for test in mapping.where:
-        if not there(test.column):
-            needs.setdefault(test.column, []).append("where")
-            decisive |= set() if _passes_blank(test) else {f"where {test.column}"}
+        for name in test.columns():
+            if not there(name):
+                needs.setdefault(name, []).append("where")
+                decisive |= set() if test.any_ or _passes_blank(test) else {f"where {name}"}
     group_by = [] if mapping.group_by is None else [("group_by", mapping.group_by)]
     fields = [*group_by, *mapping.fields()]
     for target, value in fields:
@@ -88,7 +89,8 @@ def _passes_blank(test: Condition) -> bool:
         return test.equals == ""
     if test.matches is not None:
         return False
-    return test.empty is not False and test.above is None and test.below is None and test.not_equals != ""
+    never = (test.above, test.below, test.since, test.before)
+    return test.empty is not False and never == (None,) * len(never) and test.not_equals != ""
 
 
 def _is_there(there: frozenset[str], name: str) -> bool:

@@ -31,8 +31,11 @@ from importer.mapping.template import split
 CALCULATIONS = ("product_of", "sum_of", "difference_of")
 ORIGINS = ("column", "first_of", "const", "template", *CALCULATIONS, "cases", "file")
 """Where a value comes from; a value mapping has exactly one of them."""
-TESTS = ("in", "not_in", "equals", "not_equals", "matches", "not_matches", "empty", "above", "below")
-"""What a test of `where` asks of its column; it has exactly one of them."""
+TESTS = (
+    "in", "not_in", "equals", "not_equals", "matches", "not_matches", "empty", "above", "below",
+    "since", "before", "any",
+)  # fmt: skip
+"""What a test of `where` asks; it has exactly one of them."""
 
 Scalar = str | bool | int | float
 """A YAML scalar; ``bool`` before ``int`` so that ``true`` stays a boolean."""
@@ -63,6 +66,9 @@ Filled = Annotated[
     Scalar, AfterValidator(checks.filled), WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": r"\S"})
 ]
 TimeFormat = Annotated[str, AfterValidator(checks.time_format)]
+_Decimal = Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)]
+_Bound = Annotated[str, AfterValidator(checks.bound)]
+_BOUND = Expects("a date or a time, such as 2024-01-31, or how long ago, such as 30d")
 Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
 
 
@@ -195,10 +201,7 @@ class ValueMapping(Model):
 
     An IANA zone, or keys such as `{column: Time Zone}`, whose cells name each row's zone.
     """
-    decimal: Annotated[
-        Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)] | None,
-        Expects('".", "," or [".", ","]'),
-    ] = None
+    decimal: Annotated[_Decimal | None, Expects('".", "," or [".", ","]')] = None
     """The decimal sign of numbers; a dot without it, or a comma where `thousands` is a dot.
 
     A list: either sign, where a cell leaves no doubt (`12,50`, `1.234,50`, but not `1,250`).
@@ -301,7 +304,7 @@ Pick = ValueMapping
 
 
 class Condition(Model):
-    """One test of `where`; a row is kept if all of the list hold. Exactly one test key besides `column`.
+    """One test of `where`; a row is kept if all of the list hold. A `column` and exactly one test key, or `any` alone.
 
     Cells are compared after trimming: with a text exactly, with a number numerically (1 and 1.0 are equal), with true
     and false in any case. A blank or absent cell compares like the empty text `""`, and is neither above nor below.
@@ -310,9 +313,8 @@ class Condition(Model):
     called: ClassVar[str] = "a test of `where`"
     looks_like: ClassVar[str] = "keys such as {column: Status, equals: paid}"
     belongs: ClassVar[str] = "in a test of `where`"
-    missing: ClassVar[abc.Mapping[str, str]] = {"column": "name the column to test"}
 
-    column: Annotated[Column, _COLUMN]
+    column: Annotated[Column | None, _COLUMN] = None
     """The column to test."""
     in_: Annotated[
         Annotated[tuple[Scalar, ...], Field(min_length=1)] | None, Expects("a list, such as [paid, pending]")
@@ -336,6 +338,32 @@ class Condition(Model):
     """The cell is a number greater than this."""
     below: Annotated[Number | None, _NUMBER] = None
     """The cell is a number less than this."""
+    since: Annotated[_Bound | None, _BOUND] = None
+    """The cell is a date or time, and not earlier than this: ISO 8601, or `30d`, `12h` before now.
+
+    Cells are read by the format and the zone of that column elsewhere in the mapping, unless the test has its own. A
+    time without an offset is taken in that zone, in UTC where there is none.
+    """
+    before: Annotated[_Bound | None, _BOUND] = None
+    """The cell is a date or time earlier than this; see `since`."""
+    any_: Annotated[
+        Annotated[tuple[Condition, ...], Field(min_length=1)] | None,
+        Expects("a list of tests, such as [{column: Status, equals: paid}, {column: Total, above: 0}]"),
+    ] = Field(default=None, alias="any")
+    """One of these tests passes."""
+    format: Annotated[
+        TimeFormat | Annotated[tuple[TimeFormat, ...], Field(min_length=1)] | None,
+        Expects('a format such as "%d.%m.%Y", or a list of them'),
+    ] = None
+    """For `since` and `before`: how the cells are written, as in a value."""
+    timezone: Annotated[
+        Annotated[str, AfterValidator(checks.zone)] | None, Expects("an IANA zone, such as Europe/Vilnius")
+    ] = None
+    """For `since` and `before`: the zone of times without an offset."""
+    decimal: Annotated[_Decimal | None, Expects('".", "," or [".", ","]')] = None
+    """For tests with numbers: the decimal sign of the cells, as in a value."""
+    thousands: Literal[".", ",", " ", "'", "_"] | None = None
+    """For tests with numbers: the sign between groups of digits, as in a value."""
     rows: Literal["first", "any", "all", "each"] | None = None
     """With `group_by`, which rows of a group are asked; `first` without it.
 
@@ -345,7 +373,9 @@ class Condition(Model):
 
     def columns(self) -> tuple[str, ...]:
         """Every column it asks, each once."""
-        return (self.column,)
+        names = [] if self.column is None else [self.column]
+        names += [name for test in self.any_ or () for name in test.columns()]
+        return tuple(dict.fromkeys(names))
 
 
 class Case(Model):
@@ -444,6 +474,30 @@ class Lookup(Model):
     """The value of the file's rows that is looked up; in rows that share it all answers must be the same."""
     source: SourceOptions = SourceOptions()
     """How to read the file, where recognition is not enough."""
+
+
+class MoreProperties(Model):
+    """Columns that nothing else in the mapping uses, as properties of the types that they have in the file."""
+
+    called: ClassVar[str] = "`more_properties`"
+    looks_like: ClassVar[str] = 'keys such as {columns: "*", rename: snake_case}'
+    belongs: ClassVar[str] = "under `more_properties`"
+    missing: ClassVar[abc.Mapping[str, str]] = {"columns": 'such as `columns: "*"`, which is all'}
+
+    columns: Annotated[
+        Annotated[str, AfterValidator(checks.filled)] | Annotated[tuple[str, ...], Field(min_length=1)],
+        Expects('"*", or a list of columns, such as ["utm_*", "event_properties.*"]'),
+    ]
+    """Which columns: names in which `*` stands for any characters, or a list of them.
+
+    `address.*` are the members of an object, whose names are the properties' names.
+    """
+    except_: Annotated[tuple[str, ...], Expects('a list of columns, such as ["internal_*"]')] = Field(
+        default=(), alias="except"
+    )
+    """Columns that are left out, in the same way."""
+    rename: Literal["as_is", "snake_case"] = "as_is"
+    """snake_case: `Billing Name` and `billingName` become `billing_name`."""
 
 
 class ExpectedSubscriber(Model):
@@ -594,6 +648,8 @@ class ImportMapping(Model):
         abc.Mapping[str, ValueMapping], Expects("names and their values, such as {order_id: Name}")
     ] = {}
     """What else the event says, by name. An absent value leaves its property out."""
+    more_properties: MoreProperties | None = None
+    """Columns that nothing else uses, as further properties."""
     missing_columns: Literal["refuse", "warn"] = "refuse"
     """What to do with a file that lacks a column the mapping needs."""
     tests: Annotated[tuple[Example, ...], Expects("a list of examples, such as [{rows: […], events: […]}]")] = ()

@@ -39,6 +39,15 @@ BESIDE_FIRST_OF = ("as", *_NEEDS, "country", "aggregate", "separator")
 _TEXT_STEPS = ("extract", "lower", "upper", "map", "decimal", "thousands", "trim")
 """What is done to text, or says how a number is written; a calculation is no text, its operands are."""
 _CSV_ONLY = ("delimiter", "quote", "escape", "comment", "header", "skip_lines", "ragged")
+_TIMELY = ("since", "before")
+_NUMERIC = ("above", "below", "equals", "not_equals", "in", "not_in")
+_OF_TESTS: Mapping[str, tuple[str, ...]] = {
+    "format": _TIMELY,
+    "timezone": _TIMELY,
+    "decimal": _NUMERIC,
+    "thousands": _NUMERIC,
+}
+"""Keys of a test that say how its cells are read, and the tests that they fit."""
 _GROUP_BY = "`group_by` says which rows become one event, such as `group_by: Order`"
 
 
@@ -120,6 +129,8 @@ class _Rules:
     def __init__(self, wrong: Collection[Path]) -> None:
         self._lookups: tuple[str, ...] = ()
         """The names that a value can look things up in."""
+        self._forms: dict[str, set[tuple[str, str]]] = {}
+        """Per column, the kinds and ways in which it is read as a date or time."""
         self._wrong: dict[Path, set[str]] = {}
         """Per path, the keys there with a problem at or below them."""
         for path in wrong:
@@ -132,6 +143,11 @@ class _Rules:
     def mapping(self, data: Mapping[str, Any]) -> Iterator[Problem]:
         """The whole file."""
         self._lookups = tuple(data.get("lookups") or ())
+        order_by = data.get("order_by")
+        order_by = {"column": order_by} if isinstance(order_by, str) else order_by
+        if isinstance(order_by, Mapping):
+            order_by = {"as": "datetime", **order_by}
+        self._forms = _time_forms({**data, "order_by": order_by, "where": None})
         keys = self._keys((), data)
         if isinstance(data.get("source"), Mapping):
             yield from _source(self._keys(("source",), data["source"]))
@@ -172,8 +188,31 @@ class _Rules:
     def _test(self, path: Path, test: Mapping[str, Any], *, is_grouped: bool) -> Iterator[Problem]:
         keys = self._keys(path, test)
         yield from _exactly_one(keys, TESTS, Condition, "such as `equals: paid`")
+        if "column" in keys and "any" in keys:
+            yield keys.problem("any", "`any` and `column` cannot be combined", "name columns in its tests alone")
+        elif not {"column", "any"} & ({*keys.values} | keys.wrong) and not keys.has_unknown(Condition):
+            yield keys.problem((), f"{Condition.called} needs `column`", "name the column to test")
+        for key, tests in _OF_TESTS.items():
+            if key in keys and keys.among(TESTS) and not keys.among(tests):
+                yield keys.problem(key, f"`{key}` needs {listed(f'`{one}`' for one in tests)}", "leave it out")
+        yield from _signs(keys)
+        if keys.among(_TIMELY) and not keys.among(("format", "timezone")):
+            yield from self._times(keys)
+        for number, one in _members(test.get("any")):
+            inner = (*path, "any", number)
+            if one.get("rows") is not None:
+                yield Problem((*inner, "rows"), "`rows` is not for a test inside `any`", "put it beside `any`")
+            yield from self._test(inner, {key: one[key] for key in one if key != "rows"}, is_grouped=is_grouped)
         if "rows" in keys and not is_grouped:
             yield keys.problem("rows", "`rows` is about groups, and the mapping has no `group_by`", _GROUP_BY)
+
+    def _times(self, keys: _Keys) -> Iterator[Problem]:
+        """A test by time of a column that is read in several ways, and does not say in which."""
+        column = str(keys.valid("column"))
+        forms = self._forms.get(column, set())
+        if len({form for kind, form in forms if kind == "datetime"} or forms) > 1:
+            message = f'"{shorten(column)}" is read as a time in several ways, and the test does not say in which'
+            yield keys.problem(keys.among(_TIMELY)[0], message, "add `format`, `timezone` or both")
 
     def _target(self, path: Path, value: Any, role: Role, *, is_grouped: bool) -> Iterator[Problem]:
         if isinstance(value, Mapping) and value.get("aggregate") is not None and not is_grouped:
@@ -226,6 +265,17 @@ def _members(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, one in enumerate(value if isinstance(value, Sequence) and not isinstance(value, str) else ()):
         if isinstance(one, Mapping):
             yield number, one
+
+
+def _time_forms(node: Any) -> dict[str, set[tuple[str, str]]]:
+    """Per column, the different ways (kind; `format` and `timezone`) in which values of this node read it as a time."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    if isinstance(node, Mapping) and node.get("as") in _TIMES and isinstance(node.get("column"), str):
+        found[node["column"]] = {(node["as"], f"{node.get('format')} {node.get('timezone')}")}
+    for one in node.values() if isinstance(node, Mapping) else node if isinstance(node, list | tuple) else ():
+        for column, forms in _time_forms(one).items():
+            found.setdefault(column, set()).update(forms)
+    return found
 
 
 def _exactly_one(keys: _Keys, candidates: Sequence[str], model: type[Model], hint: str) -> Iterator[Problem]:

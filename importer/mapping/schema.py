@@ -40,7 +40,8 @@ def mapping_schema(columns: Sequence[str] = ()) -> Schema:
 def _mapping_schema() -> Schema:
     schema: Schema = _tidy(ImportMapping.model_json_schema(by_alias=True))
     parts = schema["$defs"]
-    parts["Condition"]["oneOf"] = _one_of(TESTS)
+    alone: Schema = {"required": ["any"], "properties": {"column": False}}
+    parts["Condition"]["oneOf"] = [*({"required": ["column", word]} for word in TESTS if word != "any"), alone]
     parts["Subscriber"]["minProperties"] = 1
     schema["properties"]["properties"]["propertyNames"] = {"pattern": r"\S"}
     schema |= _inherited(schema)

@@ -43,7 +43,7 @@ def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[s
                 )
             for note in reader.notes:
                 say(note)
-            with closing(reader.chunks(wanted, raw_rows=False)) as chunks:  # type: ignore[type-var]  # a generator
+            with closing(reader.chunks(wanted, raw_rows=False)) as chunks:
                 for chunk in chunks:
                     for row in chunk.unreadable:
                         found_at = f"{each.name}, line {row.line}"

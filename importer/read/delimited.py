@@ -63,7 +63,8 @@ class DelimitedReader(TextReader):
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         wanted: dict[str, int] = {}
-        for column in columns:
+        more = () if self._unused is None else self._unused.taken(self._table.header)
+        for column in dict.fromkeys((*columns, *more)):
             places = self._places(column)
             if len(places) > 1:
                 where = " and ".join(str(at + 1) for at in places)

@@ -358,7 +358,7 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     if isinstance(options.header, tuple):
         return Table(rules, _with_blanks(layout, len(options.header)), options.header, len(options.header), notes=notes)
     raw, row = trial.records[trial.head], trial.rows[trial.head]
-    if b"\0" in raw:
+    if b"\0" in (trial.records.data if trial.head in trial.records.faults else raw):
         hint = "copy or download it again, or export it as CSV, JSONL or Parquet"
         raise SourceError(name, "holds binary data, which is neither text nor Parquet", hint=hint)
     if options.header is False:

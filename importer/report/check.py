@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from importer.mapping.columns import check_columns
 from importer.mapping.load import LoadedMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
 from importer.report.model import (
     CheckSummary,
@@ -136,10 +137,13 @@ class Checking:
 
     def _columns(self) -> tuple[SourceColumns, ...]:
         wanted = self._mapping.columns()
+        more = None if self._mapping.more_properties is None else UnusedColumns(self._mapping)
         return tuple(
             SourceColumns(
                 sources=tuple(names),
-                unmapped=tuple(name for name in header if not _is_mapped(name, wanted)),
+                unmapped=tuple(
+                    name for name in header if not (_is_mapped(name, wanted) or (more and more.property_of(name)))
+                ),
                 missing=tuple(
                     MissingColumn(one.name, one.targets, one.nearest) for one in check_columns(self._mapping, header)
                 ),

@@ -10,7 +10,8 @@ from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
 from importer.mapping.presets import load_preset, recognise
-from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option
+from importer.suggest.advice import written
+from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option, put
 from importer.suggest.money import CURRENCY_QUESTION, ambiguous
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import CURRENCIES, Column, Sample
@@ -47,12 +48,6 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
     _add_times(made, preset)
     _name_lacks(made, preset)
     return made
-
-
-def written(pick: Pick) -> dict[str, Any]:
-    """The words of a pick, as a mapping has them."""
-    said: dict[str, Any] = pick.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return said
 
 
 def _why(name: str, sample: Sample) -> str:
@@ -143,7 +138,7 @@ def _add_times(made: Draft, mapping: ImportMapping) -> None:
         if is_open:
             _leave_open(made, target, [written(pick) | new | {"format": form} for form in ("dmy", "mdy")])
         elif new:
-            _put(made.words, target, written(pick) | new)
+            put(made.words, target, written(pick) | new)
         at = target if new and not is_open else "extends"
         notes = made.notes.setdefault(at, [])
         notes.extend(why for why in whys if why and why not in notes)
@@ -201,11 +196,3 @@ def _name_lacks(made: Draft, preset: ImportMapping) -> None:
         why = f"the file lacks {'; '.join(grave)}: a line of the mapping can say where it is"
         made.decisions.choose("columns", "Columns that the file lacks", Grade.LIKELY, [Option("stay blank", why)])
         made.notes["extends"].append(made.decisions.note("columns"))
-
-
-def _put(words: dict[str, Any], target: str, pick: dict[str, Any]) -> None:
-    word, _, name = target.partition(".")
-    if name:
-        words.setdefault(word, {})[name] = pick
-    else:
-        words[word] = pick

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from importer.mapping.checks import ORDERS
-from importer.mapping.model import ImportMapping, ValueMapping
+from importer.mapping.model import ImportMapping, Subscriber, ValueMapping
 from importer.suggest import numbers, times
 from importer.suggest.people import country_of
 from importer.suggest.vocabulary import Fit, fit, is_nothing, meant
@@ -64,9 +64,7 @@ class Advice:
         word, _, name = self.target.partition(".")
         if not name:
             return self.line
-        others: dict[str, Any] = {}
-        if word == "subscriber":
-            others = mapping.subscriber.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        others = written(mapping.subscriber) if word == "subscriber" else {}
         return f"{word}: {flow({**others, name: self.pick})}"
 
 
@@ -74,11 +72,15 @@ def propose(mapping: ImportMapping, finding: Finding, context: Context) -> Advic
     """The change that could help; None where the cells leave a choice."""
     if finding.code == "subscriber.missing":
         return _another_address(mapping, context)
-    pick = dict(mapping.fields()).get(finding.field)
-    rule = _RULES.get(finding.code)
-    if pick is None or rule is None or pick.const is not None or pick.product_of is not None or not finding.values:
+    pick, rule = dict(mapping.fields()).get(finding.field), _RULES.get(finding.code)
+    if pick is None or pick.const is not None or pick.product_of is not None or not finding.values:
         return None
-    found = rule(pick, finding, context)
+    found = _as_nothing(pick, finding) if finding.code in ADVISED else None
+    if finding.code == "phone.no_country":
+        country = country_of(context.phones)
+        found = (f"all phones that have a country code are from {country}", {"country": country}) if country else None
+    elif found is None and rule is not None:
+        found = rule(pick, finding)
     if found is None:
         return None
     why, words = found
@@ -100,27 +102,21 @@ def alike(mapping: ImportMapping, advice: Advice) -> Iterator[Advice]:
             yield Advice(f"as for {advice.target}, {advice.why}", target, said | style)
 
 
-def written(pick: ValueMapping) -> dict[str, Any]:
-    """The keys of a value mapping, as a file has them."""
-    said: dict[str, Any] = pick.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return said
+def written(said: ValueMapping | Subscriber | ImportMapping) -> dict[str, Any]:
+    """The keys, as a file has them."""
+    keys: dict[str, Any] = said.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return keys
 
 
-def _number(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del context
-    if nothing := _as_nothing(pick, finding):
-        return nothing
+def _number(pick: ValueMapping, finding: Finding) -> _Words | None:
+    del pick
     read = numbers.look(finding.values, money=finding.field == "value")
-    if read is None or read.share < 1 or read.other is not None or read.style == numbers.NumberStyle():
+    if read is None or read.share < 1 or read.other is not None:
         return None
-    return f"the values are written like {read.style.example()}", read.style.words()
-
-
-def _integer(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    read = numbers.look(finding.values)
-    if read is not None and read.share == 1 and read.other is None and not read.whole:
+    if finding.code == "property.not_an_integer" and not read.whole:
         return "the values are numbers, but not whole ones", {"as": "number", **read.style.words()}
-    return _number(pick, finding, context)
+    plain = read.style == numbers.NumberStyle()
+    return None if plain else (f"the values are written like {read.style.example()}", read.style.words())
 
 
 def _as_nothing(pick: ValueMapping, finding: Finding) -> _Words | None:
@@ -130,10 +126,7 @@ def _as_nothing(pick: ValueMapping, finding: Finding) -> _Words | None:
     return None
 
 
-def _date(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del context
-    if nothing := _as_nothing(pick, finding):
-        return nothing
+def _date(pick: ValueMapping, finding: Finding) -> _Words | None:
     read = times.look(finding.values, hinted=True)
     if read is None or read.share < 1 or read.other or not read.format:
         return None
@@ -155,36 +148,21 @@ def _form(form: str) -> str:
     return named.get(form, form)
 
 
-def _boolean(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del context
+def _boolean(pick: ValueMapping, finding: Finding) -> _Words | None:
     words = {value: meant(value) for value in finding.values}
     if len(words) > 10 or any(value is None and not is_nothing(word) for word, value in words.items()):
         return None
     return "other words are used for true and false", {"map": {**(pick.map or {}), **words}}
 
 
-def _phone(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del pick, finding
-    if country := country_of(context.phones):
-        return f"all phones that have a country code are from {country}", {"country": country}
-    return None
-
-
-def _currency(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del context
+def _currency(pick: ValueMapping, finding: Finding) -> _Words | None:
     signs = {value: numbers.CURRENCY_OF_SIGN.get(value) for value in finding.values}
-    if all(signs.values()) and not {"$", "¥"} & signs.keys():
-        return "signs stand for codes", {"map": {**(pick.map or {}), **signs}}
-    return _as_nothing(pick, finding)
+    is_clear = all(signs.values()) and not {"$", "¥"} & signs.keys()
+    return ("signs stand for codes", {"map": {**(pick.map or {}), **signs}}) if is_clear else None
 
 
-def _nothing(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del context
-    return _as_nothing(pick, finding)
-
-
-def _nested(pick: ValueMapping, finding: Finding, context: Context) -> _Words | None:
-    del finding, context, pick
+def _nested(pick: ValueMapping, finding: Finding) -> _Words | None:
+    del finding, pick
     return "its JSON can be sent as text", {"as": "text"}
 
 
@@ -207,20 +185,17 @@ def may_be_address(name: str) -> bool:
     return fit(name, "email") > Fit.NO or fit(name, "phone") > Fit.NO
 
 
-_RULES: Mapping[str, Callable[[ValueMapping, Finding, Context], _Words | None]] = {
+_RULES: Mapping[str, Callable[[ValueMapping, Finding], _Words | None]] = {
     "value.not_a_number": _number,
     "property.not_a_number": _number,
-    "property.not_an_integer": _integer,
+    "property.not_an_integer": _number,
     "property.not_a_date": _date,
     "property.ambiguous_date": _date,
     "order_by.ambiguous_date": _date,
     "order_by.invalid": _date,
     "property.not_a_boolean": _boolean,
-    "phone.no_country": _phone,
-    "phone.invalid": _nothing,
-    "email.invalid": _nothing,
     "currency.unknown": _currency,
     "property.nested": _nested,
 }
-ADVISED = frozenset(_RULES) | {"subscriber.missing"}
+ADVISED = frozenset(_RULES) | {"subscriber.missing", "phone.no_country", "phone.invalid", "email.invalid"}
 """Codes of reasons that a line of the mapping may help with."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from importer.errors import ImporterError, MappingError
 from importer.mapping.load import OWN, LoadedMapping, from_data, loads, preset_names
@@ -13,8 +12,9 @@ from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Run
 from importer.read import expand, open_source
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose
-from importer.suggest.sampling import LIMITS, chunks, is_file
+from importer.suggest.advice import ADVISED, Advice, alike, may_be_address, propose, written
+from importer.suggest.decide import put
+from importer.suggest.sampling import LIMITS, is_file
 from importer.suggest.trial import Trial, attempt
 
 _MOST_ROUNDS = 12
@@ -106,15 +106,11 @@ def _next(
 
 def _changed(mapping: ImportMapping, changes: Sequence[Advice]) -> ImportMapping | None:
     """The mapping with other value mappings; None where its other words forbid them."""
-    data: dict[str, Any] = mapping.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    data = written(mapping)
     for word in OWN:
         data.pop(word, None)
     for one in changes:
-        word, _, name = one.target.partition(".")
-        if name:
-            data[word] = {**data.get(word, {}), name: dict(one.pick)}
-        else:
-            data[word] = dict(one.pick)
+        put(data, one.target, dict(one.pick))
     try:
         return from_data({"version": 1, **data})
     except MappingError:
@@ -138,7 +134,7 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
             header = reader.source.columns or ()
             others = [name for name in header if header.count(name) == 1 and may_be_address(name)]
             names = tuple(dict.fromkeys((*mapping.columns(), *others)))
-            with closing(chunks(reader, names)) as read:
+            with closing(reader.chunks(names, raw_rows=False)) as read:
                 for chunk in read:
                     here = {row for row in rows if chunk.first_row <= row < chunk.first_row + chunk.count}
                     rows -= here

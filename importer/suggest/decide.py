@@ -151,6 +151,12 @@ class Draft:
         return any(is_warehouse(one.name) for one in self.sample.columns)
 
 
+def put(words: dict[str, Any], target: str, value: Any) -> None:
+    """Set a target: a word, or a member of one as in ``subscriber.email``."""
+    word, _, name = target.partition(".")
+    words[word] = {**words.get(word, {}), name: value} if name else value
+
+
 def braced(name: str) -> str:
     """A column's name as a template has it."""
     return name.replace("{", "{{").replace("}", "}}")

@@ -68,8 +68,6 @@ class Numbers:
     """Whether they are all integers."""
     sign: str
     """The currency sign that most of them have; empty for none."""
-    negative: bool
-    """Whether one is below zero."""
 
 
 def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
@@ -102,7 +100,6 @@ def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
         other=other,
         whole=all(re.fullmatch(r"[0-9]+(?:\.0+)?", _read(number, best)) for number in numbers),
         sign=signs.most_common(1)[0][0] if signs.total() > len(found) / 2 else "",
-        negative=any(text.startswith("(") or "-" in text or "\u2212" in text for text, _ in found),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.errors import ImporterError, SourceError, UsageError
+from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions
-from importer.model import ArrowTable, Chunk
+from importer.model import ArrowTable
 from importer.read import EncodingError, Input, Limits, Reader, expand, open_source
 from importer.suggest.profile import Column, Sample
 from importer.suggest.times import DECISIVE
@@ -26,9 +26,6 @@ LIMITS = Limits(block=1 << 20, rows=ROWS)
 _LAST_ROW = 5_000_000
 """Rows looked at for dates that show which number is the day."""
 _MOST_LATER = 100
-_TITLE = 2
-"""Names that a line may have which is no header but a title, or a word and its value."""
-_MOST_TITLES = 12
 _OBJECTS = 1_000
 """Objects of JSON whose keys are looked at."""
 _MOST_COLUMNS = 1_000
@@ -60,7 +57,7 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
         raise UsageError(f"{name} cannot be read twice, as `importer init` has to", hint=hint)
     for at, each in enumerate(inputs):
         try:
-            found = Sampled(each, _with_later_dates(_looked_at(each), inputs[at:]))
+            found = Sampled(each, _with_later_dates(_sample(each), inputs[at:]))
         except SourceError as error:
             broken = broken or error
             continue
@@ -85,18 +82,6 @@ def sample_again(sampled: Sampled, encoding: str) -> Sampled:
     return replace(sampled, sample=_with_later_dates(_sample(sampled.input, encoding), [sampled.input]))
 
 
-def _looked_at(each: Input) -> Sample:
-    """The sample; whatever a damaged file makes a library raise is that file's error."""
-    try:
-        return _sample(each)
-    except ImporterError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        hint = "open it in the program that wrote it, and export it again"
-        raise SourceError(each.name, f"cannot be read: {reason}", hint=hint) from error
-
-
 def _sample(each: Input, encoding: str | None = None) -> Sample:
     options = SourceOptions(encoding=encoding)
     binary: tuple[str, ...] = ()
@@ -109,15 +94,13 @@ def _sample(each: Input, encoding: str | None = None) -> Sample:
         readings = tuple((one.encoding, ", ".join(one.words)) for one in error.readings)
         return replace(_sample(each, error.readings[0].encoding), readings=readings)
     if kind == "csv":
-        skipped = _lines_before_header(each, columns or (), options)
-        layout: dict[str, Any] = {"skip_lines": skipped} if skipped else _without_header(columns or ())
-        options = options.model_copy(update=layout)
+        options = options.model_copy(update=_without_header(columns or ()))
     elif kind == "jsonl":
         columns = tuple(_paths(each))
     else:
-        members = list(_members(each))
-        columns = tuple(name for name, _ in members) or columns
-        binary = tuple(name for name, is_binary in members if is_binary)
+        members = _members(each)
+        columns = tuple(members) or columns
+        binary = tuple(name for name, is_binary in members.items() if is_binary)
     with open_source(each, options) as reader:
         if kind == "csv":
             columns = reader.source.columns
@@ -161,11 +144,8 @@ def _no_columns(source: str, header: Sequence[str]) -> SourceError:
     doubled = _doubled(header)
     if not doubled:
         return SourceError(source, "has no column with a name", hint="the first line of a CSV names its columns")
-    seen: dict[str, int] = {}
-    names = []
-    for name in header:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    before = [header[:at].count(name) for at, name in enumerate(header)]
+    names = [f"{name}_{count + 1}" if count else name for name, count in zip(header, before, strict=True)]
     return SourceError(
         source,
         f"the header has {' and '.join(doubled)} more than once, so a mapping cannot say which column it means",
@@ -210,7 +190,7 @@ class _Found:
 def _cells(reader: Reader, names: list[str]) -> _Found:
     """The cells of the first rows; a header that comes again (files put together) is no row."""
     found = _Found({name: [] for name in names})
-    with suppress(SourceError), closing(chunks(reader, names)) as read:
+    with suppress(SourceError), closing(reader.chunks(names, raw_rows=False)) as read:
         for chunk in read:
             found.add(chunk.table.slice(0, ROWS - found.rows))
             found.nested |= {name for name, where in chunk.nested.items() if pc.any(where).as_py()}
@@ -231,7 +211,7 @@ def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
     for each in inputs:
         with suppress(SourceError), open_source(each, options) as reader:
             there = [name for name in names if reader.available(name)]
-            with closing(chunks(reader, there)) as read:
+            with closing(reader.chunks(there, raw_rows=False)) as read:
                 for chunk in read:
                     for name in set(there).intersection(chunk.table.column_names):
                         cells = pc.utf8_trim_whitespace(pc.unique(chunk.table.column(name)).drop_null())
@@ -241,11 +221,6 @@ def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
                     if all(later.values()) or rows > _LAST_ROW:
                         break
     return replace(sample, columns=tuple(replace(one, later=tuple(later.get(one.name, ()))) for one in sample.columns))
-
-
-def chunks(reader: Reader, names: Sequence[str], *, raw_rows: bool = False) -> Generator[Chunk, None, None]:
-    """A reader's chunks, as a generator that can be closed before its end."""
-    yield from reader.chunks(names, raw_rows=raw_rows)
 
 
 def _without_header(header: Sequence[str]) -> dict[str, Any]:
@@ -260,28 +235,12 @@ def _without_header(header: Sequence[str]) -> dict[str, Any]:
     return {}
 
 
-def _lines_before_header(each: Input, header: Sequence[str], options: SourceOptions) -> int:
-    """How many lines come before the header, where the first is none: a comment, a title, a date, a blank line."""
-    is_comment = bool(header) and header[0].lstrip().startswith("#") and len(header[0].strip("# ")) > 1
-    if not is_comment and sum(bool(name.strip()) for name in header) > _TITLE:
-        return 0
-    for count in range(1, _MOST_TITLES + 1):
-        with suppress(SourceError), open_source(each, options.model_copy(update={"skip_lines": count})) as reader:
-            names = reader.source.columns or ()
-            fine = all(name.strip() and not _DATA.fullmatch(name) for name in names) and len(set(names)) == len(names)
-            if is_comment and names and not names[0].lstrip().startswith("#") and fine:
-                return count
-            if len(names) > _TITLE and fine and (len(names) > len(header) or "" in map(str.strip, header)):
-                return count
-    return 0
-
-
 def _paths(each: Input) -> Iterator[str]:
     """The dotted paths of JSON objects, in order of appearance."""
     seen: dict[str, None] = {}
     with open_source(each, SourceOptions(format="jsonl"), LIMITS) as reader:
         objects = 0
-        with suppress(SourceError), closing(chunks(reader, [], raw_rows=True)) as read:
+        with suppress(SourceError), closing(reader.chunks([], raw_rows=True)) as read:
             for chunk in read:
                 assert chunk.raw_rows is not None
                 for record in chunk.raw_rows.column("record").slice(0, _OBJECTS - objects).to_pylist():
@@ -301,22 +260,15 @@ def _inside(value: Any, path: str, depth: int) -> Iterator[str]:
         yield path
 
 
-def _members(each: Input) -> Iterator[tuple[str, bool]]:
+def _members(each: Input) -> dict[str, bool]:
     """The dotted paths of a Parquet file's columns, and whether each holds bytes."""
     with open_source(each, SourceOptions(), LIMITS) as reader:
-        with suppress(SourceError), closing(chunks(reader, [], raw_rows=True)) as read:
-            first = next(iter(read), None)
-        schema = first.raw_rows.schema if first is not None and first.raw_rows is not None else ()
-        for one in schema:
-            yield from _fields(one, "", 0)
-
-
-def _fields(one: Any, path: str, depth: int) -> Iterator[tuple[str, bool]]:
-    name = f"{path}.{one.name}" if path else one.name
-    kind = one.type
-    if pa.types.is_struct(kind) and kind.num_fields and depth < _DEEPEST:
-        for inner in kind:
-            yield from _fields(inner, name, depth + 1)
-    else:
-        is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-        yield name, is_binary
+        with suppress(SourceError), closing(reader.chunks([], raw_rows=True)) as read:
+            first = next(read, None)
+        if first is None or first.raw_rows is None:
+            return {}
+        table = first.raw_rows.slice(0, 0)
+        for _ in range(_DEEPEST):
+            table = table.flatten()
+        kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+        return {one.name: any(is_kind(one.type) for is_kind in kinds) for one in table.schema}

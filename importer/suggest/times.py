@@ -1,32 +1,27 @@
-"""How a column writes its dates and times: recognised from the cells alone."""
+"""How a column writes its dates and times: the forms of the mapping language that read its cells."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-_CLOCK = (
-    r"(?:T|,?[ \u00a0\u202f]+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:[ \u00a0\u202f]?[AaPp]\.?[Mm]\.?)?"
-)
-_ZONE = r" ?(?:Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)"
-_NAMED = r" +\(?[A-Za-z][A-Za-z/_()& +:-]{1,40}"
-_TAIL = rf"(?P<clock>{_CLOCK}(?P<zone>{_ZONE}|{_NAMED})?)?"
-_ISO = re.compile(rf"(?P<Y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_TAIL}")
-_YEAR_FIRST = re.compile(rf"(?P<Y>[0-9]{{4}})(?P<s>[./-]|)(?P<m>[0-9]{{1,2}})(?P=s)(?P<d>[0-9]{{1,2}}){_TAIL}")
-_YEAR_LAST = re.compile(
-    rf"(?P<a>[0-9]{{1,2}})(?P<s>\. ?|/|-)(?P<b>[0-9]{{1,2}})(?P=s)(?P<Y>[0-9]{{4}}|[0-9]{{2}}){_TAIL}"
-)
+from importer.convert.datetimes import read_form, read_iso
+
 _SPELLED = tuple(
     date + clock
     for date in ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%b-%y", "%a, %d %b %Y")
     for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M", ", %I:%M %p", ", %H:%M:%S", " %H:%M:%S %z")
 )
 _EPOCHS = {"s": 10, "ms": 13, "us": 16}
-_RANGE = (1990, 2100)
-CLOCK_ONLY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp]\.?[Mm]\.?)?")
+"""How many digits today's counts have."""
+_HALF = r"[AaPp]\.?[Mm]\.?"
+_ZONE_NAME = re.compile(
+    rf"(:[0-9]{{2}}(?:[.,][0-9]+)?(?: ?{_HALF})?) +(?!{_HALF}$)\(?[A-Za-z][A-Za-z/_()& +:-]{{1,40}}$"
+)
+"""The name of a zone behind a time."""
+CLOCK_ONLY = re.compile(rf"[0-9]{{1,2}}:[0-9]{{2}}(?::[0-9]{{2}})?(?: ?{_HALF})?")
 
 DECISIVE = r"^(?:1[3-9]|2[0-9]|3[01])[./-][0-9]|^[0-9]{1,2}[./-](?:1[3-9]|2[0-9]|3[01])[./-][0-9]"
 """A date that tells which of its first two numbers is the day."""
@@ -60,89 +55,48 @@ def look(cells: Iterable[str], *, hinted: bool) -> Times | None:
 
     ``hinted`` says that the column's name speaks of time, so that ten digits may be seconds and eight a date.
     """
-    texts = list(cells)
-    for form in (_iso, _ordered, _compact if hinted else _nothing, _epoch, _spelled):
-        found = form(texts, hinted=hinted)
+    heads = {cell: _ZONE_NAME.sub(r"\1", cell) for cell in cells}
+    few = dict(list(heads.items())[:20])
+    year = re.compile("[0-9]{4}[./-]|[0-9]{8}(?![0-9])" if hinted else "[0-9]{4}[./-]")
+    for form in ("", "ymd", "dmy", *(_EPOCHS if hinted else ()), *_SPELLED):
+        if form in _SPELLED and len(_read(few, form)) * 2 < len(few):
+            continue
+        right = heads
+        if form == "ymd":
+            right = {cell: head for cell, head in heads.items() if year.match(cell)}
+        elif form in _EPOCHS:
+            right = {cell: head for cell, head in heads.items() if len(cell) == _EPOCHS[form]}
+        found = _ordered(heads) if form == "dmy" else _times(len(heads), _read(right, form), form)
         if found is not None and found.share >= 0.5:
             return found
     return None
 
 
-def _nothing(texts: list[str], *, hinted: bool) -> Times | None:
-    del texts, hinted
-    return None
+def _read(heads: Mapping[str, str], form: str) -> dict[str, bool]:
+    """The cells that are times of our days in a form, and whether each says its zone."""
+    found = {}
+    for cell, head in heads.items():
+        moment = read_form(head, form) if form else read_iso(head)
+        if moment is not None and 1990 <= moment.local.year <= 2100:
+            found[cell] = moment.offset is not None or head != cell
+    return found
 
 
-def _iso(texts: list[str], *, hinted: bool) -> Times | None:
-    del hinted
-    found = [one for text in texts if (one := _ISO.fullmatch(text)) and _is_date(one["Y"], one["m"], one["d"])]
-    return _made(found, texts, "", "") if found else None
-
-
-def _compact(texts: list[str], *, hinted: bool) -> Times | None:
-    del hinted
-    found = [one for text in texts if (one := _YEAR_FIRST.fullmatch(text)) and _is_date(one["Y"], one["m"], one["d"])]
-    found = [one for one in found if one["s"] or len(one["m"] + one["d"]) == 4]
-    return _made(found, texts, "ymd", "") if found else None
-
-
-def _ordered(texts: list[str], *, hinted: bool) -> Times | None:
-    slashed = [text for text in texts if "/" in text or "." in text]
-    first = _compact(slashed, hinted=hinted) if slashed else None
-    if first is not None and len(slashed) > len(texts) / 2:
-        return first
-    found = [one for text in texts if (one := _YEAR_LAST.fullmatch(text))]
-    days = [one for one in found if _is_date(one["Y"], one["b"], one["a"])]
-    months = [one for one in found if _is_date(one["Y"], one["a"], one["b"])]
-    if not days and not months:
-        return None
-    both = {id(one) for one in days} & {id(one) for one in months}
+def _ordered(heads: Mapping[str, str]) -> Times | None:
+    """Dates of digits with the year last."""
+    days, months = _read(heads, "dmy"), _read(heads, "mdy")
+    both = days.keys() & months.keys()
     day_only, month_only = len(days) > len(both), len(months) > len(both)
-    if day_only and not month_only:
-        return _made(days, texts, "dmy", "")
     if month_only and not day_only:
-        return _made(months, texts, "mdy", "")
-    if found[0]["s"].startswith(".") and not month_only:
-        return _made(days, texts, "dmy", "")  # nobody writes the month first before a point
-    some = list({id(one): one for one in (*days, *months)}.values())
-    return _made(some, texts, "dmy", "mdy", mixed=day_only)
+        return _times(len(heads), months, "mdy")
+    first = next((cell for cell in heads if cell in days), "")
+    if (day_only and not month_only) or (not month_only and "." in first[:3]):  # nobody writes a month before a point
+        return _times(len(heads), days, "dmy")
+    return _times(len(heads), days | months, "dmy", "mdy", mixed=day_only)
 
 
-def _epoch(texts: list[str], *, hinted: bool) -> Times | None:
-    for unit, digits in _EPOCHS.items():
-        found = [text for text in texts if len(text) == digits and text.isascii() and text.isdigit()]
-        seconds = [int(text) / 10 ** (digits - 10) for text in found]
-        likely = [one for one in seconds if 788_918_400 < one < 4_102_444_800]
-        if len(likely) > len(texts) / 2 and hinted:
-            return Times(len(likely) / len(texts), unit, "", dates=False, zoned=True)
-    return None
-
-
-def _spelled(texts: list[str], *, hinted: bool) -> Times | None:
-    del hinted
-    few = texts[:20]
-    for form in _SPELLED:
-        if sum(_parses(text, form) for text in few) >= max(1, len(few) / 2):
-            share = sum(_parses(text, form) for text in texts) / len(texts)
-            return Times(share, form, "", dates="%H" not in form and "%I" not in form, zoned="%z" in form)
-    return None
-
-
-def _parses(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text, form)  # noqa: DTZ007 # only whether it fits is asked
-    except ValueError:
-        return False
-    return True
-
-
-def _made(found: list[re.Match[str]], texts: list[str], form: str, other: str, *, mixed: bool = False) -> Times:
-    clocks = [one for one in found if one["clock"]]
-    zoned = bool(clocks) and all(one["zone"] for one in clocks)
-    return Times(len(found) / len(texts), form, other, dates=not clocks, zoned=zoned, mixed=mixed)
-
-
-def _is_date(year: str, month: str, day: str) -> bool:
-    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
-        return False
-    return len(year) == 2 or _RANGE[0] <= int(year) <= _RANGE[1]
+def _times(cells: int, found: Mapping[str, bool], form: str, other: str = "", *, mixed: bool = False) -> Times | None:
+    if not found:
+        return None
+    clocks = [zoned for cell, zoned in found.items() if ":" in cell or form in _EPOCHS]
+    return Times(len(found) / cells, form, other, dates=not clocks, zoned=bool(clocks) and all(clocks), mixed=mixed)

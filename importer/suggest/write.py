@@ -10,16 +10,17 @@ from typing import Any
 
 from importer.errors import MappingError
 from importer.mapping.load import loads
+from importer.mapping.presets import load_preset
 from importer.model import Chunk
 from importer.read import open_source
 from importer.suggest.adapt import adapt
-from importer.suggest.advice import Advice
+from importer.suggest.advice import Advice, written
 from importer.suggest.advise import improved
-from importer.suggest.decide import NONE, Decision, Draft, Grade, Option
+from importer.suggest.decide import NONE, Decision, Draft, Grade, Option, put
 from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
-from importer.suggest.sampling import LIMITS, ROWS, Sampled, chunks, sample_again
+from importer.suggest.sampling import LIMITS, ROWS, Sampled, sample_again
 from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
@@ -103,7 +104,7 @@ def _drafted(
     made = adapt(sample, answers) or draft(sample, answers)
     left = {} if made.preset else decide_properties(made)
     for target, advice in (changes or {}).items():
-        _change(made, target, advice, wanted)
+        _change(made, target, advice)
     schema = f"{PurePath(wanted.name).stem}.schema.json"
     head = [
         f"# yaml-language-server: $schema={schema}",
@@ -132,16 +133,11 @@ def _unusable(made: Draft) -> list[str]:
     return notes
 
 
-def _change(made: Draft, target: str, advice: Advice, wanted: Wanted) -> None:
+def _change(made: Draft, target: str, advice: Advice) -> None:
     """Another value mapping; one of the subscriber's brings the inherited others, as `subscriber` is replaced whole."""
-    word, _, name = target.partition(".")
-    if name and word == "subscriber" and word not in made.words:
-        inherited = loads(f"version: 1\nextends: {made.preset}\n", wanted.name, partial=True).mapping.subscriber
-        made.words[word] = inherited.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    if name:
-        made.words.setdefault(word, {})[name] = dict(advice.pick)
-    else:
-        made.words[word] = dict(advice.pick)
+    if target.startswith("subscriber.") and "subscriber" not in made.words:
+        made.words["subscriber"] = written(load_preset(made.preset).mapping.subscriber)
+    put(made.words, target, dict(advice.pick))
     made.notes.setdefault(target, []).append(f"adapted to the rows: {advice.why}")
 
 
@@ -160,7 +156,7 @@ def _first(sampled: Sampled, mapping: Any) -> list[Chunk]:
     rows, found = 0, []
     with (
         open_source(sampled.input, mapping.source, LIMITS, columns=mapping.columns()) as reader,
-        closing(chunks(reader, mapping.columns())) as read,
+        closing(reader.chunks(mapping.columns(), raw_rows=False)) as read,
     ):
         for chunk in read:
             found.append(chunk)

@@ -19,8 +19,9 @@ def test_the_wheel_holds_the_package_its_types_and_its_schemas(tmp_path: Path, m
     assert {path.name for path in (ROOT / "schemas").glob("*.json")} == {
         path.removeprefix("importer/schemas/") for path in files if path.startswith("importer/schemas/")
     }
-    assert {path.name for path in (ROOT / "importer/mapping/presets").glob("*.yaml")} == {
-        path.removeprefix("importer/mapping/presets/") for path in files if path.endswith(".yaml")
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "importer").rglob("*.yaml")} == {
+        path for path in files if path.endswith(".yaml")
     }
+    assert "importer/suggest/vocabulary.yaml" in files
     assert "importer/py.typed" in files
     assert all(path.startswith("importer/") for path in files)

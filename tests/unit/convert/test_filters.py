@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -161,3 +162,116 @@ tests = st.one_of(
 def test_a_row_is_kept_if_every_test_holds_for_it(column: list[str | None], given_tests: list[tuple[str, Any]]) -> None:
     expected = [all(holds(cell, word, wanted) for word, wanted in given_tests) for cell in column]
     assert kept(column, *({word: wanted} for word, wanted in given_tests)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "test", "yes", "no"),
+    [
+        ({}, {"since": "2026-01-31"}, ["2026-01-31", "2026-01-31T00:00:00Z"], ["2026-01-30 23:59", "", None]),
+        ({}, {"before": "2026-01-31T12:00"}, ["2026-01-31 11:59:59", "2026-01-31"], ["2026-01-31T12:00:00", None]),
+        ({}, {"since": "2026-01-31T00:00+02:00"}, ["2026-01-30T22:00:00Z"], ["2026-01-30T21:59:59Z"]),
+        ({}, {"since": "2026-01-31", "format": "dmy"}, ["31.01.2026"], ["30.1.2026"]),
+        (
+            {"order_by": {"column": "cell", "format": "mdy", "timezone": "America/New_York"}},
+            {"before": "2026-02-01T00:00Z"},
+            ["01/31/2026 18:59"],
+            ["01/31/2026 19:00"],
+        ),
+        (
+            {"properties": {"on": {"column": "cell", "as": "date", "format": "%Y%m%d"}}},
+            {"since": "2026-01-31"},
+            ["20260131"],
+            ["20260130"],
+        ),
+        (
+            {"properties": {"on": {"column": "cell", "as": "datetime", "timezone": {"column": "zone"}}}},
+            {"since": "2026-01-31T12:00"},
+            ["2026-01-31T12:00:00"],
+            ["2026-01-31T11:59:59"],
+        ),
+        (
+            {
+                "properties": {
+                    "on": {"first_of": [{"column": "cell", "map": {"-": None}}], "as": "datetime", "format": "s"}
+                }
+            },
+            {"since": "1970-01-02"},
+            ["86400"],
+            ["86399"],
+        ),
+    ],
+)
+def test_a_time_is_read_as_the_mapping_reads_its_column(
+    words: dict[str, Any], test: dict[str, Any], yes: list[str | None], no: list[str | None]
+) -> None:
+    count = len(yes + no)
+    columns: dict[str, list[str | None]] = {"id": ["1"] * count, "cell": yes + no, "zone": ["Asia/Tokyo"] * count}
+    made = events(columns, where=[{"column": "cell"} | test], **words)
+    assert made.passes_filter.tolist() == [True] * len(yes) + [False] * len(no)
+
+
+def test_how_long_ago_counts_from_the_run() -> None:
+    now = datetime.now(UTC)
+    ages = (timedelta(days=29, hours=23), timedelta(days=30, minutes=1), timedelta(hours=11), timedelta(hours=13))
+    cells: list[str | None] = [(now - age).isoformat() for age in ages]
+    assert kept(cells, {"since": "30d"}) == [True, False, True, True]
+    assert kept(cells, {"before": "12h"}) == [True, True, False, True]
+    today, then = now.date(), now.date() - timedelta(days=30)
+    dates: list[str | None] = [str(today), str(then), str(then - timedelta(days=1))]
+    made = events(
+        {"id": ["1"] * 3, "cell": dates},
+        where=[{"column": "cell", "since": "30d"}],
+        properties={"on": {"column": "cell", "as": "date"}},
+    )
+    assert made.passes_filter.tolist() == [True, True, False]
+
+
+def test_a_time_that_cannot_be_read_is_never_filtered() -> None:
+    made = events(
+        {"id": ["1", "2", "3"], "day": ["soon", "03/04/2026", None]}, where=[{"column": "day", "since": "2026-01-01"}]
+    )
+    assert made.passes_filter.tolist() == [True, True, False]
+    assert found_problems(made) == {
+        ("where.not_a_date", "day since 2026-01-01", 0, "soon"),
+        ("where.not_a_date", "day since 2026-01-01", 1, "03/04/2026"),
+        ("filtered.where", "day since 2026-01-01", 2, ""),
+    }
+
+
+def test_any_is_one_of_several_tests() -> None:
+    """A row that passes one of them needs no answer of the others; their doubts are only those of rows that fail."""
+    made = events(
+        {"id": ["1"] * 5, "status": ["paid", "open", "paid", "open", None], "total": ["x", "x", "0", "0", "2"]},
+        where=[{"any": [{"column": "status", "equals": "paid"}, {"column": "total", "above": 1}]}],
+    )
+    assert made.passes_filter.tolist() == [True, True, True, False, True]
+    assert found_problems(made) == {
+        ("where.not_a_number", "total above 1", 1, "x"),
+        ("filtered.where", "status equals paid or total above 1", 3, "open, 0"),
+    }
+
+
+def test_any_of_a_group() -> None:
+    made = events(
+        {"id": ["1", "1", "2"], "a": [None, "x", None], "b": [None, None, "y"]},
+        group_by="id",
+        where=[{"any": [{"column": "a", "equals": "x"}, {"column": "b", "equals": "z"}]}],
+    )
+    assert made.membership is not None
+    (test,) = made.membership.tests
+    assert (test.passes.to_pylist(), test.blank) == ([None, True, False], False)
+
+
+def test_a_case_asks_by_time_and_any() -> None:
+    kind = {
+        "cases": [
+            {"when": [{"any": [{"column": "day", "before": "2026-01-01"}, {"column": "old", "equals": True}]}],
+             "use": {"const": "old"}},
+            {"use": {"const": "new"}},
+        ]
+    }  # fmt: skip
+    made = events(
+        {"id": ["1"] * 4, "day": ["2025-12-31", "2026-01-01", "x", "x"], "old": ["", "", "true", ""]}, type=kind
+    )
+    assert made.type.to_pylist() == ["old", "new", "old", "new"]
+    assert found_problems(made) == {("where.not_a_date", "day before 2026-01-01", 3, "x")}

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import importer
-from importer.errors import ExitCode, UsageError
+from importer.errors import ExitCode, MappingError, SourceError, UsageError
 from importer.library import Settings
+from importer.model import Format
 from importer.pipeline.options import TargetOptions
 
 MAPPING = """\
@@ -53,6 +54,7 @@ def test_a_dataframe_is_checked_and_every_row_is_in_the_report(frame: pd.DataFra
     assert result.exit_code == ExitCode.INCOMPLETE
     assert (result.summary.rows["read"], result.summary.rows["invalid"]) == (3, 1)
     assert result.report["source"].tolist() == ["DataFrame"] * 3
+    assert result.report.index.tolist() == [7, 7, 9], "the frame's own index"
     assert result.report["code"].fillna("").tolist() == ["", "subscriber.missing", ""]
     assert result.files == ()
 
@@ -94,3 +96,54 @@ def test_a_live_run_is_refused_unless_it_was_confirmed(frame: pd.DataFrame, mapp
     place = TargetOptions(ledger=tmp_path / "ledger.db", environment={"SENDER_API_TOKEN": "t"})
     with pytest.raises(UsageError, match="a live run sends real events, and was not confirmed"):
         importer.run(frame, mapping, settings=Settings(target=place))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_check_reads_its_source_once_whatever_it_writes(form: Format, mapping: Path, tmp_path: Path) -> None:
+    source = tmp_path / "orders.csv"
+    source.write_text('order,email,total,gift,at\n=1,ada@example.com,5,,\n2,"bo, at\nexample",1,,2026-01-31\n')
+    alone = importer.check(source, mapping)
+    written = importer.check(source, mapping, out=tmp_path / "out", report_format=form)
+    pd.testing.assert_frame_equal(written.report, alone.report)
+    assert f"report.{form}" in {path.name for path in written.files}
+    assert alone.files == ()
+
+
+def test_a_dict_is_a_mapping_and_its_problems_name_its_keys(frame: pd.DataFrame) -> None:
+    data = {"version": 1, "subscriber": {"email": "email"}, "type": {"const": "purchase"}, "key": "order"}
+    assert importer.check(frame, data).summary.rows["invalid"] == 1
+    with pytest.raises(MappingError, match=r"mapping\.sbscriber: .*did you mean subscriber\?"):
+        importer.check(frame, {"version": 1, "sbscriber": {"email": "email"}, "type": {"const": "t"}})
+    extended = {"extends": "shopify-customers", "properties": {"city": "City"}}
+    customers = pd.DataFrame({"Email": ["ada@example.com"], "Total Spent": ["12.50"], "City": ["Turin"]})
+    assert importer.check(customers, extended).exit_code == ExitCode.DELIVERED
+
+
+def test_a_source_that_cannot_be_read_raises(mapping: Path, tmp_path: Path) -> None:
+    (tmp_path / "junk.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(SourceError, match=r"junk\.parquet"):
+        importer.check(tmp_path / "junk.parquet", mapping)
+
+
+def test_a_result_shows_itself_in_a_line_and_as_a_page(frame: pd.DataFrame, mapping: Path) -> None:
+    frame.loc[7, "email"] = "<b>nobody</b>"
+    result = importer.check(frame, mapping)
+    assert repr(result) == "<Result 3 rows: 2 invalid, 1 pending>"
+    page = result._repr_html_()
+    assert "3 rows: 2 invalid, 1 pending" in page
+    assert "<b>nobody" not in page
+
+
+def test_a_whole_float_in_a_frame_is_that_whole_number_and_a_long_id_keeps_its_digits(mapping: Path) -> None:
+    frame = pd.DataFrame({"order": [1001.0, np.nan], "email": ["a@example.com", "b@example.com"]})
+    data = {"version": 1, "subscriber": {"email": "email"}, "type": {"const": "t"}, "key": "order"}
+    report = importer.check(frame, data).report
+    assert report["key"].tolist()[0] == "1001"
+    assert report["code"].tolist()[1] == "key.missing"
+    frame = pd.DataFrame({"order": [1234567890123456789, 1234567890123456788], "email": ["a@example.com"] * 2})
+    assert importer.check(frame, data).report["key"].tolist() == ["1234567890123456789", "1234567890123456788"]
+
+
+def test_the_package_lists_what_it_offers() -> None:
+    assert {"check", "run", "Result", "Settings"} <= set(dir(importer))
+    assert "annotations" not in dir(importer)

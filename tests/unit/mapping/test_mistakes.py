@@ -95,3 +95,10 @@ def test_only_the_number_one_is_the_version(version: str) -> None:
 def test_what_an_alias_repeats_is_told_once() -> None:
     text = HEAD + "key: &a {column: A, as: int}\nproperties: {b: *a, c: *a}\n"
     assert [line.partition(": ")[0] for line in told(text)] == ["m.yaml:4:25"]
+
+
+def test_a_time_test_of_a_column_with_two_readings_says_its_own() -> None:
+    readings = "properties: {a: {column: A, as: date, format: dmy}, b: {column: A, as: date, format: mdy}}\n"
+    (message,) = told(f"{HEAD}{readings}where: [{{column: A, since: 30d}}]\n")
+    assert "is read as a time in several ways, and the test does not say in which" in message
+    loads(f"{HEAD}{readings}where: [{{column: A, since: 30d, format: dmy}}]\n", "m.yaml")

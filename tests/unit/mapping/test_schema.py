@@ -21,6 +21,9 @@ HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
 
 BEYOND = (
     "invalid regular expression",
+    "is not a date or time",
+    "`timezone` needs `since`",
+    "`decimal` needs `above`",
     "the template names no column",
     "unknown time zone",
     "not a time format",
@@ -92,6 +95,7 @@ ACCEPTED = [
     'source: {format: csv, compression: zip, encoding: cp1252, delimiter: tab, quote: "\'", header: [A, 2]}\nkey: A',
     "source: {header: false, ragged: pad, skip_lines: 3}",
     "where: [{column: A, in: ['', 1, true]}, {column: 2, empty: false}, {column: B, above: 1}]",
+    "where: [{any: [{column: A, since: 30d}, {column: B, before: 2026-01-31}]}]",
     "properties: {a: {column: A, as: datetime, default: '2024-01-31'}}\nmissing_columns: warn",
 ]
 
