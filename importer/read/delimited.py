@@ -21,6 +21,7 @@ from importer.read.records import Faults, Records
 from importer.read.rules import WHITESPACE
 from importer.read.textfile import Converted, TextReader, TextSample
 from importer.roundtrip import is_rejects, original, original_cell
+from importer.wording import counted
 
 _BOM = "\ufeff".encode()
 
@@ -125,7 +126,7 @@ class _Parser:
                 table, places = table.filter(pc.invert(filled)), places[~mask]
         for place, found in ragged.items():
             expected = len(self.table.header) if found == self.table.width else self.table.width
-            faults[int(good[place])] = ("row.ragged", f"{_fields(found)} instead of {expected}")
+            faults[int(good[place])] = ("row.ragged", f"{counted(found, 'field')} instead of {expected}")
         return table, good[places], faults
 
     def _repeated_headers(self, records: Records) -> list[int]:
@@ -208,10 +209,6 @@ class _Parser:
         whole = [row for row in rows if len(row) == width]
         arrays = {f"c{at}": pa.array([row[at] for row in whole], pa.binary()).cast(pa.string()) for at in columns}
         return pa.table(arrays), ragged
-
-
-def _fields(count: int) -> str:
-    return f"{count} field" if count == 1 else f"{count} fields"
 
 
 def _joined(records: Records, good: Int64s) -> bytes | memoryview:

@@ -7,13 +7,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from importer import wording
 from importer.errors import ImporterError, SourceError
 from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, Source
 from importer.read.files import Content
-
-VALUE_LENGTH = 80
-"""Characters kept of what is shown of an unreadable row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +114,4 @@ def as_source_error(name: str, error: Exception) -> ImporterError:
 
 def shorten(text: str) -> str:
     """``text`` on one line, cut to what a report shows."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= VALUE_LENGTH else flat[: VALUE_LENGTH - 1] + "…"
+    return wording.shorten(text, 80)
