@@ -127,6 +127,8 @@ _ALL = (
                "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     ReasonCode("where.not_a_date", "error", "the test `{field}` cannot read {value} as a date or time",
                "correct the cell, or say in the test how the column is written (`format`, `timezone`)", "[D] never guessed"),
+    ReasonCode("lookup.not_found", "warning", "the lookup {field} has no row for {value}",
+               "nothing, if that is right; else complete the lookup's file, or say how its `key` is written", "[D]"),
     # Groups.
     ReasonCode("group.missing", "error", "the row names no group",
                "fill the column that `group_by` names, or leave such rows out with `where`", "[D]"),
@@ -189,7 +191,7 @@ _SECTIONS = {
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties", "field"),
     "Order and key": ("order_by", "key"),
-    "The filter": ("filtered", "where"),
+    "The filter and the lookups": ("filtered", "where", "lookup"),
     "Groups": ("group",),
     "What came of sending": ("api", "duplicate", "doubt", "failed"),
 }

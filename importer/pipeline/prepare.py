@@ -14,17 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError
 from importer.group import grouped
+from importer.lookups import read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.pipeline.lookups import read_lookups
 from importer.read import Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
+from importer.wording import counted, shown
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -62,6 +64,9 @@ def prepare_sources(
             # Closed before the source is, which may be at work on a chunk on its way.
             with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
                 yield SourceStream(one.source, chunks, one.digest, one.error)
+    for name, keys in mapper.not_found.items():
+        count = f"{'at least ' if len(keys) >= MOST_KEYS else ''}{counted(len(keys), 'key')}"
+        say(f"warning: the lookup `{name}` has no row for {count}, such as {shown(min(keys))}")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from importer.read.reader import Limits
 from importer.read.records import Faults, Records
 from importer.read.rules import WHITESPACE
 from importer.read.textfile import Converted, TextReader, TextSample
-from importer.roundtrip import is_rejects, original, original_cell
+from importer.roundtrip import is_rejects, original
 from importer.wording import counted
 
 _BOM = "\ufeff".encode()
@@ -46,9 +46,6 @@ class DelimitedReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        if is_rejects(table.header):
-            # Rejects make the names of columns harmless as they do the cells.
-            table = replace(table, header=tuple(map(original_cell, table.header)))
         super().__init__(content, text.encoding, (dialect, table.header), table.layout, limits, table.notes)
         self._table = table
         self._pads = options.ragged == "pad"

@@ -105,7 +105,8 @@ def no_advice(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None
 
 def with_advice(reasons: Sequence[ReasonSummary], advise: Advise) -> tuple[ReasonSummary, ...]:
     """The reasons, each with the line of the mapping that helps."""
-    return tuple(replace(one, advice=found) for one, found in zip(reasons, advise(reasons), strict=True))
+    found = advise(reasons) if reasons else ()
+    return tuple(replace(one, advice=line) for one, line in zip(reasons, found, strict=True))
 
 
 class Checking:

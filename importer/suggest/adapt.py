@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from importer.currencies import CURRENT
 from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
@@ -14,7 +15,7 @@ from importer.suggest.advice import written
 from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option, put
 from importer.suggest.money import CURRENCY_QUESTION, ambiguous
 from importer.suggest.numbers import CURRENCY_OF_SIGN
-from importer.suggest.profile import CURRENCIES, Column, Sample
+from importer.suggest.profile import Column, Sample
 from importer.suggest.times import Times
 from importer.suggest.when import decide_date_order, decide_zone
 from importer.suggest.yaml_text import line
@@ -63,7 +64,7 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
         return
     why = " ".join(preset.needs[word].split())
     signs = {one.money.sign for one in made.sample.columns if one.money is not None and one.money.sign}
-    codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENCIES
+    codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENT.keys()
     doubtful = [option for sign in sorted(signs) for option in ambiguous(sign)]
     grade = Grade.SURE if len(codes) == 1 and not doubtful else Grade.OPEN
     options = doubtful or [Option(code, f"the amounts have its sign; {why}") for code in sorted(codes)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -11,6 +11,7 @@ from itertools import islice
 import pyarrow.compute as pc
 
 from importer.convert import RowMapper
+from importer.convert.lookups import Lookups
 from importer.encode import encode
 from importer.group import grouped
 from importer.mapping.model import ImportMapping
@@ -56,9 +57,16 @@ class Trial:
         return not lost and (self.invalid, faults) < (other.invalid, others)
 
 
-def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[str], *, strict: bool = False) -> Trial:
+def attempt(
+    mapping: ImportMapping,
+    chunks: Sequence[Chunk],
+    columns: Iterable[str],
+    *,
+    strict: bool = False,
+    lookups: Mapping[str, Lookups] | None = None,
+) -> Trial:
     """Convert, group, validate and encode the chunks; ``columns`` are all that the file has."""
-    encoded = list(_encoded(mapping, chunks, strict=strict)) if chunks else []
+    encoded = list(_encoded(mapping, chunks, lookups, strict=strict)) if chunks else []
     states = tuple(state for one in encoded for state in one.states.to_pylist())
     bodies = (body for one in encoded for body in one.bodies.drop_null().slice(0, _SHOWN).to_pylist())
     phones = [one.identities[2].drop_null() for one in encoded]
@@ -81,8 +89,10 @@ def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[s
     return Trial(states, tuple(islice(bodies, _SHOWN)), findings, context)
 
 
-def _encoded(mapping: ImportMapping, chunks: Sequence[Chunk], *, strict: bool) -> Iterator[EncodedChunk]:
-    convert = RowMapper(mapping)
+def _encoded(
+    mapping: ImportMapping, chunks: Sequence[Chunk], lookups: Mapping[str, Lookups] | None, *, strict: bool
+) -> Iterator[EncodedChunk]:
+    convert = RowMapper(mapping, lookups)
     stream = SourceStream(chunks[0].source, map(convert, chunks), partial(str, ""), threaded=False)
     sources: Iterator[SourceStream[Events]] = iter([stream])
     if mapping.group_by is not None:
