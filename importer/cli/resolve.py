@@ -72,7 +72,8 @@ def command(run_id: str | None, yes: bool, **given: Any) -> None:
     with open_run(target, run_id) as (ledger, run), locked(ledger, run):
         doubtful = ledger.doubtful(run)
         chosen = _chosen(doubtful, rows)
-        decisions = _read(file, chosen) if file else dict.fromkeys((one[0] for one in chosen), *chosen_ways or [None])
+        way = chosen_ways[0] if chosen_ways else None
+        decisions = _read(file, chosen) if file else dict.fromkeys([one[0] for one in chosen], way)
         shown_rows = [one for one in chosen if one[0] in decisions]
         for number, source, row, line, subscriber, code in shown_rows if not file else shown_rows[:_MOST]:
             word = {None: "", State.SENT: "arrived", State.PENDING: "did not arrive"}.get(decisions[number], "")

@@ -117,7 +117,7 @@ class Rejected:
             explained.column("line"),
             pa.repeat(pa.scalar(run, pa.string()), batch.table.num_rows),
         ]
-        names = APPENDED
+        names: tuple[str, ...] = APPENDED
         if in_doubt:
             names = (*APPENDED, *DOUBT)
             worth = pc.binary_join_element_wise(
