@@ -299,9 +299,6 @@ class ValueMapping(Model):
         return tuple(one for one in (self.timezone, self.country) if isinstance(one, ValueMapping))
 
 
-Pick = ValueMapping
-
-
 class Condition(Model):
     """One test of `where`; a row is kept if all of the list hold. A `column` and exactly one test key, or `any` alone.
 
@@ -621,6 +618,8 @@ class ImportMapping(Model):
         Expects("names and their files, such as {customers: {file: customers.csv, key: Customer ID}}"),
     ] = {}
     """Other files, by a name, whose columns values can take with `lookup`."""
+    each: Annotated[Column | None, Expects("the name of a list in the file, such as items")] = None
+    """A list in JSON or Parquet, each of whose elements is a row: the whole object, with the element in its place."""
     where: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Status, equals: paid}]")] = ()
     """Which rows to take: those that pass all tests. The others are filtered."""
     group_by: ValueMapping | None = None
@@ -663,10 +662,6 @@ class ImportMapping(Model):
         for name, value in (*named.items(), *((f"properties.{name}", one) for name, one in self.properties.items())):
             if value is not None:
                 yield name, value
-
-    def picks(self) -> Iterator[tuple[str, ValueMapping]]:
-        """The former name of `fields`."""
-        return self.fields()
 
     def columns(self) -> tuple[str, ...]:
         """Every column named anywhere, each once: those of `where` and `group_by` first, then the targets'."""
