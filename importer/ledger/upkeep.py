@@ -303,7 +303,14 @@ def _salvage(path: Path) -> str:
     finally:
         old.close()
         new.close()
-    return f"what could be read is in {path}, {lost:,} stretches could not; the damaged file is kept as {damaged}"
+    words = f"what could be read is in {path}, {lost:,} stretches could not; the damaged file is kept as {damaged}"
+    if lost:
+        words += (
+            "\nwarning: what was sent and is in the lost stretches is not known any more, and would be sent again:"
+            " before the same files are imported again, restore a backup, or take out the rows that the reports of"
+            " their runs show as sent"
+        )
+    return words
 
 
 def _copy(old: Database, new: Database, table: str) -> int:

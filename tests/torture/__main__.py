@@ -1,9 +1,10 @@
-"""The long proof: ``make torture``, or ``python -m tests.torture --kills N --faults N --pairs N --seed S``.
+"""The long proof: ``make torture``, or ``python -m tests.torture --kills N --faults N --pairs N …``.
 
 Kills real importers with SIGKILL until N of them died while they ran, lets N runs go through random faults and N pairs
-of importers meet over the same rows, on loopback and in a temporary directory alone. It is bounded in count and time
-and ends only what it started. A failure prints its seed; ``--replay SEED`` runs that scenario alone: the same files,
-faults and choices, although no two processes are ever scheduled alike.
+of importers meet over the same rows; stops and continues others, hangs up on them, and locks and damages ledgers; all
+on loopback and in a temporary directory alone. It is bounded in count and time and ends only what it started. A failure
+prints its seed; ``--replay SEED`` runs that scenario alone: the same files, faults and choices, although no two
+processes are ever scheduled alike.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from tests.torture.hindrance import ledgers, signals
 from tests.torture.pairs import pair
 from tests.torture.scenario import Tally
 from tests.torture.storm import fair_weather_or_foul, storm
@@ -30,6 +32,8 @@ KINDS: dict[str, Callable[[Path, random.Random], Tally]] = {
     "kills": storm,
     "faults": fair_weather_or_foul,
     "pairs": pair,
+    "signals": signals,
+    "ledgers": ledgers,
 }
 MINUTES = 40
 """No new scenario begins after so long."""
@@ -84,9 +88,9 @@ class Torture:
         """What was seen of one kind."""
         tally = self.tallies[kind]
         doubts = tally.doubts or [0]
-        killed = ", ".join(f"{state} {count}" for state, count in tally.moments.most_common()) or "none"
+        done = ", ".join(f"{state} {count}" for state, count in tally.moments.most_common()) or "none"
         return (
-            f"{kind} {self.done[kind]} imports, {tally.rows:,} rows, {tally.kills} SIGKILLs ({killed}), {tally.runs}"
+            f"{kind} {self.done[kind]} imports, {tally.rows:,} rows, {tally.kills} SIGKILLs ({done}), {tally.runs}"
             f" runs to their end; in doubt by a crash: most {max(doubts)}, mean {sum(doubts) / len(doubts):.1f};"
             f" in doubt at an end: {tally.unanswered}; twice where allowed: {tally.repeated}"
         )
@@ -98,6 +102,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="SIGKILLs")
     parser.add_argument("--faults", type=int, default=200, metavar="N", help="runs under random faults")
     parser.add_argument("--pairs", type=int, default=15, metavar="N", help="pairs of importers over the same rows")
+    parser.add_argument("--signals", type=int, default=15, metavar="N", help="imports stopped, continued, hung up on")
+    parser.add_argument("--ledgers", type=int, default=15, metavar="N", help="imports with a locked or damaged ledger")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), metavar="S")
     parser.add_argument("--replay", metavar="SEED", help="run the one scenario that a failure named")
     asked = parser.parse_args()
