@@ -164,6 +164,10 @@ def _clean_chunk(database: Database, first: int, chosen: list[int]) -> None:
 
 # The file
 
+_FILES = ("", "-wal", "-shm")
+_MAX_FAILURES = 5_000
+"""Reads of a damaged table that fail before the rest of it is given up: a dead inner page hides what is behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -285,12 +289,14 @@ def _doubt_pending(database: Database) -> str:
 
 
 def _salvage(path: Path) -> str:
-    """Copy table by table into a new file, in steps, past the pages that cannot be read."""
-    damaged = path.with_name(path.name + ".damaged")
-    for end in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + end).rename(path.with_name(damaged.name + end))
-    old, new = Database(damaged), Database(path)
+    """Copy table by table into a new file, in steps, past the pages that cannot be read.
+
+    The damaged file stays where it is until all is copied: half a ledger in its place would be taken for a whole one.
+    """
+    damaged, fresh = path.with_name(path.name + ".damaged"), path.with_name(path.name + ".repaired")
+    for end in _FILES:
+        fresh.with_name(fresh.name + end).unlink(missing_ok=True)
+    old, new = Database(path), Database(fresh)
     lost = 0
     try:
         new.make_wal()
@@ -300,9 +306,14 @@ def _salvage(path: Path) -> str:
         for statement in TABLES:
             if statement.startswith("CREATE TABLE"):
                 lost += _copy(old, new, statement.split()[2])
+        new.checkpoint()
     finally:
         old.close()
         new.close()
+    for source, target in ((path, damaged), (fresh, path)):
+        for end in _FILES:
+            with contextlib.suppress(FileNotFoundError):
+                source.with_name(source.name + end).rename(target.with_name(target.name + end))
     words = f"what could be read is in {path}, {lost:,} stretches could not; the damaged file is kept as {damaged}"
     if lost:
         words += (
@@ -323,9 +334,11 @@ def _copy(old: Database, new: Database, table: str) -> int:
             return 1
         return 0
     key = {"row": "id", "chunk": "first_id"}.get(table, "no")
-    lost = 0
+    lost = failures = 0
     ranges = [(-(1 << 62), 1 << 62)]
     while ranges:
+        if failures > _MAX_FAILURES:
+            return lost + len(ranges)
         first, last = ranges.pop()
         try:
             bounds = old.rows(f"SELECT MIN({key}), MAX({key}) FROM {table} WHERE {key} BETWEEN $1 AND $2", first, last)
@@ -337,6 +350,7 @@ def _copy(old: Database, new: Database, table: str) -> int:
                 continue
             first, last = low, high
         except LedgerError:
+            failures += 1
             if first == last:
                 lost += 1
                 continue
