@@ -104,6 +104,7 @@ def _in_source_order(events: Events) -> Events:
         value=spread(events.value),
         value_currency=spread(events.value_currency),
         properties=tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties),
+        more_properties=spread(events.more_properties),
         key=spread(events.key),
         order_value=spread(events.order_value),
         event_time=spread(events.event_time),
@@ -135,7 +136,7 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
         Member("email", events.email, quoted=True),
         Member("phone", events.phone, quoted=True),
     ]
-    pieces = [pa.scalar('{"subscriber":{'), *object_pieces(subscriber)[0], pa.scalar("}")]
+    pieces = [pa.scalar('{"subscriber":{'), *object_pieces(subscriber, len(pending))[0], pa.scalar("}")]
     following = (
         Member("type", events.type, quoted=True),
         Member("value", events.value, quoted=False),
@@ -146,8 +147,13 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
             pieces += [pa.scalar("," + one.before), one.content(), pa.scalar(one.after)]
         elif one.values.null_count < len(one.values):
             pieces.append(one.text(before=","))
-    if events.properties:
-        inside, any_there = object_pieces([Member.of_property(each) for each in events.properties])
+    more = events.more_properties
+    if events.properties or more is not None:
+        inside, any_there = object_pieces([Member.of_property(each) for each in events.properties], len(pending))
+        if more is not None and more.null_count < len(more):
+            comma = "," if any_there is None else pc.if_else(any_there, ",", "")
+            inside.append(pc.binary_join_element_wise(comma, more, ""))
+            any_there = None if any_there is None else pc.or_(any_there, more.is_valid())
         before, after = pa.scalar(',"properties":{'), pa.scalar("}")
         if any_there is not None:
             before, after = (pc.if_else(any_there, one, pa.scalar(None, pa.string())) for one in (before, after))

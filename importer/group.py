@@ -22,6 +22,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,6 +43,7 @@ _ATTRIBUTES = {
     "key": "key",
     "order_by": "order_value",
     "event_time": "event_time",
+    "more_properties": "more_properties",
 }
 """Targets that are no properties, and their attributes of `Events`."""
 _SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "type", "key"})
@@ -97,7 +99,7 @@ class _Column:
 
     target: str
     how: str
-    """``first``, ``last``, ``sum``, ``min``, ``max``, ``count`` or ``join``."""
+    """``first``, ``last``, ``sum``, ``min``, ``max``, ``count``, ``join``; ``merge`` for members of JSON objects."""
     kind: Kind
     separator: str
     is_number: bool
@@ -135,6 +137,8 @@ class _Column:
         """A new aggregate of one group, for SQLite."""
         if self.how == "sum":
             return _Sum()
+        if self.how == "merge":
+            return _Merge()
         return _Join(self.separator) if self.how == "join" else _Extreme(self.how, self.is_number)
 
     def sql(self, at: int) -> list[str]:
@@ -159,14 +163,15 @@ def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
     columns = []
     for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
         pick = picks.get(target)
-        if pick is None and not (target == "event_time" and absent.event_time is not None):
+        of_rows = {"event_time": absent.event_time, "more_properties": absent.more_properties}
+        if pick is None and of_rows.get(target) is None:
             continue
         kind = kinds.get(target, "text")
         whole = target == "order_by" and not pa.types.is_string(absent.order_value.type)  # type: ignore[union-attr]
         columns.append(
             _Column(
                 target,
-                how=(pick.aggregate if pick else None) or "first",
+                how="merge" if target == "more_properties" else (pick.aggregate if pick else None) or "first",
                 kind=kind,
                 separator=", " if pick is None or pick.separator is None else pick.separator,
                 is_number=whole or kind in ("integer", "number"),
@@ -227,7 +232,26 @@ class _Join:
         return self._separator.join(text for _, text in sorted(self._texts)) if self._texts else None
 
 
-_Aggregate = _Sum | _Extreme | _Join
+class _Merge:
+    """The members of a group's objects; of one that several rows have, the first."""
+
+    def __init__(self) -> None:
+        self._texts: list[tuple[int, str]] = []
+
+    def step(self, cell: str | None, _rank: int | None, place: int) -> None:
+        if cell is not None and cell[0] == "=":
+            self._texts.append((place, cell[1:]))
+
+    def finalize(self) -> str | None:
+        members: dict[str, msgspec.Raw] = {}
+        for _, text in sorted(self._texts):
+            for name, value in _MEMBERS.decode(f"{{{text}}}").items():
+                members.setdefault(name, value)
+        return msgspec.json.encode(members)[1:-1].decode() if members else None
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_Aggregate = _Sum | _Extreme | _Join | _Merge
 
 
 class _Found:

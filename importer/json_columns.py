@@ -74,13 +74,13 @@ def escape(values: ArrowArray) -> ArrowArray:
     return values
 
 
-def object_pieces(members: Sequence[Member]) -> tuple[list[ArrowArray], ArrowArray | None]:
-    """The inside of an object, in the order given, as texts to be joined row by row; a null adds nothing to its row.
+def object_pieces(members: Sequence[Member], count: int) -> tuple[list[ArrowArray], ArrowArray | None]:
+    """The inside of ``count`` rows' objects, in the order given, as texts to be joined; a null adds nothing to its row.
 
     Beside it, booleans that are true where a row has a member; None: everywhere. So no text is copied twice.
     """
     pieces: list[ArrowArray] = []
-    seen: ArrowArray | None = pa.repeat(pa.scalar(value=False), len(members[0].values))
+    seen: ArrowArray | None = pa.repeat(pa.scalar(value=False), count)
     for number, member in enumerate(members):
         comma = "," if seen is None else ""
         if number and seen is not None:
@@ -94,9 +94,12 @@ def object_pieces(members: Sequence[Member]) -> tuple[list[ArrowArray], ArrowArr
     return pieces, seen
 
 
-def largest_object(members: Sequence[Member]) -> int:
-    """An upper bound of the bytes of any row's object, found without escaping a text."""
-    bound = 2
+def largest_object(members: Sequence[Member], inside: ArrowArray | None = None) -> int:
+    """An upper bound of the bytes of any row's object, found without escaping a text.
+
+    ``inside``: what is in it besides, as JSON.
+    """
+    bound = 2 if inside is None else 3 + (pc.max(pc.binary_length(inside)).as_py() or 0)
     for member in members:
         longest = pc.max(pc.binary_length(member.values)).as_py() or 0
         growth = 6 if member.quoted and needs_escapes(member.values) else 1  # as in \\u001f
@@ -104,9 +107,11 @@ def largest_object(members: Sequence[Member]) -> int:
     return bound
 
 
-def object_sizes(members: Sequence[Member]) -> Int64s:
-    """Bytes of each row's object as compact JSON."""
-    sizes: Int64s = np.zeros(len(members[0].values), np.int64)
+def object_sizes(members: Sequence[Member], inside: ArrowArray | None = None) -> Int64s:
+    """Bytes of each row's object as compact JSON; ``inside``: what is in it besides, as JSON."""
+    sizes: Int64s = np.zeros(len(members[0].values if inside is None else inside), np.int64)
+    if inside is not None:
+        sizes += pc.fill_null(pc.add(pc.binary_length(inside).cast(pa.int64()), 1), 0).to_numpy()
     for member in members:
         values = member.content()
         constant = len((member.before + member.after).encode()) + 1

@@ -190,6 +190,9 @@ class Chunk:
     """All ``count`` rows as they came, in order, for ``rejects``: one ``binary`` column ``record`` with the raw record
     (CSV, JSONL; transcoded to UTF-8, undecodable bytes as lone surrogates, without its line end), or a Parquet file's
     own columns. None unless asked for."""
+    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
+    """Per column that was taken because nothing else uses it: a boolean array that is true where the file has a number
+    or a boolean, and no text. Absent: all text."""
     origins: ArrowTable | None = None
     """Of rows that come back from rejects, the rows that they correct: columns run (its id) and source, ``string``, and
     row, int64; ``count`` rows, null where a row corrects none. None where the source is no file of rejects."""
@@ -276,6 +279,9 @@ class Events:
     """The mapping's ``order_by`` as int64, float64 or string, ascending; None without one."""
     event_time: ArrowArray | None
     """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
+    more_properties: ArrowArray | None = None
+    """The inside of a JSON object (``"a":1,"b":"x"``), properties besides; null where a row has none, None without
+    `more_properties`."""
     violations: tuple[Violations, ...] = ()
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
     omit: Mapping[str, str | None] = field(default_factory=dict)

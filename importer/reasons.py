@@ -81,7 +81,7 @@ _ALL = (
                "legitimate for old purchases; the API may refuse it (use --strict to refuse it here)", "[D] ISO 4217 list three"),
     # Properties.
     ReasonCode("property.nested", "error", "{field} holds an object or a list: {value}",
-               "reach into it with a dotted path such as `address.city`, or say `as: text` to send its JSON", "[E] flat"),
+               "reach into it with a dotted path such as `address.city`, or say `as: text` to send its JSON; in `more_properties` name its members (`address.*`) or leave it out (`except`)", "[E] flat"),
     ReasonCode("field.omitted", "warning", "{field} is left out, for it is invalid: {value}",
                "nothing, or correct the cell; the mapping says `on_invalid: omit`", "[D]"),
     ReasonCode("property.cut", "warning", "{field} was longer than the mapping's `max_bytes`, and is sent cut",
@@ -99,6 +99,8 @@ _ALL = (
                "say `format: dmy` or `format: mdy`, whichever the whole column has", "[D] never guessed"),
     ReasonCode("property.unknown_zone", "error", "{field}: {value} names a time zone that is not known, or has several meanings",
                "translate it, as in `timezone: {{column: Zone, map: {{IST: Asia/Kolkata}}}}`, or write an offset such as +05:30", "[D]"),
+    ReasonCode("property.repeated", "error", "several columns of the row become {field}; another one of them holds {value}",
+               "leave one of the columns out with `except`, or map it by itself", "[D] never guessed"),
     ReasonCode("property.text_too_long", "error", "{field} holds {value}; 2,048 are allowed",
                "shorten the text, or leave the property out", "[E] 2KB, read as 2,048 bytes of UTF-8"),
     ReasonCode("properties.too_large", "error", "the properties take {value}; 8,192 are allowed",
@@ -125,6 +127,8 @@ _ALL = (
                "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     ReasonCode("where.not_a_date", "error", "the test `{field}` cannot read {value} as a date or time",
                "correct the cell, or say in the test how the column is written (`format`, `timezone`)", "[D] never guessed"),
+    ReasonCode("lookup.not_found", "warning", "the lookup {field} has no row for {value}",
+               "nothing, if that is right; else complete the lookup's file, or say how its `key` is written", "[D]"),
     # Groups.
     ReasonCode("group.missing", "error", "the row names no group",
                "fill the column that `group_by` names, or leave such rows out with `where`", "[D]"),
@@ -189,7 +193,7 @@ _SECTIONS = {
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties", "field"),
     "Order and key": ("order_by", "key"),
-    "The filter": ("filtered", "where"),
+    "The filter and the lookups": ("filtered", "where", "lookup"),
     "Groups": ("group",),
     "What came of sending": ("api", "duplicate", "doubt", "failed"),
 }

@@ -25,6 +25,9 @@ INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 E164 = r"^\+[1-9][0-9]{6,14}$"
 """A phone: country code and national number have at most 15 digits together; fewer than 7 reach nobody."""
 
+LONGEST_TEXT = 2_048
+"""Bytes of UTF-8 in one text value of an event."""
+
 _WORD = 8
 _LONGEST = 512
 """Bytes of a text that its hash looks at, besides its length."""

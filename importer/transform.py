@@ -81,7 +81,16 @@ class Transform:
                 structured = unchanged if structured is None else pc.or_(structured, unchanged)
             if structured is not None:
                 nested[name] = structured
-        return replace(chunk, table=pa.table(columns), nested=nested), origin >= 0
+        literal = {
+            name: columns[name].is_valid()
+            for name in result.columns
+            if name in columns and pd.api.types.is_numeric_dtype(result[name].dtype)
+        }
+        for name, before in chunk.literal.items():
+            if name in columns and name not in literal:
+                same = pc.equal(columns[name], chunk.table[name].combine_chunks())
+                literal[name] = pc.and_(before, pc.fill_null(same, fill_value=False))
+        return replace(chunk, table=pa.table(columns), nested=nested, literal=literal), origin >= 0
 
     def _column(self, series: Any) -> tuple[ArrowArray, ArrowArray | None]:
         """A column as text, and where it holds objects or lists; values of several types are converted type by type."""

@@ -25,14 +25,12 @@ from importer import currencies
 from importer.json_columns import Member, largest_object, object_sizes
 from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
-from importer.texts import E164, matches, text_bytes
+from importer.texts import E164, LONGEST_TEXT, matches, text_bytes
 
 LONGEST_LOCAL_PART = 64
 """Characters before the ``@`` (RFC 5321, 4.5.3.1.1)."""
 LONGEST_EMAIL = 254
 """Characters: a path's 256 less its angle brackets (RFC 5321, 4.5.3.1.3; RFC 3696, erratum 1690)."""
-LONGEST_TEXT = 2_048
-"""Bytes of UTF-8 in one text value."""
 LARGEST_OBJECT = 8_192
 """Bytes of compact JSON that all properties take together."""
 _LONGEST_FINITE = 308
@@ -207,8 +205,8 @@ def _properties(events: Events) -> Iterator[Violations]:
             positions = _positions(pc.greater(lengths, LONGEST_TEXT))
             yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
     members = [Member.of_property(each) for each in events.properties]
-    if largest_object(members) > LARGEST_OBJECT:
-        sizes = object_sizes(members)
+    if largest_object(members, events.more_properties) > LARGEST_OBJECT:
+        sizes = object_sizes(members, events.more_properties)
         positions = np.flatnonzero(sizes > LARGEST_OBJECT)
         yield from _sizes("properties.too_large", "properties", positions, sizes[positions])
 

@@ -27,6 +27,12 @@ def shown_lines(text: str) -> str:
     return "\n".join(map(shown, text.split("\n")))
 
 
+def shorten(text: str, length: int) -> str:
+    """`shown`, in at most so many characters, with single blanks."""
+    line = shown(" ".join(text[: 4 * length].split()))
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 

@@ -53,12 +53,14 @@ PURCHASE_FLAWS: Mapping[int, Flaw] = {
     230: Flaw({"phone": "4.477E+11"}, ("phone.rounded",)),
     # What happened.
     300: Flaw({"event": ""}, ("type.missing",)),
-    340: Flaw({"event": "test"}, (), state="filtered"),
-    341: Flaw({"event": "TEST", **NOBODY}, (), state="filtered"),
+    340: Flaw({"event": "test"}, ("filtered.where",), state="filtered"),
+    341: Flaw({"event": "TEST", **NOBODY}, ("filtered.where",), state="filtered"),
     400: Flaw({"total": "n/a"}, ("value.not_a_number",)),
     401: Flaw({"total": "12,50"}, ("value.not_a_number",)),
     440: Flaw({"total": "Infinity"}, ("value.not_finite",)),
     441: Flaw({"total": "NaN"}, ("value.not_finite",)),
+    460: Flaw({"total": "9.999", "currency": "EUR"}, ("value.decimals",), state="sent"),
+    461: Flaw({"total": "$12.50", "currency": "EUR"}, ("value.other_currency",)),
     500: Flaw({"currency": "EURO"}, ("currency.unknown",)),
     501: Flaw({"currency": "US$"}, ("currency.unknown",)),
     540: Flaw({"currency": "XAU"}, ("currency.not_money",)),
@@ -83,7 +85,11 @@ PURCHASE_FLAWS: Mapping[int, Flaw] = {
     # Order and key.
     1000: Flaw({"ordered_at": "yesterday"}, ("order_by.invalid", "property.not_a_date")),
     1050: Flaw({"order_id": ""}, ("key.missing",)),
-    1100: Flaw({"order_id": "A101099"}, ("duplicate.key",), state="duplicate"),
+    1099: Flaw({}, ("key.conflict",)),
+    1100: Flaw({"order_id": "A101099"}, ("key.conflict",)),
+    1151: Flaw({}, ("duplicate.key",), state="duplicate"),
+    1160: Flaw({"order_id": "1160.5"}, ("key.decimal",), state="sent"),
+    1170: Flaw({"sender_id": "11.7"}, ("id.decimal",), state="sent"),
     # Several at once.
     1200: Flaw(
         {"email": "nobody@", "total": "free", "currency": "???", "quantity": "many"},
@@ -96,11 +102,19 @@ PURCHASE_FLAWS: Mapping[int, Flaw] = {
     1303: Flaw({"total": "1e3"}, (), state="sent"),
 }
 
+REPEATED_PURCHASES: Mapping[int, int] = {1151: 1150}
+"""Rows that are another row again, to the letter, and that row."""
+
 RAW_PURCHASES: Mapping[int, RawFlaw] = {
     1400: RawFlaw(b"A101400,2024-12-17 10:00:00,Too,Short\n", ("row.ragged",)),
     1401: RawFlaw(
         b"A101401,2024-12-17 10:05:00,Too,Long,long@example.com,,00001,purchase,9.40,EUR,,Tea, 100 g,1,,no,,,,\n",
         ("row.ragged",),
+    ),
+    1420: RawFlaw(
+        b"order_id,ordered_at,first_name,last_name,email,phone,sender_id,event,total,currency,discount,items,quantity,"
+        b"coupon,gift,delivery_date,gift_message,delivery_note\n",
+        ("row.repeated_header",),
     ),
     1450: RawFlaw(
         b"A101450,2024-12-29 11:00:00,Ren\xe9,Latin,rene@example.com,,00002,purchase,4.20,EUR,,Soap,1,,no,,,\n",
@@ -128,7 +142,7 @@ BROKEN_EVENT_LINES: Mapping[int, tuple[str, ...]] = {450: ("row.not_json",)}
 ORDER_FLAWS: Mapping[int, NestedFlaw] = {
     60: NestedFlaw({"customer": None}, ("subscriber.missing",)),
     120: NestedFlaw({"currency": "ZZZ"}, ("currency.unknown",)),
-    180: NestedFlaw({"weight_kg": float("nan")}, ("property.not_finite",)),
+    180: NestedFlaw({"weight_kg": float("nan")}, ()),
     181: NestedFlaw({"weight_kg": float("inf")}, ("property.not_finite",)),
     240: NestedFlaw(
         {"customer": {"sender_id": None, "email": "info(at)example.com", "phone": None, "address": None}},

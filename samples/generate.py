@@ -19,7 +19,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from samples.flaws import BROKEN_EVENT_LINES, EVENT_FLAWS, ORDER_FLAWS, PURCHASE_FLAWS, RAW_PURCHASES
+from samples.flaws import (
+    BROKEN_EVENT_LINES,
+    EVENT_FLAWS,
+    ORDER_FLAWS,
+    PURCHASE_FLAWS,
+    RAW_PURCHASES,
+    REPEATED_PURCHASES,
+)
 
 HERE = Path(__file__).parent
 PURCHASES, EVENTS, ORDERS = 3_000, 600, 400
@@ -113,6 +120,8 @@ def purchase(number: int, at: dt.datetime, who: Customer, rng: random.Random) ->
         "gift_message": rng.choice(GIFT_MESSAGES) if rng.random() < 0.1 else "",
         "delivery_note": rng.choice(DELIVERY_NOTES) if rng.random() < 0.15 else "",
     }
+    if row["currency"] == "JPY":  # there is no smaller unit than the yen
+        row["total"] = str(int(Decimal(row["total"]) * 100))
     return row if row["email"] or row["phone"] else {**row, "sender_id": who.id}
 
 
@@ -127,6 +136,9 @@ def purchases() -> bytes:
         row = purchase(number, at, rng.choice(people), rng)
         if number in RAW_PURCHASES:
             lines.append(RAW_PURCHASES[number].record)
+            continue
+        if number in REPEATED_PURCHASES:
+            lines.append(lines[REPEATED_PURCHASES[number]])
             continue
         if number in PURCHASE_FLAWS:
             row |= PURCHASE_FLAWS[number].cells
@@ -216,7 +228,7 @@ def order(number: int, who: Customer, rng: random.Random) -> dict[str, Any]:
             "phone": who.phone or None,
             "address": {"city": city[0], "country": city[1]} if number % 11 else None,
         },
-        "total": Decimal(rng.randrange(100, 90_000_000)).scaleb(-4) if number % 50 else None,
+        "total": Decimal(rng.randrange(100, 90_000_000) // 100).scaleb(-2) if number % 50 else None,
         "currency": rng.choice(("EUR", "USD")),
         "paid": None if number % 13 == 0 else number % 3 != 0,
         "weight_kg": rng.randrange(1, 400) / 8,

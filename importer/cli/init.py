@@ -54,13 +54,13 @@ def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int
     from importer.suggest import write
     from importer.suggest.sampling import sample
 
-    sampled = sample(source, _say)
-    path = mapping or Path(Path(sampled.sample.name).name.partition(".")[0] + ".yaml")
+    found = sample(source, _say)
+    path = mapping or Path(Path(found.name).name.partition(".")[0] + ".yaml")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", hint="name another file with -o, or overwrite it with --force")
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    wanted = write.Wanted(sampled, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}")
-    _say(_found(sampled.sample))
+    wanted = write.Wanted(found, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}")
+    _say(_found(found))
     written = write.write(wanted, _ask if asks else None, _say)
     try:
         path.write_text(written.text, encoding="utf-8")

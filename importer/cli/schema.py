@@ -32,6 +32,6 @@ def command(file: str | None) -> int:
     if file is not None:
         from importer.suggest.sampling import sample
 
-        columns = [column.name for column in sample(file, lambda line: click.echo(line, err=True)).sample.columns]
+        columns = [column.name for column in sample(file, lambda line: click.echo(line, err=True)).columns]
     click.echo(text(columns), nl=False)
     return int(ExitCode.DELIVERED)

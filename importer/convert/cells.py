@@ -9,9 +9,9 @@ from pathlib import PurePath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, holds, text_column, without_blanks
+from importer.convert.arrays import absent, flags, holds, text_column, where_true, without_blanks
 from importer.convert.identities import normalized
-from importer.convert.lookups import LookupTable
+from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
 from importer.model import ArrowArray, Chunk, Violations
 from importer.texts import trimmed
@@ -29,13 +29,25 @@ class Texts:
     nested: ArrowArray | None = None
     """Booleans; None if nothing is nested."""
     violations: tuple[Violations, ...] = ()
-    """Cells that a test of `cases` could not read."""
+    """Cells that a test of `cases` could not read, and keys that a lookup does not have."""
+
+    def among(self, rows: ArrowArray) -> tuple[Violations, ...]:
+        """The violations of those rows for which the booleans are true."""
+        if not self.violations:
+            return ()
+        stays = flags(rows)
+        found = ((one, stays[one.positions]) for one in self.violations)
+        return tuple(
+            Violations(one.code, one.field, one.positions[here], one.values.filter(pa.array(here)))
+            for one, here in found
+            if here.any()
+        )
 
 
 class Cells:
     """A chunk's columns as texts; each column is trimmed once, however many targets use it."""
 
-    def __init__(self, chunk: Chunk, lookups: Mapping[str, LookupTable] | None = None) -> None:
+    def __init__(self, chunk: Chunk, lookups: Mapping[str, Lookups] | None = None) -> None:
         self._chunk = chunk
         self._lookups = lookups or {}
         self._texts: dict[tuple[str, bool, frozenset[str] | None], ArrowArray] = {}
@@ -62,10 +74,15 @@ class Cells:
             self._texts[key] = texts
         return Texts(self._texts[key], self._chunk.nested.get(name))
 
-    def looked_up(self, lookup: str, keys: ArrowArray, column: str) -> ArrowArray:
-        """What a lookup answers for each key; nothing if there is no such lookup."""
+    def looked_up(self, lookup: str, keys: ArrowArray, column: str) -> Texts:
+        """What a lookup answers for each key, with a warning where it has none; nothing if there is no such lookup."""
         table = self._lookups.get(lookup)
-        return absent(len(keys)) if table is None else table.find(keys, column)
+        if table is None:
+            return Texts(absent(len(keys)))
+        answers, there = table.find(keys, column)
+        rows = where_true(pc.and_not(pc.is_valid(keys), there))
+        missing = (Violations("lookup.not_found", lookup, rows, keys.take(pa.array(rows))),) if len(rows) else ()
+        return Texts(answers, None, missing)
 
     def fact(self, name: str) -> ArrowArray:
         """What is known of the file, or of each row's place in it (see `ValueMapping.file`)."""

@@ -31,6 +31,7 @@ from importer.convert.arrays import (
     where_true,
     without,
 )
+from importer.mapping.checks import ORDERS
 from importer.mapping.model import ValueMapping
 from importer.mapping.zones import zone_named
 from importer.model import ArrowArray
@@ -39,8 +40,6 @@ from importer.texts import matches
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 # local times are counted from a naive epoch
 PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 """The epoch formats of the mapping language, and how many of each make a second."""
-ORDERS = ("dmy", "mdy", "ymd")
-"""The orders of day, month and year that the mapping language has names for."""
 
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 _DAY = 86_400_000_000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,13 @@ from importer.convert.cells import Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
-from importer.convert.lookups import LookupTable
+from importer.convert.lookups import Lookups
 from importer.convert.money import contradicting, from_minor_units
+from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, sortable
 from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import (
     ArrowArray,
     Bools,
@@ -31,6 +34,8 @@ from importer.model import (
     Violations,
 )
 
+MOST_KEYS = 100_000
+"""Keys that a lookup does not have which are told apart."""
 _LAST = ("order_by", "key")
 """Their violations come last in a row's reasons."""
 
@@ -42,9 +47,11 @@ class RowMapper:
     and so does whatever it lacks that another row may have.
     """
 
-    def __init__(self, mapping: ImportMapping, lookups: Mapping[str, LookupTable] | None = None) -> None:
+    def __init__(self, mapping: ImportMapping, lookups: Mapping[str, Lookups] | None = None) -> None:
         self._mapping = mapping
         self._lookups = lookups
+        self.not_found: dict[str, set[str]] = {}
+        """Per lookup, the keys that it did not have, of rows that are not filtered; at most `MOST_KEYS`."""
         in_part = {"default": None} if mapping.group_by else {}
         picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
         forms = _forms(picks)
@@ -62,6 +69,7 @@ class RowMapper:
         omitted = {target: pick for target, pick in mapping.fields() if pick.on_invalid == "omit"}
         self._omit = {target: self._fields[target].converted(pick.default) for target, pick in omitted.items()}
         """Targets that an event can do without where they are invalid, each with its default."""
+        self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
@@ -78,12 +86,13 @@ class RowMapper:
         findings = _Findings(passes_filter, found)
         by_recipe: dict[str, Filled] = {}
         columns: dict[str, Filled] = {}
+        seen: set[tuple[str, int, str]] = set()
         for target, field in self._fields.items():
             if field.recipe not in by_recipe:
                 by_recipe[field.recipe] = field(cells)
             columns[target] = by_recipe[field.recipe]
             findings.add_errors(target, columns[target], is_omitted=target in self._omit)
-            findings.extend(list(columns[target].violations))
+            findings.extend(self._new(columns[target].violations, seen))
         values = {target: filled.converted.values for target, filled in columns.items()}
         for target, default in self._omit.items():
             # A part of an event waits for its default until the group is whole.
@@ -93,6 +102,11 @@ class RowMapper:
         order_value = self._order_value(columns, findings)
         if "key" in values:
             findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
+        more = None
+        if self._unused is not None:
+            more, broken = more_properties(chunk, cells, self._unused, values)
+            findings.extend(broken)
+        self._note_missing(findings)
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -107,6 +121,7 @@ class RowMapper:
                 for name in self._mapping.properties
                 for target in (f"properties.{name}",)
             ),
+            more_properties=more,
             passes_filter=findings.passes_filter,
             key=values.get("key"),
             order_value=order_value,
@@ -116,6 +131,26 @@ class RowMapper:
             omit=self._omit,
             max_bytes=self._max_bytes,
         )
+
+    @staticmethod
+    def _new(violations: Sequence[Violations], seen: set[tuple[str, int, str]]) -> list[Violations]:
+        """Those that no other target of the chunk had: several take columns of one lookup by one key."""
+        found = []
+        for one in violations:
+            if one.code == "lookup.not_found":
+                keys = [*zip(repeat(one.field), one.positions.tolist(), one.values.to_pylist(), strict=False)]
+                new = np.array([key not in seen for key in keys])
+                seen.update(keys)
+                one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
+            found.append(one)
+        return found
+
+    def _note_missing(self, findings: _Findings) -> None:
+        for one in findings.all():
+            if one.code == "lookup.not_found":
+                keys = self.not_found.setdefault(one.field, set())
+                if len(keys) < MOST_KEYS:
+                    keys.update(pc.unique(one.values).to_pylist())
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""

@@ -89,8 +89,11 @@ def _first_of(pickers: list[Picker]) -> Picker:
             for candidate in reversed(candidates):
                 own = no if candidate.nested is None else candidate.nested
                 nested = pc.if_else(pc.is_valid(candidate.texts), own, nested)
-        doubts = tuple(one for candidate in candidates for one in candidate.violations)
-        return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested, doubts)
+        is_open, doubts = pa.repeat(pa.scalar(value=True), cells.count), list[Violations]()
+        for candidate in candidates:
+            doubts += candidate.among(is_open)
+            is_open = pc.and_(is_open, pc.is_null(candidate.texts))
+        return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested, tuple(doubts))
 
     return first
 
@@ -127,7 +130,8 @@ def _column(pick: ValueMapping, name: str, forms: ColumnForms, spared: frozenset
 
     def found(cells: Cells) -> Texts:
         keys = by(cells)
-        return Texts(cells.looked_up(lookup, keys.texts, name), None, keys.violations)
+        answers = cells.looked_up(lookup, keys.texts, name)
+        return Texts(answers.texts, None, (*keys.violations, *answers.violations))
 
     return found
 
@@ -150,7 +154,7 @@ def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picke
                 doubts += [found for one in answer.unreadable for found in one.violations(is_open)]
                 holds_here = pc.and_(holds_here, answer.passes)
             found = use(cells)
-            doubts += found.violations
+            doubts += found.among(holds_here)
             texts = pc.if_else(holds_here, found.texts, texts)
             if found.nested is not None:
                 nested = pc.or_(nested, pc.and_(holds_here, found.nested))

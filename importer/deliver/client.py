@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from importer import __version__
 from importer.clock import Clock, SystemClock
-from importer.deliver.connections import Attempt, Connector, current_attempt, tracing
+from importer.deliver.connections import Attempt, Connector
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
 from importer.deliver.proxy import shown
@@ -69,9 +69,6 @@ def trust(ca_file: Path) -> ssl.SSLContext:
         why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise UsageError(f"--ca-file {ca_file}: {why}", hint="name a file of PEM certificates") from None
     return context
-
-
-_JSON = {"Content-Type": "application/json"}
 
 
 class _Deadline:
@@ -142,7 +139,6 @@ class Client:
             },
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=options.connect_timeout),
-            trace_configs=[tracing()],
             trust_env=False,
         )
         return self
@@ -161,18 +157,17 @@ class Client:
         Whoever cancels `post` while it runs must take the row for in doubt. Raises `RuntimeError` outside
         ``async with``.
         """
-        attempt = Attempt()
+        attempt = Attempt(body)
         began = self._clock.monotonic()
-        error = await self._request("POST", self._events, body, attempt)
-        if error is not None:
-            return self._unanswered(error, attempt, began)
-        response = attempt.response
-        assert response is not None
-        complete = response.content.at_eof() and len(attempt.content) <= self._options.max_answer
+        content = bytearray()
+        response = await self._request("POST", self._events, attempt, content)
+        if isinstance(response, Exception):
+            return self._unanswered(response, began, may_have_left=attempt.may_have_left)
+        complete = response.content.at_eof() and len(content) <= self._options.max_answer
         answer = classify(
             response.status,
             response.headers,
-            attempt.content,
+            bytes(content),
             complete=complete,
             latency=self._clock.monotonic() - began,
             wall=self._clock.time(),
@@ -181,35 +176,35 @@ class Client:
         if complete and attempt.watch is not None and await attempt.watch.spoke_after(attempt):
             return distrusted(answer)
         if distrust is not None:
-            tell = distrust
-            attempt.distrust = lambda: tell(distrusted(answer))
+            attempt.distrust = lambda: distrust(distrusted(answer))
         return answer
 
     async def probe(self) -> Response:
         """Ask the harmless ``GET /v2/subscribers``; see `responses.classify_probe` for what the kinds mean here."""
-        attempt = Attempt()
         began = self._clock.monotonic()
-        error = await self._request("GET", self._subscribers, None, attempt)
-        if error is not None:
-            return self._unanswered(error, attempt, began)
-        response = attempt.response
-        assert response is not None
+        content = bytearray()
+        response = await self._request("GET", self._subscribers, None, content)
+        if isinstance(response, Exception):
+            return self._unanswered(response, began, may_have_left=False)
         return classify_probe(
             response.status,
             response.headers,
-            attempt.content,
+            bytes(content),
             latency=self._clock.monotonic() - began,
             wall=self._clock.time(),
             redact=self._token.redact,
         )
 
-    async def _request(self, method: str, url: URL, body: bytes | None, attempt: Attempt) -> Exception | None:
-        """Make a request within its time; what prevented an answer. What came is in ``attempt``."""
+    async def _request(
+        self, method: str, url: URL, body: Attempt | None, content: bytearray
+    ) -> aiohttp.ClientResponse | Exception:
+        """Make a request within its time; returns the response, its body in ``content``, or what prevented it."""
         if self._session is None:
             raise RuntimeError("use the client as `async with Client(...) as client`")
         deadline = _Deadline(self._options.answer_timeout)
         try:
-            await self._exchange(self._session, method, url, body, attempt)
+            response = await self._session.request(method, url, data=body, allow_redirects=False, proxy=self._proxy)
+            await self._read(response, content)
         except asyncio.CancelledError:
             if not deadline.close():
                 raise
@@ -219,46 +214,25 @@ class Client:
             return error
         finally:
             deadline.close()
-        return None
+        return response
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, attempt: Attempt
-    ) -> None:
-        current_attempt.set(attempt)
-        response = await session.request(
-            method,
-            url,
-            data=body,
-            headers=_JSON if body is not None else None,
-            allow_redirects=False,
-            proxy=self._proxy,
-            trace_request_ctx=attempt,
-        )
-        attempt.response = response
+    async def _read(self, response: aiohttp.ClientResponse, content: bytearray) -> None:
+        """Read a body up to the bound; one that is cut short is judged by what there is."""
+        stream, bound = response.content, self._options.max_answer
         settled = 400 <= response.status < 500
         try:
-            if settled:
-                async with asyncio.timeout(self._options.stalled_body):
-                    await self._read(response, attempt)
-            else:
-                await self._read(response, attempt)
-        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            if isinstance(error, TimeoutError) and not settled:
-                raise
-            # The status has come, the body is cut short: the judgement is made by what there is.
+            async with asyncio.timeout(self._options.stalled_body) if settled else nullcontext():
+                while not stream.at_eof() and len(content) <= bound:
+                    content += await stream.read(bound + 1 - len(content))
+        except (aiohttp.ClientError, OSError):  # a TimeoutError is an OSError
+            pass
         finally:
-            if response.content.at_eof() and response.status >= 200:
+            if stream.at_eof() and response.status >= 200:
                 response.release()
             else:
                 response.close()
 
-    async def _read(self, response: aiohttp.ClientResponse, attempt: Attempt) -> None:
-        bound = self._options.max_answer
-        stream = response.content
-        while not stream.at_eof() and len(attempt.content) <= bound:
-            attempt.content += await stream.read(bound + 1 - len(attempt.content))
-
-    def _unanswered(self, error: Exception, attempt: Attempt, began: float) -> Response:
+    def _unanswered(self, error: Exception, began: float, *, may_have_left: bool) -> Response:
         words = explain(
             error,
             self._endpoint.host,
@@ -266,9 +240,9 @@ class Client:
             answer_timeout=self._options.answer_timeout,
             proxy=shown(self._proxy) if self._proxy else "",
         )
-        answer = unanswered(
+        return unanswered(
             shorten(self._token.redact(words)),
-            may_have_left=attempt.may_have_left,
+            may_have_left=may_have_left,
             latency=self._clock.monotonic() - began,
+            local=error_number(error) in OUT_OF_HANDLES,
         )
-        return msgspec.structs.replace(answer, local=True) if error_number(error) in OUT_OF_HANDLES else answer

@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -34,43 +32,55 @@ class SpokeUnaskedError(aiohttp.ClientConnectionError):
     """Connection after connection, the server has sent data before any request."""
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One request on its way; made by the client, filled in by `Connector` and the trace hook."""
+class Attempt(aiohttp.BytesPayload):
+    """A request's body, and how far it has come."""
 
-    distrust: Callable[[], None] | None = None
-    """Called if bytes that nobody asked for follow the answer."""
-    may_have_left: bool = False
-    response: aiohttp.ClientResponse | None = None
-    """Once its status and headers have come."""
-    content: bytes = b""
-    """Of its body, what has come."""
-    watch: IdleWatch | None = None
-    """Of the connection that it goes over."""
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body, content_type="application/json")
+        self.distrust: Callable[[], None] | None = None
+        """Called if bytes that nobody asked for follow the answer."""
+        self.may_have_left = False
+        self.watch: Watch | None = None
+        """Of the connection that it goes over."""
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """See `aiohttp.Payload`."""
+        self._leave()
+        await super().write(writer)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """See `aiohttp.Payload`."""
+        self._leave()
+        await super().write_with_length(writer, content_length)
+
+    def _leave(self) -> None:
+        # A closing connection takes nothing more.
+        if self.watch is None or not self.watch.transport.is_closing():
+            self.may_have_left = True
 
 
-current_attempt: ContextVar[Attempt] = ContextVar("current_attempt")
-"""Set in the task of a request: `Connector.connect` is not handed it any other way."""
-
-
-class IdleWatch(asyncio.Protocol):
-    """Takes the place of aiohttp's protocol while a connection is idle, so that nothing is read as an answer."""
+class Watch(asyncio.Protocol):
+    """Stands between a connection and aiohttp's protocol: what comes while it is idle is not read as an answer."""
 
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
         self.transport = transport
         self.protocol = protocol
         self.attempt: Attempt | None = None
         """The last request that went over this connection."""
+        self.idle = True
         self.spoke = False
         """Bytes have come that nobody asked for."""
         self.ended = False
         """aiohttp closes the connection after this answer: the server has closed it, says so, or has said too much."""
+        self._poll: select.poll | None = None
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            self._poll = select.poll()
+            self._poll.register(connection.fileno(), select.POLLIN)
 
     def released(self) -> None:
         """Aiohttp is done with the answer: the connection is idle, or about to be closed."""
-        self.ended = self.protocol.should_close
-        if not self.ended and not self.transport.is_closing():
-            self.transport.set_protocol(self)
+        self.idle, self.ended = True, self.protocol.should_close
 
     async def spoke_after(self, attempt: Attempt) -> bool:
         """Whether more has come already, with the answer to this attempt or right behind it."""
@@ -83,8 +93,21 @@ class IdleWatch(asyncio.Protocol):
             return False
         return True
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002  # asyncio's signature; what it says does not matter
+    async def is_quiet(self) -> bool:
+        """Whether nothing has come that nobody asked for, the system's buffer included."""
+        for _ in range(_TURNS):
+            if self._poll is None or self.transport.is_closing() or not self._poll.poll(0):
+                break
+            await asyncio.sleep(0)
+        else:
+            return False
+        return not (self.spoke or self.transport.is_closing() or self.protocol.should_close)
+
+    def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if not self.idle or self.ended:
+            self.protocol.data_received(data)
+            return
         self.spoke = True
         self.transport.close()
         if self.attempt is not None and self.attempt.distrust is not None:
@@ -125,56 +148,19 @@ class Connector(aiohttp.TCPConnector):
                 connection.close()
                 continue
             watch = transport.get_protocol()
-            if not isinstance(watch, IdleWatch):
-                watch = IdleWatch(transport, protocol)
+            if not isinstance(watch, Watch):
+                watch = Watch(transport, protocol)
                 transport.set_protocol(watch)
             try:
-                quiet = await _is_quiet(transport)
+                quiet = await watch.is_quiet()
             except BaseException:
                 connection.close()
                 raise
-            if quiet and not watch.spoke and not transport.is_closing() and not protocol.should_close:
-                transport.set_protocol(protocol)
-                watch.attempt = current_attempt.get(None)
-                if watch.attempt is not None:
-                    watch.attempt.watch = watch
+            if quiet:
+                watch.idle = False
+                if isinstance(req.body, Attempt):
+                    watch.attempt, req.body.watch = req.body, watch
                 connection.add_callback(watch.released)
                 return connection
             connection.close()
         raise SpokeUnaskedError
-
-
-async def _is_quiet(transport: asyncio.Transport) -> bool:
-    """Whether the system holds nothing that came over this connection and that the event loop has yet to read."""
-    for _ in range(_TURNS):
-        if not _is_readable(transport):
-            return True
-        await asyncio.sleep(0)
-    return not _is_readable(transport)
-
-
-def _is_readable(transport: asyncio.Transport) -> bool:
-    connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < 0:
-        return False
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def tracing() -> aiohttp.TraceConfig:
-    """Notes in the `Attempt` that is the request's ``trace_request_ctx`` whether its body has left."""
-    config = aiohttp.TraceConfig()
-    config.on_request_chunk_sent.append(_body_leaves)
-    return config
-
-
-async def _body_leaves(
-    session: aiohttp.ClientSession,  # noqa: ARG001  # aiohttp's signature
-    context: SimpleNamespace,
-    params: aiohttp.TraceRequestChunkSentParams,  # noqa: ARG001  # as above
-) -> None:
-    """Called just before the body is handed to the connection; a closing one takes nothing more."""
-    attempt = context.trace_request_ctx
-    if attempt is not None and (attempt.watch is None or not attempt.watch.transport.is_closing()):
-        attempt.may_have_left = True

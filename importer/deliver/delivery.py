@@ -40,7 +40,7 @@ MAX_TURNED_AWAY = 5
 """429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
 _LOOK = 0.5
 """Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened."""
-_GATHER = 0.02
+_GATHER = 0.25
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
 _LINGER = 0.1
 """Seconds at the end, in which an answer may still prove to be one of two."""
@@ -216,13 +216,14 @@ class Delivery:
             self._slot = True
         if not self._writer.claimed:
             self._flush.set()
+            self._hungry.set()
             self._wait = _LOOK
             return None
         self._slot = False
-        if len(self._writer.claimed) <= self._limiter.window(now) / 2:
-            self._hungry.set()
         self._breaker.sending()
         claim = self._writer.claimed.popleft()
+        if len(self._writer.claimed) <= self._limiter.window(now) / 2:
+            self._hungry.set()
         self._out.add(claim.id)
         return claim
 

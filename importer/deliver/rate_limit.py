@@ -35,7 +35,8 @@ MAX_IN_FLIGHT = 256
 MAX_AHEAD = 256
 """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
 _AHEAD = 0.1
-"""Seconds' worth of rows to claim ahead."""
+_AHEAD_UNLIMITED = 0.5
+"""Seconds' worth of rows to claim ahead; more where no limit is known, for each commit costs CPU."""
 _UNLIMITED_IN_FLIGHT = 16
 """Requests in flight where no limit is known."""
 _CATCH_UP = 1.1
@@ -217,7 +218,8 @@ class RateLimiter:
 
     def window(self, now: float) -> int:
         """Rows to claim ahead: one up to about ten a second, then a tenth of a second's worth, never more than 256."""
-        return min(max(int((self.rate(now) or 0.0) * _AHEAD), 1), MAX_AHEAD)
+        seconds = _AHEAD if self.state.limit is not None else _AHEAD_UNLIMITED
+        return min(max(int((self.rate(now) or 0.0) * seconds), 1), MAX_AHEAD)
 
     def pace(self, now: float, wall: float) -> Pace:
         """The state for progress and metrics; ``wall`` is seconds since the epoch."""

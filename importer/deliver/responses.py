@@ -120,13 +120,14 @@ def classify_probe(  # as `classify`
     )
 
 
-def unanswered(message: str, *, may_have_left: bool, latency: float) -> Response:
+def unanswered(message: str, *, may_have_left: bool, latency: float, local: bool = False) -> Response:
     """The response where none came: in doubt if the request may have left, surely not accepted if not."""
     return Response(
         fate=ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED,
         status=None,
         message=shorten(message),
         latency=latency,
+        local=local,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from importer import wording
 from importer.mapping.positions import Path
 
 _OWN = "mapping_problem"
@@ -93,7 +94,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     if len(name) > 100:
         return None
     plain = {_plain(one): one for one in reversed(tuple(known)) if _plain(one)}
-    for candidate in (_plain(name), *map(_plain, _SYNONYMS.get(name.lower(), ()))):
+    for candidate in map(_plain, (name, *(one for one, words in _MEANT.items() if name.lower() in words.split()))):
         if candidate in plain:
             return plain[candidate]
     close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.65)
@@ -123,8 +124,7 @@ def shown(value: Any) -> str:
 
 def shorten(text: str) -> str:
     """``text`` on one line, as long as a message can hold, with invisible characters shown."""
-    text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in " ".join(text[:200].split()))
-    return text if len(text) <= 60 else text[:59] + "…"
+    return wording.shorten(text, 60)
 
 
 def listed(names: Iterable[str], last: str = "or") -> str:
@@ -260,40 +260,12 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-_SYNONYMS = {
-    "base": ("extends",),
-    "bool": ("boolean",),
-    "bzip2": ("bz2",),
-    "currency": ("value_currency",),
-    "decimal": ("number",),
-    "double": ("number",),
-    "exclude": ("not_in",),
-    "expect": ("events",),
-    "extend": ("extends",),
-    "factors": ("product_of",),
-    "filter": ("where",),
-    "float": ("number",),
-    "group": ("group_by",),
-    "gt": ("above",),
-    "gz": ("gzip",),
-    "inherits": ("extends",),
-    "int": ("integer",),
-    "lt": ("below",),
-    "lzma": ("xz",),
-    "mail": ("email",),
-    "multiply": ("product_of",),
-    "pattern": ("extract", "matches"),
-    "product": ("product_of",),
-    "regex": ("extract", "matches"),
-    "rename": ("map",),
-    "replace": ("map",),
-    "sep": ("delimiter", "separator"),
-    "separator": ("delimiter",),
-    "str": ("text",),
-    "string": ("text",),
-    "strip": ("trim",),
-    "timestamp": ("datetime",),
-    "tz": ("timezone",),
-    "zst": ("zstd",),
-}
-"""What people write who come from other tools."""
+_MEANT = {
+    "extends": "base extend inherits", "boolean": "bool", "bz2": "bzip2", "value_currency": "currency",
+    "number": "decimal double float", "not_in": "exclude", "events": "expect", "product_of": "factors multiply product",
+    "where": "filter", "group_by": "group", "above": "gt", "below": "lt", "gzip": "gz", "integer": "int", "xz": "lzma",
+    "email": "mail", "extract": "pattern regex", "matches": "pattern regex", "map": "rename replace",
+    "delimiter": "sep separator", "separator": "sep", "text": "str string", "trim": "strip", "datetime": "timestamp",
+    "timezone": "tz", "zstd": "zst",
+}  # fmt: skip
+"""Names of the language, and what people write for them who come from other tools."""

@@ -73,7 +73,7 @@ def load(name: str, *, partial: bool = False) -> LoadedMapping:
         UsageError: there is no such file, or it cannot be read.
         MappingError: it is not a mapping, or one with problems; all of them.
     """
-    return loads(_located(name).text, name, partial=partial)
+    return loads(_located(name)[1], name, partial=partial)
 
 
 def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
@@ -181,23 +181,23 @@ class _Chain:
             if not isinstance(wanted, str) or not wanted.strip():
                 break  # the model reports it
             try:
-                base = _located(wanted, beside=here.name)
+                name, text = _located(wanted, beside=here.name)
             except UsageError as error:
                 problems.append(here.problem(("extends",), error.message, error.hint, at_value=True))
                 break
             except MappingError as error:
                 problems += error.problems
                 break
-            if base.identity in identities or len(documents) >= _MAX_LAYERS:
-                way = ", which extends ".join([*(one.name for one in documents), base.name])
+            if _identity(name) in identities or len(documents) >= _MAX_LAYERS:
+                way = ", which extends ".join([*(one.name for one in documents), name])
                 hint = "remove one of these `extends`"
                 problems.append(here.problem(("extends",), f"`extends` goes in a circle: {way}", hint, at_value=True))
                 break
-            identities.add(base.identity)
-            documents.append(parse(base.text, base.name))
+            identities.add(_identity(name))
+            documents.append(parse(text, name))
             problems += documents[-1].problems
             if not isinstance(documents[-1].data, dict) and not documents[-1].problems:
-                problems.append(here.problem(("extends",), f"{base.name} is not a mapping", at_value=True))
+                problems.append(here.problem(("extends",), f"{name} is not a mapping", at_value=True))
         last = documents[-1].data
         is_whole = isinstance(last, dict) and last.get("extends") is None
         data, origins = _merged(documents)
@@ -301,17 +301,6 @@ def _not_a_mapping(document: Document) -> MappingProblem:
     return document.problem((), message, f"{hint}; if this is the data, give it without -m")
 
 
-@dataclass(frozen=True, slots=True)
-class _Located:
-    """A mapping's text, and whose it is."""
-
-    name: str
-    """As messages name it: the path, or the preset's name."""
-    identity: str
-    """The same for every way to name the same file."""
-    text: str
-
-
 @cache
 def preset_names() -> tuple[str, ...]:
     """The names of all presets, sorted."""
@@ -341,28 +330,25 @@ def _near_presets(name: str) -> list[str]:
     return list(dict.fromkeys([*close, *family]))[:3]
 
 
-def _located(name: str, *, beside: str | None = None) -> _Located:
-    """The mapping of that name; a relative path counts from where the file ``beside`` lies, or from here.
+def _located(name: str, *, beside: str | None = None) -> tuple[str, str]:
+    """A mapping's name in messages, and its text; a relative path counts from the file ``beside``, or from here.
 
     Raises:
         UsageError: there is none, or it cannot be read.
         MappingError: it is too large, or no text.
     """
     if name in preset_names():
-        return _Located(name, f"preset {name}", preset_text(name))
+        return name, preset_text(name)
     path = Path(name)
     if beside is not None and beside not in preset_names():
         path = Path(beside).parent / path
         name = str(path)
-    text = _text(path, name)
-    return _Located(name, str(path.resolve()), text)
+    return name, _text(path, name)
 
 
 def _identity(name: str) -> str:
-    try:
-        return _located(name).identity
-    except (UsageError, MappingError):
-        return name  # a text that is no file, as in tests
+    """The same for every way to name the same file."""
+    return name if name in preset_names() else str(Path(name).resolve())
 
 
 def _text(path: Path, name: str) -> str:

@@ -476,6 +476,30 @@ class Lookup(Model):
     """How to read the file, where recognition is not enough."""
 
 
+class MoreProperties(Model):
+    """Columns that nothing else in the mapping uses, as properties of the types that they have in the file."""
+
+    called: ClassVar[str] = "`more_properties`"
+    looks_like: ClassVar[str] = 'keys such as {columns: "*", rename: snake_case}'
+    belongs: ClassVar[str] = "under `more_properties`"
+    missing: ClassVar[abc.Mapping[str, str]] = {"columns": 'such as `columns: "*"`, which is all'}
+
+    columns: Annotated[
+        Annotated[str, AfterValidator(checks.filled)] | Annotated[tuple[str, ...], Field(min_length=1)],
+        Expects('"*", or a list of columns, such as ["utm_*", "event_properties.*"]'),
+    ]
+    """Which columns: names in which `*` stands for any characters, or a list of them.
+
+    `address.*` are the members of an object, whose names are the properties' names.
+    """
+    except_: Annotated[tuple[str, ...], Expects('a list of columns, such as ["internal_*"]')] = Field(
+        default=(), alias="except"
+    )
+    """Columns that are left out, in the same way."""
+    rename: Literal["as_is", "snake_case"] = "as_is"
+    """snake_case: `Billing Name` and `billingName` become `billing_name`."""
+
+
 class ExpectedSubscriber(Model):
     """Who an expected event is about."""
 
@@ -624,6 +648,8 @@ class ImportMapping(Model):
         abc.Mapping[str, ValueMapping], Expects("names and their values, such as {order_id: Name}")
     ] = {}
     """What else the event says, by name. An absent value leaves its property out."""
+    more_properties: MoreProperties | None = None
+    """Columns that nothing else uses, as further properties."""
     missing_columns: Literal["refuse", "warn"] = "refuse"
     """What to do with a file that lacks a column the mapping needs."""
     tests: Annotated[tuple[Example, ...], Expects("a list of examples, such as [{rows: […], events: […]}]")] = ()

@@ -164,43 +164,23 @@ def _position(node: Node) -> Position:
 
 _EXAMPLES = "see docs/mapping.md for examples"
 _WORDINGS: tuple[tuple[str, str, str, bool], ...] = (
-    (
-        r"found character '\\t'|found a tab character",
-        "a tab where only spaces are allowed",
-        "indent with spaces",
-        False,
-    ),
-    (
-        r"found character '(.)' that cannot start",
-        "a text that begins with `{0}` must be in quotes",
-        "put the text in quotes",
-        False,
-    ),
-    (
-        r"mapping values are not allowed here",
-        "a second `:` in one line, or an indented line below a finished one",
-        "put a text that contains `: ` in quotes",
-        False,
-    ),
+    (r"found character '\\t'|found a tab character", "a tab where only spaces are allowed",
+     "indent with spaces", False),
+    (r"found character '(.)' that cannot start", "a text that begins with `{0}` must be in quotes",
+     "put the text in quotes", False),
+    (r"mapping values are not allowed here", "a second `:` in one line, or an indented line below a finished one",
+     "put a text that contains `: ` in quotes", False),
     (r"found unexpected end of stream", "this quote is never closed", "close it", True),
     (r"found undefined alias '(.*)'", "no anchor `&{0}` above this line", "define it with & further up", False),
     (r"could not find expected ':'", "a line without `:`", "write `key: value`", True),
     (r"expected the node content", "a value is missing here", "write one, or remove the comma", False),
-    (
-        r"expected <block end>, but found",
-        "the line is not indented like those above it",
-        "indent it like its neighbours",
-        False,
-    ),
+    (r"expected <block end>, but found", "the line is not indented like those above it",
+     "indent it like its neighbours", False),
     (r"expected ',' or '([\]}])'", "this bracket is not closed with `{0}`", "close it, or put a comma between", True),
-    (
-        r"found another document",
-        "a second document begins here",
-        "a mapping file is one document; leave out the `---`",
-        False,
-    ),
+    (r"found another document", "a second document begins here",
+     "a mapping file is one document; leave out the `---`", False),
     (r"found duplicate anchor '(.*)'", "the anchor `&{0}` is defined twice", "choose another name", False),
-)
+)  # fmt: skip
 """What the parser says, our message and hint, and whether the position where the construct began helps more."""
 
 

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 
-from importer.mapping.load import loads, preset_names, preset_text
+from importer.mapping.load import LoadedMapping, loads, preset_names, preset_text
 from importer.mapping.model import ImportMapping
 
 _ENOUGH = 0.75
 """The share of a preset's `recognised_by` that a header must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A mapping that comes with the product."""
-
-    name: str
-    text: str
-    """The YAML, comments and all."""
-    mapping: ImportMapping
-    """May lack what it `needs`."""
-
-
 @cache
-def load_preset(name: str) -> Preset:
-    """The preset of that name.
+def load_preset(name: str) -> LoadedMapping:
+    """The preset of that name; it may lack what it `needs`.
 
     Raises:
         UsageError: there is none; the hint has the nearest names.
     """
-    text = preset_text(name)
-    return Preset(name, text, loads(text, name, partial=True).mapping)
+    return loads(preset_text(name), name, partial=True)
 
 
 def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:

@@ -30,57 +30,32 @@ ABBREVIATIONS: dict[str, timedelta] = {
 """Abbreviations in capitals, and their offsets from UTC."""
 
 _NORTH_AMERICA = {"Eastern": "New_York", "Central": "Chicago", "Mountain": "Denver", "Pacific": "Los_Angeles"}
-_REGIONS = {
-    # Moscow's abbreviation stayed when its offset changed (2011, 2014), so it means the zone.
-    "MSK": "Europe/Moscow",
-    "Abu Dhabi": "Asia/Dubai",
-    "American Samoa": "Pacific/Pago_Pago",
-    "Astana": "Asia/Almaty",
-    "Atlantic Time (Canada)": "America/Halifax",
-    "Beijing": "Asia/Shanghai",
-    "Bern": "Europe/Zurich",
-    "Brasilia": "America/Sao_Paulo",
-    "Cape Verde Is.": "Atlantic/Cape_Verde",
-    "Central America": "America/Guatemala",
-    "Chatham Is.": "Pacific/Chatham",
-    "Chennai": "Asia/Kolkata",
-    "Edinburgh": "Europe/London",
-    "Ekaterinburg": "Asia/Yekaterinburg",
-    "Georgetown": "America/Guyana",
-    "Greenland": "America/Nuuk",
-    "Guadalajara": "America/Mexico_City",
-    "Hanoi": "Asia/Ho_Chi_Minh",
-    "Indiana (East)": "America/Indiana/Indianapolis",
-    "International Date Line West": "Pacific/Midway",
-    "Islamabad": "Asia/Karachi",
-    "Kyiv": "Europe/Kiev",
-    "Marshall Is.": "Pacific/Majuro",
-    "Mid-Atlantic": "Atlantic/South_Georgia",
-    "Midway Island": "Pacific/Midway",
-    "Mumbai": "Asia/Kolkata",
-    "New Caledonia": "Pacific/Noumea",
-    "New Delhi": "Asia/Kolkata",
-    "Newfoundland": "America/St_Johns",
-    "Nuku'alofa": "Pacific/Tongatapu",
-    "Osaka": "Asia/Tokyo",
-    "Pretoria": "Africa/Johannesburg",
-    "Quito": "America/Guayaquil",
-    "Samoa": "Pacific/Apia",
-    "Sapporo": "Asia/Tokyo",
-    "Saskatchewan": "America/Regina",
-    "Solomon Is.": "Pacific/Guadalcanal",
-    "Sri Jayawardenepura": "Asia/Colombo",
-    "St. Petersburg": "Europe/Moscow",
-    "Tokelau Is.": "Pacific/Fakaofo",
-    "Wellington": "Pacific/Auckland",
-    "West Central Africa": "Africa/Lagos",
-    "Alaska": "America/Anchorage",
-    "Arizona": "America/Phoenix",
-    "Hawaii": "Pacific/Honolulu",
-} | {
+_PLACES_OF = {
+    "Europe/Moscow": "MSK, St. Petersburg", "Asia/Dubai": "Abu Dhabi", "Pacific/Pago_Pago": "American Samoa",
+    "Asia/Almaty": "Astana", "America/Halifax": "Atlantic Time (Canada)", "Asia/Shanghai": "Beijing",
+    "Europe/Zurich": "Bern", "America/Sao_Paulo": "Brasilia", "Atlantic/Cape_Verde": "Cape Verde Is.",
+    "America/Guatemala": "Central America", "Pacific/Chatham": "Chatham Is.",
+    "Asia/Kolkata": "Chennai, Mumbai, New Delhi", "Europe/London": "Edinburgh", "Asia/Yekaterinburg": "Ekaterinburg",
+    "America/Guyana": "Georgetown", "America/Nuuk": "Greenland", "America/Mexico_City": "Guadalajara",
+    "Asia/Ho_Chi_Minh": "Hanoi", "America/Indiana/Indianapolis": "Indiana (East)",
+    "Pacific/Midway": "International Date Line West, Midway Island", "Asia/Karachi": "Islamabad",
+    "Europe/Kiev": "Kyiv", "Pacific/Majuro": "Marshall Is.", "Atlantic/South_Georgia": "Mid-Atlantic",
+    "Pacific/Noumea": "New Caledonia", "America/St_Johns": "Newfoundland", "Pacific/Tongatapu": "Nuku'alofa",
+    "Asia/Tokyo": "Osaka, Sapporo", "Africa/Johannesburg": "Pretoria", "America/Guayaquil": "Quito",
+    "Pacific/Apia": "Samoa", "America/Regina": "Saskatchewan", "Pacific/Guadalcanal": "Solomon Is.",
+    "Asia/Colombo": "Sri Jayawardenepura", "Pacific/Fakaofo": "Tokelau Is.", "Pacific/Auckland": "Wellington",
+    "Africa/Lagos": "West Central Africa", "America/Anchorage": "Alaska", "America/Phoenix": "Arizona",
+    "Pacific/Honolulu": "Hawaii", "Australia/Adelaide": "Adelaide", "Australia/Brisbane": "Brisbane",
+    "Australia/Darwin": "Darwin", "Australia/Hobart": "Hobart", "Australia/Melbourne": "Melbourne",
+    "Australia/Perth": "Perth", "Australia/Sydney": "Sydney, Canberra",
+}  # fmt: skip
+"""Zones, and the regions and places that Rails programs such as Square and people name them by.
+
+Moscow's abbreviation stayed when its offset changed (2011, 2014), so it means the zone.
+"""
+_REGIONS = {name: zone for zone, names in _PLACES_OF.items() for name in names.split(", ")} | {
     f"{name} Time{tail}": f"America/{city}" for name, city in _NORTH_AMERICA.items() for tail in ("", " (US & Canada)")
 }
-"""Regional names that Rails programs such as Square write, where they are not a place of the IANA database."""
 
 _OFFSET = re.compile(r"(?:GMT|UTC)? ?([+\-\u2212])([0-9]{1,2})(?::?([0-9]{2}))?")
 _LABEL = re.compile(r"\((?:GMT|UTC)(?:[+\-\u2212][0-9]{2}:?[0-9]{2})?\) *")
@@ -150,10 +125,5 @@ def _regions() -> dict[str, str]:
 
     cities = (zone for zone in sorted(available_timezones()) if zone.partition("/")[0] in _PLACES)
     names = {zone.rpartition("/")[2].replace("_", " "): zone for zone in cities}
-    names |= {
-        city: f"Australia/{city}"
-        for city in ["Adelaide", "Brisbane", "Darwin", "Hobart", "Melbourne", "Perth", "Sydney"]
-    }
-    names |= {"Canberra": "Australia/Sydney"}
     names |= {str(name): str(zone) for name, zone in get_global("windows_zone_mapping").items()}
     return {name.casefold(): zone for name, zone in (names | _REGIONS).items()}

@@ -26,7 +26,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
 from importer.report.check import no_advice
-from importer.suggest.advise import advise
+from importer.report.model import MappingAdvice, ReasonSummary
 from importer.texts import Hashes, hashes
 
 
@@ -55,6 +55,14 @@ def preview(options: RunOptions, console: Console, count: int, show: Callable[[b
                     return
 
 
+def _advise(
+    options: RunOptions, loaded: LoadedMapping, reasons: Sequence[ReasonSummary]
+) -> tuple[MappingAdvice | None, ...]:
+    from importer.suggest.advise import advise  # a check without problems needs none of it
+
+    return advise(options.sources, loaded, reasons, strict=options.strict)
+
+
 def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
     """Read, shape and validate everything; with ``order.out``, write the report and the rejects.
 
@@ -64,7 +72,7 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     loaded = options.load_mapping()
     run_tests(loaded)
     # What the user's function makes of the cells, no line of the mapping can know.
-    advised = no_advice if options.transform else partial(advise, options.sources, loaded, strict=options.strict)
+    advised = no_advice if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
     info = RunInfo(
         CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,

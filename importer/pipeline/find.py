@@ -15,6 +15,7 @@ from typing import Any
 
 from importer.errors import UsageError
 from importer.ledger.sqlite import SqliteLedger
+from importer.lookups import content_of
 from importer.mapping.load import LoadedMapping
 from importer.model import SANDBOX_ENDPOINT, Run, RunState
 from importer.pipeline.connect import open_ledger
@@ -28,8 +29,11 @@ LOCK_TIMEOUT = 2.0
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
-def fingerprint(options: RunOptions) -> list[list[Any]]:
-    """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin)."""
+def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
+    """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin).
+
+    The files of lookups are behind them, each with the digest of its content.
+    """
     files: list[list[Any]] = []
     for each in expand(options.sources):
         if each.path is None:
@@ -41,7 +45,7 @@ def fingerprint(options: RunOptions) -> list[list[Any]]:
         if not stat_module.S_ISREG(stat.st_mode):
             return []
         files.append([each.path, each.member, stat.st_size, stat.st_mtime_ns])
-    return files
+    return [*files, *content_of(loaded.mapping)]
 
 
 def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
@@ -50,7 +54,7 @@ def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> 
         mapping_name=loaded.name,
         mapping_text=loaded.text,
         mapping_digest=loaded.mapping.digest(),
-        options={**options.kept(), "files": fingerprint(options)},
+        options={**options.kept(), "files": fingerprint(options, loaded)},
     )
 
 
@@ -59,7 +63,7 @@ def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMap
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
     """
-    files = fingerprint(options)
+    files = fingerprint(options, loaded)
     for run in ledger.runs():
         if run.state is RunState.PLANNING:
             _forget(ledger, run)

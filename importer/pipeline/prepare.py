@@ -14,16 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError
 from importer.group import grouped
+from importer.lookups import read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.pipeline.lookups import read_lookups
 from importer.read import Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
+from importer.wording import counted, shown
 
 if TYPE_CHECKING:
     from importer.transform import Transform
@@ -61,6 +64,9 @@ def prepare_sources(
             # Closed before the source is, which may be at work on a chunk on its way.
             with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
                 yield SourceStream(one.source, chunks, one.digest, one.error)
+    for name, keys in mapper.not_found.items():
+        count = f"{'at least ' if len(keys) >= MOST_KEYS else ''}{counted(len(keys), 'key')}"
+        say(f"warning: the lookup `{name}` has no row for {count}, such as {shown(min(keys))}")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
@@ -139,15 +145,19 @@ def _events(
     if transform is not None:
         yield from _transformed(reader, mapping, mapper, transform, reading)
         return
-    with closing(_chunks(reader, mapping.columns(), reading)) as chunks:
+    with closing(_chunks(reader, mapping.columns(), mapping, reading)) as chunks:
         for chunk in chunks:
             yield mapper(chunk)
 
 
-def _chunks(reader: Reader, columns: Sequence[str], reading: ReadOptions) -> Generator[Chunk, None, None]:
+def _chunks(
+    reader: Reader, columns: Sequence[str], mapping: ImportMapping, reading: ReadOptions
+) -> Generator[Chunk, None, None]:
     """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
     origins = origin_columns(reader.source) if reading.raw_rows else ()
-    chunks = reader.chunks([*columns, *(name for name in origins if name not in columns)], raw_rows=reading.raw_rows)
+    wanted = [*columns, *(name for name in origins if name not in columns)]
+    unused = None if mapping.more_properties is None else UnusedColumns(mapping)
+    chunks = reader.chunks(wanted, raw_rows=reading.raw_rows, unused=unused)
     for chunk in prefetch(chunks) if reader.size else chunks:
         yield with_origins(chunk, origins, columns) if origins else chunk
 
@@ -163,7 +173,7 @@ def _transformed(
 ) -> Iterator[Events]:
     """Events of the rows that the user's function leaves; the others are filtered."""
     columns = transform.columns(reader.source.columns, mapping.columns())
-    with closing(_chunks(reader, columns, reading)) as chunks:
+    with closing(_chunks(reader, columns, mapping, reading)) as chunks:
         for chunk in chunks:
             changed, kept = transform(chunk)
             if chunk.table.num_rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
-from importer.suggest.advise import advise_run
+from importer.report.model import MappingAdvice, ReasonSummary
 from importer.wording import counted
 
 
@@ -164,6 +165,12 @@ def _deliver(
     return ended
 
 
+def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:
+    from importer.suggest.advise import advise_run  # a run without problems needs none of it
+
+    return advise_run(run, reasons)
+
+
 def _report(
     ledger: SqliteLedger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
 ) -> Result:
@@ -172,7 +179,7 @@ def _report(
     current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
     outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
-    written = report.write(ledger, told, outputs, partial(advise_run, current))
+    written = report.write(ledger, told, outputs, partial(_advise, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

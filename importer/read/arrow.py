@@ -41,6 +41,17 @@ def child_type(kind: Any, path: Path) -> bool:
     return False
 
 
+def struct_fields(schema: Any, path: str) -> list[Any]:
+    """The fields of the struct at a dotted path; none if there is no struct."""
+    fields = [schema.field(at) for at in range(len(schema.names))]
+    for name in path.split("."):
+        kind = next((_plain(each.type) for each in fields if each.name == name), None)
+        fields = (
+            [kind.field(at) for at in range(kind.num_fields)] if kind is not None and pa.types.is_struct(kind) else []
+        )
+    return fields
+
+
 def reach(array: ArrowArray, path: Path) -> ArrowArray:
     """The values at ``path``, where `child_type` holds; null where a struct, list or element on the way is missing."""
     array = _unpacked(array)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from importer.read.reader import Limits
 from importer.read.records import Faults, Records
 from importer.read.rules import WHITESPACE
 from importer.read.textfile import Converted, TextReader, TextSample
-from importer.roundtrip import is_rejects, original, original_cell
+from importer.roundtrip import is_rejects, original
+from importer.wording import counted
 
 _BOM = "\ufeff".encode()
 
@@ -45,9 +46,6 @@ class DelimitedReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        if is_rejects(table.header):
-            # Rejects make the names of columns harmless as they do the cells.
-            table = replace(table, header=tuple(map(original_cell, table.header)))
         super().__init__(content, text.encoding, (dialect, table.header), table.layout, limits, table.notes)
         self._table = table
         self._pads = options.ragged == "pad"
@@ -63,7 +61,8 @@ class DelimitedReader(TextReader):
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         wanted: dict[str, int] = {}
-        for column in columns:
+        more = () if self._unused is None else self._unused.taken(self._table.header)
+        for column in dict.fromkeys((*columns, *more)):
             places = self._places(column)
             if len(places) > 1:
                 where = " and ".join(str(at + 1) for at in places)
@@ -124,7 +123,7 @@ class _Parser:
                 table, places = table.filter(pc.invert(filled)), places[~mask]
         for place, found in ragged.items():
             expected = len(self.table.header) if found == self.table.width else self.table.width
-            faults[int(good[place])] = ("row.ragged", f"{_fields(found)} instead of {expected}")
+            faults[int(good[place])] = ("row.ragged", f"{counted(found, 'field')} instead of {expected}")
         return table, good[places], faults
 
     def _repeated_headers(self, records: Records) -> list[int]:
@@ -207,10 +206,6 @@ class _Parser:
         whole = [row for row in rows if len(row) == width]
         arrays = {f"c{at}": pa.array([row[at] for row in whole], pa.binary()).cast(pa.string()) for at in columns}
         return pa.table(arrays), ragged
-
-
-def _fields(count: int) -> str:
-    return f"{count} field" if count == 1 else f"{count} fields"
 
 
 def _joined(records: Records, good: Int64s) -> bytes | memoryview:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import errno
+import gzip
 import hashlib
 import io
 import lzma
@@ -19,7 +20,8 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Literal, Protocol, cast
+from functools import partial
+from typing import IO, Any, BinaryIO, Literal, Protocol, cast
 
 from backports import zstd
 
@@ -113,43 +115,10 @@ class _Layer:
             raise _RatioError
         return piece
 
-
-class _Engine(Protocol):
-    """What bz2, lzma and zstd have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /, max_length: int) -> bytes:
-        """At most ``max_length`` bytes of what ``data`` unpacks to."""
+    read = read1
 
 
-class _Gunzip:
-    """zlib's decompressor with the interface of the others."""
-
-    def __init__(self) -> None:
-        self._engine = zlib.decompressobj(wbits=31)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._engine.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._engine.unused_data
-
-    def decompress(self, data: bytes, /, max_length: int) -> bytes:
-        found = self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
-        self.needs_input = len(found) < max_length
-        return found
-
-
-_ENGINES: dict[str, Callable[[], _Engine]] = {
-    "gzip": _Gunzip,
+_ENGINES: dict[str, Callable[[], Any]] = {
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
     "zstd": zstd.ZstdDecompressor,
@@ -160,13 +129,14 @@ _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfil
 class _Unpacked:
     """The content of compressed streams, one after the other.
 
-    The standard library's own files take what follows the first stream for rubbish if it is damaged, and say nothing.
+    The standard library's own files (gzip's apart) take what follows the first stream for rubbish if it is damaged, and
+    say nothing.
     """
 
-    def __init__(self, raw: _Layer, make: Callable[[], _Engine]) -> None:
+    def __init__(self, raw: _Layer, make: Callable[[], Any]) -> None:
         self._raw = raw
         self._make = make
-        self._engine: _Engine | None = None
+        self._engine: Any = None
         self._rest = b""
 
     def read1(self, size: int, /) -> bytes:
@@ -185,7 +155,7 @@ class _Unpacked:
                 self._rest = self._raw.read1(_STEP)
                 if not self._rest:
                     raise EOFError("its end is missing")
-            piece = self._engine.decompress(self._rest, max_length=size)
+            piece: bytes = self._engine.decompress(self._rest, max_length=size)
             self._rest = b""
             if self._engine.eof:
                 self._rest, self._engine = self._engine.unused_data, None
@@ -249,11 +219,12 @@ class Content:
                 self._top, _, _ = self._member(cast("BinaryIO", seekable), None)
             else:
                 below = self._top
-                self._top = _Layer(
-                    _Unpacked(below, _ENGINES[kind]),
-                    self._max_ratio,
-                    lambda below=below: below.taken,  # type: ignore[misc] # a default that binds the variable
+                unpacked = (
+                    gzip.GzipFile(fileobj=cast("BinaryIO", below))
+                    if kind == "gzip"
+                    else _Unpacked(below, _ENGINES[kind])
                 )
+                self._top = _Layer(unpacked, self._max_ratio, partial(getattr, below, "taken"))
         if recognise_compression(self._top.peek(6)) != "none":
             raise SourceError(self.name, f"is packed more than {_LAYERS} times over", hint="unpack it first")
 

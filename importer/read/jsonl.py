@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from operator import attrgetter
@@ -13,16 +14,30 @@ import pyarrow as pa
 
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
+from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
 from importer.read.files import Content
-from importer.read.nested import MISSING, Path, find, parse
+from importer.read.nested import MISSING, Path, find, members, parse
 from importer.read.reader import Limits, shorten
 from importer.read.records import Faults, Layout, Records
 from importer.read.textfile import Converted, TextReader, TextSample
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""
+
+
+_MOST_UNUSED = 2_000
+"""Columns of one chunk that are taken because nothing else uses them; an event has no room for as many."""
+
+
+class _Number(str):
+    """The digits of a number that is no integer."""
+
+    __slots__ = ()
+
+
+_WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
 
 
 class JsonLinesReader(TextReader):
@@ -49,13 +64,14 @@ class JsonLinesReader(TextReader):
         return bool(column)
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
-        return _Columns(self.source.name, columns).convert
+        return _Columns(self.source.name, columns, self._unused).convert
 
 
 class _Columns:
     """The wanted columns; only the keys they may lie under are decoded."""
 
-    def __init__(self, name: str, columns: Sequence[str]) -> None:
+    def __init__(self, name: str, columns: Sequence[str], unused: UnusedColumns | None) -> None:
+        self._name, self._unused = name, unused
         self._paths = {column: parse(column) for column in columns}
         keys = list(dict.fromkeys(key for path in self._paths.values() for key in path.heads))
         self._fields = {key: f"f{at}" for at, key in enumerate(keys)}
@@ -93,8 +109,39 @@ class _Columns:
                 mask = np.zeros(len(rows), np.bool_)
                 mask[inner] = True
                 nested[column] = pa.array(mask)
+        literal: dict[str, Any] = {}
+        if self._unused is not None:
+            self._add_unused(records, positions, columns, nested, literal)
         table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows))}).select([])
-        return Converted(table, positions, faults, nested)
+        return Converted(table, positions, faults, nested, literal)
+
+    def _add_unused(
+        self,
+        records: Records,
+        positions: Int64s,
+        columns: dict[str, Any],
+        nested: dict[str, Any],
+        literal: dict[str, Any],
+    ) -> None:
+        """Add the columns that nothing else uses, with where they hold objects or lists, and numbers or booleans."""
+        assert self._unused is not None
+        found: dict[str, list[Any]] = {}
+        for at, position in enumerate(positions.tolist()):
+            for path, value in members(_WHOLE.decode(records[position]), self._unused):
+                if path not in found and len(found) == _MOST_UNUSED:
+                    message = f"has more than {_MOST_UNUSED:,} different keys for `more_properties`"
+                    raise SourceError(
+                        self._name, message, hint="name those that you want, or what to leave out: `except`"
+                    )
+                found.setdefault(path, [None] * len(positions))[at] = value
+        for path, values in found.items():
+            kinds = set(map(type, values))
+            texts = values if kinds <= {str, type(None)} else [_text(value) for value in values]
+            columns[path] = pa.array(texts, pa.string())
+            if kinds & {dict, list}:
+                nested[path] = pa.array([isinstance(value, dict | list) for value in values])
+            if kinds & {int, bool, _Number}:
+                literal[path] = pa.array([isinstance(value, int | _Number) for value in values])
 
     def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
@@ -150,6 +197,10 @@ def _as_text(values: list[Any]) -> tuple[Any, list[int]]:
             return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string()), []
     inner = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
     return pa.array([_scalar(value) for value in values], pa.string()), inner
+
+
+def _text(value: Any) -> str | None:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _scalar(value)
 
 
 def _scalar(value: Any) -> str | None:

@@ -12,9 +12,12 @@ A key that is spelled like the path, or like the beginning of it, wins: ``{"user
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from importer.mapping.unused import UnusedColumns
 
 MISSING: Any = object()
 """What a path finds where nothing is."""
@@ -77,6 +80,19 @@ def find(value: Any, path: Path) -> Any:
         element = _element(value, path)
         return element if element is MISSING or path.rest is None else find(element, path.rest)
     return MISSING
+
+
+def members(row: dict[str, Any], unused: UnusedColumns) -> Iterator[tuple[str, Any]]:
+    """The paths and values in a JSON object that nothing else of the mapping uses and `more_properties` takes."""
+    inside = (
+        (f"{prefix}.", found) for prefix in unused.prefixes if isinstance(found := find(row, parse(prefix)), dict)
+    )
+    for prefix, found in (("", row), *inside):
+        for key, value in found.items():
+            path = prefix + key
+            is_used = isinstance(value, dict | list) and unused.is_reached(path)
+            if value is not None and not is_used and unused.property_of(path) is not None:
+                yield path, value
 
 
 def _element(values: list[Any], path: Path) -> Any:

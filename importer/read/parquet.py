@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, reach, text_of
+from importer.read.arrow import child_type, reach, struct_fields, text_of
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content
 from importer.read.reader import Limits, Reader, shorten
@@ -91,7 +91,22 @@ class ParquetReader(Reader):
                 return head
         return None
 
+    def _taken(self) -> Iterator[str]:
+        """Columns, and members of structs, that nothing else of the mapping uses and `more_properties` takes."""
+        unused = self._unused
+        if unused is None:
+            return
+        levels = [("", [self._schema.field(at) for at in range(len(self._schema.names))])]
+        levels += [(f"{prefix}.", struct_fields(self._schema, prefix)) for prefix in unused.prefixes]
+        for prefix, fields in levels:
+            for each in fields:
+                path = prefix + each.name
+                is_used = pa.types.is_nested(each.type) and unused.is_reached(path)
+                if not is_used and unused.property_of(path) is not None:
+                    yield path
+
     def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
+        columns = list(dict.fromkeys((*columns, *self._taken())))
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
         for column, head in located.items():
             if self._schema.names.count(head) > 1:
@@ -136,6 +151,7 @@ class ParquetReader(Reader):
     def _chunk(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
         inside: dict[str, ArrowArray] = {}
+        literal: dict[str, ArrowArray] = {}
         faults: dict[int, tuple[str, str]] = {}
         for column, head in located.items():
             array = batch.column(head)
@@ -143,6 +159,8 @@ class ParquetReader(Reader):
             texts[column], where, bad = text_of(values)
             if where is not None and where.true_count:
                 inside[column] = where
+            if self._unused is not None and _is_literal(values.type):
+                literal[column] = values.is_valid()
             for at in [] if bad is None else np.flatnonzero(bad).tolist():
                 faults.setdefault(at, _fault(column, values[at]))
             for at in self._too_long(texts[column]):
@@ -156,6 +174,7 @@ class ParquetReader(Reader):
             mask = pa.array(readable)
             table = table.filter(mask)
             inside = {column: where.filter(mask) for column, where in inside.items()}
+            literal = {column: where.filter(mask) for column, where in literal.items()}
         return Chunk(
             source=self.source,
             first_row=first,
@@ -165,6 +184,7 @@ class ParquetReader(Reader):
             lines=rows,
             unreadable=tuple(UnreadableRow(first + at, first + at, *fault) for at, fault in sorted(faults.items())),
             nested=inside,
+            literal=literal,
             raw_rows=pa.Table.from_batches([_plain_batch(batch)]) if raw_rows else None,
         )
 
@@ -174,6 +194,18 @@ class ParquetReader(Reader):
             return []
         found: list[int] = np.flatnonzero(lengths.to_numpy() > self._limits.line).tolist()
         return found
+
+
+def _is_literal(kind: Any) -> bool:
+    """Whether JSON writes values of the type without quotes."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
 
 
 def _encodings(metadata: Any, column: int) -> set[str]:

@@ -7,12 +7,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from importer import wording
 from importer.errors import ImporterError, SourceError
+from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, Source
 from importer.read.files import Content
-
-VALUE_LENGTH = 80
-"""Characters kept of what is shown of an unreadable row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class Reader(ABC):
         """What was assumed about the file, each a sentence: users must see them."""
         self._content = content
         self._started = False
+        self._unused: UnusedColumns | None = None
 
     @property
     def size(self) -> int | None:
@@ -70,15 +70,19 @@ class Reader(ABC):
     def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         """As ``chunks``; may raise anything."""
 
-    def chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Generator[Chunk, None, None]:
+    def chunks(
+        self, columns: Sequence[str], *, raw_rows: bool, unused: UnusedColumns | None = None
+    ) -> Generator[Chunk, None, None]:
         """Read the source, once, from its beginning to its end.
 
-        ``columns`` are the wanted names; those the source lacks are left out of the tables. Raises `SourceError` when
-        the source cannot be read any further, after the chunks before that point, and when a wanted name is ambiguous.
+        ``columns`` are the wanted names; those the source lacks are left out of the tables. ``unused`` takes others as
+        well. Raises `SourceError` when the source cannot be read any further, after the chunks before that point, and
+        when a wanted name is ambiguous.
         """
         if self._started:
             raise ValueError(f"{self.source.name} was read already; open it anew")
         self._started = True
+        self._unused = unused
         with_errors = self._chunks(columns, raw_rows=raw_rows)
         while True:
             try:
@@ -110,5 +114,4 @@ def as_source_error(name: str, error: Exception) -> ImporterError:
 
 def shorten(text: str) -> str:
     """``text`` on one line, cut to what a report shows."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= VALUE_LENGTH else flat[: VALUE_LENGTH - 1] + "…"
+    return wording.shorten(text, 80)

@@ -3,9 +3,8 @@
 Line ends are LF, CRLF and a lone CR. What would otherwise spread is fenced in: a quote that is never closed, an endless
 line, bytes that are not UTF-8.
 
-Almost every block with quotes is settled at once, by the parity of the quotes before each byte, 64 bytes to a machine
-word, as simdjson does (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.1). Where some
-quote is at a place where none may be, the block is read record by record.
+Almost every block with quotes is settled at once, by counting the quotes before each line end. Where some quote is at
+a place where none may be, the block is read record by record.
 """
 
 from __future__ import annotations
@@ -28,12 +27,9 @@ from importer.read.rules import Rules
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Faults: TypeAlias = dict[int, tuple[str, str]]
 """Of unreadable records, by their position: reason code and value."""
-_Words: TypeAlias = "npt.NDArray[np.uint64]"
 
 _LF, _CR, _AFTER_ASCII = 10, 13, 0x80
 _KEPT_OF_ENDLESS = 1 << 10
-_ONE, _LAST = np.uint64(1), np.uint64(63)
-_DOUBLINGS = tuple(np.uint64(1 << power) for power in range(6))
 _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 
@@ -331,38 +327,12 @@ def within_quotes(codes: npt.NDArray[np.uint8], places: Int64s, *, delimiter: by
     The block begins outside of quotes. Within them, two quotes stand for one. A quote that opens must stand at the
     block's start or behind a delimiter, a line end or a quote, and one that closes before such or at the block's end.
     """
-    quotes = codes == quote[0]
-    edges = codes == delimiter[0]
-    for code in b"\r\n":
-        edges |= codes == code
-    edges |= quotes
-    quote_bits, edge_bits = _bits(quotes), _bits(edges)
-    inside = _running_parity(quote_bits)
-    before = edge_bits << _ONE
-    before[1:] |= edge_bits[:-1] >> _LAST
-    before[0] |= _ONE
-    edge_bits[len(codes) >> 6] |= _ONE << np.uint64(len(codes) & 63)
-    after = edge_bits >> _ONE
-    after[:-1] |= edge_bits[1:] << _LAST
-    if (quote_bits & ((inside & ~before) | (~inside & ~after))).any():
+    quotes = np.flatnonzero(codes == quote[0])
+    edges = np.zeros(256, np.bool_)
+    edges[[*delimiter, *quote, _LF, _CR]] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    before, after = codes[opening[opening > 0] - 1], codes[closing[closing < len(codes) - 1] + 1]
+    if not (edges[before].all() and edges[after].all()):
         return None
-    found: Bools = ((inside[places >> 6] >> (places & 63).astype(np.uint64)) & _ONE).astype(np.bool_)
-    return found
-
-
-def _bits(mask: Bools) -> _Words:
-    """A bit for each byte, the first the lowest, with room for one more."""
-    packed = np.packbits(mask, bitorder="little")
-    words = np.zeros((len(mask) >> 6) + 1, np.uint64)
-    words.view(np.uint8)[: len(packed)] = packed
-    return words
-
-
-def _running_parity(bits: _Words) -> _Words:
-    """Of each bit whether the bits up to it, itself included, add up to an odd number."""
-    parity = bits.copy()
-    for shift in _DOUBLINGS:
-        parity ^= parity << shift
-    carried = np.bitwise_xor.accumulate(parity >> _LAST)
-    parity[1:] ^= np.uint64(0) - carried[:-1]
-    return parity
+    inside: Bools = (np.searchsorted(quotes, places) & 1).astype(np.bool_)
+    return inside

@@ -38,6 +38,7 @@ class Converted:
     faults: Faults
     """All others: reason code and value."""
     nested: Mapping[str, ArrowArray] = field(default_factory=dict)
+    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
 
 
 class TextReader(Reader):
@@ -84,6 +85,7 @@ class TextReader(Reader):
                 for at in sorted(converted.faults)
             ),
             nested=converted.nested,
+            literal=converted.literal,
             raw_rows=raw_records(records, transcoded=self._encoding.name != "utf-8") if raw_rows else None,
         )
 

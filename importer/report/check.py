@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from importer.mapping.columns import check_columns
 from importer.mapping.load import LoadedMapping
+from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
 from importer.report.model import (
     CheckSummary,
@@ -104,7 +105,8 @@ def no_advice(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None
 
 def with_advice(reasons: Sequence[ReasonSummary], advise: Advise) -> tuple[ReasonSummary, ...]:
     """The reasons, each with the line of the mapping that helps."""
-    return tuple(replace(one, advice=found) for one, found in zip(reasons, advise(reasons), strict=True))
+    found = advise(reasons) if reasons else ()
+    return tuple(replace(one, advice=line) for one, line in zip(reasons, found, strict=True))
 
 
 class Checking:
@@ -136,10 +138,13 @@ class Checking:
 
     def _columns(self) -> tuple[SourceColumns, ...]:
         wanted = self._mapping.columns()
+        more = None if self._mapping.more_properties is None else UnusedColumns(self._mapping)
         return tuple(
             SourceColumns(
                 sources=tuple(names),
-                unmapped=tuple(name for name in header if not _is_mapped(name, wanted)),
+                unmapped=tuple(
+                    name for name in header if not (_is_mapped(name, wanted) or (more and more.property_of(name)))
+                ),
                 missing=tuple(
                     MissingColumn(one.name, one.targets, one.nearest) for one in check_columns(self._mapping, header)
                 ),

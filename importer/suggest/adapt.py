@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from importer.currencies import CURRENT
 from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, Pick
@@ -14,7 +15,7 @@ from importer.suggest.advice import written
 from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option, put
 from importer.suggest.money import CURRENCY_QUESTION, ambiguous
 from importer.suggest.numbers import CURRENCY_OF_SIGN
-from importer.suggest.profile import CURRENCIES, Column, Sample
+from importer.suggest.profile import Column, Sample
 from importer.suggest.times import Times
 from importer.suggest.when import decide_date_order, decide_zone
 from importer.suggest.yaml_text import line
@@ -44,7 +45,6 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
     if preset.about:
         made.notes["version"] = [preset.about]
     _add_needs(made, preset)
-    _drop_foreign_ids(made, preset)
     _add_times(made, preset)
     _name_lacks(made, preset)
     return made
@@ -56,33 +56,25 @@ def _why(name: str, sample: Sample) -> str:
 
 
 def _add_needs(made: Draft, preset: ImportMapping) -> None:
-    """Words that the export does not say."""
-    for word, text in preset.needs.items():
-        why = " ".join(text.split())
-        if word == "value_currency":
-            signs = {one.money.sign for one in made.sample.columns if one.money is not None and one.money.sign}
-            codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENCIES
-            doubtful = [option for sign in sorted(signs) for option in ambiguous(sign)]
-            grade = Grade.SURE if len(codes) == 1 and not doubtful else Grade.OPEN
-            options = doubtful or [Option(code, f"the amounts have its sign; {why}") for code in sorted(codes)]
-            code = made.decisions.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
-            if code is None:
-                names = [one.name for one in options] or ["CURRENCY"]
-                lines = [line({word: _currency(one, preset.value, made.sample)}) for one in names]
-                made.leave_open(word, word, lines)
-            else:
-                made.words[word] = _currency(code.upper(), preset.value, made.sample)
-                made.note(word, word)
-        elif word == "subscriber":
-            _ask_whom(made, why)
-        else:
-            name = made.decisions.choose(
-                word, f"Which column is `{word}`", Grade.OPEN, [Option(NONE, why)], takes_any=True
-            )
-            if name is None or made.sample.column(name) is None:
-                made.leave_open(word, word, [line({word: "COLUMN"})])
-            else:
-                made.words[word] = name
+    """The currency and the subscriber, where the export does not say them."""
+    if "subscriber" in preset.needs:
+        _ask_whom(made, " ".join(preset.needs["subscriber"].split()))
+    word = "value_currency"
+    if word not in preset.needs:
+        return
+    why = " ".join(preset.needs[word].split())
+    signs = {one.money.sign for one in made.sample.columns if one.money is not None and one.money.sign}
+    codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENT.keys()
+    doubtful = [option for sign in sorted(signs) for option in ambiguous(sign)]
+    grade = Grade.SURE if len(codes) == 1 and not doubtful else Grade.OPEN
+    options = doubtful or [Option(code, f"the amounts have its sign; {why}") for code in sorted(codes)]
+    code = made.decisions.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
+    if code is None:
+        names = [one.name for one in options] or ["CURRENCY"]
+        made.leave_open(word, word, [line({word: _currency(one, preset.value, made.sample)}) for one in names])
+    else:
+        made.words[word] = _currency(code.upper(), preset.value, made.sample)
+        made.note(word, word)
 
 
 def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
@@ -91,20 +83,6 @@ def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
     if column is None or column.is_full:
         return {"const": code}
     return {"template": f"{{{column.name}}} {code}", "extract": f"{code}$"}
-
-
-def _drop_foreign_ids(made: Draft, preset: ImportMapping) -> None:
-    """An id of the platform is none of Sender's: rows that have nothing else are refused, not sent to a stranger."""
-    subscriber = preset.subscriber
-    if subscriber.id is None or subscriber.id.const is not None or "subscriber" in preset.needs:
-        return
-    known = {name: written(pick) for name in ("email", "phone") if (pick := getattr(subscriber, name)) is not None}
-    why = "`id` is the id that Sender gave the subscriber, and the platform's own is another one"
-    if known:
-        made.words["subscriber"] = known
-        made.notes["subscriber"] = [f"the preset's `id` is not taken: {why}"]
-        return
-    _ask_whom(made, why)
 
 
 def _ask_whom(made: Draft, why: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from importer.errors import ImporterError, MappingError
+from importer.lookups import read_lookups
 from importer.mapping.load import OWN, LoadedMapping, from_data, loads, preset_names
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Run
@@ -70,7 +71,8 @@ def improved(
 
     ``everywhere`` also writes all amounts in one way, and takes no other address than those of the mapping.
     """
-    first = best = attempt(mapping, rows, columns, strict=strict)
+    lookups = read_lookups(mapping, _ignore) if mapping.looked_up() else None
+    first = best = attempt(mapping, rows, columns, strict=strict, lookups=lookups)
     now, taken = mapping, dict[tuple[str, str], Advice]()
     refused: set[str] = set()
     for _ in range(_MOST_ROUNDS):
@@ -82,7 +84,7 @@ def improved(
         several = [advice, *alike(now, advice)] if everywhere else [advice]
         for changes in (several, [advice]) if len(several) > 1 else (several,):
             changed = _changed(now, changes)
-            trial = attempt(changed, rows, columns, strict=strict) if changed is not None else None
+            trial = attempt(changed, rows, columns, strict=strict, lookups=lookups) if changed is not None else None
             if changed is not None and trial is not None and trial.is_better_than(best):
                 now, best = changed, trial
                 taken |= {(code, field): advice} | {("", one.target): one for one in changes if one is not advice}
@@ -90,6 +92,10 @@ def improved(
     if best.invalid < first.invalid:
         return Improved(now, best, taken)
     return Improved(mapping, first, {})
+
+
+def _ignore(_: str) -> None:
+    """What there is to say of a lookup is said when the files are read."""
 
 
 def _next(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from importer.currencies import CURRENT
 from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
-from importer.suggest.profile import CURRENCIES, Column, Sample
+from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_minor, plain
 from importer.suggest.yaml_text import line
 
@@ -200,4 +201,4 @@ def _currency(made: Draft, name: str) -> dict[str, Any]:
 
 def is_currency(answer: str, sample: Sample) -> bool:
     """Whether an answer names a column or a code."""
-    return answer == NONE or sample.column(answer) is not None or answer.upper() in CURRENCIES
+    return answer == NONE or sample.column(answer) is not None or answer.upper() in CURRENT

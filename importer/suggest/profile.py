@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-from iso4217 import Currency
-
+from importer.currencies import CURRENT
+from importer.read import Input
 from importer.suggest import numbers, times
 from importer.suggest.numbers import Numbers
 from importer.suggest.times import CLOCK_ONLY, Times
@@ -16,7 +16,6 @@ from importer.suggest.vocabulary import Fit, fit, is_nothing
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".0-9]{2,}")
 _PHONE = re.compile(r"'?(?:\+|00)?[0-9(][0-9 ().\-/\u00a0]{5,20}[0-9]|[0-9](?:\.[0-9]+)?E\+1[0-4]")
-CURRENCIES = frozenset(one.code for one in Currency)
 _FLAGS = {"true", "false", "yes", "no", "y", "n", "t", "f", "on", "off"}
 _MOST_DISTINCT = 2_000
 """Distinct cells looked at."""
@@ -88,7 +87,7 @@ class Column:
         """The share of currency codes, in any case."""
         if not self.distinct:
             return 0.0
-        return sum(cell.upper() in CURRENCIES for cell in self.distinct) / len(self.distinct)
+        return sum(cell.upper() in CURRENT for cell in self.distinct) / len(self.distinct)
 
     @cached_property
     def is_flag(self) -> bool:
@@ -123,8 +122,7 @@ class Column:
 class Sample:
     """The first rows of a file, and how it is read."""
 
-    name: str
-    """The file, as the user named it."""
+    input: Input
     columns: tuple[Column, ...]
     rows: int
     whole: bool
@@ -143,6 +141,11 @@ class Sample:
     """What was assumed to read the file, as sentences."""
     source: tuple[tuple[str, object], ...] = ()
     """What the mapping must say of the file, as pairs of `source`'s words and their values."""
+
+    @property
+    def name(self) -> str:
+        """The file, as the user named it."""
+        return self.input.name
 
     def column(self, name: str) -> Column | None:
         """The column of that name."""

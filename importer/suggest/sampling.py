@@ -34,15 +34,7 @@ _DEEPEST = 6
 _DATA = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+|[-+]?[$€£]?[0-9][0-9.,:/ T-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """A sample, and the input that it is of."""
-
-    input: Input
-    sample: Sample
-
-
-def sample(argument: str, say: Callable[[str], None]) -> Sampled:
+def sample(argument: str, say: Callable[[str], None]) -> Sample:
     """Look at the first file that the argument names, that can be read, and that has rows, if one has.
 
     Raises:
@@ -57,11 +49,11 @@ def sample(argument: str, say: Callable[[str], None]) -> Sampled:
         raise UsageError(f"{name} cannot be read twice, as `importer init` has to", hint=hint)
     for at, each in enumerate(inputs):
         try:
-            found = Sampled(each, _with_later_dates(_sample(each), inputs[at:]))
+            found = _with_later_dates(_sample(each), inputs[at:])
         except SourceError as error:
             broken = broken or error
             continue
-        if not found.sample.rows:
+        if not found.rows:
             empty = empty or found
             continue
         if len(inputs) > 1:
@@ -77,9 +69,9 @@ def is_file(each: Input) -> bool:
     return each.path is not None and Path(each.path).is_file()
 
 
-def sample_again(sampled: Sampled, encoding: str) -> Sampled:
+def sample_again(sample: Sample, encoding: str) -> Sample:
     """The same file, read in another encoding."""
-    return replace(sampled, sample=_with_later_dates(_sample(sampled.input, encoding), [sampled.input]))
+    return _with_later_dates(_sample(sample.input, encoding), [sample.input])
 
 
 def _sample(each: Input, encoding: str | None = None) -> Sample:
@@ -111,15 +103,15 @@ def _sample(each: Input, encoding: str | None = None) -> Sample:
     if binary and not found.rows:
         with open_source(each, options) as reader:
             found = _cells(reader, [name for name in names if name not in binary])
-    return _made(each.name, reader, found, options, tuple(name for name in binary if name not in found.cells))
+    return _made(each, reader, found, options, tuple(name for name in binary if name not in found.cells))
 
 
-def _made(name: str, reader: Reader, found: _Found, options: SourceOptions, binary: tuple[str, ...]) -> Sample:
+def _made(each: Input, reader: Reader, found: _Found, options: SourceOptions, binary: tuple[str, ...]) -> Sample:
     header = reader.source.columns or ()
     dialect = reader.source.dialect
     has_header = options.header is not False
     return Sample(
-        name,
+        each,
         tuple(
             Column(one, tuple(cells), one in found.nested, has_name=has_header) for one, cells in found.cells.items()
         ),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import pyarrow.compute as pc
 
 from importer.convert import RowMapper
+from importer.convert.lookups import Lookups
 from importer.encode import encode
 from importer.group import grouped
 from importer.mapping.model import ImportMapping
@@ -55,54 +57,46 @@ class Trial:
         return not lost and (self.invalid, faults) < (other.invalid, others)
 
 
-@dataclass(slots=True)
-class _Seen:
-    states: list[str] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    values: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-    phones: set[str] = field(default_factory=set)
-
-    def add(self, prepared: EncodedChunk) -> None:
-        self.states += prepared.states.to_pylist()
-        bodies = prepared.bodies.drop_null()
-        self.bodies += bodies.slice(0, max(0, _SHOWN - len(self.bodies))).to_pylist()
-        for reason in prepared.reasons.to_pylist():
-            if reason["code"].startswith("filtered."):
-                continue
-            at = reason["code"], reason["field"]
-            self.counts[at] += 1
-            values = self.values.setdefault(at, {})
-            if len(values) < _MOST_VALUES:
-                values[reason["value"]] = None
-        if len(self.phones) < _MOST_VALUES:
-            phones = prepared.identities[2].drop_null()
-            self.phones.update(pc.unique(phones.filter(pc.starts_with(phones, "+"))).to_pylist())
-
-
-def attempt(mapping: ImportMapping, chunks: Sequence[Chunk], columns: Iterable[str], *, strict: bool = False) -> Trial:
+def attempt(
+    mapping: ImportMapping,
+    chunks: Sequence[Chunk],
+    columns: Iterable[str],
+    *,
+    strict: bool = False,
+    lookups: Mapping[str, Lookups] | None = None,
+) -> Trial:
     """Convert, group, validate and encode the chunks; ``columns`` are all that the file has."""
-    seen = _Seen()
-    convert = RowMapper(mapping)
-    if chunks:
-        stream = SourceStream(chunks[0].source, map(convert, chunks), partial(str, ""), threaded=False)
-        sources: Iterator[SourceStream[Events]] = iter([stream])
-        if mapping.group_by is not None:
-            sources = grouped(sources, mapping, convert.absent())
-        for source in sources:
-            for events in source.chunks:
-                seen.add(_prepared(events, strict=strict))
-    asked = len(seen.states) - seen.states.count(State.FILTERED)
+    encoded = list(_encoded(mapping, chunks, lookups, strict=strict)) if chunks else []
+    states = tuple(state for one in encoded for state in one.states.to_pylist())
+    bodies = (body for one in encoded for body in one.bodies.drop_null().slice(0, _SHOWN).to_pylist())
+    phones = [one.identities[2].drop_null() for one in encoded]
+    international = {phone for one in phones for phone in one.filter(pc.starts_with(one, "+")).to_pylist()}
+    counts: Counter[tuple[str, str]] = Counter()
+    values: dict[tuple[str, str], dict[str, None]] = {}
+    for reason in (reason for one in encoded for reason in one.reasons.to_pylist()):
+        if not reason["code"].startswith("filtered."):
+            at = reason["code"], reason["field"]
+            counts[at] += 1
+            values.setdefault(at, {})[reason["value"]] = None
+    asked = len(states) - states.count(State.FILTERED)
     findings = tuple(
-        (Finding(code, at, tuple(seen.values[code, at]), is_common=count * 2 >= asked), count)
-        for (code, at), count in seen.counts.most_common()
+        (Finding(code, at, tuple(values[code, at])[:_MOST_VALUES], is_common=count * 2 >= asked), count)
+        for (code, at), count in counts.most_common()
     )
     mapped = mapping.columns()
     unmapped = tuple(name for name in columns if name not in mapped)
-    context = Context(phones=tuple(sorted(seen.phones)[:_MOST_VALUES]), unmapped=unmapped)
-    return Trial(tuple(seen.states), tuple(seen.bodies), findings, context)
+    context = Context(phones=tuple(sorted(international)[:_MOST_VALUES]), unmapped=unmapped)
+    return Trial(states, tuple(islice(bodies, _SHOWN)), findings, context)
 
 
-def _prepared(events: Events, *, strict: bool) -> EncodedChunk:
-    events = fitted(events)
-    return encode(events, validate(events, strict=strict))
+def _encoded(
+    mapping: ImportMapping, chunks: Sequence[Chunk], lookups: Mapping[str, Lookups] | None, *, strict: bool
+) -> Iterator[EncodedChunk]:
+    convert = RowMapper(mapping, lookups)
+    stream = SourceStream(chunks[0].source, map(convert, chunks), partial(str, ""), threaded=False)
+    sources: Iterator[SourceStream[Events]] = iter([stream])
+    if mapping.group_by is not None:
+        sources = grouped(sources, mapping, convert.absent())
+    for source in sources:
+        for events in map(fitted, source.chunks):
+            yield encode(events, validate(events, strict=strict))

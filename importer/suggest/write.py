@@ -20,7 +20,7 @@ from importer.suggest.decide import NONE, Decision, Draft, Grade, Option, put
 from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
-from importer.suggest.sampling import LIMITS, ROWS, Sampled, sample_again
+from importer.suggest.sampling import LIMITS, ROWS, sample_again
 from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
@@ -44,7 +44,7 @@ class Written:
 class Wanted:
     """What the mapping is for."""
 
-    sampled: Sampled
+    sample: Sample
     name: str
     """The mapping's file."""
     command: str
@@ -60,15 +60,15 @@ def write(wanted: Wanted, ask: Ask | None, say: Callable[[str], None]) -> Writte
     asked: set[str] = set()
     made, text = _drafted(wanted, answers)
     while ask is not None and (question := _unclear(made, asked)) is not None:
-        answer = ask(question, wanted.sampled.sample)
-        if answer and question.target == "value_currency" and not is_currency(answer, wanted.sampled.sample):
+        answer = ask(question, wanted.sample)
+        if answer and question.target == "value_currency" and not is_currency(answer, wanted.sample):
             say(f"{answer!r} is neither a column nor a currency code such as EUR")
             continue
         if not answer:
             asked.add(question.target)
             continue
         if question.target == "encoding":
-            wanted = replace(wanted, sampled=sample_again(wanted.sampled, answer))
+            wanted = replace(wanted, sample=sample_again(wanted.sample, answer))
             made, text = _drafted(wanted, answers)
             continue
         try:
@@ -100,7 +100,7 @@ def _load(text: str, wanted: Wanted, made: Draft) -> Any:
 def _drafted(
     wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Advice] | None = None
 ) -> tuple[Draft, str]:
-    sample = wanted.sampled.sample
+    sample = wanted.sample
     made = adapt(sample, answers) or draft(sample, answers)
     left = {} if made.preset else decide_properties(made)
     for target, advice in (changes or {}).items():
@@ -144,18 +144,18 @@ def _change(made: Draft, target: str, advice: Advice) -> None:
 def _tried(wanted: Wanted, answers: Mapping[str, str], made: Draft, text: str) -> Written:
     """Take every change that lets more rows through."""
     mapping = _load(text, wanted, made)
-    columns = [column.name for column in wanted.sampled.sample.columns]
-    found = improved(mapping, _first(wanted.sampled, mapping), columns, everywhere=True)
+    columns = [column.name for column in wanted.sample.columns]
+    found = improved(mapping, _first(wanted.sample, mapping), columns, everywhere=True)
     if found.taken:
         changes = {advice.target: advice for advice in found.taken.values()}
         made, text = _drafted(wanted, answers, changes)
     return Written(text, made.preset, tuple(made.decisions.made.values()), found.trial)
 
 
-def _first(sampled: Sampled, mapping: Any) -> list[Chunk]:
+def _first(sample: Sample, mapping: Any) -> list[Chunk]:
     rows, found = 0, []
     with (
-        open_source(sampled.input, mapping.source, LIMITS, columns=mapping.columns()) as reader,
+        open_source(sample.input, mapping.source, LIMITS, columns=mapping.columns()) as reader,
         closing(reader.chunks(mapping.columns(), raw_rows=False)) as read,
     ):
         for chunk in read:

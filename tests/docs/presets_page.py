@@ -10,9 +10,9 @@ import json
 import sys
 from collections.abc import Iterator
 
-from importer.mapping.load import preset_names
+from importer.mapping.load import LoadedMapping, preset_names
 from importer.mapping.model import ImportMapping
-from importer.mapping.presets import Preset, load_preset
+from importer.mapping.presets import load_preset
 
 _PREAMBLE = """\
 # Presets
@@ -57,7 +57,7 @@ def page() -> str:
     return _PREAMBLE + rows + "".join(f"\n{section}" for section in map(_section, loaded))
 
 
-def _section(preset: Preset) -> str:
+def _section(preset: LoadedMapping) -> str:
     told, adapted = _comment(preset.text)
     mapping = preset.mapping
     needs = "".join(f"\nTo be added, `{word}`: {why}\n" for word, why in mapping.needs.items())

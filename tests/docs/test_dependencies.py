@@ -7,7 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORT_NAMES = {"ruamel.yaml": "ruamel", "python-dotenv": "dotenv", "prometheus-client": "prometheus_client"}
+IMPORT_NAMES = {
+    "adbc-driver-manager": "adbc_driver_manager",
+    "adbc-driver-sqlite": "adbc_driver_sqlite",
+    "backports.zstd": "backports",
+    "prometheus-client": "prometheus_client",
+    "python-dotenv": "dotenv",
+    "ruamel.yaml": "ruamel",
+}
 DATA_ONLY = {"tzdata"}
 """Found by the standard library's zoneinfo, never imported by name."""
 

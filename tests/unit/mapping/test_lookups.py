@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from importer.errors import MappingError
 from importer.mapping.load import loads
+from importer.pipeline.find import fingerprint
+from importer.pipeline.options import RunOptions
 from tests.support.program import importer
 
 MAPPING = """\
@@ -71,3 +76,68 @@ def test_a_file_without_the_column_is_refused_with_those_it_has(folder: Path) ->
 def test_what_a_lookup_needs_is_told(value: str, problem: str) -> None:
     with pytest.raises(MappingError, match=problem):
         loads(MAPPING + f"key: {value}\n", "m.yaml")
+
+
+def test_keys_that_are_not_there_are_warned_of_and_counted(folder: Path) -> None:
+    """One warning a row, however many columns are taken by its key, and none where another value comes first."""
+    mapping = MAPPING.replace("{email: {lookup", "{email: {first_of: [Mail, {lookup").replace(
+        "column: Email}}", "column: Email}]}}"
+    )
+    (folder / "maps" / "m.yaml").write_text(mapping, encoding="utf-8")
+    orders = "Order,Customer,Mail\n1,17850,\n2,99,\n3,99,x@example.com\n4,98,\n5,,y@example.com\n"
+    (folder / "orders.csv").write_text(orders, encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml", "--out", "out", "--report-format", "jsonl")
+    assert "warning: the lookup `customers` has no row for 2 keys, such as 98" in outcome.stderr
+    rows = [json.loads(line) for line in (folder / "out" / "report.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["row"], row["state"], row["code"]) for row in rows] == [
+        (1, "pending", None),
+        (2, "invalid", "subscriber.missing; lookup.not_found"),
+        (3, "pending", "lookup.not_found"),
+        (4, "invalid", "subscriber.missing; lookup.not_found"),
+        (5, "pending", None),
+    ]
+
+
+def test_a_lookup_beyond_the_bound_answers_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary database gives the answers, and finds the contradictions, of the table in memory."""
+    plain = importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9")
+    monkeypatch.setattr("importer.lookups._MOST_IN_MEMORY", 0)
+    assert importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9") == plain
+    with (folder / "maps" / "customers.csv").open("a", encoding="utf-8") as file:
+        file.write("17851,,zoe@example.com\n")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "different answers for one key: maps/customers.csv, line 3 and maps/customers.csv, line 5" in outcome.stderr
+
+
+def test_the_content_of_lookups_is_part_of_what_a_run_is(folder: Path) -> None:
+    """A command with another list of customers is another run; a list that is merely copied is the same one."""
+    options = RunOptions(("orders.csv",), "maps/m.yaml")
+    loaded = options.load_mapping()
+    before = fingerprint(options, loaded)
+    customers = folder / "maps" / "customers.csv"
+    customers.write_bytes(customers.read_bytes())
+    os.utime(customers, (1, 1))
+    assert fingerprint(options, loaded) == before
+    customers.write_text("Customer ID,Name,Email\n17850,Ada,other@example.com\n", encoding="utf-8")
+    assert fingerprint(options, loaded) != before
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_files_of_any_format_and_groups(folder: Path, kind: str) -> None:
+    rows = [{"Order": 1, "Customer": 17850, "Item": "a"}, {"Order": 1, "Customer": 17850, "Item": "b"}]
+    customers = [{"Customer ID": 17850, "Name": "Ada", "Email": "ada@example.com"}]
+    for name, content in (("orders", rows), ("maps/customers", customers)):
+        if kind == "jsonl":
+            (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(content), folder / f"{name}.parquet")
+    mapping = MAPPING.replace("customers.csv", f"customers.{kind}")
+    mapping = mapping.replace("{order:", "{items: {column: Item, aggregate: join}, order:")
+    (folder / "maps" / "m.yaml").write_text(mapping + "group_by: Order\n", encoding="utf-8")
+    (folder / "x.yaml").write_text("version: 1\nextends: maps/m.yaml\n", encoding="utf-8")
+    outcome = importer("check", f"orders.{kind}", "-m", "x.yaml", "--preview", "9")
+    assert json.loads(outcome.stdout) == {
+        "subscriber": {"email": "ada@example.com"},
+        "type": "purchase",
+        "properties": {"items": "a, b", "order": "1", "name": "Ada"},
+    }

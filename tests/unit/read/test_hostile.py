@@ -154,8 +154,8 @@ def test_a_bomb_is_refused_unless_the_mapping_allows_it(kind: str, monkeypatch: 
     assert read_bytes(bomb, ["a"], max_ratio=50_000).count == 1 << 20
 
 
-READ = """
-import resource, sys
+READ = r"""
+import re, sys
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
 from importer.read import expand, open_source
@@ -166,7 +166,7 @@ try:
             count += chunk.count
 except SourceError as error:
     print(error, file=sys.stderr)
-print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(count, int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) // 1024)
 """
 
 

@@ -73,7 +73,8 @@ def test_a_path_reaches_into_objects_and_lists(path: str, expected: str | None) 
         "items": [{"name": "cup"}, {"name": "pot"}], "tags": ["a", "b"], "$value": 5, "N. Revenue": 1,
         "params": [{"key": "total", "value": {"double_value": 9.90}}, {"key": "coupon", "value": {"s": "MAY"}}],
         "dotted.key": "exact", "dotted": {"key": "path"}, "half.way": {"there": "found"}, "half": {"way": {}}}"""
-    assert read(document.replace("\n", " "), path).column(path) == [expected]
+    line = document.replace("\n", " ")
+    assert read(f"{line}\n{line}\n", path).column(path) == [expected] * 2
 
 
 def test_an_object_or_list_is_its_json_text_and_marked() -> None:

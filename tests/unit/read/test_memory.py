@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-READ = """
-import resource, sys
+READ = r"""
+import re, sys
 from importer.mapping.model import SourceOptions
 from importer.read import expand, open_source
 count = 0
 with open_source(expand([sys.argv[1]])[0], SourceOptions()) as reader:
     for chunk in reader.chunks(["a", "b"], raw_rows=True):
         count += chunk.count
-print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(count, int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) // 1024)
 """
 
 MEBIBYTE = 1 << 20

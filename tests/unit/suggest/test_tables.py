@@ -239,7 +239,7 @@ def test_a_file_without_rows_is_passed_over_for_one_that_has_some(tmp_path: Path
     (tmp_path / "1.csv").write_text("email,total,currency\n")
     (tmp_path / "2.csv").write_text("email,total,currency\nada@example.com,1.50,EUR\n")
     found = sample(str(tmp_path / "*.csv"), print)
-    assert (found.sample.name.endswith("2.csv"), found.sample.rows) == (True, 1)
+    assert (found.name.endswith("2.csv"), found.rows) == (True, 1)
 
 
 def test_comments_and_headers_that_come_again_are_no_rows(tmp_path: Path) -> None:
