@@ -573,8 +573,8 @@ class _Rows:
             told = ", ".join(f"{value} in {self._named(place, source)}" for place, value in cells)
             found.add("group.conflict", target, position, told)
         if group.repeated is not None:
-            one, other = (self._named(place, source) for place in group.repeated)
-            found.add("group.repeated", "", position, f"{one} and {other}")
+            first, second = (self._named(place, source) for place in group.repeated)
+            found.add("group.repeated", "", position, f"{first} and {second}")
         if group.broken is not None:
             found.add("group.incomplete", "", position, f"{self._names[group.broken]} broke off")
         elif group.gap is not None:

@@ -24,10 +24,12 @@ from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
 from importer.texts import E164, INVISIBLE, matches, text_bytes
 
-NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "<na>", "undefined", "\\n", "n/a", "na", "#n/a", "#na",
-                    "nil", "nat", "-nan", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}", "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
+NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a", "na",
+                    "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}", "[object object]",
+                    "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
 """Words, in lower case, that programs write where there is no value."""
-_WORDS = pa.array(sorted({*NOBODY, *map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "NaT", "-NaN", "[object Object]"}))
+_SPELLINGS = (*map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "-NaN", "NaT", "[object Object]")
+_WORDS = pa.array(sorted({*NOBODY, *_SPELLINGS}))
 
 _EDGES = f"^[{INVISIBLE}\\s]+|[{INVISIBLE}\\s]+$"
 _HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
@@ -35,7 +37,7 @@ _FLOAT = r"^'?(-?(?:0|[1-9][0-9]*))\.0+$"
 _DECIMAL = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
 _ENDS_IN_DECIMAL = r"(?:^|[-_:#|, ])[0-9]+\.[0-9]*[1-9][0-9]*$"
 _ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:(?:[.,][0-9]+)?[eE]\+[0-9]{2,}|\.[0-9]+E[0-9]{1,2})(?:$|[-_:#|, ])"
-"""``9.23E+11`` of spreadsheets and ``1.0E7`` of Java's programs, alone or between the signs that templates put there."""
+"""``9.23E+11`` of spreadsheets and ``1.0E7`` of Java's programs, alone or between a template's signs."""
 _EXPONENT = "[0-9][eE][+-]?[0-9]+$"
 
 
