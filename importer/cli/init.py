@@ -24,7 +24,13 @@ _SHOWN = 5
 
 
 @click.command("init", cls=Command)
-@click.argument("source", metavar="SOURCE", shell_complete=completing.files)
+@click.argument("sources", metavar="SOURCE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
+@click.option(
+    "--lookup",
+    metavar="SECOND",
+    shell_complete=completing.files,
+    help="A second file, such as a list of customers, in which the mapping looks up what SOURCE does not say.",
+)
 @click.option(
     "-o",
     "--output",
@@ -35,7 +41,7 @@ _SHOWN = 5
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: what the file does not say is left open in the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite the mapping if it exists.")
-def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int:
+def command(sources: tuple[str, ...], lookup: str | None, mapping: Path | None, *, yes: bool, force: bool) -> int:
     """Write a mapping for SOURCE, with comments that say how certain each line is.
 
     \b
@@ -43,6 +49,8 @@ def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int
       importer init orders.csv
       importer check orders.csv -m orders.yaml
       importer run orders.csv -m orders.yaml --sandbox
+    With a list of customers to look addresses up in:
+      importer init orders.csv customers.csv
 
     Looks at the first 5,000 rows. A platform that is recognised by its columns gets a mapping that extends its preset
     (`importer presets` lists them); otherwise names and cells show which column is what. On a terminal it asks about
@@ -54,12 +62,19 @@ def command(source: str, mapping: Path | None, *, yes: bool, force: bool) -> int
     from importer.suggest import write
     from importer.suggest.sampling import sample
 
+    source, *others = (*sources, *([lookup] if lookup else []))
+    if len(others) > 1:
+        raise UsageError(
+            f"init takes a file and a second one to look things up in, not {len(others) + 1}",
+            hint="for files of one kind name one of them: the mapping fits the others",
+        )
     found = sample(source, _say)
+    second = sample(others[0], _say) if others else None
     path = mapping or Path(Path(found.name).name.partition(".")[0] + ".yaml")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", hint="name another file with -o, or overwrite it with --force")
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    wanted = write.Wanted(found, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}")
+    wanted = write.Wanted(found, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}", second)
     _say(_found(found))
     written = write.write(wanted, _ask if asks else None, _say)
     try:

@@ -92,7 +92,7 @@ def _converted(
     transform = _transform(reading.transform) if reading.transform else None
     for each in expand(arguments):
         try:
-            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
+            with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
                 for note in reader.notes:
                     say(f"warning: {reader.source.name}: {note}")
                 if transform is None:

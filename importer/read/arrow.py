@@ -32,7 +32,7 @@ def child_type(kind: Any, path: Path) -> bool:
     if pa.types.is_struct(kind):
         names = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
         return path.text in names or any(head in names and child_type(names[head], tail) for head, tail in path.splits)
-    if _is_list(kind):
+    if is_list(kind):
         inner = _plain(kind.value_type)
         keyed = pa.types.is_struct(inner) and inner.get_field_index(LOOKUP_KEY) >= 0
         if path.index is None and not (path.lookup is not None and keyed):
@@ -55,7 +55,7 @@ def struct_fields(schema: Any, path: str) -> list[Any]:
 def reach(array: ArrowArray, path: Path) -> ArrowArray:
     """The values at ``path``, where `child_type` holds; null where a struct, list or element on the way is missing."""
     array = _unpacked(array)
-    if _is_list(array.type):
+    if is_list(array.type):
         elements = _elements(array, path)
         return elements if path.rest is None else reach(elements, path.rest)
     if pa.types.is_map(array.type):
@@ -260,7 +260,8 @@ def is_utf8(value: bytes) -> bool:
     return True
 
 
-def _is_list(kind: Any) -> bool:
+def is_list(kind: Any) -> bool:
+    """Whether values of the type are lists."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)

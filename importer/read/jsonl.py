@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Any
@@ -17,6 +17,7 @@ from importer.mapping.model import SourceOptions
 from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
+from importer.read.each import digest_of_elements, records_of_elements
 from importer.read.files import Content
 from importer.read.nested import MISSING, Path, find, members, parse
 from importer.read.reader import Limits, shorten
@@ -44,9 +45,18 @@ class JsonLinesReader(TextReader):
     """Reads JSONL."""
 
     def __init__(
-        self, content: Content, text: TextSample, options: SourceOptions, limits: Limits, columns: Collection[str]
+        self,
+        content: Content,
+        text: TextSample,
+        options: SourceOptions,
+        limits: Limits,
+        columns: Collection[str],
+        each: str = "",
     ) -> None:
-        """``columns``: what the objects should have. Raises `SourceError` where the file is one JSON document."""
+        """``columns``: what the objects should have. ``each``: the list whose elements are the rows.
+
+        Raises `SourceError` where the file is one JSON document.
+        """
         refuse_document(content.name, text.data, complete=text.complete, columns=columns)
         dialect = Dialect(
             format="jsonl",
@@ -58,6 +68,16 @@ class JsonLinesReader(TextReader):
         )
         layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
         super().__init__(content, text.encoding, (dialect, None), layout, limits)
+        self._each = each
+
+    @property
+    def digest(self) -> str:
+        """See `Reader.digest`."""
+        return digest_of_elements(super().digest, self._each) if self._each else super().digest
+
+    def _records(self) -> Iterator[Records]:
+        for records in super()._records():
+            yield from records_of_elements(records, self._each) if self._each else (records,)
 
     def available(self, column: str) -> bool:
         """Always: any line may have it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
 from importer.read.delimited import DelimitedReader
 from importer.read.detect import PARQUET_MAGIC, recognise_format, refuse_foreign
@@ -18,17 +19,23 @@ _DEFAULT = Limits()
 
 
 def open_source(
-    source: Input, options: SourceOptions, limits: Limits = _DEFAULT, *, columns: Collection[str] = ()
+    source: Input,
+    options: SourceOptions,
+    limits: Limits = _DEFAULT,
+    *,
+    columns: Collection[str] = (),
+    each: str | None = None,
 ) -> Reader:
     """Open an input and recognise what the options leave open.
 
-    ``columns`` are the names that the mapping wants: the header of a CSV file is the line that has them. Raises
+    ``columns`` are the names that the mapping wants: the header of a CSV file is the line that has them. ``each``: the
+    list whose elements are the rows. Raises
     `SourceError` if the input cannot be read at all: missing, damaged, encrypted, or of a foreign format.
     """
     try:
         content = Content(source, options.compression, options.max_ratio or MAX_RATIO)
         try:
-            return _reader(content, options, limits, columns)
+            return _reader(content, options, limits, columns, each or "")
         except BaseException:
             content.close()
             raise
@@ -36,10 +43,10 @@ def open_source(
         raise as_source_error(source.name, error) from error
 
 
-def _reader(content: Content, options: SourceOptions, limits: Limits, columns: Collection[str]) -> Reader:
+def _reader(content: Content, options: SourceOptions, limits: Limits, columns: Collection[str], each: str) -> Reader:
     sample, complete = content.peek(limits.sample)
     if options.format == "parquet" or (options.format is None and sample.startswith(PARQUET_MAGIC)):
-        return ParquetReader(content, limits, options.max_ratio or MAX_RATIO)
+        return ParquetReader(content, limits, options.max_ratio or MAX_RATIO, each)
     # A header may be longer than a sample; a line that is longer than any may be is none.
     while not complete and len(sample) < limits.line and not (b"\n" in sample or b"\r" in sample):
         sample, complete = content.peek(len(sample) * 2)
@@ -49,5 +56,9 @@ def _reader(content: Content, options: SourceOptions, limits: Limits, columns: C
     text = b"".join(utf8_blocks(lambda: next(pieces), encoding, partial=not complete))
     text_sample = TextSample(text, complete, encoding)
     kind = options.format or recognise_format(content.name, text)
-    reader = JsonLinesReader if kind == "jsonl" else DelimitedReader
-    return reader(content, text_sample, options, limits, columns)
+    if kind == "jsonl":
+        return JsonLinesReader(content, text_sample, options, limits, columns, each)
+    if each:
+        hint = "`group_by` makes one event of several rows; every row of CSV is one already"
+        raise SourceError(content.name, f"is CSV, which has no lists for `each: {each}`", hint=hint)
+    return DelimitedReader(content, text_sample, options, limits, columns)

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, reach, struct_fields, text_of
+from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of
+from importer.read.each import digest_of_elements, rows_of_elements
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content
 from importer.read.reader import Limits, Reader, shorten
@@ -31,8 +32,11 @@ _DELTA_ROWS = 256
 class ParquetReader(Reader):
     """Reads Parquet."""
 
-    def __init__(self, content: Content, limits: Limits, max_ratio: int = MAX_RATIO) -> None:
-        """Raises `SourceError` where it is no Parquet file, or an encrypted or damaged one."""
+    def __init__(self, content: Content, limits: Limits, max_ratio: int = MAX_RATIO, each: str = "") -> None:
+        """``each``: the column of lists whose elements are the rows.
+
+        Raises `SourceError` where it is no Parquet file, or an encrypted or damaged one.
+        """
         self._content = content
         self._limits = limits
         self._raw = content.seekable()
@@ -42,9 +46,19 @@ class ParquetReader(Reader):
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
         self._schema = self._file.schema_arrow
+        self._each = each if each in self._schema.names and is_list(self._schema.field(each).type) else ""
+        if each and not self._each and (each not in self._schema.names or "." in each):
+            raise SourceError(
+                content.name, f"has no column {each!r} for `each`", hint="`each` names a column of lists of the file"
+            )
+        if self._each:
+            at = self._schema.get_field_index(each)
+            self._schema = self._schema.set(at, pa.field(each, self._schema.field(at).type.value_type))
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
         super().__init__(content, Source(content.name, content.path, dialect, tuple(self._schema.names)))
         self._rows_read = 0
+        self._rows_made = 0
+        """Rows of chunks, which differ from those of the file where elements are rows."""
         self._digest = ""
 
     def _open(self, metadata: Any) -> Any:
@@ -75,7 +89,7 @@ class ParquetReader(Reader):
     @property
     def digest(self) -> str:
         """See `Reader.digest`."""
-        return self._digest
+        return digest_of_elements(self._digest, self._each) if self._each else self._digest
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
@@ -118,7 +132,9 @@ class ParquetReader(Reader):
         try:
             for batch in self._file.iter_batches(rows, columns=needed):
                 for part in _parts(batch, self._limits.batch):
-                    yield self._chunk(part, located, raw_rows=raw_rows)
+                    for chunk in self._chunks_of(part, located, raw_rows=raw_rows):
+                        yield chunk
+                        self._rows_made += chunk.count
                     self._rows_read += part.num_rows
             self._raw.seek(0)
             self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
@@ -131,6 +147,18 @@ class ParquetReader(Reader):
                 f"is damaged: it announces {self._file.metadata.num_rows:,} rows and holds {self._rows_read:,}",
                 hint="export it again",
             )
+
+    def _chunks_of(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Iterator[Chunk]:
+        lines = self._rows_read + 1 + np.arange(batch.num_rows)
+        if self._each not in batch.schema.names:
+            if self._each:  # nothing of the elements is wanted, but they are the rows all the same
+                raise SourceError(self.source.name, f"nothing in the mapping reads the elements of {self._each!r}")
+            yield self._chunk(batch, lines, located, raw_rows=raw_rows)
+            return
+        batch, origins = rows_of_elements(batch, self._each)
+        for start in range(0, batch.num_rows, self._limits.rows):
+            part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
+            yield self._chunk(part, own, located, raw_rows=raw_rows)
 
     def _batch_rows(self, needed: Sequence[str] | None) -> int:
         """How many rows to decode at a time, by what the footer says of their size."""
@@ -148,7 +176,7 @@ class ParquetReader(Reader):
             rows = min(rows, _DELTA_ROWS)
         return rows
 
-    def _chunk(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Chunk:
+    def _chunk(self, batch: Any, lines: Int64s, located: dict[str, str], *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
         inside: dict[str, ArrowArray] = {}
         literal: dict[str, ArrowArray] = {}
@@ -167,7 +195,7 @@ class ParquetReader(Reader):
                 faults.setdefault(at, ("row.unreadable", f"{column}: more than {self._limits.line:,} bytes"))
         readable = np.ones(batch.num_rows, np.bool_)
         readable[list(faults)] = False
-        first = self._rows_read + 1
+        first = self._rows_made + 1
         rows = first + np.flatnonzero(readable)
         table = pa.table(texts) if texts else pa.Table.from_batches([batch]).select([])
         if faults:
@@ -181,8 +209,8 @@ class ParquetReader(Reader):
             count=batch.num_rows,
             table=table,
             rows=rows,
-            lines=rows,
-            unreadable=tuple(UnreadableRow(first + at, first + at, *fault) for at, fault in sorted(faults.items())),
+            lines=lines[readable],
+            unreadable=tuple(UnreadableRow(first + at, int(lines[at]), *fault) for at, fault in sorted(faults.items())),
             nested=inside,
             literal=literal,
             raw_rows=pa.Table.from_batches([_plain_batch(batch)]) if raw_rows else None,

@@ -9,7 +9,7 @@ from typing import Any
 from importer.currencies import CURRENT
 from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
-from importer.mapping.model import ImportMapping, Pick
+from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.presets import load_preset, recognise
 from importer.suggest.advice import written
 from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option, put
@@ -77,7 +77,7 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
         made.note(word, word)
 
 
-def _currency(code: str, value: Pick | None, sample: Sample) -> dict[str, Any]:
+def _currency(code: str, value: ValueMapping | None, sample: Sample) -> dict[str, Any]:
     """The code; only beside a value, where some rows have none."""
     column = sample.column(value.column or "") if value is not None and value.aggregate is None else None
     if column is None or column.is_full:
@@ -131,7 +131,7 @@ def _leave_open(made: Draft, target: str, picks: Sequence[dict[str, Any]]) -> No
         made.opens[target] = replace(made.opens[target], question="")
 
 
-def _times(pick: Pick, columns: Sequence[Column]) -> Times | None:
+def _times(pick: ValueMapping, columns: Sequence[Column]) -> Times | None:
     """How the first of a pick's columns that holds times writes them."""
     names = pick.own_columns()
     found = [one.times for name in names for one in columns if one.name == name and one.times is not None]
@@ -139,7 +139,7 @@ def _times(pick: Pick, columns: Sequence[Column]) -> Times | None:
     return replace(found[0], dates=found[0].dates and not clocks) if found else None
 
 
-def _order(made: Draft, times: Times, pick: Pick) -> tuple[dict[str, Any], list[str], bool]:
+def _order(made: Draft, times: Times, pick: ValueMapping) -> tuple[dict[str, Any], list[str], bool]:
     """The `format` to say, why, and whether the user has to choose; empty where the preset's own reads the file."""
     said = [pick.format] if isinstance(pick.format, str) else list(pick.format or ())
     is_said = times.format in said or (times.other in said and not times.mixed)

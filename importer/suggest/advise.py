@@ -134,7 +134,7 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
             continue
         with (
             suppress(ImporterError),
-            open_source(each, mapping.source, LIMITS, columns=mapping.columns()) as reader,
+            open_source(each, mapping.source, LIMITS, columns=mapping.columns(), each=mapping.each) as reader,
         ):
             rows = {row for source, row in wanted if source == reader.source.name}
             header = reader.source.columns or ()

@@ -9,7 +9,7 @@ from typing import Any
 import phonenumbers
 
 from importer.suggest.decide import NONE, Draft, Grade, Option
-from importer.suggest.profile import Column
+from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Fit, fit
 from importer.suggest.yaml_text import line
 
@@ -55,6 +55,17 @@ def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
         ):
             found.append((one, Grade.LIKELY))
     return sorted(found, key=lambda at: (-at[1], -fit(at[0].name, "email"), -at[0].filled, at[0].name.count(".")))
+
+
+def addresses(sample: Sample) -> dict[str, str]:
+    """The columns of a list of people with their e-mail address and phone, by the subscriber's keys."""
+    found = {}
+    if emails := _emails(sample.columns):
+        found["email"] = emails[0][0].name
+    phones = [one for one in sample.named("phone") if one.phones >= 0.5]
+    if phones and _valid(phones[0], None) >= 0.5:
+        found["phone"] = phones[0].name
+    return found
 
 
 def _may_be_whom(one: Column) -> bool:

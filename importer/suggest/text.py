@@ -15,8 +15,8 @@ from importer.suggest.yaml_text import flow, printable, scalar
 _WIDTH = 100
 _MOST_LEFT = 60
 """Columns named in a comment."""
-ORDER = ("version", "extends", "source", "where", "group_by", "order_by", "key", "subscriber", "type", "value",
-         "value_currency", "properties", "missing_columns")  # fmt: skip
+ORDER = ("version", "extends", "source", "lookups", "each", "where", "group_by", "order_by", "key", "subscriber",
+         "type", "value", "value_currency", "properties", "more_properties", "missing_columns")  # fmt: skip
 _NESTED = ("subscriber", "properties")
 
 

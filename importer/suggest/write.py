@@ -21,6 +21,7 @@ from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
+from importer.suggest.second import add_lookup
 from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
@@ -49,6 +50,8 @@ class Wanted:
     """The mapping's file."""
     command: str
     """How to check it."""
+    second: Sample | None = None
+    """Another file, to look things up in."""
 
 
 def write(wanted: Wanted, ask: Ask | None, say: Callable[[str], None]) -> Written:
@@ -102,6 +105,8 @@ def _drafted(
 ) -> tuple[Draft, str]:
     sample = wanted.sample
     made = adapt(sample, answers) or draft(sample, answers)
+    if wanted.second is not None:
+        add_lookup(made, wanted.second, wanted.name)
     left = {} if made.preset else decide_properties(made)
     for target, advice in (changes or {}).items():
         _change(made, target, advice)
@@ -155,7 +160,7 @@ def _tried(wanted: Wanted, answers: Mapping[str, str], made: Draft, text: str) -
 def _first(sample: Sample, mapping: Any) -> list[Chunk]:
     rows, found = 0, []
     with (
-        open_source(sample.input, mapping.source, LIMITS, columns=mapping.columns()) as reader,
+        open_source(sample.input, mapping.source, LIMITS, columns=mapping.columns(), each=mapping.each) as reader,
         closing(reader.chunks(mapping.columns(), raw_rows=False)) as read,
     ):
         for chunk in read:

@@ -84,7 +84,7 @@ def columns_of(path: Path, rule: FileRule) -> list[str]:
     mapping = load(rule.mapping).mapping
     with suppress(SourceError, UsageError):
         for each in expand([os.fspath(path)]):
-            with open_source(each, mapping.source, columns=mapping.columns()) as reader:
+            with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
                 return list(reader.source.columns or ())
     return []
 

@@ -83,7 +83,7 @@ def _targets(mapping: ImportMapping) -> str:
     """A table of what comes from which columns."""
     rows = [("`where`", [test.column for test in mapping.where])] if mapping.where else []
     rows += [("`group_by`", list(mapping.group_by.columns()))] if mapping.group_by else []
-    rows += [(f"`{target}`", list(pick.columns())) for target, pick in mapping.picks() if pick.columns()]
+    rows += [(f"`{target}`", list(pick.columns())) for target, pick in mapping.fields() if pick.columns()]
     head = "| from these columns | comes |\n|---|---|\n"
     merged: dict[str, list[str]] = {}
     for target, columns in rows:

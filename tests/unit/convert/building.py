@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from importer.convert import convert
 from importer.convert.arrays import ConversionError, Converted
-from importer.mapping.model import ImportMapping, Pick
+from importer.mapping.model import ImportMapping, ValueMapping
 from importer.model import Chunk, Dialect, Events, Source
 
 SOURCE = Source(name="orders.csv", path=None, dialect=Dialect(format="csv"), columns=None)
@@ -41,9 +41,9 @@ def events(columns: Mapping[str, Cells], **targets: Any) -> Events:
     return convert(chunk(columns), mapping(**targets))
 
 
-def pick(**words: Any) -> Pick:
+def pick(**words: Any) -> ValueMapping:
     """A pick of the column ``cell``, unless told otherwise."""
-    return Pick.model_validate(
+    return ValueMapping.model_validate(
         words if words.keys() & {"const", "first_of", "template"} else {"column": "cell"} | words
     )
 

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from importer.errors import MappingError
 from importer.mapping.load import from_data, loads
-from importer.mapping.model import Condition, ImportMapping
-from importer.mapping.model import ValueMapping as Pick
+from importer.mapping.model import Condition, ImportMapping, ValueMapping
 
 HEAD = "version: 1\nsubscriber: {email: Email}\ntype: Type\n"
 
@@ -21,7 +20,9 @@ def loaded(text: str) -> ImportMapping:
 
 
 def test_a_pick_names_its_columns_once_in_order_of_appearance() -> None:
-    pick = Pick(first_of=(Pick(column="B"), Pick(template="{A} of {B}, {{C}}, {D: e}"), Pick(const="x")))
+    pick = ValueMapping(
+        first_of=(ValueMapping(column="B"), ValueMapping(template="{A} of {B}, {{C}}, {D: e}"), ValueMapping(const="x"))
+    )
     assert pick.columns() == ("B", "A", "D: e")
 
 
@@ -35,7 +36,7 @@ def test_a_mapping_names_the_columns_of_its_tests_and_of_all_its_targets() -> No
 
 def test_targets_are_named_as_reports_name_them() -> None:
     mapping = loaded("properties: {a: A}\nvalue: V\n")
-    assert [(target, pick.columns()) for target, pick in mapping.picks()] == [
+    assert [(target, pick.columns()) for target, pick in mapping.fields()] == [
         ("subscriber.email", ("Email",)),
         ("type", ("Type",)),
         ("value", ("V",)),
@@ -73,15 +74,15 @@ def test_what_changes_an_event_changes_the_digest(one: str, other: str) -> None:
 def test_mappings_cannot_be_changed_and_travel_between_processes() -> None:
     mapping = loaded("value: {column: A, map: {x: 1}}\n")
     with pytest.raises(ValidationError, match="frozen"):
-        mapping.type = Pick(column="Other")  # type: ignore[misc]  # that is the point
+        mapping.type = ValueMapping(column="Other")  # type: ignore[misc]  # that is the point
     assert pickle.loads(pickle.dumps(mapping)) == mapping  # noqa: S301 - our own
 
 
 def test_models_made_in_python_are_checked_for_their_types() -> None:
-    assert Pick(column="A", as_="integer") == Pick.model_validate({"column": "A", "as": "integer"})
+    assert ValueMapping(column="A", as_="integer") == ValueMapping.model_validate({"column": "A", "as": "integer"})
     assert Condition(column="A", in_=("a",)).in_ == ("a",)
     with pytest.raises(ValidationError, match="unknown time zone"):
-        Pick(column="A", as_="datetime", timezone="Vilnius")
+        ValueMapping(column="A", as_="datetime", timezone="Vilnius")
 
 
 def test_a_dict_is_a_mapping_by_the_rules_of_a_file() -> None:

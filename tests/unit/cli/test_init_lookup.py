@@ -1,0 +1,49 @@
+"""`importer init` with a second file: a lookup that the mapping takes the addresses from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from importer.mapping.load import load
+from tests.support.program import importer
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"o{at},{1000 + at % 7}.0,{at}.50,EUR\n" for at in range(1, 30))
+    (tmp_path / "orders.csv").write_text("Order,Customer ID,Total,Currency\n" + rows, encoding="utf-8")
+    people = "".join(f"{1000 + at},Name {at},p{at}@example.com\n" for at in range(7))
+    (tmp_path / "customers.csv").write_text("Id,Name,Email\n" + people, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [["orders.csv", "customers.csv"], ["orders.csv", "--lookup", "customers.csv"]])
+def test_the_addresses_come_from_the_second_file(folder: Path, arguments: list[str]) -> None:
+    """Its key is found by the cells that both files share; the trial sees it, and the mapping runs as it is."""
+    (folder / "maps").mkdir()
+    outcome = importer("init", *arguments, "-o", "maps/m.yaml", "--yes")
+    assert outcome.exit_code == 0, outcome.stderr
+    first = json.loads(outcome.stdout.splitlines()[0])
+    assert first["subscriber"] == {"email": "p1@example.com"}
+    mapping = load("maps/m.yaml").mapping
+    assert mapping.lookups["customers"].key.column == "Id"
+    assert importer("check", "orders.csv", "-m", "maps/m.yaml").exit_code == 0
+
+
+def test_a_second_file_without_the_keys_is_not_used(folder: Path) -> None:
+    (folder / "customers.csv").write_text("Code,Email\nx-1,a@example.com\nx-2,b@example.com\n", encoding="utf-8")
+    outcome = importer("init", "orders.csv", "customers.csv", "--yes")
+    assert outcome.exit_code == 0, outcome.stderr
+    text = (folder / "orders.yaml").read_text(encoding="utf-8")
+    assert "customers.csv is not used: no column of the file has the keys of a column there" in text
+    assert "OPEN" in text
+
+
+def test_more_than_two_files_are_refused() -> None:
+    outcome = importer("init", "orders.csv", "customers.csv", "orders.csv")
+    assert outcome.exit_code == 2
+    assert "init takes a file and a second one" in outcome.stderr
