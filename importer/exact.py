@@ -7,6 +7,7 @@ not do, they are Python's decimals without a limit of digits, so that no sum is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
@@ -29,6 +30,55 @@ _LONGEST_ORDINARY = 300
 """A token this short is no nearer to 0 than the least double."""
 UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Adds and multiplies exactly, however many digits that takes ("Decimal FAQ", Python's documentation)."""
+
+OTHER = "(others)"
+_KINDS = 1_000
+"""Of texts by which `Sums` tells events apart; the rest is added up as `OTHER`."""
+_PLAIN = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"
+"""A number that fits a decimal128 column, even when a billion of them are added up."""
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+_DECIMAL = pa.decimal128(38, 10)
+
+
+class Sums:
+    """Counts events and adds up values exactly, by three texts each; values that are no numbers count as none."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str, str], tuple[int, int, Decimal]] = {}
+        """Events, those with a value, and the values' sum."""
+
+    def add(self, keys: tuple[ArrowArray, ArrowArray, ArrowArray], values: ArrowArray) -> None:
+        """Add events, all arrays of shape (n,); a null text counts as empty."""
+        columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
+        ordinary = pc.fill_null(pc.match_substring_regex(values, _PLAIN), fill_value=False)
+        exact = pc.if_else(ordinary, values, pa.scalar(None, pa.string())).cast(_DECIMAL)
+        table = pa.table(columns | {"value": exact})
+        grouped = table.group_by(["a", "b", "c"]).aggregate([([], "count_all"), ("value", "count"), ("value", "sum")])
+        for one in grouped.to_pylist():
+            total = one["value_sum"] or Decimal(0)
+            self._note((one["a"], one["b"], one["c"]), (one["count_all"], one["value_count"], total))
+        odd = pc.and_(pc.invert(ordinary), pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False))
+        if odd.true_count:
+            rest = pa.table(columns | {"value": values}).filter(odd)
+            for one in rest.to_pylist():
+                self._note((one["a"], one["b"], one["c"]), (0, 1, Decimal(one["value"])))
+
+    def by_currency(self, first: str, third: str = "") -> tuple[tuple[str, int, str], ...]:
+        """The values of one first and third text, or of all first ones, by the second: it, how many, and their sum."""
+        counts: Counter[str] = Counter()
+        added: dict[str, Decimal] = {}
+        for (one, currency, other), (_, valued, value) in self.found.items():
+            if valued and other == third and first in (one, ""):
+                counts[currency] += valued
+                added[currency] = UNLIMITED.add(added.get(currency, Decimal(0)), value)
+        ranked = sorted(counts, key=lambda name: (-counts[name], name))
+        return tuple((name, counts[name], token(added[name])) for name in ranked)
+
+    def _note(self, key: tuple[str, str, str], more: tuple[int, int, Decimal]) -> None:
+        if key not in self.found and len(self.found) >= _KINDS:
+            key = (OTHER, key[1] if any(known[1] == key[1] for known in self.found) else OTHER, key[2])
+        events, valued, value = self.found.get(key, (0, 0, Decimal(0)))
+        self.found[key] = (events + more[0], valued + more[1], UNLIMITED.add(value, more[2]))
 
 
 @dataclass(frozen=True, slots=True)

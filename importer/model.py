@@ -537,8 +537,8 @@ class PendingSummary:
     most_subscriber: str
     types: tuple[tuple[str, int], ...]
     """Types and their events, most first; at most 20."""
-    totals: tuple[tuple[str, int, str], ...]
-    """Currency (empty: none), events with a value, and the exact sum as decimal text; most events first."""
+    totals: tuple[tuple[str, str, int, str], ...]
+    """Type, currency (empty: none), events with a value, and the exact sum as decimal text; most events first."""
     oldest: float | None
     """The source's own time, seconds since the epoch."""
     newest: float | None

@@ -34,6 +34,10 @@ APPENDED = (
 )
 """The columns that rejects append to the original ones, in this order."""
 
+DOUBT = ("importer_key", "importer_value", "importer_sent_at", "arrived")
+"""The columns that files of rows in doubt append as well: the event's key and value, when it was sent, and an empty one
+for the user's word, which `importer resolve --from` reads."""
+
 ORIGINAL = "importer_original"
 """CSV rejects append this too: the whole raw record of a row that could not be told into cells, else empty."""
 

@@ -29,7 +29,7 @@ LONGEST_TEXT = 2_048
 """Bytes of UTF-8 in one text value of an event."""
 
 _WORD = 8
-_LONGEST = 512
+LONGEST = 512
 """Bytes of a text that its hash looks at, besides its length."""
 _OFFSET, _SEEDS, _WHOLE = 0xCBF29CE484222325, 0xD6E8FEB86659FD93, (1 << 64) - 1
 _PRIME, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
@@ -106,7 +106,7 @@ def hashes(values: ArrowArray, seed: int = 0) -> Hashes:
     lengths, places = np.diff(starts), starts[:-1]
     found = (lengths.astype(np.uint64) ^ np.uint64(_OFFSET + seed * _SEEDS & _WHOLE)) * _MIX
     left: slice | npt.NDArray[np.int64] = slice(None)
-    for done in range(0, min(max(_WORD, int(lengths.max(initial=0))), _LONGEST), _WORD):
+    for done in range(0, min(max(_WORD, int(lengths.max(initial=0))), LONGEST), _WORD):
         if done:
             left = np.flatnonzero(lengths > done)
         rest = np.minimum(lengths[left] - done, _WORD)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from importer.pipeline.options import Console, Forecast
     from importer.pipeline.program import Result
 
+_VALUES = 6
+"""Types and currencies whose values are shown before a live run."""
 _BAR = "{percentage:3.0f}%|{bar:6}| {postfix}"
 """The most important words come first: a narrow screen cuts the end, and nothing wraps."""
 
@@ -424,6 +426,8 @@ def _forecast_line(forecast: Forecast) -> str:
 
 
 def _forecast_text(forecast: Forecast) -> str:
+    from importer.report.labels import amount
+
     outlook = forecast.outlook
     where = "the sandbox on this machine" if forecast.rehearsal else forecast.endpoint
     most = f"; most for one: {outlook.most_for_one:,} ({shown(outlook.most_subscriber)})" if outlook.events else ""
@@ -433,8 +437,11 @@ def _forecast_text(forecast: Forecast) -> str:
         f"  subscribers  {outlook.subscribers:,}{most}",
         "  types        " + ", ".join(f"{shown(name)} ({count:,})" for name, count in outlook.types),
     ]
-    for currency, count, total in outlook.totals:
-        lines.append(f"  value        {total} {shown(currency) or '(no currency)'} in {counted(count, 'event')}")
+    for kind, currency, count, total in outlook.totals[:_VALUES]:
+        worth = f"{amount(total, currency, named=False)} {shown(currency) or '(no currency)'}"
+        lines.append(f"  value        {worth} in {counted(count, 'event')} of type {shown(kind)}")
+    if (more := len(outlook.totals) - _VALUES) > 0:
+        lines.append(f"               … and {more:,} more types or currencies")
     if outlook.oldest is not None and outlook.newest is not None:
         lines.append(f"  source time  {_day(outlook.oldest)} to {_day(outlook.newest)}")
     if forecast.limit is not None and forecast.seconds is not None:

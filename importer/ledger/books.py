@@ -5,14 +5,15 @@ Changes nothing, and may run beside a delivery.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.exact import Sums, token
 from importer.ledger import planning
 from importer.ledger.database import Database
 from importer.ledger.packing import unpack
@@ -56,9 +57,7 @@ _ORDER = (
 )  # fmt: skip
 
 _TYPES = 20
-_ORDINARY = r"^-?[0-9]{1,20}(\.[0-9]{1,12})?$"
-_EXACT = Context(prec=1_000)
-"""More digits than a sum of JSON numbers can have within a float's range."""
+_NO_TIME = -(2**63 - 1)
 
 
 def counts(database: Database, run: Run) -> Counts:
@@ -190,51 +189,34 @@ def _outside(states: ArrowArray) -> ArrowArray:
 
 
 def pending_summary(database: Database, run: Run) -> PendingSummary:
-    """See `Ledger.pending_summary`."""
+    """What delivery is about to do; sums are exact, and purchases and refunds are kept apart."""
     pending = f"FROM row WHERE id BETWEEN {ids(run)[0]} AND {ids(run)[1]} AND state = '{State.PENDING}'"
-    types = database.rows(
-        f"SELECT type, COUNT(*), MIN(event_time), MAX(event_time) {pending} GROUP BY type ORDER BY COUNT(*) DESC, type"
-    )
+    sums, times = Sums(), []
+    for batch in database.batches(
+        "SELECT COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
+        f" COALESCE(event_time, {_NO_TIME}) {pending}"
+    ):
+        kinds, currencies, values, moments = batch.columns
+        sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
+        known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
+        times += [moment for moment in known.values() if moment is not None]
+    types: Counter[str] = Counter()
+    for (kind, _, _), (events, _, _) in sums.found.items():
+        types[kind] += events
+    ranked = sorted(sums.found.items(), key=lambda one: (-one[1][1], one[0]))
     lanes = database.rows(
         "SELECT COUNT(*) OVER (), events, first FROM"
         f" (SELECT COUNT(*) AS events, MIN(id) AS first {pending} GROUP BY lane) AS lanes"
         " ORDER BY events DESC, first LIMIT 1"
     )
     subscribers, most, first = lanes[0] if lanes else (0, 0, 0)
-    times = [time for _, _, *both in types for time in both if time is not None]
     return PendingSummary(
-        events=sum(count for _, count, *_ in types),
+        events=types.total(),
         subscribers=subscribers,
         most_for_one=most,
         most_subscriber=database.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
-        types=tuple((name, count) for name, count, *_ in types[:_TYPES]),
-        totals=_totals(database, pending),
+        types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),
+        totals=tuple((kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued),
         oldest=min(times) / 1e6 if times else None,
         newest=max(times) / 1e6 if times else None,
     )
-
-
-def _totals(database: Database, pending: str) -> tuple[tuple[str, int, str], ...]:
-    """Currency, number of values and exact sum, most values first."""
-    numbers: dict[str, int] = {}
-    sums: dict[str, Decimal] = {}
-    for batch in database.batches(f"SELECT COALESCE(currency, ''), value {pending} AND value IS NOT NULL"):
-        for currency, total, count in _sums_of(batch.column(0), batch.column(1)):
-            sums[currency] = _EXACT.add(sums.get(currency, Decimal(0)), total)
-            numbers[currency] = numbers.get(currency, 0) + count
-    ranked = sorted(numbers, key=lambda name: (-numbers[name], name))
-    return tuple((name, numbers[name], f"{sums[name].normalize(_EXACT):f}") for name in ranked)
-
-
-def _sums_of(currencies: ArrowArray, values: ArrowArray) -> Iterator[tuple[str, Decimal, int]]:
-    """Currency, exact sum and number of values: by Arrow where all are ordinary, else one by one."""
-    # Arrow would let longer texts, or exponents, overflow in silence; shorter ones leave room for a chunk's sum.
-    ordinary = pc.match_substring_regex(values, _ORDINARY)
-    if not pc.all(ordinary, min_count=0).as_py():
-        for currency, value in zip(currencies.to_pylist(), values.to_pylist(), strict=True):
-            yield currency, Decimal(value), 1
-        return
-    wide = values.cast(pa.decimal128(38, 12)).cast(pa.decimal256(76, 12))
-    grouped = pa.table({"currency": currencies, "value": wide}).group_by("currency")
-    for one in grouped.aggregate([("value", "sum"), ("value", "count")]).to_pylist():
-        yield one["currency"], one["value_sum"], one["value_count"]

@@ -17,26 +17,35 @@ event or as a part of one.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Self
 
 from importer.ledger.database import Database
-from importer.ledger.lanes import STEP
-from importer.ledger.tables import CLAIMED, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, VERSION, ids
-from importer.model import ArrowTable, Run, State
+from importer.ledger.tables import CLAIMED, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, VERSION, ids, steps
+from importer.model import Run, State
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from importer.model import Bools, Int64s
-
 _MAY_HAVE = f"(e.state IN {MAYBE_ACCEPTED} OR e.state = '{State.PENDING}' AND e.maybe_sent = 1)"
 """In SQL, whether an event may have been accepted."""
+
+_TEMPORARY = {
+    "mark": "id INTEGER PRIMARY KEY, kind INTEGER, other INTEGER",
+    "taken": "theirs INTEGER PRIMARY KEY, mine INTEGER NOT NULL",
+    "found": "mine INTEGER, theirs INTEGER, kind INTEGER",
+    "keyed": "key_hash BLOB, id INTEGER, event_hash INTEGER, subscriber_hash INTEGER, PRIMARY KEY (key_hash, id)",
+    "pair": "mine INTEGER, theirs INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
+    "repeat": "key_hash BLOB PRIMARY KEY, head INTEGER, conflict INTEGER",
+}
+"""``mark``: what rows of this run become, and on account of which others. ``taken``: rows that wait in other runs, and
+those here that take their place. ``found``: rows of other runs that stand for rows of this one. ``keyed``: this run's
+pending rows by key. ``pair``: those whose key is known, in the order of the rows that have it. ``repeat``: keys of
+several rows, the first of them, and whether they differ."""
+
+# What is found of a row, the strongest first; the last is no mark.
+_DIFFERS, _SOMEONE_ELSES, _CHANGED, _DELIVERED, _COPY, _SAME_ROW, _CORRECTED, _WAITS = range(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class _Twin:
     where: str
     keyed: bool
     """Keys can tell the two apart."""
+    held: bool
+    """Nothing may be taken from the twin's run: it is this one, or a process works on it."""
 
 
 class Deduplicator:
@@ -61,18 +72,19 @@ class Deduplicator:
         self._run = run
         self._alive = alive
         self._again = again
-        self._first, self._last = ids(run)
-        self._places = Places(database, run)
+        first, last = ids(run)
+        self._own = f"BETWEEN {first} AND {last}"
 
     def __enter__(self) -> Self:
-        self._db.execute("CREATE TEMP TABLE taken (theirs INTEGER PRIMARY KEY, mine INTEGER NOT NULL)")
+        for name, columns in _TEMPORARY.items():
+            self._db.make_temporary(name, columns)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for table in ("taken", "keyed"):
-            self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        for name in _TEMPORARY:
+            self._db.execute(f"DROP TABLE IF EXISTS {name}")
 
     def mark(self) -> None:
         """Mark this run's repeated rows, in short transactions; of other runs nothing changes yet."""
@@ -82,10 +94,10 @@ class Deduplicator:
         if not self._again:
             self._mark_corrected()
             for twin in twins:
-                if not self._is_held(twin):
+                if not twin.held:
                     self._note_taken(twin)
             for twin in twins:
-                if not self._is_held(twin):
+                if not twin.held:
                     self._mark_parts(twin)
         self._mark_keys()
 
@@ -95,13 +107,13 @@ class Deduplicator:
         What was claimed or sent there in the meantime becomes a duplicate here instead.
         """
         execute = self._db.execute
-        if not self._db.value("SELECT COUNT(*) FROM temp.taken"):
+        if not self._db.value("SELECT COUNT(*) FROM taken"):
             return
         execute(
             "UPDATE row SET state = $1, message = $2,"
             " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
-            " other = (SELECT mine FROM temp.taken WHERE theirs = row.id)"
-            " WHERE id IN (SELECT t.theirs FROM temp.taken t JOIN row m ON m.id = t.mine WHERE m.state = $3)"
+            " other = (SELECT mine FROM taken WHERE theirs = row.id)"
+            " WHERE id IN (SELECT t.theirs FROM taken t JOIN row m ON m.id = t.mine WHERE m.state = $3)"
             " AND state = $3 AND maybe_sent = 0",
             State.DUPLICATE,
             f"taken over by run {self._run.id}",
@@ -109,12 +121,12 @@ class Deduplicator:
         )
         execute(
             "UPDATE row SET state = $1, code = 'duplicate.row', message = 'sent by another run in the meantime',"
-            " other = (SELECT MIN(theirs) FROM temp.taken WHERE mine = row.id) WHERE state = $2 AND id IN"
-            f" (SELECT t.mine FROM temp.taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})",
+            " other = (SELECT MIN(theirs) FROM taken WHERE mine = row.id) WHERE state = $2 AND id IN"
+            f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})",
             State.DUPLICATE,
             State.PENDING,
         )
-        for (number,) in self._db.rows(f"SELECT DISTINCT theirs >> {RUN_BITS} FROM temp.taken"):
+        for (number,) in self._db.rows(f"SELECT DISTINCT theirs >> {RUN_BITS} FROM taken"):
             execute(
                 "UPDATE run SET state = 'superseded' WHERE no = $1 AND state IN ('ready', 'delivering', 'stopped')"
                 " AND NOT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $2 AND $3 AND row.state IN ($4, $5))",
@@ -128,10 +140,11 @@ class Deduplicator:
 
     def _twins(self) -> list[_Twin]:
         found = self._db.rows(
-            "SELECT mine.first_id, MIN(mine.rows, s.rows), mine.name, s.first_id, s.name, r.id, r.planned_by"
-            " FROM source mine JOIN run own ON own.no = mine.run JOIN source s ON s.digest = mine.digest"
-            " JOIN run r ON r.no = s.run AND r.scope = own.scope WHERE mine.run = $1 AND mine.digest <> ''"
-            " AND CASE WHEN r.no = mine.run THEN s.no < mine.no ELSE r.state <> 'planning' END ORDER BY mine.no, s.no",
+            "SELECT mine.first_id, CASE WHEN mine.rows < s.rows THEN mine.rows ELSE s.rows END, mine.name, s.first_id,"
+            " s.name, r.id, r.planned_by FROM source mine JOIN run own ON own.no = mine.run"
+            " JOIN source s ON s.digest = mine.digest JOIN run r ON r.no = s.run AND r.scope = own.scope"
+            " WHERE mine.run = $1 AND mine.digest <> '' AND CASE WHEN r.no = mine.run THEN s.no < mine.no"
+            " ELSE r.state <> 'planning' END ORDER BY mine.no, s.no",
             self._run.no,
         )
         return [
@@ -142,194 +155,173 @@ class Deduplicator:
                 run_id=run_id,
                 where=f"run {run_id}" if twin_name == name else f"run {run_id}, as {twin_name}",
                 keyed=planned_by == VERSION,
+                held=run_id == self._run.id or run_id in self._alive,
             )
             for first, rows, name, twin_first, twin_name, run_id, planned_by in found
             if not self._again or run_id == self._run.id
         ]
 
-    def _is_held(self, twin: _Twin) -> bool:
-        """Whether nothing may be taken from the twin's run: it is this one, or a process works on it."""
-        return twin.run_id == self._run.id or twin.run_id in self._alive
-
     def _mark_twins(self, twin: _Twin) -> None:
         """Mark rows whose twin may have been accepted, or is about to be sent by a run that is at work."""
-        waits = f" OR e.state = '{State.PENDING}'" if self._is_held(twin) else ""
+        waits = f" OR e.state = '{State.PENDING}'" if twin.held else ""
         corrected = (
             "SELECT x.id FROM row t JOIN row x ON x.origin = COALESCE(t.origin, t.id)"
-            f" WHERE t.id = row.id + $3 AND x.id <> row.id AND x.state IN {SPOKEN_FOR}"
+            f" WHERE t.id = row.id + {twin.delta} AND x.id <> row.id AND x.state IN {SPOKEN_FOR}"
         )
         other = (
             "SELECT e.id FROM row t JOIN row e ON e.id = COALESCE(t.group_head, t.id)"
-            f" WHERE t.id = row.id + $3 AND ({_MAY_HAVE}{waits}) AND {_same_event('row', 'e', twin)}"
+            f" WHERE t.id = row.id + {twin.delta} AND ({_MAY_HAVE}{waits}) AND {_same_event('row', 'e', twin)}"
         )
-        self._mark_stepwise(twin, f"COALESCE(({other}), ({corrected} LIMIT 1))")
+        self._mark_as(twin, f"COALESCE(({other}), ({corrected} LIMIT 1))")
 
     def _mark_parts(self, twin: _Twin) -> None:
         """Mark rows whose twin is part of an event that waits in the other run and was not taken over."""
         other = (
             "SELECT e.id FROM row t JOIN row e ON e.id = t.group_head"
-            f" WHERE t.id = row.id + $3 AND e.state = '{State.PENDING}'"
-            f" AND e.id NOT IN (SELECT theirs FROM temp.taken) AND {_same_event('row', 'e', twin)}"
+            f" WHERE t.id = row.id + {twin.delta} AND e.state = '{State.PENDING}'"
+            f" AND e.id NOT IN (SELECT theirs FROM taken) AND {_same_event('row', 'e', twin)}"
         )
-        self._mark_stepwise(twin, f"({other})")
+        self._mark_as(twin, f"({other})")
 
-    def _mark_stepwise(self, twin: _Twin, other: str) -> None:
+    def _mark_as(self, twin: _Twin, other: str) -> None:
         """Make duplicates of the pending rows for which ``other``, in SQL, gives the id of another row."""
-        for begin in range(twin.first, twin.last + 1, STEP):
-            with self._db.transaction(durable=False):
-                self._db.execute(
-                    "UPDATE row SET state = $1, code = 'duplicate.row', message = $2, other = found.other FROM"
-                    f" (SELECT id, {other} AS other FROM row WHERE id BETWEEN $4 AND $5 AND state = $6) AS found"
-                    " WHERE row.id = found.id AND found.other IS NOT NULL",
-                    State.DUPLICATE,
-                    f"already in {twin.where}",
-                    twin.delta,
-                    begin,
-                    min(begin + STEP - 1, twin.last),
-                    State.PENDING,
-                )
+        self._db.execute(
+            f"INSERT INTO mark SELECT id, {_SAME_ROW}, other FROM (SELECT id, {other} AS other FROM row"
+            f" WHERE id BETWEEN {twin.first} AND {twin.last} AND state = '{State.PENDING}') AS twin"
+            " WHERE other IS NOT NULL"
+        )
+        self._apply_marks(f"already in {twin.where}")
 
     def _note_taken(self, twin: _Twin) -> None:
         """Note the rows that wait in the other run, and whose event waits here."""
         self._db.execute(
-            "INSERT INTO temp.taken SELECT r.id, e.id FROM row r JOIN row m ON m.id = r.id - $1"
+            f"INSERT INTO taken SELECT r.id, e.id FROM row r JOIN row m ON m.id = r.id - ({twin.delta})"
             " JOIN row e ON e.id = COALESCE(m.group_head, m.id)"
-            " WHERE r.id BETWEEN $2 AND $3 AND r.state = $4 AND r.maybe_sent = 0 AND e.state = $4"
-            f" AND {_same_event('e', 'r', twin)} ON CONFLICT DO NOTHING",
-            twin.delta,
-            twin.first + twin.delta,
-            twin.last + twin.delta,
-            State.PENDING,
+            f" WHERE r.id BETWEEN {twin.first + twin.delta} AND {twin.last + twin.delta}"
+            f" AND r.state = '{State.PENDING}' AND r.maybe_sent = 0 AND e.state = '{State.PENDING}'"
+            f" AND {_same_event('e', 'r', twin)} ON CONFLICT DO NOTHING"
         )
 
     def _mark_corrected(self) -> None:
         """Mark corrections of rows that were sent all the same, and note those that still wait elsewhere."""
-        kin = (
-            "SELECT row.id AS mine, e.id AS theirs, e.state, e.maybe_sent FROM row"
-            " JOIN row x ON x.id = row.origin OR x.origin = row.origin"
-            " JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
-            " WHERE row.id BETWEEN $1 AND $2 AND row.origin IS NOT NULL AND row.state = $3 AND x.id < $1"
+        self._db.execute(
+            f"INSERT INTO found SELECT m.id, e.id, {self._kind('e', str(_CORRECTED))} FROM row m"
+            " JOIN row x ON x.id = m.origin OR x.origin = m.origin JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
+            f" WHERE m.origin IS NOT NULL AND m.id {self._own} AND m.state = '{State.PENDING}'"
+            f" AND x.id < {ids(self._run)[0]} AND e.state IN {SPOKEN_FOR}"
         )
-        bounds = (self._first, self._last, State.PENDING)
-        if not self._db.value(
-            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND origin IS NOT NULL)", *bounds[:2]
-        ):
-            return
-        alive = self._numbers_alive()
-        with self._db.transaction(durable=False):
-            found = self._db.rows(f"SELECT mine, theirs, state, maybe_sent FROM ({kin}) AS kin", *bounds)
-            marked, taken = {}, {}
-            for mine, theirs, state, maybe_sent in found:
-                if state == State.PENDING and not maybe_sent and theirs >> RUN_BITS not in alive:
-                    taken[theirs] = mine
-                elif state in (State.PENDING, State.SENT, State.IN_DOUBT, State.FAILED, CLAIMED):
-                    marked[mine] = theirs
-            ours, others = [*marked], [*marked.values()]
-            words = [
-                f"the row that it corrects was sent all the same, by run {self._places.run(one)}" for one in others
-            ]
-            self._mark(ours, State.DUPLICATE, "duplicate.row", words, others)
-            self._take(taken)
+        self._mark_found()
+        self._apply_marks()
 
-    def _numbers_alive(self) -> set[int]:
+    def _kind(self, row: str, otherwise: str) -> str:
+        """In SQL, whether an event of another run waits to be taken over; ``otherwise`` is what it is else."""
+        waits = f"{row}.state = '{State.PENDING}' AND {row}.maybe_sent = 0 AND {row}.id >> {RUN_BITS}"
+        return f"CASE WHEN {waits} NOT IN ({self._numbers_alive()}) THEN {_WAITS} ELSE {otherwise} END"
+
+    def _numbers_alive(self) -> str:
         found = self._db.rows("SELECT no, id FROM run WHERE state <> 'finished'")
-        return {no for no, run_id in found if run_id in self._alive}
+        return ", ".join(["0", *(str(no) for no, run_id in found if run_id in self._alive)])
 
     # The same key
 
     def _mark_keys(self) -> None:
-        self._db.execute(
-            "CREATE TEMP TABLE keyed AS SELECT key_hash, id, event_hash, subscriber_hash FROM row"
-            f" WHERE id BETWEEN {self._first} AND {self._last} AND state = '{State.PENDING}' AND key_hash IS NOT NULL"
-            " ORDER BY key_hash, id"
+        execute = self._db.execute
+        execute(
+            "INSERT INTO keyed SELECT key_hash, id, event_hash, subscriber_hash FROM row"
+            f" WHERE id {self._own} AND state = '{State.PENDING}' AND key_hash IS NOT NULL ORDER BY key_hash, id"
         )
-        scope = self._db.value("SELECT scope FROM run WHERE no = $1", self._run.no)
-        known = not self._again and bool(
-            self._db.value("SELECT EXISTS (SELECT 1 FROM delivered_key WHERE scope = $1)", scope)
-        )
-        for table in sorted_groups(self._db):
+        self._mark_repeats()
+        scope = int(self._db.value("SELECT scope FROM run WHERE no = $1", self._run.no))
+        if not self._again:
+            self._mark_delivered(scope)
+        for after, upto in steps(self._db, "keyed", "key_hash", b""):
             with self._db.transaction(durable=False):
-                first = self._settle_repeats(table)
-                if known:
-                    first = first.filter(pa.array(~self._settle_delivered(first, scope)))
-                columns = {"$1": pa.repeat(pa.scalar(scope, pa.int64()), first.num_rows)}
-                columns |= {"$2": first.column("key_hash"), "$3": first.column("id")}
-                self._db.execute("INSERT INTO delivered_key VALUES ($1, $2, $3)", table=pa.table(columns))
+                execute(
+                    f"INSERT INTO delivered_key SELECT {scope}, key_hash, id FROM keyed"
+                    " WHERE key_hash > $1 AND key_hash <= $2 AND id NOT IN (SELECT id FROM mark)",
+                    after,
+                    upto,
+                )
+        self._apply_marks()
 
-    def _settle_repeats(self, table: ArrowTable) -> ArrowTable:
-        """Mark rows that share a key within the run; the rows that are left, one for each key."""
-        repeats = repeated(table)
-        ids_here = table.column("id").to_numpy()
-        if not repeats.any:
-            return table
-        conflicts = np.flatnonzero(repeats.conflict)
-        others = ids_here[np.where(repeats.head[conflicts] == conflicts, conflicts + 1, repeats.head[conflicts])]
-        words = [f"another event has the same key: {place}" for place in self._places.describe(others)]
-        self._mark(ids_here[conflicts].tolist(), State.INVALID, "key.conflict", words, others.tolist())
-        copies = np.flatnonzero(repeats.copy)
-        others = ids_here[repeats.head[copies]]
-        words = ["another row of this run has the same key and is the same event"] * len(copies)
-        self._mark(ids_here[copies].tolist(), State.DUPLICATE, "duplicate.key", words, others.tolist())
-        return table.filter(pa.array(~(repeats.conflict | repeats.copy)))
-
-    def _settle_delivered(self, table: ArrowTable, scope: int) -> Bools:
-        """Mark rows whose key another run has; which rows of the table were marked."""
-        asked = table.select(["id", "event_hash", "subscriber_hash", "key_hash"]).append_column(
-            "scope", pa.repeat(pa.scalar(scope, pa.int64()), table.num_rows)
+    def _mark_repeats(self) -> None:
+        """Mark rows that share a key within the run: all of them where they differ, else all but the first."""
+        self._db.execute(
+            "INSERT INTO repeat SELECT k.key_hash, k.head, MIN(r.body) <> MAX(r.body) FROM (SELECT key_hash,"
+            " MIN(id) AS head FROM keyed GROUP BY key_hash HAVING COUNT(*) > 1) AS k JOIN keyed o"
+            " ON o.key_hash = k.key_hash JOIN row r ON r.id = o.id GROUP BY k.key_hash, k.head"
         )
-        found = self._db.query(
-            "SELECT $1, o.id, o.state, o.maybe_sent, o.event_hash <> $2, o.subscriber_hash <> $3"
-            f" FROM delivered_key d JOIN row o ON o.id = d.id JOIN run r ON r.no = o.id >> {RUN_BITS}"
-            f" WHERE d.key = $4 AND d.scope = $5 AND o.state IN {SPOKEN_FOR} AND r.state <> 'planning'"
-            f" AND NOT o.id BETWEEN {self._first} AND {self._last}",
-            table=asked.rename_columns(["$1", "$2", "$3", "$4", "$5"]),
+        second = "SELECT MIN(id) FROM keyed n WHERE n.key_hash = p.key_hash AND n.id > p.head"
+        self._db.execute(
+            f"INSERT INTO mark SELECT k.id, CASE WHEN p.conflict = 1 THEN {_DIFFERS} ELSE {_COPY} END,"
+            f" CASE WHEN k.id = p.head THEN ({second}) ELSE p.head END"
+            " FROM repeat p JOIN keyed k ON k.key_hash = p.key_hash WHERE p.conflict = 1 OR k.id <> p.head"
         )
-        alive = self._numbers_alive()
-        marked: dict[int, tuple[State, str, str, int]] = {}
-        taken: dict[int, int] = {}
-        for mine, theirs, state, maybe_sent, changed, another in zip(
-            *(column.to_pylist() for column in found.columns), strict=True
-        ):
-            waits = state == State.PENDING and not maybe_sent and theirs >> RUN_BITS not in alive
-            if another and not (waits and self._places.same_row(mine, theirs)):
-                place = self._places.describe_other(theirs)
-                words = f"another subscriber has the same key: {place}"
-                marked[mine] = (State.INVALID, "key.conflict", words, theirs)
-            elif waits:
-                taken[theirs] = mine
-            elif mine not in marked:
-                code = "duplicate.changed" if changed else "duplicate.key"
-                marked[mine] = (State.DUPLICATE, code, f"already in run {self._places.run(theirs)}", theirs)
-        for kind in {(state, code) for state, code, _, _ in marked.values()}:
-            chosen = [mine for mine, (state, code, _, _) in marked.items() if (state, code) == kind]
-            self._mark(chosen, *kind, [marked[mine][2] for mine in chosen], [marked[mine][3] for mine in chosen])
-        self._take({theirs: mine for theirs, mine in taken.items() if mine not in marked})
-        return np.isin(table.column("id").to_numpy(), np.fromiter(marked, dtype=np.int64, count=len(marked)))
 
-    # Writing
+    def _mark_delivered(self, scope: int) -> None:
+        """Mark rows whose key another run has."""
+        self._db.execute(
+            "INSERT INTO pair SELECT k.id, d.id, k.event_hash, k.subscriber_hash FROM keyed k JOIN delivered_key d"
+            f" ON d.scope = {scope} AND d.key = k.key_hash WHERE NOT d.id {self._own}"
+            " AND k.id NOT IN (SELECT id FROM mark) ORDER BY d.id"
+        )
+        same_row = (
+            "EXISTS (SELECT 1 FROM source s JOIN source t ON t.digest = s.digest"
+            f" WHERE s.run = {self._run.no} AND s.digest <> '' AND t.run = r.no"
+            " AND p.mine BETWEEN s.first_id AND s.first_id + s.rows - 1 AND o.id - p.mine = t.first_id - s.first_id)"
+        )
+        known = f"CASE WHEN o.event_hash <> p.event_hash THEN {_CHANGED} ELSE {_DELIVERED} END"
+        kind = self._kind("o", known)
+        self._db.execute(
+            "INSERT INTO found SELECT p.mine, o.id, CASE WHEN COALESCE(o.subscriber_hash <> p.subscriber_hash, 1 = 0)"
+            f" AND NOT ({kind} = {_WAITS} AND {same_row}) THEN {_SOMEONE_ELSES} ELSE {kind} END"
+            f" FROM pair p JOIN row o ON o.id = p.theirs JOIN run r ON r.no = o.id >> {RUN_BITS}"
+            f" WHERE o.state IN {SPOKEN_FOR} AND r.state <> 'planning'"
+        )
+        self._mark_found()
 
-    def _mark(self, rows: list[int], state: State, code: str, words: list[str], others: list[int]) -> None:
-        if not rows:
-            return
-        table = pa.table(
-            {
-                "$1": pa.repeat(state.value, len(rows)),
-                "$2": pa.repeat(code, len(rows)),
-                "$3": words,
-                "$4": others,
-                "$5": rows,
-            }
+    # Marking
+
+    def _mark_found(self) -> None:
+        """Mark rows by the strongest of what was found for each; what merely waits elsewhere is to be taken over."""
+        self._db.execute(
+            f"INSERT INTO mark SELECT mine, kind, theirs FROM found WHERE kind < {_WAITS}"
+            f" ORDER BY CASE WHEN kind = {_SOMEONE_ELSES} THEN 0 ELSE 1 END, theirs ON CONFLICT DO NOTHING"
         )
         self._db.execute(
-            "UPDATE row SET state = $1, code = $2, message = $3, other = $4"
-            f" WHERE id = $5 AND state = '{State.PENDING}'",
-            table=table,
+            f"INSERT INTO taken SELECT theirs, mine FROM found WHERE kind = {_WAITS}"
+            " AND mine NOT IN (SELECT id FROM mark) ON CONFLICT DO NOTHING"
         )
+        self._db.execute("DELETE FROM found")
 
-    def _take(self, taken: dict[int, int]) -> None:
-        if taken:
-            table = pa.table({"$1": [*taken], "$2": [*taken.values()]})
-            self._db.execute("INSERT INTO temp.taken VALUES ($1, $2) ON CONFLICT DO NOTHING", table=table)
+    def _apply_marks(self, words: str = "") -> None:
+        """Change the marked rows that are pending, step by step; ``words`` for those that are the same row again."""
+        run = f"(SELECT r.id FROM run r WHERE r.no = mark.other >> {RUN_BITS})"
+        code = (
+            f"CASE WHEN kind IN ({_DIFFERS}, {_SOMEONE_ELSES}) THEN 'key.conflict'"
+            f" WHEN kind = {_CHANGED} THEN 'duplicate.changed'"
+            f" WHEN kind IN ({_DELIVERED}, {_COPY}) THEN 'duplicate.key' ELSE 'duplicate.row' END"
+        )
+        message = (
+            f"CASE kind WHEN {_DIFFERS} THEN 'another event has the same key: ' || {_PLACE}"
+            f" WHEN {_SOMEONE_ELSES} THEN 'another subscriber has the same key: run ' || {run} || ', ' || {_PLACE}"
+            f" WHEN {_COPY} THEN 'another row of this run has the same key and is the same event'"
+            f" WHEN {_SAME_ROW} THEN $1"
+            f" WHEN {_CORRECTED} THEN 'the row that it corrects was sent all the same, by run ' || {run}"
+            f" ELSE 'already in run ' || {run} END"
+        )
+        state = f"CASE WHEN kind IN ({_DIFFERS}, {_SOMEONE_ELSES}) THEN '{State.INVALID}' ELSE '{State.DUPLICATE}' END"
+        for after, upto in steps(self._db, "mark", "id", 0):
+            with self._db.transaction(durable=False):
+                self._db.execute(
+                    f"UPDATE row SET (state, code, message, other) = (SELECT {state}, {code}, {message}, mark.other"
+                    " FROM mark WHERE mark.id = row.id)"
+                    f" WHERE id IN (SELECT id FROM mark WHERE id > $2 AND id <= $3) AND state = '{State.PENDING}'",
+                    words,
+                    after,
+                    upto,
+                )
+        self._db.execute("DELETE FROM mark")
 
 
 def _same_event(mine: str, theirs: str, twin: _Twin) -> str:
@@ -338,103 +330,9 @@ def _same_event(mine: str, theirs: str, twin: _Twin) -> str:
     return f"COALESCE({mine}.type = {theirs}.type, 1 = 1) AND {keys}"
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """Which rows of a table that is sorted by key share one."""
-
-    head: Int64s
-    """Where the first row with the same key is."""
-    conflict: Bools
-    """Rows that share a key with a different event."""
-    copy: Bools
-    """Rows but the first of those that share a key and are the same event."""
-
-    @property
-    def any(self) -> bool:
-        """Whether any do."""
-        return bool(self.conflict.any() or self.copy.any())
-
-
-def repeated(table: ArrowTable) -> Repeats:
-    """Find the rows that share a key; ``table`` has ``key_hash`` (16 bytes), by which it is sorted, and ``event_hash``.
-
-    The one rule for keys within a run, for whoever plans or merely checks.
-    """
-    count = table.num_rows
-    keys = np.frombuffer(b"".join(table.column("key_hash").to_pylist()), dtype="<u8").reshape(count, 2)
-    events = table.column("event_hash").to_numpy()
-    starts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]).any(axis=1)))[:count]
-    sizes = np.diff(np.append(starts, count))
-    differ = np.minimum.reduceat(events, starts) != np.maximum.reduceat(events, starts) if count else starts > 0
-    head = np.repeat(starts, sizes)
-    conflict = np.repeat(differ, sizes)
-    return Repeats(head, conflict, (head != np.arange(count)) & ~conflict)
-
-
-def sorted_groups(database: Database) -> Iterator[ArrowTable]:
-    """The rows of ``temp.keyed`` in steps; rows that share a key come in one."""
-    begin, size = 1, STEP
-    while True:
-        found = database.query(
-            "SELECT key_hash, id, event_hash, subscriber_hash FROM temp.keyed WHERE rowid BETWEEN $1 AND $2",
-            begin,
-            begin + size - 1,
-        )
-        if not found.num_rows:
-            return
-        if found.num_rows == size:
-            start = int(repeated(found).head[-1])
-            if not start:
-                size *= 2
-                continue
-            found = found.slice(0, start)
-        yield found.combine_chunks()
-        begin, size = begin + found.num_rows, STEP
-
-
-class Places:
-    """Where rows stand, for messages."""
-
-    def __init__(self, database: Database, run: Run) -> None:
-        self._db = database
-        self._run = run
-        self._sources: dict[int, list[tuple[int, str, str]]] = {}
-        self._ids: dict[int, str] = {run.no: run.id}
-
-    def run(self, row_id: int) -> str:
-        """The id of the run that a row belongs to."""
-        no = row_id >> RUN_BITS
-        if no not in self._ids:
-            self._ids[no] = str(self._db.value("SELECT id FROM run WHERE no = $1", no))
-        return self._ids[no]
-
-    def same_row(self, one: int, other: int) -> bool:
-        """Whether two rows are the same row of the same content."""
-        (first, _, digest), (other_first, _, other_digest) = self._source(one), self._source(other)
-        return bool(digest) and digest == other_digest and one - first == other - other_first
-
-    def describe(self, rows: Int64s) -> list[str]:
-        """Each row by its source's name, its number and its line."""
-        found = self._db.query("SELECT line FROM row WHERE id = $1", table=pa.table({"$1": rows}))
-        lines = found.column("line").to_pylist()
-        return [self._words(row_id, line) for row_id, line in zip(rows.tolist(), lines, strict=True)]
-
-    def describe_other(self, row_id: int) -> str:
-        """A row of another run."""
-        line = self._db.value("SELECT line FROM row WHERE id = $1", row_id)
-        return f"run {self.run(row_id)}, {self._words(row_id, line)}"
-
-    def _words(self, row_id: int, line: int | None) -> str:
-        first, name, _ = self._source(row_id)
-        place = f" (line {line})" if line is not None else ""
-        return f"{name}, row {row_id - first + 1}{place}"
-
-    def _source(self, row_id: int) -> tuple[int, str, str]:
-        no = row_id >> RUN_BITS
-        if no not in self._sources:
-            found = self._db.rows(
-                "SELECT first_id, name, digest FROM source WHERE run = $1 AND rows > 0 ORDER BY no", no
-            )
-            self._sources[no] = [(int(first), str(name), str(digest)) for first, name, digest in found]
-        known: Sequence[tuple[Any, ...]] = self._sources[no]
-        return self._sources[no][bisect_right([first for first, *_ in known], row_id) - 1]
+_PLACE = (
+    "(SELECT s.name || ', row ' || (x.id - s.first_id + 1) || COALESCE(' (line ' || x.line || ')', '')"
+    f" FROM row x JOIN source s ON s.run = x.id >> {RUN_BITS}"
+    " AND x.id BETWEEN s.first_id AND s.first_id + s.rows - 1 WHERE x.id = mark.other)"
+)
+"""In SQL, the other row of a mark by its source's name, its number and its line, as far as they are known."""

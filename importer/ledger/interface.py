@@ -167,10 +167,11 @@ class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
     def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
         """The rows in doubt, in source order: (ledger id, source name, row, line, subscriber, code)."""
 
-    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
+    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
         """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows.
 
-        ``rows`` are ledger ids; None means all. Raises `UsageError` for a row not in doubt; nothing is resolved then.
+        ``rows`` are ledger ids; None means all; ``note`` is the user's reason. Raises `UsageError` for a row not in
+        doubt; nothing is resolved then.
         """
 
     def retry(self, run: Run) -> tuple[int, int]:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from importer.ledger import tables
 from importer.ledger.database import Database
 from importer.ledger.hashing import NOBODY, Hasher
 
 if TYPE_CHECKING:
     from importer.model import ArrowArray, Int64s
-
-STEP = 50_000
-"""Rows changed in one transaction, so that other importers wait for a moment only."""
 
 
 class Lanes:
@@ -31,6 +29,8 @@ class Lanes:
         self._db = database
         self._hasher = hasher
         self._tied = False
+        self._by_id = True
+        """Every lane is the hash of an id, and so none is an e-mail's or a phone's."""
 
     def add(self, identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:
         """The lane of each row (`NOBODY` where none is shown), and the hash by which its subscriber is compared.
@@ -39,6 +39,7 @@ class Lanes:
         """
         by_id, email, phone = (self._hasher.identifiers(column, kind) for kind, column in enumerate(identities))
         lanes = _first(by_id, email, phone)
+        self._by_id = self._by_id and bool((lanes == by_id).all())
         self._note_ties([(email, lanes), (phone, lanes)])
         return lanes, _first(email, phone, by_id)
 
@@ -52,10 +53,10 @@ class Lanes:
             return
         pairs = _distinct(np.concatenate(found, axis=1))
         if not self._tied:
-            self._db.execute("CREATE TEMP TABLE tie (identifier INTEGER NOT NULL, lane INTEGER NOT NULL)")
+            self._db.make_temporary("tie", "identifier INTEGER, lane INTEGER")
             self._tied = True
         self._db.execute("BEGIN")
-        self._db.execute("INSERT INTO temp.tie VALUES ($1, $2)", table=pa.table({"$1": pairs[0], "$2": pairs[1]}))
+        self._db.execute("INSERT INTO tie VALUES ($1, $2)", table=pa.table({"$1": pairs[0], "$2": pairs[1]}))
         self._db.execute("COMMIT")
 
     def settle(self, first: int, last: int) -> None:
@@ -66,32 +67,28 @@ class Lanes:
         self.close()
         if not len(old):
             return
-        self._db.execute("CREATE TEMP TABLE renamed (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+        self._db.make_temporary("renamed", "old INTEGER PRIMARY KEY, new INTEGER")
         try:
-            self._db.execute("INSERT INTO temp.renamed VALUES ($1, $2)", table=pa.table({"$1": old, "$2": new}))
-            for begin in range(first, last + 1, STEP):
+            self._db.execute("INSERT INTO renamed VALUES ($1, $2)", table=pa.table({"$1": old, "$2": new}))
+            for begin in range(first, last + 1, tables.STEP):
                 with self._db.transaction(durable=False):
                     self._db.execute(
-                        "UPDATE row SET lane = (SELECT new FROM temp.renamed WHERE old = row.lane)"
-                        " WHERE id BETWEEN $1 AND $2 AND lane IN (SELECT old FROM temp.renamed)",
+                        "UPDATE row SET lane = (SELECT new FROM renamed WHERE old = row.lane)"
+                        " WHERE id BETWEEN $1 AND $2 AND lane IN (SELECT old FROM renamed)",
                         begin,
-                        min(begin + STEP - 1, last),
+                        min(begin + tables.STEP - 1, last),
                     )
         finally:
-            self._db.execute("DROP TABLE temp.renamed")
+            self._db.execute("DROP TABLE renamed")
 
     def _edges(self, first: int, last: int) -> Iterator[Int64s]:
         """Pairs of lanes that share an identifier, shape (2, n): those next to each other where they are sorted by it.
 
         An identifier is a lane itself where it is the first that a row shows.
         """
+        lanes = "" if self._by_id else f" UNION SELECT lane, lane FROM row WHERE id BETWEEN {first} AND {last}"
         before = np.empty((2, 0), np.int64)
-        for batch in self._db.batches(
-            "SELECT identifier, lane FROM temp.tie UNION SELECT lane, lane FROM row WHERE id BETWEEN $1 AND $2"
-            " ORDER BY 1, 2",
-            first,
-            last,
-        ):
+        for batch in self._db.batches(f"SELECT DISTINCT identifier, lane FROM tie{lanes} ORDER BY 1, 2"):
             pairs = np.concatenate([before, np.stack([batch.column(0).to_numpy(), batch.column(1).to_numpy()])], axis=1)
             same = pairs[0, 1:] == pairs[0, :-1]
             yield np.stack([pairs[1, :-1][same], pairs[1, 1:][same]])
@@ -101,7 +98,7 @@ class Lanes:
         """Drop what was noted."""
         if self._tied:
             self._tied = False
-            self._db.execute("DROP TABLE temp.tie")
+            self._db.execute("DROP TABLE tie")
 
 
 def _first(*columns: Int64s) -> Int64s:

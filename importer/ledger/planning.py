@@ -23,8 +23,8 @@ from importer.ledger import packing
 from importer.ledger.database import Database, file_lock
 from importer.ledger.dedupe import Deduplicator
 from importer.ledger.hashing import Hasher
-from importer.ledger.lanes import STEP, Lanes
-from importer.ledger.tables import ids
+from importer.ledger.lanes import Lanes
+from importer.ledger.tables import ids, steps
 from importer.model import ArrowTable, Dialect, EncodedChunk, Run, RunSource, RunState, Source, State
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Planner:
             return
         first = self._next_id
         lanes, subscribers = self._lanes.add(prepared.identities)
-        there = pc.is_valid(prepared.bodies)
         numbers = pa.array(np.arange(first, first + prepared.count))
         rows = {
             "id": numbers,
@@ -84,9 +83,9 @@ class Planner:
             "origin": self._origins(prepared),
             "key": prepared.keys,
             **self._keys(prepared, pa.array(subscribers)),
+            "body": prepared.bodies,
         }
         self._ordered = self._ordered or prepared.places is not None
-        bodies = pa.table({"id": numbers, "body": prepared.bodies}).filter(there)
         with self._db.transaction(durable=False):
             self._db.execute(
                 "INSERT INTO chunk VALUES ($1, $2, $3, $4, $5, $6)",
@@ -98,11 +97,9 @@ class Planner:
                 None if prepared.raw_rows is None else packing.pack(prepared.raw_rows),
             )
             insert(self._db, "row", {name: column for name, column in rows.items() if column is not None})
-            if bodies.num_rows:
-                insert(self._db, "body", {"id": bodies.column("id"), "body": bodies.column("body")})
             self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
-            if bodies.num_rows and source_no not in self._begun:
-                first_event = self._hasher.events(bodies.column("body").slice(0, 1).combine_chunks())[0].as_py()
+            if source_no not in self._begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
+                first_event = self._hasher.events(begin)[0].as_py()
                 self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
                 self._begun.add(source_no)
         self._next_id += prepared.count
@@ -202,22 +199,22 @@ class Planner:
 
     def _write_places(self, last: int) -> None:
         """Number the pending rows in order of delivery; sorted once, then written in steps."""
-        self._db.execute(
-            "CREATE TEMP TABLE sorted AS SELECT id FROM row"
-            f" WHERE id BETWEEN {self._first} AND {last} AND state = '{State.PENDING}' ORDER BY order_value, id"
-        )
+        self._db.make_temporary("sorted", "place INTEGER PRIMARY KEY, id INTEGER")
         try:
-            count = self._db.value("SELECT COUNT(*) FROM temp.sorted")
-            for begin in range(1, count + 1, STEP):
+            self._db.execute(
+                "INSERT INTO sorted SELECT ROW_NUMBER() OVER (ORDER BY order_value, id), id FROM row"
+                f" WHERE id BETWEEN {self._first} AND {last} AND state = '{State.PENDING}'"
+            )
+            for after, upto in steps(self._db, "sorted", "place", 0):
                 with self._db.transaction(durable=False):
                     self._db.execute(
-                        "INSERT INTO place SELECT $1, rowid, id FROM temp.sorted WHERE rowid BETWEEN $2 AND $3",
-                        self.run.no,
-                        begin,
-                        begin + STEP - 1,
+                        f"INSERT INTO place SELECT {self.run.no}, place, id FROM sorted"
+                        " WHERE place > $1 AND place <= $2",
+                        after,
+                        upto,
                     )
         finally:
-            self._db.execute("DROP TABLE temp.sorted")
+            self._db.execute("DROP TABLE sorted")
 
     def close(self) -> None:
         """Drop what was noted for the time of the planning."""

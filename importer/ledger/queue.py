@@ -78,8 +78,7 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
 def _claim(database: Database, claims: Sequence[int]) -> list[Claim]:
     asked = pa.table({"$1": pa.array(claims, pa.int64())})
     found = database.query(
-        "SELECT r.id, b.body, r.attempts, r.maybe_sent FROM row r JOIN body b ON b.id = r.id"
-        f" WHERE r.id = $1 AND r.state = '{State.PENDING}'",
+        f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state = '{State.PENDING}'",
         table=asked,
     )
     database.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)

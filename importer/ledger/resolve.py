@@ -37,12 +37,14 @@ _WORDS = {
 """By what the user says of a row in doubt: message, code, and whether the API may have it."""
 
 
-def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | None) -> int:
+def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | None, note: str = "") -> int:
     """Resolve rows in doubt as SENT, as PENDING to be sent again, or as FAILED to be given up; returns how many.
 
-    ``rows`` are ledger ids as `doubtful` lists them; None means all. Raises `UsageError` for a row not in doubt.
+    ``rows`` are ledger ids as `doubtful` lists them; None means all; ``note`` is the
+    user's reason. Raises `UsageError` for a row not in doubt.
     """
     message, code, maybe_sent = _WORDS[state]
+    message = note or message
     with database.transaction():
         found = [
             row_id
@@ -57,7 +59,11 @@ def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | No
                 hint=f"`importer runs {run.id}` lists the rows in doubt",
             )
         if chosen:
-            columns = {"$1": [message] * len(chosen), "$2": pa.array([code] * len(chosen), pa.string()), "$3": chosen}
+            columns = {
+                "$1": pa.array([message] * len(chosen), pa.string()),
+                "$2": pa.array([code] * len(chosen), pa.string()),
+                "$3": chosen,
+            }
             database.execute(
                 f"UPDATE row SET state = '{state.value}', maybe_sent = {maybe_sent}, requeued_from = NULL,"
                 " message = $1, code = $2 WHERE id = $3",

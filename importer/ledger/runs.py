@@ -147,8 +147,7 @@ class RunRepository:
                 *bounds,
                 self._db.value("SELECT scope FROM run WHERE no = $1", run.no),
             )
-            for table in ("row", "body"):
-                self._db.execute(f"DELETE FROM {table} WHERE id BETWEEN $1 AND $2", *bounds)
+            self._db.execute("DELETE FROM row WHERE id BETWEEN $1 AND $2", *bounds)
             self._db.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
             self._db.execute("DELETE FROM place WHERE run = $1", run.no)
             self._db.execute("DELETE FROM source WHERE run = $1", run.no)

@@ -234,9 +234,9 @@ class SqliteLedger:
         """The rows in doubt: (ledger id, source name, row, line, subscriber, code)."""
         return resolve.doubtful(self._db, run)
 
-    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None) -> int:
+    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
         """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows."""
-        return resolve.resolve(self._db, run, state, rows)
+        return resolve.resolve(self._db, run, state, rows, note)
 
     def retry(self, run: Run) -> tuple[int, int]:
         """Put refused and failed rows back; returns how many, and how many were delivered elsewhere meanwhile."""

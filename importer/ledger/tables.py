@@ -6,7 +6,14 @@ read, a run is one range of ids, and a source and a chunk are ranges within it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from importer.ledger.database import Database
 from importer.model import Run, State
+
+STEP = 50_000
+"""Rows changed in one transaction, so that other importers wait for a moment only."""
 
 VERSION = 2
 
@@ -97,13 +104,10 @@ TABLES = (
         latency_ms REAL,
         code TEXT,
         message TEXT,
-        other INTEGER
+        other INTEGER,
+        body BLOB
     )""",
     "CREATE INDEX row_by_origin ON row (origin) WHERE origin IS NOT NULL",
-    """CREATE TABLE body (
-        id INTEGER PRIMARY KEY,
-        body BLOB NOT NULL
-    )""",
     """CREATE TABLE place (
         run INTEGER NOT NULL,
         place INTEGER NOT NULL,
@@ -139,3 +143,17 @@ def ids(run: Run | int) -> tuple[int, int]:
     """The first and last id that a run's rows can have."""
     no = run if isinstance(run, int) else run.no
     return (no << RUN_BITS) + 1, ((no + 1) << RUN_BITS) - 1
+
+
+def steps(database: Database, table: str, column: str, least: Any) -> Iterator[tuple[Any, Any]]:
+    """The values of an indexed column in ranges of `STEP` rows at most: (more than, up to); ``least`` is below all."""
+    while True:
+        upto = database.value(
+            f"SELECT MAX({column}) FROM (SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column}"
+            f" LIMIT {STEP}) AS step",
+            least,
+        )
+        if upto is None:
+            return
+        yield least, upto
+        least = upto

@@ -19,9 +19,8 @@ from importer.ledger import planning
 from importer.ledger.books import is_open
 from importer.ledger.database import Database, size_of
 from importer.ledger.hashing import Hasher
-from importer.ledger.lanes import STEP
 from importer.ledger.packing import pack, unpack
-from importer.ledger.tables import CLAIMED, TABLES, VERSION, ids
+from importer.ledger.tables import CLAIMED, STEP, TABLES, VERSION, ids
 from importer.model import Run, RunState, State
 
 _KEPT = f"('{State.PENDING}', '{CLAIMED}', '{State.REFUSED}', '{State.FAILED}', '{State.IN_DOUBT}')"
@@ -41,8 +40,7 @@ def drop_bodies(database: Database, run: Run) -> None:
         last = first + count - 1
         with database.transaction():
             database.execute(
-                "DELETE FROM body WHERE id BETWEEN $1 AND $2 AND id NOT IN"
-                f" (SELECT id FROM row WHERE id BETWEEN $1 AND $2 AND state IN {_KEPT})",
+                f"UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL AND state NOT IN {_KEPT}",
                 first,
                 last,
             )
@@ -70,14 +68,13 @@ def prune(database: Database, run: Run) -> None:
         )
     bounds = ids(run)
     with database.transaction():
-        database.execute("DELETE FROM body WHERE id BETWEEN $1 AND $2", *bounds)
         database.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
         database.execute("DELETE FROM place WHERE run = $1", run.no)
         database.execute("DELETE FROM pause WHERE run = $1", run.no)
         database.execute(
             "UPDATE row SET line = NULL, lane = NULL, key = NULL, subscriber = NULL, value = NULL, currency = NULL,"
             " event_time = NULL, order_value = NULL, attempts = 0, http_status = NULL, sent_at = NULL,"
-            " latency_ms = NULL, code = NULL, message = NULL WHERE id BETWEEN $1 AND $2",
+            " latency_ms = NULL, code = NULL, message = NULL, body = NULL WHERE id BETWEEN $1 AND $2",
             *bounds,
         )
         database.execute("UPDATE run SET state = $1 WHERE no = $2", RunState.PRUNED, run.no)
@@ -115,10 +112,9 @@ def forget(database: Database, hasher: Hasher, scope: int, subscriber: str) -> i
             )
             database.execute(
                 "UPDATE row SET subscriber = NULL, key = NULL, value = NULL, currency = NULL, event_time = NULL,"
-                " order_value = NULL, lane = 0, message = NULL WHERE id = $1",
+                " order_value = NULL, lane = 0, message = NULL, body = NULL WHERE id = $1",
                 table=table,
             )
-            database.execute("DELETE FROM body WHERE id = $1", table=table)
     for first, chosen in by_chunk.items():
         _clean_chunk(database, first, chosen)
     database.checkpoint()
@@ -319,7 +315,7 @@ def _copy(old: Database, new: Database, table: str) -> int:
         except LedgerError:
             return 1
         return 0
-    key = {"row": "id", "body": "id", "chunk": "first_id"}.get(table, "no")
+    key = {"row": "id", "chunk": "first_id"}.get(table, "no")
     lost = 0
     ranges = [(-(1 << 62), 1 << 62)]
     while ranges:

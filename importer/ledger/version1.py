@@ -18,7 +18,6 @@ from importer.errors import LedgerError
 from importer.ledger.database import Database, file_lock
 from importer.ledger.hashing import Hasher
 from importer.ledger.packing import unpack
-from importer.ledger.planning import insert
 from importer.ledger.tables import CLAIMED, TABLES, VERSION
 from importer.model import State
 
@@ -138,10 +137,8 @@ def _carry_rows(database: Database) -> None:
         )
     for (first,) in database.rows("SELECT first_id FROM old_body ORDER BY first_id"):
         bodies = unpack(database.value("SELECT packed FROM old_body WHERE first_id = $1", first)).column("body")
-        numbers = pa.array(np.arange(first, first + len(bodies)))
-        there = pa.table({"id": numbers, "body": bodies}).drop_null()
-        if there.num_rows:
-            insert(database, "body", {"id": there.column("id"), "body": there.column("body")})
+        table = {"$1": bodies, "$2": pa.array(np.arange(first, first + len(bodies)))}
+        database.execute("UPDATE row SET body = $1 WHERE id = $2", table=pa.table(table))
 
 
 def _carry_keys(database: Database, hasher: Hasher) -> None:

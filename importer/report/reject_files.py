@@ -19,7 +19,9 @@ brace. A line that is no object becomes an object of its own, with the raw text 
 
 **Parquet** has the file's own columns as they were, and the ``importer_…`` columns behind them.
 
-In rejects of rejects all these columns and keys are replaced; an original that nobody corrected is kept.
+Files of rows in doubt have more columns: the event's key, its value and when it was sent, and an empty ``arrived`` for
+the user to fill in, which `importer resolve --from` reads. In rejects of rejects all these columns and keys are
+replaced; an original that nobody corrected is kept.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from importer.report.rows import ExplainedBatch
 from importer.report.tables import ParquetTable
 from importer.roundtrip import (
     APPENDED,
+    DOUBT,
     FORMULA_START,
     JSON_KEY,
     ORIGINAL,
@@ -52,18 +55,16 @@ from importer.roundtrip import (
     is_rejects,
     original_cell,
 )
+from importer.wording import iso
 
 _WHITESPACE = "whitespace"
 _UNCLOSED = "row.unclosed_quote"
 _NOT_IN_CELLS = re.compile(r"\brow\.(?!undecodable)")
 """Codes of rows that the reader could not tell into cells."""
-_KEYS = [name.removeprefix("importer_") for name in APPENDED]
 _QUOTED_KEY = f'"{JSON_KEY}"'
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOTE = msgspec.json.Decoder(dict[str, object])
-_FACTS = pa.schema(
-    [(name, pa.int64() if name in ("importer_row", "importer_line") else pa.string()) for name in APPENDED]
-)
+_NUMBERS = ("importer_row", "importer_line")
 
 
 class EncodedText:
@@ -99,14 +100,14 @@ class Rejected:
     raw_rows: ArrowTable
     """As in ``Chunk.raw_rows``."""
     facts: ArrowTable
-    """The columns of ``roundtrip.APPENDED``, as long as ``raw_rows``; none null."""
+    """The columns of ``roundtrip.APPENDED`` (and ``DOUBT``), as long as ``raw_rows``; none null."""
 
     @classmethod
-    def of(cls, explained: ExplainedBatch, run: str, positions: ArrowArray) -> Rejected:
+    def of(cls, explained: ExplainedBatch, run: str, positions: ArrowArray, *, in_doubt: bool = False) -> Rejected:
         """The rows at ``positions`` (0-based) of a batch whose originals are kept; ``run`` is empty for a check."""
         batch = explained.batch
         assert batch.raw_rows is not None
-        arrays = (
+        arrays: list[ArrowArray] = [
             explained.column("state"),
             explained.codes,
             explained.fields,
@@ -115,10 +116,18 @@ class Rejected:
             explained.column("row"),
             explained.column("line"),
             pa.repeat(pa.scalar(run, pa.string()), batch.table.num_rows),
-        )
-        facts = pa.table(dict(zip(APPENDED, arrays, strict=True))).take(positions)
+        ]
+        names: tuple[str, ...] = APPENDED
+        if in_doubt:
+            names = (*APPENDED, *DOUBT)
+            worth = pc.binary_join_element_wise(
+                explained.column("value"), pc.fill_null(explained.column("currency"), ""), " "
+            )
+            sent = pa.array([iso(seconds) for seconds in explained.column("sent_at").to_pylist()], pa.string())
+            arrays += [explained.column("key"), pc.utf8_trim_whitespace(worth), sent, pa.nulls(len(sent), pa.string())]
+        facts = pa.table(dict(zip(names, arrays, strict=True))).take(positions)
         filled = [pc.fill_null(a, "") if pa.types.is_string(a.type) else a for a in facts.columns]
-        return cls(batch.raw_rows.take(positions), pa.table(filled, names=list(APPENDED)))
+        return cls(batch.raw_rows.take(positions), pa.table(filled, names=list(names)))
 
     def records(self) -> list[str]:
         """The raw records of a text source; bytes that are not text are lone surrogates."""
@@ -141,22 +150,28 @@ class RejectsWriter(Protocol):
         """Write what is left; the file itself stays open."""
 
 
-def open_writer(file: BinaryIO, source: Source, schema: pa.Schema | None) -> RejectsWriter:
-    """The writer for sources that look like this one; ``schema`` is a Parquet source's, if it is known."""
+def open_writer(
+    file: BinaryIO, source: Source, schema: pa.Schema | None, appended: Sequence[str] = APPENDED
+) -> RejectsWriter:
+    """The writer for sources that look like this one; ``schema`` is a Parquet source's, if it is known.
+
+    ``appended`` names the columns of `Rejected.facts`.
+    """
     if source.dialect.format == "csv":
-        return csv_rejects(file, source)
+        return csv_rejects(file, source, appended)
     if source.dialect.format == "jsonl":
         return JsonlRejects(file, source.dialect)
-    return ParquetRejects(file, schema or pa.schema([(name, pa.string()) for name in source.columns or ()]))
+    schema = schema or pa.schema([(name, pa.string()) for name in source.columns or ()])
+    return ParquetRejects(file, schema, appended)
 
 
-def csv_rejects(file: BinaryIO, source: Source) -> CsvRejects | BareRejects:
+def csv_rejects(file: BinaryIO, source: Source, appended: Sequence[str] = APPENDED) -> CsvRejects | BareRejects:
     """The writer for sources that look like this one."""
     dialect = source.dialect
     text = EncodedText(file, dialect.encoding, bom=dialect.has_bom)
     text.write("skipped\n" * dialect.skip_lines)
     if dialect.has_header and len(dialect.delimiter) == 1 and len(dialect.quote) == 1 and not dialect.escape:
-        return CsvRejects(text, source)
+        return CsvRejects(text, source, appended)
     return BareRejects(text, source)
 
 
@@ -187,17 +202,17 @@ class BareRejects:
 class CsvRejects:
     """Records with their reasons."""
 
-    def __init__(self, text: EncodedText, source: Source) -> None:
+    def __init__(self, text: EncodedText, source: Source, appended: Sequence[str]) -> None:
         self._text = text
         self._cells = _Cells(source.dialect.delimiter, source.dialect.quote)
         columns = source.columns or ()
-        appended = (*APPENDED, ORIGINAL)
         self._width = len(columns)
         self._returned = is_rejects(columns)
-        self._own = [at for at, name in enumerate(columns) if name not in appended]
+        replaced = (*APPENDED, *(DOUBT if self._returned else ()), ORIGINAL)
+        self._own = [at for at, name in enumerate(columns) if name not in replaced]
         self._empty = self._cells.join([""] * len(self._own))
         self._kept_original = columns.index(ORIGINAL) if ORIGINAL in columns else None
-        text.write(self._cells.join((*(harmless(columns[at]) for at in self._own), *appended)) + "\n")
+        text.write(self._cells.join((*(harmless(columns[at]) for at in self._own), *appended, ORIGINAL)) + "\n")
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""
@@ -287,8 +302,9 @@ class JsonlRejects:
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""
+        keys = [name.removeprefix("importer_") for name in rows.facts.column_names]
         facts = zip(*(array.to_pylist() for array in rows.facts.columns), strict=True)
-        notes = (dict(zip(_KEYS, values, strict=True)) for values in facts)
+        notes = (dict(zip(keys, values, strict=True)) for values in facts)
         lines = [_json_line(record, note) + "\n" for record, note in zip(rows.records(), notes, strict=True)]
         self._text.write("".join(lines))
 
@@ -325,16 +341,17 @@ def _kept_original(members: dict[str, msgspec.Raw]) -> dict[str, object]:
 class ParquetRejects:
     """One file of one schema; columns that an earlier rejects file appended are replaced."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, appended: Sequence[str]) -> None:
         # The index goes by position, since a Parquet file may hold a name twice.
         self._positions = [at for at, name in enumerate(schema.names) if name not in APPENDED]
         fields = [schema.field(at) for at in self._positions]
-        self._schema = pa.schema([*fields, *_FACTS])
+        self._facts = pa.schema([(name, pa.int64() if name in _NUMBERS else pa.string()) for name in appended])
+        self._schema = pa.schema([*fields, *self._facts])
         self._table = ParquetTable(file, self._schema)
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""
-        columns = [rows.raw_rows.column(at) for at in self._positions] + rows.facts.cast(_FACTS).columns
+        columns = [rows.raw_rows.column(at) for at in self._positions] + rows.facts.cast(self._facts).columns
         self._table.add(pa.Table.from_arrays(columns, schema=self._schema))
 
     def close(self) -> None:

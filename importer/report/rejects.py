@@ -25,10 +25,12 @@ from importer.report.atomic import Outputs
 from importer.report.model import WrittenFile
 from importer.report.reject_files import Rejected, RejectsWriter, open_writer
 from importer.report.rows import ExplainedBatch
+from importer.roundtrip import APPENDED, DOUBT
 
 STATES = {"rejects": (State.INVALID, State.REFUSED), "in_doubt": (State.IN_DOUBT, State.FAILED)}
 """What a file holds, and the states of its rows' events."""
 
+_APPENDED = {"rejects": APPENDED, "in_doubt": (*APPENDED, *DOUBT)}
 _FILE_NAMES = {"rejects": "rejects", "in_doubt": "in-doubt"}
 
 
@@ -68,7 +70,9 @@ class Rejects:
             if batch.raw_rows is None:
                 self.without_originals += len(positions)
                 continue
-            self._writer(form, kind).add(Rejected.of(explained, self._run, pa.array(positions)))
+            self._writer(form, kind).add(
+                Rejected.of(explained, self._run, pa.array(positions), in_doubt=kind == "in_doubt")
+            )
             form.rows[kind] = form.rows.get(kind, 0) + len(positions)
 
     def close(self) -> list[tuple[str, WrittenFile]]:
@@ -94,7 +98,7 @@ class Rejects:
     def _writer(self, form: _Form, kind: str) -> RejectsWriter:
         if kind not in form.writers:
             form.writers[kind] = open_writer(
-                self._outputs.create(self._placeholder(form, kind)), form.first, form.schema
+                self._outputs.create(self._placeholder(form, kind)), form.first, form.schema, _APPENDED[kind]
             )
         return form.writers[kind]
 

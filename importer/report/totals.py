@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, State
 from importer.report.distinct import Distinct
 from importer.report.messages import fix_of, severity_of
@@ -33,14 +33,7 @@ _SHOWN_REASONS = 20
 """Reasons of which rows are kept."""
 _SEEN_VALUES = 5
 _KINDS = 1_000
-"""Types and currencies told apart, and tests; the rest is added up as others."""
-_OTHER = "(others)"
-_UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Adds exactly, however many digits that takes."""
-_PLAIN = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"
-"""A number that fits a decimal128 column, even when a billion of them are added up."""
-_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
-_DECIMAL = pa.decimal128(38, 10)
+"""Tests told apart; the rest is counted as others."""
 
 OUTCOMES = ("sent", "unconfirmed", "not_sent", "pending")
 """What money and the timeline tell apart."""
@@ -97,8 +90,8 @@ class Totals:
         self._states: Counter[State] = Counter()
         self._reasons: dict[tuple[str, str], _Reason] = {}
         self._filters: dict[str, _Filter] = {}
-        self._filter_sums = _Sums()
-        self._sums = _Sums()
+        self._filter_sums = Sums()
+        self._sums = Sums()
         self._subscribers = Distinct()
         self._event_times: list[int] = []
         self.answers = 0
@@ -144,7 +137,7 @@ class Totals:
         """What was left out, per test, most rows first."""
         found = {test: FilterSummary(test, one.rows, (), tuple(one.values)) for test, one in self._filters.items()}
         return tuple(
-            FilterSummary(test, one.rows, self._filter_sums.by_currency(test), one.values)
+            FilterSummary(test, one.rows, _totals(self._filter_sums, test), one.values)
             for test, one in sorted(found.items(), key=lambda item: (-item[1].rows, item[0]))
         )
 
@@ -154,7 +147,7 @@ class Totals:
         for (kind, currency, outcome), (count, _, total) in self._sums.found.items():
             one = kinds.setdefault((kind, currency), {})
             one[OUTCOMES[int(outcome)]] = count
-            one[f"{OUTCOMES[int(outcome)]}_total"] = plain(total)
+            one[f"{OUTCOMES[int(outcome)]}_total"] = token(total)
         made = [TypeTotals(kind, currency, **found) for (kind, currency), found in kinds.items()]  # type: ignore[arg-type]  # counts and their sums, by name
         return tuple(
             sorted(made, key=lambda m: (-(m.sent + m.unconfirmed + m.not_sent + m.pending), m.type, m.currency))
@@ -226,7 +219,7 @@ class Totals:
         rows = reasons.column("at").combine_chunks()
         for found in pc.value_counts(tests).to_pylist():
             room = found["values"] in self._filters or len(self._filters) < _KINDS
-            one = self._filters.setdefault(found["values"] if room else _OTHER, _Filter())
+            one = self._filters.setdefault(found["values"] if room else OTHER, _Filter())
             one.rows += found["counts"]
             if len(one.values) < _SEEN_VALUES:
                 seen = reasons.column("value").filter(pc.equal(tests, found["values"])).combine_chunks()
@@ -255,52 +248,11 @@ def _shown_rows(explained: ExplainedBatch, reasons: ArrowTable) -> Iterable[Show
         yield ShownRow(explained.batch.source.name, row, line, key or "", subscriber or "", value, message)
 
 
-class _Sums:
-    """Counts events and adds up values exactly, by three texts each; values that are no numbers count as none."""
-
-    def __init__(self) -> None:
-        self.found: dict[tuple[str, str, str], tuple[int, int, Decimal]] = {}
-        """Events, those with a value, and the values' sum."""
-
-    def add(self, keys: tuple[ArrowArray, ArrowArray, ArrowArray], values: ArrowArray) -> None:
-        """Add events of shape (n,) each."""
-        columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
-        plain_here = pc.fill_null(pc.match_substring_regex(values, _PLAIN), fill_value=False)
-        exact = pc.if_else(plain_here, values, pa.scalar(None, pa.string())).cast(_DECIMAL)
-        table = pa.table(columns | {"value": exact})
-        grouped = table.group_by(["a", "b", "c"]).aggregate([([], "count_all"), ("value", "count"), ("value", "sum")])
-        for one in grouped.to_pylist():
-            total = one["value_sum"] or Decimal(0)
-            self._note((one["a"], one["b"], one["c"]), (one["count_all"], one["value_count"], total))
-        odd = pc.and_(pc.invert(plain_here), pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False))
-        if odd.true_count:
-            rest = pa.table(columns | {"value": values}).filter(odd)
-            for one in rest.to_pylist():
-                self._note((one["a"], one["b"], one["c"]), (0, 1, Decimal(one["value"])))
-
-    def by_currency(self, first: str, third: str = "") -> tuple[CurrencyTotal, ...]:
-        """The values of one first and third text, or of all first ones, by the second; most events first."""
-        counts: Counter[str] = Counter()
-        sums: dict[str, Decimal] = {}
-        for (one, currency, other), (_, valued, total) in self.found.items():
-            if valued and other == third and first in (one, ""):
-                counts[currency] += valued
-                sums[currency] = _UNLIMITED.add(sums.get(currency, Decimal(0)), total)
-        ranked = sorted(counts, key=lambda name: (-counts[name], name))
-        return tuple(CurrencyTotal(name, counts[name], plain(sums[name])) for name in ranked)
-
-    def _note(self, key: tuple[str, str, str], more: tuple[int, int, Decimal]) -> None:
-        if key not in self.found and len(self.found) >= _KINDS:
-            key = (_OTHER, key[1] if any(known[1] == key[1] for known in self.found) else _OTHER, key[2])
-        events, valued, total = self.found.get(key, (0, 0, Decimal(0)))
-        self.found[key] = (events + more[0], valued + more[1], _UNLIMITED.add(total, more[2]))
-
-
 @dataclass(frozen=True, slots=True)
 class _Pending:
     """The events that are still to be sent."""
 
-    _sums: _Sums
+    _sums: Sums
     subscribers: Distinct
     times: Sequence[int]
     """The source's first and last time, in microseconds since the epoch; empty if none is known."""
@@ -317,10 +269,8 @@ class _Pending:
     @property
     def totals(self) -> tuple[CurrencyTotal, ...]:
         """Values by currency."""
-        return self._sums.by_currency("", str(OUTCOMES.index("pending")))
+        return _totals(self._sums, "", str(OUTCOMES.index("pending")))
 
 
-def plain(number: Decimal) -> str:
-    """All its digits, without an exponent and without zeros behind them."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") or "0" if "." in text else text
+def _totals(sums: Sums, first: str, third: str = "") -> tuple[CurrencyTotal, ...]:
+    return tuple(CurrencyTotal(*one) for one in sums.by_currency(first, third))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -238,6 +239,55 @@ def test_a_row_that_is_not_in_doubt_cannot_be_settled() -> None:
     assert outcome.stderr == "error: --row 9 is not in doubt\n\nhint: `importer resolve RUN` lists the rows in doubt\n"
     outcome = importer("resolve", run_id, "--sandbox", "--assume-sent", "--row", "1", "--yes")
     assert "1 row to count as sent\n1 row resolved\n" in outcome.stderr
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"], ids=["as written", "saved by a European spreadsheet"])
+def test_rows_in_doubt_are_decided_in_the_file_that_lists_them(here: Path, delimiter: str) -> None:
+    run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1")
+    run_id = importer("runs", "--sandbox").stdout.split()[0]
+    file = here / "out" / "in-doubt.csv"
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["arrived"] for row in rows] == ["", ""]
+    assert all(row["importer_sent_at"].endswith("Z") for row in rows)
+    rows[0]["arrived"] = "perhaps"
+    save(file, rows, delimiter)
+    unclear = importer("resolve", run_id, "--from", str(file), "--yes")
+    assert unclear.exit_code == 2
+    assert "record 2: arrived is 'perhaps'\n\nhint: write yes or no, or leave it empty\n" in unclear.stderr
+    foreign = importer("resolve", run_id, "--from", "o.csv", "--yes")
+    assert foreign.exit_code == 2
+    assert foreign.stderr.startswith("error: o.csv is no file of rows in doubt: it lacks importer_source")
+    rows[0]["arrived"] = ""
+    save(file, rows, delimiter)
+    undecided = importer("resolve", run_id, "--from", str(file), "--yes")
+    assert (undecided.exit_code, undecided.stderr) == (0, f"{file} decides on none of them\n")
+    rows[0]["arrived"], rows[1]["arrived"] = "Yes", "no"
+    save(file, rows, delimiter)
+    decided = importer("resolve", run_id, "--from", str(file), "--yes")
+    assert [line.rpartition(": ")[2] for line in decided.stdout.splitlines()] == ["arrived", "did not arrive"]
+    assert decided.stderr.endswith(
+        "\n1 row to count as sent\n1 row to go back into the queue, and perhaps to arrive twice\n"
+        f"2 rows resolved; `importer resume {run_id}` sends them\n"
+    )
+
+
+def save(file: Path, rows: list[dict[str, str]], delimiter: str) -> None:
+    with file.open("w", newline="") as saved:
+        writer = csv.DictWriter(saved, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_rows_in_doubt_are_given_up_with_a_note(here: Path) -> None:
+    run("o.csv", "-m", "m.yaml", "--sandbox-fault", "drop-after-accept=1")
+    run_id = importer("runs", "--sandbox").stdout.split()[0]
+    assert importer("resolve", run_id, "--resend", "--note", "x").exit_code == 2
+    assert importer("resolve", run_id, "--resend", "--give-up").exit_code == 2
+    done = importer("resolve", run_id, "--give-up", "--note", "too old", "--yes")
+    assert "2 rows to be given up\n2 rows resolved\n" in done.stderr
+    report = importer("report", run_id, "-o", "again.csv")
+    assert report.exit_code == 0
+    assert (here / "again.csv").read_text().count("too old") == 2
 
 
 def test_runs_are_listed_by_the_files_that_they_delivered(here: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.ledger import dedupe, lanes, planning
+from importer.ledger import tables
 from importer.ledger.sqlite import SqliteLedger
 from importer.mapping.load import load
 from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
@@ -129,8 +129,7 @@ def test_others_write_between_the_steps_of_a_seal(
     ledger: SqliteLedger, beside: SqliteLedger, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long a plan is: before each step of the seal another importer commits, and never has to wait."""
-    for module in (dedupe, lanes, planning):
-        monkeypatch.setattr(module, "STEP", 2)
+    monkeypatch.setattr(tables, "STEP", 2)
     export.write_text("id,key\n" + "".join(f"{n},k{n}\n" for n in range(9)), encoding="utf-8")
     read(ledger, run := begin(ledger), export, keyed=True)
     beside._db.query("PRAGMA busy_timeout = 50")

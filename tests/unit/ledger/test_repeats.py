@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from importer.ledger import dedupe
+from importer.ledger import tables
 from importer.ledger.books import PendingElsewhere
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import Outcome, Run, RunState, State
@@ -375,7 +375,7 @@ def test_rows_delivered_before_the_mapping_had_a_key_are_known_by_their_content(
 def test_keys_are_compared_across_the_steps_in_which_they_are_settled(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dedupe, "STEP", 3)
+    monkeypatch.setattr(tables, "STEP", 3)
     keys = ["a"] * 8 + ["b", "c", "c", "d"]
     bodies = ["same"] * 8 + ["b", "c", "other", "d"]
     run = planned(ledger, chunk([A] * 12, keys=keys, bodies=bodies))

@@ -141,10 +141,8 @@ def damaged(tmp_path: Path) -> tuple[Path, Run]:
 def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
     assert upkeep.health(path).trouble
-    with open_ledger(tmp_path) as ledger:
-        rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
-        with pytest.raises(LedgerError) as caught:
-            ledger.commit([], rows)
+    with open_ledger(tmp_path) as ledger, pytest.raises(LedgerError) as caught:
+        ledger.commit([], [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)])
     assert caught.value.message == f"the ledger {path} is damaged (database disk image is malformed)"
     assert caught.value.hint == "`importer doctor --repair` keeps what can be read; a copy of the file first is wise"
 

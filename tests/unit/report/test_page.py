@@ -173,6 +173,8 @@ def test_the_page_of_a_check_shows_what_would_be_sent(tmp_path: Path) -> None:
 
     class Loaded:
         class mapping:  # noqa: N801 - stands in for a mapping
+            more_properties = None
+
             @staticmethod
             def columns() -> tuple[str, ...]:
                 return ("Email",)
