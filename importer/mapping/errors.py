@@ -157,7 +157,7 @@ def _unfit(root: type[Model], path: Path, value: Any) -> tuple[str, str | None]:
     field = _field(model, key)
     assert field is not None, "unknown keys have an error of their own"
     choices = tuple(_literals(field.annotation))
-    expected = next((one.text for one in field.metadata if isinstance(one, Expects)), "") or listed(choices)
+    expected = _expected(field) or listed(choices)
     hint = did_you_mean(value, choices) if choices and isinstance(value, str) else _hint_for(key, value, expected)
     return f"`{key}` must be {expected}, not {shown(value)}", hint
 
@@ -200,10 +200,19 @@ def _owner(root: type[Model], path: Path) -> tuple[type[Model], str | None]:
         has_free_names = field is not None and _is_by_name(field.annotation)
     if key is not None:
         inner, field = _inner(model, key), _field(model, key)
-        is_plain = field is not None and not any(isinstance(one, Expects) for one in field.metadata)
-        if inner is not None and (is_inside or is_plain):
+        if inner is not None and field is not None and (is_inside or not _expected(field)):
             return inner, None
     return model, key
+
+
+def _expected(field: FieldInfo) -> str:
+    """What a field may be set to; the outermost annotation counts."""
+    layer: tuple[Any, ...] = (*field.metadata, field.annotation)
+    while layer:
+        if found := next((one.text for one in layer if isinstance(one, Expects)), ""):
+            return found
+        layer = tuple(part for one in layer for part in get_args(one))
+    return ""
 
 
 def _field(model: type[Model], key: str) -> FieldInfo | None:

@@ -43,33 +43,45 @@ AsKind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
 Aggregate = Literal["first", "last", "sum", "min", "max", "count", "join"]
 """How the values of a group's rows become one."""
 
-_FLAG = Expects("true or false")
-_TEXT = Expects("a text")
 _SCALAR = Expects("a text, a number, true or false")
-_PATTERN = Expects("a regular expression in quotes")
+_SIGN = Expects("one ASCII character in quotes")
 _NUMBER = Expects("a number")
-_COLUMN = Expects("a column's name")
 
 
 def _schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
-Flag = Annotated[bool, Strict()]
+Flag = Annotated[bool, Strict(), Expects("true or false")]
 Column = Annotated[
-    str, BeforeValidator(checks.column_name), WithJsonSchema({"type": ["string", "integer"], "pattern": r"\S"})
+    str,
+    BeforeValidator(checks.column_name),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": r"\S"}),
+    Expects("a column's name"),
 ]
-Pattern = Annotated[str, AfterValidator(checks.regular_expression)]
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Text = Annotated[str, BeforeValidator(checks.as_text), WithJsonSchema({"type": ["string", "integer"]})]
+Pattern = Annotated[str, AfterValidator(checks.regular_expression), Expects("a regular expression in quotes")]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), Expects("a number")]
+Text = Annotated[
+    str, BeforeValidator(checks.as_text), WithJsonSchema({"type": ["string", "integer"]}), Expects("a text")
+]
 Filled = Annotated[
-    Scalar, AfterValidator(checks.filled), WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": r"\S"})
+    Scalar,
+    AfterValidator(checks.filled),
+    WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": r"\S"}),
+    _SCALAR,
 ]
 TimeFormat = Annotated[str, AfterValidator(checks.time_format)]
 _Decimal = Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)]
 _Bound = Annotated[str, AfterValidator(checks.bound)]
 _BOUND = Expects("a date or a time, such as 2024-01-31, or how long ago, such as 30d")
-Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
+Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$"), _SIGN]
+
+
+_Operands = Annotated[
+    tuple["ValueMapping", ...],
+    Field(min_length=2),
+    Expects("a list of at least two values, such as [Quantity, Price]"),
+]
 
 
 def _name_or_keys(value: Any) -> str:
@@ -91,7 +103,7 @@ class ValueMapping(Model):
     looks_like: ClassVar[str] = "a column's name, or keys such as {column: Total, as: number}"
     belongs: ClassVar[str] = "in a value, such as {column: Total, as: number}"
 
-    column: Annotated[Column | None, _COLUMN] = None
+    column: Column | None = None
     """A column's name, or a dotted path into nested JSON and Parquet; an exact name wins over a path."""
     first_of: Annotated[
         Annotated[tuple[ValueMapping, ...], Field(min_length=1)] | None,
@@ -101,34 +113,23 @@ class ValueMapping(Model):
 
     What belongs to `as`, and `country`, is written beside `first_of`, not inside.
     """
-    const: Annotated[Filled | None, _SCALAR] = None
+    const: Filled | None = None
     """The same value for every row. Without `as`, a property's number stays a number and true stays true."""
-    template: Annotated[Annotated[str, AfterValidator(checks.template)] | None, Expects("text with {column} in it")] = (
-        None
-    )
+    template: Annotated[str, AfterValidator(checks.template), Expects("text with {column} in it")] | None = None
     """Text with `{column}` in it; absent if any column in it is. `{{` and `}}` are braces.
 
     Cells are trimmed (unless `trim: false`) before they are put in; the other steps see the whole text.
     """
-    product_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Quantity, Price]"),
-    ] = None
+    product_of: _Operands | None = None
     """Numbers multiplied, exactly; absent if any of them is.
 
     Each may be a value with steps of its own, `decimal` and `thousands` included. Of the steps beside it, `default`,
     `scale`, `aggregate` and `as: integer` make sense.
     """
 
-    sum_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Total, Tip]"),
-    ] = None
+    sum_of: _Operands | None = None
     """Numbers added, exactly; absent if any of them is. As `product_of` in all else."""
-    difference_of: Annotated[
-        Annotated[tuple[ValueMapping, ...], Field(min_length=2)] | None,
-        Expects("a list of at least two values, such as [Total, Fee]"),
-    ] = None
+    difference_of: _Operands | None = None
     """The first number less all others, exactly; absent if any of them is. As `product_of` in all else."""
     cases: Annotated[
         Annotated[tuple[Case, ...], Field(min_length=1)] | None,
@@ -155,19 +156,19 @@ class ValueMapping(Model):
     ] = None
     """For `template`: values that its braces name, before any column of that name."""
 
-    trim: Annotated[Flag, _FLAG] = True
+    trim: Flag = True
     """Strip white space at both ends; on unless false. A blank cell is absent either way."""
-    extract: Annotated[Pattern | None, _PATTERN] = None
+    extract: Pattern | None = None
     """A regular expression (RE2): its first group, or the whole match; absent where it does not match."""
-    lower: Annotated[Flag, _FLAG] = False
+    lower: Flag = False
     """Turn all letters into small ones."""
-    upper: Annotated[Flag, _FLAG] = False
+    upper: Flag = False
     """Turn all letters into capitals."""
     map: Annotated[
         abc.Mapping[str, Scalar | None] | None, Expects("values and their replacements, such as {paid: purchase}")
     ] = None
     """Replace whole values: `{paid: purchase}`; null makes absent; values not named stay as they are."""
-    default: Annotated[Filled | None, _SCALAR] = None
+    default: Filled | None = None
     """The value in place of an absent one; it is written as a cell would be, since `as` reads it like one.
 
     With `group_by` it is used where no row of a group has a value.
@@ -208,15 +209,13 @@ class ValueMapping(Model):
     """
     thousands: Literal[".", ",", " ", "'", "_"] | None = None
     """The sign between a number's groups of digits; none without it. A space also means no-break spaces."""
-    scale: Annotated[
-        Annotated[int, Strict(), Field(ge=-12, le=12)] | None, Expects("a whole number from -12 to 12")
-    ] = None
+    scale: Annotated[int, Strict(), Field(ge=-12, le=12), Expects("a whole number from -12 to 12")] | None = None
     """Move the decimal point: `-2` divides by 100. For an amount in cents, `minor_units` knows the currency."""
-    minor_units: Annotated[Flag, _FLAG] = False
+    minor_units: Flag = False
     """The amount is in minor units (cents) of its row's `value_currency`: JPY has none, EUR two places, KWD three."""
-    abs: Annotated[Flag, _FLAG] = False
+    abs: Flag = False
     """For numbers: without their sign."""
-    negate: Annotated[Flag, _FLAG] = False
+    negate: Flag = False
     """For numbers: with the opposite sign."""
     max_bytes: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=8192)] | None, Expects("a number of bytes, from 1 to 8192")
@@ -311,29 +310,27 @@ class Condition(Model):
     looks_like: ClassVar[str] = "keys such as {column: Status, equals: paid}"
     belongs: ClassVar[str] = "in a test of `where`"
 
-    column: Annotated[Column | None, _COLUMN] = None
+    column: Column | None = None
     """The column to test."""
     in_: Annotated[
         Annotated[tuple[Scalar, ...], Field(min_length=1)] | None, Expects("a list, such as [paid, pending]")
     ] = Field(default=None, alias="in")
     """The cell is one of these."""
-    not_in: Annotated[
-        Annotated[tuple[Scalar, ...], Field(min_length=1)] | None, Expects("a list, such as [test, void]")
-    ] = None
+    not_in: Annotated[tuple[Scalar, ...], Field(min_length=1), Expects("a list, such as [test, void]")] | None = None
     """The cell is none of these; a blank cell passes, unless `""` is among them."""
     equals: Annotated[Scalar | None, _SCALAR] = None
     """The cell is this."""
     not_equals: Annotated[Scalar | None, _SCALAR] = None
     """The cell is not this; a blank cell passes."""
-    matches: Annotated[Pattern | None, _PATTERN] = None
+    matches: Pattern | None = None
     """A regular expression (RE2) found anywhere in the cell."""
-    not_matches: Annotated[Pattern | None, _PATTERN] = None
+    not_matches: Pattern | None = None
     """A regular expression (RE2) found nowhere in the cell; a blank cell passes."""
-    empty: Annotated[Flag | None, _FLAG] = None
+    empty: Flag | None = None
     """true: the cell is empty or blank; false: it is not."""
-    above: Annotated[Number | None, _NUMBER] = None
+    above: Number | None = None
     """The cell is a number greater than this."""
-    below: Annotated[Number | None, _NUMBER] = None
+    below: Number | None = None
     """The cell is a number less than this."""
     since: Annotated[_Bound | None, _BOUND] = None
     """The cell is a date or time, and not earlier than this: ISO 8601, or `30d`, `12h` before now.
@@ -353,9 +350,7 @@ class Condition(Model):
         Expects('a format such as "%d.%m.%Y", or a list of them'),
     ] = None
     """For `since` and `before`: how the cells are written, as in a value."""
-    timezone: Annotated[
-        Annotated[str, AfterValidator(checks.zone)] | None, Expects("an IANA zone, such as Europe/Vilnius")
-    ] = None
+    timezone: Annotated[str, AfterValidator(checks.zone), Expects("an IANA zone, such as Europe/Vilnius")] | None = None
     """For `since` and `before`: the zone of times without an offset."""
     decimal: Annotated[_Decimal | None, Expects('".", "," or [".", ","]')] = None
     """For tests with numbers: the decimal sign of the cells, as in a value."""
@@ -430,11 +425,11 @@ class SourceOptions(Model):
         Expects("one to three ASCII characters in quotes, `tab` or `whitespace`"),
     ] = None
     """One to three ASCII characters, such as `", "` or `"||"`, `tab`, or `whitespace` for runs of blanks."""
-    quote: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    quote: Sign | None = None
     """The one ASCII character around cells that contain delimiters or line ends."""
-    escape: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    escape: Sign | None = None
     """The ASCII character that takes the meaning from a quote or delimiter behind it, such as a backslash."""
-    comment: Annotated[Sign | None, Expects("one ASCII character in quotes")] = None
+    comment: Sign | None = None
     """The ASCII character that a line begins with which is no row, such as `#`."""
     header: Annotated[
         Annotated[Flag | Annotated[tuple[Column, ...], Field(min_length=1)], AfterValidator(checks.header)] | None,
@@ -445,9 +440,7 @@ class SourceOptions(Model):
     """Lines before the header."""
     ragged: Literal["refuse", "pad"] = "refuse"
     """pad: short rows are filled up with empty cells."""
-    max_ratio: Annotated[
-        Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None, Expects("a number from 1 to 1000000")
-    ] = None
+    max_ratio: Annotated[int, Strict(), Field(ge=1, le=1_000_000), Expects("a number from 1 to 1000000")] | None = None
     """How many times its size a compressed file may unpack to; 200 without this key. More is taken for a bomb."""
 
 
@@ -503,11 +496,11 @@ class ExpectedSubscriber(Model):
     called: ClassVar[str] = "`subscriber`"
     looks_like: ClassVar[str] = "keys such as `email: ada@example.com`"
 
-    id: Annotated[Text | None, _TEXT] = None
+    id: Text | None = None
     """The id that is sent."""
-    email: Annotated[Text | None, _TEXT] = None
+    email: Text | None = None
     """The e-mail address that is sent."""
-    phone: Annotated[Text | None, _TEXT] = None
+    phone: Text | None = None
     """The phone that is sent, such as +37061234567."""
 
 
@@ -519,13 +512,13 @@ class ExpectedEvent(Model):
 
     subscriber: ExpectedSubscriber | None = None
     """Who the event is about."""
-    type: Annotated[Text | None, _TEXT] = None
+    type: Text | None = None
     """The event's type."""
     value: Annotated[
         Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)] | None, _NUMBER
     ] = None
     """The event's value."""
-    value_currency: Annotated[Text | None, _TEXT] = None
+    value_currency: Text | None = None
     """The value's currency."""
     properties: Annotated[
         abc.Mapping[str, str | bool | int | float] | None, Expects("names and their values, such as {order_id: 1001}")
@@ -542,9 +535,9 @@ class ExpectedReason(Model):
 
     code: Annotated[str, AfterValidator(checks.reason_code), Expects("the code of a reason, such as email.invalid")]
     """The reason's code, such as email.invalid."""
-    row: Annotated[Annotated[int, Strict(), Field(ge=1)] | None, Expects("the number of a row, from 1")] = None
+    row: Annotated[int, Strict(), Field(ge=1), Expects("the number of a row, from 1")] | None = None
     """The row's number among those of the example, from 1. Any row without it."""
-    field: Annotated[Text | None, _TEXT] = None
+    field: Text | None = None
     """The target at fault, such as subscriber.email. Any target without it."""
 
     @model_validator(mode="before")
@@ -565,7 +558,7 @@ class Example(Model):
     belongs: ClassVar[str] = "in an example of `tests`"
     missing: ClassVar[abc.Mapping[str, str]] = {"rows": "such as `rows: [{Email: ada@example.com}]`"}
 
-    name: Annotated[Text | None, _TEXT] = None
+    name: Text | None = None
     """What the example shows, in a few words."""
     rows: Annotated[
         str | Annotated[tuple[abc.Mapping[str, Any], ...], Field(min_length=1)],

@@ -127,6 +127,7 @@ def problems_between(data: Mapping[str, Any], wrong: Collection[Path]) -> Iterat
 
 class _Rules:
     def __init__(self, wrong: Collection[Path]) -> None:
+        self._has_currency = False
         self._lookups: tuple[str, ...] = ()
         """The names that a value can look things up in."""
         self._forms: dict[str, set[tuple[str, str]]] = {}
@@ -143,6 +144,7 @@ class _Rules:
     def mapping(self, data: Mapping[str, Any]) -> Iterator[Problem]:
         """The whole file."""
         self._lookups = tuple(data.get("lookups") or ())
+        self._has_currency = data.get("value_currency") is not None
         order_by = data.get("order_by")
         order_by = {"column": order_by} if isinstance(order_by, str) else order_by
         if isinstance(order_by, Mapping):
@@ -168,8 +170,6 @@ class _Rules:
             if not str(name).strip():
                 yield keys.problem(("properties", name), "the property's name is empty", "give it a name")
             yield from self._target(("properties", name), value, _PROPERTY, is_grouped=is_grouped)
-        if data.get("value_currency") is None:
-            yield from _without_currency(keys)
         yield from self._examples(data.get("tests"))
         yield from self._lookup_keys(data.get("lookups"))
 
@@ -219,6 +219,10 @@ class _Rules:
             message = "`aggregate` needs groups, and the mapping has no `group_by`"
             yield Problem((*path, "aggregate"), message, _GROUP_BY)
             role = replace(role, aggregates=("first", "last", "sum", "min", "max", "count", "join"))
+        if isinstance(value, Mapping) and value.get("minor_units") is True and not self._has_currency:
+            message = "`minor_units` needs `value_currency`, which says how many places an amount has"
+            hint = "such as `value_currency: Currency`, or {const: EUR}"
+            yield Problem((*path, "minor_units"), message, hint)
         yield from self._value(path, value, role)
 
     def _value(self, path: Path, value: Any, role: Role) -> Iterator[Problem]:
@@ -297,19 +301,6 @@ def _source(keys: _Keys) -> Iterator[Problem]:
     if keys.valid("delimiter") == (keys.valid("quote") or '"'):
         key = "quote" if "quote" in keys else "delimiter"
         yield keys.problem(key, "`quote` and `delimiter` are the same character", "change one of them")
-
-
-def _without_currency(keys: _Keys) -> Iterator[Problem]:
-    """Amounts in minor units in a mapping that names no currency."""
-    properties = keys.values.get("properties")
-    targets: list[tuple[Path, Any]] = [(("value",), keys.values.get("value"))]
-    if isinstance(properties, Mapping):
-        targets += [(("properties", name), one) for name, one in properties.items()]
-    for path, value in targets:
-        if isinstance(value, Mapping) and value.get("minor_units") is True:
-            hint = "such as `value_currency: Currency`, or {const: EUR}"
-            message = "`minor_units` needs `value_currency`, which says how many places an amount has"
-            yield keys.problem((*path, "minor_units"), message, hint)
 
 
 def _steps(keys: _Keys) -> Iterator[Problem]:

@@ -8,15 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_SIGNS = "$€£¥₤₦₩₪₫₱₴₹₺₽₿¤"
+from importer.currencies import SIGNS
+
+_SIGNS = "".join(sign for sign in SIGNS if len(sign) == 1)
 _BARE = re.compile(
     rf"\(?'?[-+\u2212]?\s*[{_SIGNS}]?\s*-?"
     rf"(?P<number>[0-9][0-9.,'\u2019 \u00a0\u2009\u202f_]*|[.,][0-9]+)\s*[{_SIGNS}]?\)?"
 )
 _SPACES = "[ \u00a0\u2009\u202f]"
 _GROUPS = {"": "", ",": ",", ".": r"\.", " ": _SPACES, "'": "['\u2019]"}
-CURRENCY_OF_SIGN = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "₹": "INR", "₺": "TRY", "₽": "RUB", "₴": "UAH",
-                    "₩": "KRW", "₪": "ILS", "₱": "PHP", "₫": "VND", "₦": "NGN"}  # fmt: skip
+CURRENCY_OF_SIGN = {"£": "GBP", "$": "USD", "¥": "JPY", "₩": "KRW"} | {
+    sign: code for sign in _SIGNS if len(SIGNS[sign]) == 1 for code in SIGNS[sign]
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Kind:
 @cache
 def _words() -> dict[str, Any]:
     text = files("importer.suggest").joinpath("vocabulary.yaml").read_text(encoding="utf-8")
-    words: dict[str, Any] = YAML(typ="safe").load(text)
+    words: dict[str, Any] = YAML(typ="safe").load(re.sub(r"\|\n\s+", "|", text))  # patterns of several lines
     return words
 
 
@@ -72,13 +72,13 @@ def _role(role: str, word: str) -> re.Pattern[str] | None:
 
 
 def _pattern(found: Any) -> re.Pattern[str] | None:
-    """One expression of several, the fragments filled in; folded lines of the file are joined without a blank."""
+    """One expression of several, the fragments filled in."""
     if not found:
         return None
     text = "|".join(f"(?:{one})" for one in ([found] if isinstance(found, str) else found))
     for name, fragment in _words()["fragments"].items():
         text = text.replace(f"<{name}>", fragment)
-    return re.compile(text.replace("| ", "|"), re.IGNORECASE)
+    return re.compile(text, re.IGNORECASE)
 
 
 @cache
@@ -102,14 +102,8 @@ def kinds() -> tuple[Kind, ...]:
 def _states(word: str) -> dict[str, re.Pattern[str]]:
     prefix = _words()["state_prefix"]
     return {
-        language: re.compile(rf"(?i)(?:{prefix})?(?:{_joined(words[word])})")
-        for language, words in _words()["states"].items()
+        language: re.compile(rf"(?i)(?:{prefix})?(?:{words[word]})") for language, words in _words()["states"].items()
     }
-
-
-def _joined(text: str) -> str:
-    """A pattern that the file writes in several lines."""
-    return text.replace("| ", "|")
 
 
 def state(cell: str) -> bool | None:
@@ -127,7 +121,7 @@ def paid_pattern(cells: Iterable[str], more: Iterable[str] = ()) -> str:
         for name, words in _words()["states"].items()
         if name == "english" or any(_states(word)[name].fullmatch(cell) for cell in seen for word in ("paid", "unpaid"))
     ]
-    words = [_joined(_words()["states"][name]["paid"]) for name in languages]
+    words = [_words()["states"][name]["paid"] for name in languages]
     return f"(?i)^(?:{_words()['state_prefix']})?(?:{'|'.join([*words, *map(re.escape, more)])})$"
 
 
