@@ -151,7 +151,9 @@ def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
     said = upkeep.repair(path)
     assert said[0].startswith(f"what could be read is in {path}, ")
-    assert said[0].endswith(f"the damaged file is kept as {path}.damaged")
+    assert f"the damaged file is kept as {path}.damaged\nwarning: what was sent and is in the lost stretches" in said[0]
+    assert Path(f"{path}.damaged").exists()
+    assert not Path(f"{path}.repaired").exists()
     assert upkeep.health(path).trouble == ""
     with open_ledger(tmp_path) as ledger:
         counts = ledger.counts(run)
