@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO_OUT := importer-runs/demo
-LOCK_HEADER := \# Every runtime, development and build dependency, pinned. Written by `make lock` from pyproject.toml; do not edit.
+LOCK_HEADER := \# Every runtime, development and build dependency, pinned with its hashes. Written by `make lock` from pyproject.toml; do not edit.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test torture lint bench clean lock
@@ -15,7 +15,7 @@ help: ## show this list
 # The stamp is older than its sources whenever a pin, a dependency or a tool's setting changed.
 .venv/installed: pyproject.toml .ci/constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement .ci/constraints.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement .ci/constraints.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check
 	touch $@
@@ -39,6 +39,7 @@ lint: .venv ## check style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
 
 bench: .venv ## measure throughput and memory
 	$(BIN)/python -m tests.bench
@@ -50,7 +51,7 @@ clean: ## remove .venv, caches, builds and the demo's output
 lock: ## renew .ci/constraints.txt with the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet pip-tools
-	build/lock/bin/pip-compile --quiet --upgrade --extra dev --build-deps-for editable --strip-extras --allow-unsafe \
+	build/lock/bin/pip-compile --quiet --upgrade --generate-hashes --extra dev --build-deps-for editable --strip-extras --allow-unsafe \
 	  --no-header --no-annotate --no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --output-file build/constraints.txt pyproject.toml
 	{ echo '$(LOCK_HEADER)'; cat build/constraints.txt; } > .ci/constraints.txt

@@ -79,7 +79,8 @@ def grouped(
     has one, and its violations where they cannot be absent. Take the sources in order, each to its end.
 
     Groups that may not be whole are ``group.incomplete``: those of a source that broke off, and those within or next to
-    which a row could not be read. A copy of another source makes groups of its own, so no sum counts it twice.
+    which a row could not be read. A copy of another source makes groups of its own, so no sum counts it twice. Groups
+    that several sources seem to have whole, such as orders in two nights' exports, are ``group.repeated``.
 
     Raises:
         SpaceError: the disk has no room for the rows that wait.
@@ -285,6 +286,8 @@ class _Group:
     """Targets of which only one row's value counts."""
     conflicts: dict[str, list[tuple[int, str]]]
     """Per target in which the rows differ, two places and their values."""
+    repeated: tuple[int, int] | None
+    """The places of two rows by which several sources seem to have the group whole."""
     gap: int | None
     """The place of a row that could not be read and may be part of the group."""
     broken: int | None
@@ -407,7 +410,8 @@ class _Rows:
         broken = ", ".join(map(str, self._broken)) or "NULL"
         parts = [
             "space", "key", "min(place) AS head", "max(place) AS tail", "min(gap) AS gap", "min(p || fault) AS fault",
-            f"min(iif(source IN ({broken}), source, NULL)) AS broken",
+            f"min(iif(source IN ({broken}), source, NULL)) AS broken", "min(source) AS first_source",
+            "max(source) AS last_source",
         ]  # fmt: skip
         for at, test in enumerate(self._tests):
             said = {"first": f"min(p || t{at})", "any": f"max(t{at})"}.get(test.rows, f"min(t{at})")
@@ -422,12 +426,35 @@ class _Rows:
                 f"FROM (SELECT {', '.join(parts)} FROM rows GROUP BY space, key) AS made"
             )
             self._database.execute("CREATE INDEX by_key ON groups (space, key, head)")
+            self._find_repeated()
             self._database.execute("CREATE INDEX by_place ON groups (head)")
             self._database.execute(
                 "CREATE TABLE head_warnings AS SELECT head, code, target, value FROM warned "
                 "CROSS JOIN rows USING (place) CROSS JOIN groups USING (space, key) WHERE head <> place"
             )
             self._database.execute("CREATE INDEX by_head ON head_warnings (head)")
+
+    def _find_repeated(self) -> None:
+        """Note the groups that several sources seem to have whole.
+
+        Groups have a key of their own then, and either the same row is in two sources, or the value that one row stands
+        for is in several, with another amount or another key: two nights' exports overlap, or two shops have the same
+        number.
+        """
+        self._database.execute("CREATE TABLE repeated (head PRIMARY KEY, one, other) WITHOUT ROWID")
+        at = {column.target: at for at, column in enumerate(self._columns)}
+        if "key" not in at:
+            return
+        several = "FROM groups JOIN rows USING (space, key) WHERE first_source < last_source"
+        found = "INSERT OR IGNORE INTO repeated SELECT head, min(place), max(place)"
+        if "value" in self._chosen:
+            value, key = f"c{at['value']}", f"c{at['key']}"
+            self._database.execute(
+                f"{found} {several} AND {value} IS NOT NULL GROUP BY head HAVING min(source) < max(source) "
+                f"AND (min({value}) < max({value}) OR min({key}) < max({key}))"
+            )
+        cells = ", ".join(f"c{number}" for number in at.values())
+        self._database.execute(f"{found} {several} GROUP BY head, {cells} HAVING min(source) < max(source)")
 
     def chunks(self, source: int) -> Iterator[Events]:
         """The chunks of one source, grouped; raises its `SourceError` where it broke off."""
@@ -486,8 +513,11 @@ class _Rows:
     def _group(self, row: Sequence[Any]) -> _Group:
         """A row of the table ``groups``."""
         assert self._tests is not None
-        _, _, head, _, _, fault, broken, *others = row
+        _, _, head, _, _, fault, broken, first_source, last_source, *others = row
         rest = iter(others)
+        repeated = None
+        if first_source < last_source:
+            repeated = next(iter(self._fetch("SELECT one, other FROM repeated WHERE head = ?", head)), None)
         faults: dict[str, int] = {} if fault is None else {fault[_PLACE:]: int(fault[:_PLACE])}
         failed = None
         for at, test in enumerate(self._tests):
@@ -519,6 +549,7 @@ class _Rows:
             faults=faults,
             chosen=self._chosen,
             conflicts=conflicts,
+            repeated=repeated,
             gap=next(rest),
             broken=broken,
             failed=None if fault else failed,
@@ -541,6 +572,9 @@ class _Rows:
         for target, cells in group.conflicts.items():
             told = ", ".join(f"{value} in {self._named(place, source)}" for place, value in cells)
             found.add("group.conflict", target, position, told)
+        if group.repeated is not None:
+            first, second = (self._named(place, source) for place in group.repeated)
+            found.add("group.repeated", "", position, f"{first} and {second}")
         if group.broken is not None:
             found.add("group.incomplete", "", position, f"{self._names[group.broken]} broke off")
         elif group.gap is not None:

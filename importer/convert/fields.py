@@ -118,7 +118,7 @@ def _converter(target: str, pick: ValueMapping, kind: Kind) -> Converter:
         return lambda texts: Converted(pc.utf8_upper(texts))
     numbers = NumberReader(NumberForm.of(pick), integers=kind == "integer") if kind in ("integer", "number") else None
     if target in IDENTITIES and kind in ("text", "integer", "number"):
-        return IdReader(numbers)
+        return IdReader(numbers, has_prefix=pick.template is not None and pick.template.count("{") == 1)
     if kind in ("date", "datetime"):
         return TimeReader(TimeForm.of(pick, dates=kind == "date"))
     return numbers or (booleans if kind == "boolean" else Converted)

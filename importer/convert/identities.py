@@ -24,17 +24,20 @@ from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
 from importer.texts import E164, INVISIBLE, matches, text_bytes
 
-NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "<na>", "undefined", "\\n", "n/a", "na", "#n/a", "#na",
-                    "nil", "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
+NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a", "na",
+                    "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}", "[object object]",
+                    "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
 """Words, in lower case, that programs write where there is no value."""
-_WORDS = pa.array(sorted({*NOBODY, *map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "[object Object]"}))
+_SPELLINGS = (*map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "-NaN", "NaT", "[object Object]")
+_WORDS = pa.array(sorted({*NOBODY, *_SPELLINGS}))
 
 _EDGES = f"^[{INVISIBLE}\\s]+|[{INVISIBLE}\\s]+$"
 _HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
 _FLOAT = r"^'?(-?(?:0|[1-9][0-9]*))\.0+$"
 _DECIMAL = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
-_ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}(?:$|[-_:#|, ])"
-"""Alone, or set off from the rest by the signs that templates put between ids."""
+_ENDS_IN_DECIMAL = r"(?:^|[-_:#|, ])[0-9]+\.[0-9]*[1-9][0-9]*$"
+_ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:(?:[.,][0-9]+)?[eE]\+[0-9]{2,}|\.[0-9]+E[0-9]{1,2})(?:$|[-_:#|, ])"
+"""``9.23E+11`` of spreadsheets and ``1.0E7`` of Java's programs, alone or between a template's signs."""
 _EXPONENT = "[0-9][eE][+-]?[0-9]+$"
 
 
@@ -64,18 +67,21 @@ class IdReader:
 
     numbers: NumberReader | None = None
     """Reads ids that the mapping says are numbers."""
+    has_prefix: bool = False
+    """A template puts words before the id of one column."""
 
     def __call__(self, texts: ArrowArray) -> Converted:
         """Convert a column; a rounded number is an error, a number with decimals a warning."""
         errors: Errors = ()
-        if self.numbers or holds(pc.match_substring(texts, "+")):  # hardly any column has one, which is quickly seen
+        if self.numbers or any(holds(pc.match_substring(texts, sign)) for sign in "+."):  # quickly seen, and rare
             rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
             errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
             texts = without(texts, rounded)
         if self.numbers is not None:
             made = self.numbers(texts)
             return Converted(made.values, errors + made.errors)
-        broken = pc.match_substring_regex(texts, _DECIMAL) if holds(pc.match_substring(texts, ".")) else None
+        decimal = _ENDS_IN_DECIMAL if self.has_prefix else _DECIMAL
+        broken = pc.match_substring_regex(texts, decimal) if holds(pc.match_substring(texts, ".")) else None
         if broken is not None and holds(broken):
             errors += ((ConversionError.DECIMAL, where_true(broken)),)
         return Converted(texts, errors)

@@ -159,7 +159,7 @@ class CircuitBreaker:
         self._recent.append(failed)
         self._row = self._row + 1 if failed else 0
         full = len(self._recent) == self._options.of_last
-        if self._row >= self._options.in_a_row or (full and sum(self._recent) * 2 > self._options.of_last):
+        if failed and (self._row >= self._options.in_a_row or (full and sum(self._recent) * 2 > self._options.of_last)):
             self._opened_at = now
             if now - self._closed_at > self._options.longest_interval:
                 self._interval = 0.0  # else it flaps: go on with the longer waits

@@ -148,6 +148,8 @@ class Delivery:
         """… and whenever there is something to commit or to claim …"""
         self._hungry = asyncio.Event()
         """… at once, for few claims are in hand."""
+        self._few = 0.0
+        """So few claims in hand are reason to claim the next ones at once."""
         self._over = False
         self._reported = ("", float("-inf"))
 
@@ -222,7 +224,7 @@ class Delivery:
         self._slot = False
         self._breaker.sending()
         claim = self._writer.claimed.popleft()
-        if len(self._writer.claimed) <= self._limiter.window(now) / 2:
+        if len(self._writer.claimed) <= self._few:
             self._hungry.set()
         self._out.add(claim.id)
         return claim
@@ -389,7 +391,8 @@ class Delivery:
             if await self._writer.flush(self._room()):
                 self._wakeup.set()
                 self._flush.set()  # what was fetched can now be claimed
-            if len(self._writer.claimed) > self._limiter.window(self._clock.monotonic()) / 2:
+            self._few = self._limiter.window(self._clock.monotonic()) / 2
+            if len(self._writer.claimed) > self._few:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_GATHER):
                         await self._hungry.wait()

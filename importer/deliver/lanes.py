@@ -2,8 +2,8 @@
 
 All of it is synchronous and in memory; the ledger's queue is read through `Fetch` requests, for the caller to carry
 out. At most about `LOOKAHEAD` rows are held. Where one lane is so long that its rows would fill that, its tail is
-*paged out*: forgotten, but for the stretch of the queue in which it is, and fetched again piece by piece. So a
-subscriber with 100,000 events costs the others one more pass over the queue.
+*paged out*: forgotten, and from then on fetched piece by piece, by itself. So a subscriber with 100,000 events costs
+the others one more pass over the queue.
 """
 
 from __future__ import annotations
@@ -34,15 +34,6 @@ class Fetch:
     lane: int | None = None
 
 
-@dataclass(slots=True)
-class _Stretch:
-    """Where the forgotten rows of a lane are: behind ``after``, up to and including ``upto``."""
-
-    after: Position
-    upto: Position
-    fetching: bool = False
-
-
 class Lanes:
     """The rows in memory, by lane.
 
@@ -59,9 +50,12 @@ class Lanes:
         """Per open lane, (number, position) of the rows behind its head."""
         self._out: dict[int, tuple[int, int, Position]] = {}
         """Rows taken and not yet done: id → (number, lane, position)."""
-        self._paged_out: dict[int, _Stretch] = {}
+        self._paged_out: dict[int, Position | None] = {}
+        """Lanes that the reading of the queue passes over, and behind what their own rows go on; None: they do not."""
         self._needs_rows: set[int] = set()
-        """Open lanes that are paged out, with nothing in memory."""
+        """Open lanes that are paged out, with nothing in memory …"""
+        self._fetching: set[int] = set()
+        """… and those of which rows are on their way."""
         self._blocked = set(blocked)
         self._held = 0
         self._number = 0
@@ -78,7 +72,7 @@ class Lanes:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to send but what is held back behind a blocked lane."""
-        return self._ended and not self._ready and not self._out and not self._needs_rows
+        return self._ended and not self._ready and not (self._out or self._needs_rows or self._fetching)
 
     @property
     def ready(self) -> int:
@@ -121,8 +115,6 @@ class Lanes:
         lane = self._out[row_id][1]
         self._blocked.add(lane)
         self._held -= len(self._waiting.pop(lane, ()))
-        self._paged_out.pop(lane, None)
-        self._needs_rows.discard(lane)
         self.done(row_id)
 
     def pending_fetches(self) -> list[Fetch]:
@@ -134,11 +126,9 @@ class Lanes:
             if self._held < self._lookahead:
                 self._reading = True
                 fetches.append(Fetch(self._cursor, self._page))
-        for lane in self._needs_rows:
-            stretch = self._paged_out[lane]
-            if not stretch.fetching:
-                stretch.fetching = True
-                fetches.append(Fetch(stretch.after, KEEP, lane))
+        fetches += [Fetch(self._paged_out[lane], KEEP, lane) for lane in self._needs_rows]
+        self._fetching |= self._needs_rows
+        self._needs_rows = set()
         return fetches
 
     def add_rows(self, fetch: Fetch, rows: Sequence[tuple[Any, int, int]]) -> None:
@@ -150,21 +140,17 @@ class Lanes:
         self._ended = len(rows) < fetch.count
         for place, row_id, lane in rows:
             self._cursor = (place, row_id)
-            if lane in self._blocked:
-                continue
-            if stretch := self._paged_out.get(lane):
-                stretch.upto = self._cursor
-                continue
-            self._number += 1
-            self._add(lane, self._number, self._cursor)
+            if lane not in self._blocked and lane not in self._paged_out:
+                self._add(lane, self._cursor)
 
-    def _add(self, lane: int, number: int, position: Position) -> None:
+    def _add(self, lane: int, position: Position) -> None:
+        self._number += 1
         waiting = self._waiting.get(lane)
         if waiting is None:
             self._waiting[lane] = deque()
-            heapq.heappush(self._ready, (number, position[1], lane, position))
+            heapq.heappush(self._ready, (self._number, position[1], lane, position))
         else:
-            waiting.append((number, position))
+            waiting.append((self._number, position))
             self._held += 1
 
     def _open_next(self, lane: int) -> None:
@@ -173,7 +159,7 @@ class Lanes:
             number, position = waiting.popleft()
             self._held -= 1
             heapq.heappush(self._ready, (number, position[1], lane, position))
-        elif lane in self._paged_out:
+        elif self._paged_out.get(lane):
             self._needs_rows.add(lane)
         else:
             del self._waiting[lane]
@@ -185,26 +171,14 @@ class Lanes:
             waiting = self._waiting[lane]
             if len(waiting) <= KEEP or self._held <= self._lookahead // 2:
                 return
-            last = waiting[-1][1]
             while len(waiting) > KEEP:
                 waiting.pop()
                 self._held -= 1
-            known = self._paged_out.get(lane)
-            self._paged_out[lane] = _Stretch(after=waiting[-1][1], upto=known.upto if known else last)
+            self._paged_out[lane] = waiting[-1][1]
 
     def _add_paged_out(self, lane: int, rows: Sequence[tuple[Any, int, int]]) -> None:
-        stretch = self._paged_out.get(lane)
-        if stretch is None:  # blocked in the meantime
-            return
-        stretch.fetching = False
-        inside = [(place, row_id) for place, row_id, _ in rows if (place, row_id) <= stretch.upto]
-        if len(inside) == len(rows) == KEEP and inside[-1] != stretch.upto:
-            stretch.after = inside[-1]
-        else:
-            del self._paged_out[lane]
-        self._needs_rows.discard(lane)
-        for position in inside:
-            self._number += 1
-            self._waiting[lane].append((self._number, position))
-            self._held += 1
+        self._fetching.discard(lane)
+        for place, row_id, _ in rows:
+            self._add(lane, (place, row_id))
+        self._paged_out[lane] = (rows[-1][0], rows[-1][1]) if len(rows) == KEEP else None
         self._open_next(lane)

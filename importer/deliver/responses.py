@@ -72,18 +72,8 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
     ``headers`` look names up in any case; ``complete`` is false where the body was cut short or longer than what is
     read; ``latency`` is in seconds; ``wall`` the machine's time in seconds since the epoch.
     """
-    limits = read_limits(headers, wall)
     fate, message = _judge(status, body, redact, complete=complete)
-    return Response(
-        fate=fate,
-        status=status,
-        message=shorten(message),
-        latency=latency,
-        retry_after=limits.retry_after,
-        limit=limits.limit,
-        remaining=limits.remaining,
-        reset_in=limits.reset_in,
-    )
+    return _response(fate, status, message, headers, latency, wall)
 
 
 def classify_probe(  # as `classify`
@@ -101,12 +91,24 @@ def classify_probe(  # as `classify`
     `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else is `ResponseKind.NOT_ACCEPTED`, told apart by
     its status.
     """
-    limits = read_limits(headers, wall)
     if status == 200 and body.lstrip()[:1] == b"{":
         fate, message = ResponseKind.SENT, ""
     else:
         message = f"HTTP {status}" if status == 200 else words(status, body, redact)
         fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
+    return _response(fate, status, message, headers, latency, wall, date=read_date(headers))
+
+
+def _response(  # noqa: PLR0913, PLR0917  # all that an answer is made of
+    fate: ResponseKind,
+    status: int,
+    message: str,
+    headers: Mapping[str, str],
+    latency: float,
+    wall: float,
+    date: float | None = None,
+) -> Response:
+    limits = read_limits(headers, wall)
     return Response(
         fate=fate,
         status=status,
@@ -116,7 +118,7 @@ def classify_probe(  # as `classify`
         limit=limits.limit,
         remaining=limits.remaining,
         reset_in=limits.reset_in,
-        date=read_date(headers),
+        date=date,
     )
 
 

@@ -1,32 +1,24 @@
-"""One SQLite database through ADBC, opened so that what is committed survives a power cut.
+"""A database through ADBC, opened so that what is committed survives a power cut.
 
-SQL and Arrow tables go in, Arrow tables come out; PostgreSQL's driver takes the same calls. Only this module knows
-pragmas, files and SQLite's errors. Source: SQLite's documentation ("Write-Ahead Logging", "PRAGMA synchronous",
-"PRAGMA secure_delete"), ADBC's documentation ("SQLite Driver").
+SQL and Arrow tables go in, Arrow tables come out; what is special about SQLite is in `importer.ledger.dialect`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_manager
-import adbc_driver_sqlite
 import pyarrow as pa
 from filelock import FileLock
 
-from importer.errors import DiskFullError, LedgerError
+from importer.errors import LedgerError
+from importer.ledger import dialect
 from importer.model import ArrowTable
-
-BUSY_SECONDS = 60.0
-"""How long to wait for another importer's transaction; each is short."""
 
 CHECKPOINT_SECONDS = 5.0
 """How often what delivery committed moves from the write-ahead log into the database itself."""
@@ -34,54 +26,33 @@ CHECKPOINT_SECONDS = 5.0
 _AT_ONCE = 65_536
 """Rows by whose values ADBC tells a result column's type, and rows in one batch of a result."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
 
 class Database:
     """A connection in autocommit mode; writes go through `transaction`. One thread at a time uses it.
 
-    Raises `LedgerError`, or `DiskFullError`, wherever SQLite or the disk refuses.
+    Raises `LedgerError`, or `DiskFullError`, wherever the database or the disk refuses.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.made_private = False
-        """Others could read the file until now."""
         self._in_use = threading.RLock()
         self._checkpointed_at = time.monotonic()
+        self._connection: adbc_driver_manager.AdbcConnection | None = None
         with self._explained():
-            if create:
-                self.made_private = _make_private(path)
-            self._database = adbc_driver_sqlite.connect(path.absolute().as_uri() + ("" if create else "?mode=ro"))
-            try:
-                self._connection = adbc_driver_manager.AdbcConnection(self._database)
-            except BaseException:
-                self._database.close()
-                raise
+            self.made_private = dialect.make_private(path)
+            """Others could read the file until now."""
+            self._database = dialect.connect(path)
         try:
-            self._prepare()
+            with self._explained():
+                self._connection = adbc_driver_manager.AdbcConnection(self._database)
+            for statement in dialect.at_opening():
+                self.query(statement)
         except BaseException:
             self.close()
             raise
 
     def __repr__(self) -> str:
         return f"<Database {self.path}>"
-
-    def _prepare(self) -> None:
-        for pragma in (
-            f"busy_timeout = {round(BUSY_SECONDS * 1000)}",
-            "synchronous = FULL",
-            "temp_store = FILE",
-            "cache_size = -8192",  # KiB
-            "temp.cache_size = -16384",
-            "secure_delete = ON",
-        ):
-            self.query(f"PRAGMA {pragma}")
-
-    def make_wal(self) -> None:
-        """Let readers read while another process writes; kept in the file."""
-        self.query("PRAGMA page_size = 8192")  # a plan is written a tenth faster than by pages of 4096
-        self.query("PRAGMA journal_mode = WAL")
 
     # Statements. Values are bound as $1, $2 …, first used in this order.
 
@@ -124,9 +95,34 @@ class Database:
             return changed
 
     def make_temporary(self, name: str, columns: str) -> None:
-        """Make a table that this connection alone sees; a primary key of several columns orders its rows."""
-        clustered = " WITHOUT ROWID" if "BLOB" in columns else ""
-        self.execute(f"CREATE TEMP TABLE {name} ({columns}){clustered}")
+        """Make a table that this connection alone sees."""
+        self.execute(dialect.temporary(name, columns))
+
+    def create(self, tables: Iterable[str], version: int) -> None:
+        """Make the tables of an empty database."""
+        for statement in dialect.AT_CREATION:
+            self.query(statement)
+        with self.transaction():
+            for statement in tables:
+                self.execute(statement)
+            self.set_version(version)
+
+    def is_empty(self) -> bool:
+        """Whether there is no table in it."""
+        return bool(self.value(dialect.IS_EMPTY))
+
+    def version(self) -> int:
+        """The version of its tables; 0 in an empty database."""
+        return int(self.value(dialect.VERSION))
+
+    def set_version(self, version: int) -> None:
+        """Note the version of its tables, in the transaction that makes them."""
+        self.query(f"{dialect.VERSION} = {version}")
+
+    def shrink(self) -> None:
+        """Give freed space back to the disk; nobody else may use the database."""
+        self.execute(dialect.SHRINK)
+        self.checkpoint()
 
     def _read(self, sql: str, values: tuple[Any, ...], table: ArrowTable | None) -> pa.RecordBatchReader:
         with self._reader(sql, values, table) as reader:
@@ -149,23 +145,22 @@ class Database:
         transaction followed; for what is worth nothing until then.
         """
         with self._explained():
-            # WAL is refused on some network file systems, and without it NORMAL is not safe.
-            careless = not durable and self.value("PRAGMA journal_mode") == "wal"
+            careless = not durable and bool(self.value(dialect.MAY_BE_CARELESS))
             if careless:
-                self.query("PRAGMA synchronous = NORMAL")
+                self.query(dialect.CARELESS)
             try:
-                self.execute("BEGIN IMMEDIATE")
+                self.execute(dialect.BEGIN)
                 yield
                 self.execute("COMMIT")
             except BaseException:
-                # After some errors SQLite has rolled back by itself; the first error is the one that matters.
+                # After some errors it has been rolled back already; the first error is the one that matters.
                 with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
                     self.execute("ROLLBACK")
                 raise
             finally:
                 if careless:
                     with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
-                        self.query("PRAGMA synchronous = FULL")
+                        self.query(dialect.DURABLE)
 
     def checkpoint(self, *, every: float = 0.0) -> bool:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
@@ -175,34 +170,30 @@ class Database:
         if time.monotonic() - self._checkpointed_at < every:
             return False
         self._checkpointed_at = time.monotonic()
-        self.query("PRAGMA wal_checkpoint(TRUNCATE)" if not every else "PRAGMA wal_checkpoint(PASSIVE)")
+        self.query(dialect.CHECKPOINT_BESIDE_OTHERS if every else dialect.CHECKPOINT)
         return True
 
     def damage(self) -> str:
-        """What SQLite's own check of all pages finds first; empty where it finds nothing."""
-        verdict = str(self.value("PRAGMA quick_check(1)"))
+        """What the database's own check finds first; empty where it finds nothing."""
+        verdict = str(self.value(dialect.DAMAGE))
         return "" if verdict == "ok" else verdict
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Have the connection alone, and turn SQLite's and the disk's errors into ours."""
+        """Have the connection alone, and turn the database's and the disk's errors into ours."""
         with self._in_use:
             try:
                 yield
             except (adbc_driver_manager.Error, pa.ArrowException) as error:
-                raise _explain(self.path, str(error)) from error
+                raise dialect.explain(self.path, str(error)) from error
             except OSError as error:
-                if error.errno is None:  # Arrow's, for an error in the midst of a result
-                    raise _explain(self.path, str(error)) from error
-                words = error.strerror or str(error)
-                raise _explain(self.path, "disk is full" if error.errno in _NO_ROOM else words) from error
+                raise dialect.explain_os(self.path, error) from error
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self._in_use:
-            connection = getattr(self, "_connection", None)
-            if connection is not None:
-                connection.close()
+            if self._connection is not None:
+                self._connection.close()
             self._database.close()
 
 
@@ -235,55 +226,3 @@ def size_of(path: Path) -> int:
     """Bytes of a ledger's files."""
     files = (path, path.with_name(path.name + "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _make_private(path: Path) -> bool:
-    """Make the file readable by its owner alone, its directory too if it has to be made.
-
-    SQLite gives its side files the same mode. Returns whether others could read an existing file.
-    """
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        open_to_others = bool(stat.S_IMODE(os.fstat(handle).st_mode) & 0o077)
-    finally:
-        os.close(handle)
-    if open_to_others:
-        for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            with contextlib.suppress(FileNotFoundError):
-                each.chmod(0o600)
-    return open_to_others
-
-
-def _explain(path: Path, problem: str) -> LedgerError:
-    """Our error for the words of SQLite's; ADBC hands on no code."""
-    problem = problem.partition("\n")[0]  # the query follows
-    words = problem.rsplit(": ", 1)[-1].strip()
-    if "disk is full" in problem:
-        return DiskFullError(
-            f"no room left on the disk of the ledger {path}; what was acknowledged before is safe",
-            hint="make room, or see to the disk, then `importer resume`",
-        )
-    if "disk I/O error" in problem:
-        return DiskFullError(
-            f"the disk refuses ({words}) the ledger {path}; what was acknowledged before is safe",
-            hint="make room, or see to the disk, then `importer resume`",
-        )
-    if "is locked" in problem:
-        return LedgerError(
-            f"the ledger {path} is locked by another process for more than {BUSY_SECONDS:.0f} seconds",
-            hint="wait until the other importer has finished, then run the same command again",
-        )
-    if "not a database" in problem:
-        return LedgerError(f"{path} is not a readable ledger ({words})", hint=RESTORE)
-    if "malformed" in problem or "corrupt" in problem:
-        return LedgerError(
-            f"the ledger {path} is damaged ({words})",
-            hint="`importer doctor --repair` keeps what can be read; a copy of the file first is wise",
-        )
-    return LedgerError(f"the ledger {path} cannot be used: {words}", hint="check the path, its owner and the disk")
-
-
-RESTORE = "restore it from a backup; a new ledger would know nothing of earlier deliveries"
-"""What to do about a ledger that cannot be read at all."""

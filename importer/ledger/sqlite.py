@@ -68,17 +68,14 @@ class SqliteLedger:
     def _open(self) -> None:
         """Make the tables of a new file; carry an older ledger over; refuse what is none, or has lost commits."""
         path = self._db.path
-        version = self._db.value("PRAGMA user_version")
-        if version < VERSION:
+        if self._db.version() < VERSION:
             # Two processes that turn a new file to WAL at once get "database is locked" without any waiting.
             with file_lock(path, "new"):
-                version = self._db.value("PRAGMA user_version")
-                if version == 0:
+                if self._db.version() == 0:
                     self._create()
-                elif version == 1:
+                elif self._db.version() == 1:
                     self.notes.append(carry_over(self._db))
-                version = self._db.value("PRAGMA user_version")
-        if version != VERSION:
+        if (version := self._db.version()) != VERSION:
             raise LedgerError(
                 f"{path} was written by a newer version of importer (ledger version {version}, not {VERSION})",
                 hint="use the importer that wrote it",
@@ -86,24 +83,18 @@ class SqliteLedger:
         upkeep.refuse_older(self._db)
 
     def _create(self) -> None:
-        if self._db.value("SELECT COUNT(*) FROM sqlite_schema"):
+        if not self._db.is_empty():
             raise LedgerError(
                 f"{self._db.path} is a database of another program", hint="name another file with --ledger FILE"
             )
-        self._db.make_wal()
-        with self._db.transaction():
-            for statement in TABLES:
-                self._db.execute(statement)
-            self._db.execute("INSERT INTO ledger (version, secret) VALUES ($1, $2)", VERSION, secrets.token_bytes(16))
-            self._db.query(f"PRAGMA user_version = {VERSION}")
+        secret = f"INSERT INTO ledger (version, secret) VALUES ({VERSION}, x'{secrets.token_hex(16)}')"
+        self._db.create((*TABLES, secret), VERSION)
 
     @property
     def path(self) -> Path:
-        """Where the ledger lives."""
         return self._db.path
 
     def close(self) -> None:
-        """Close the database."""
         try:
             self._end_planning()
         finally:
@@ -114,58 +105,46 @@ class SqliteLedger:
     def create_run(
         self, *, mapping_name: str, mapping_text: str, mapping_digest: str, options: Mapping[str, Any]
     ) -> Run:
-        """Register a run in state PLANNING."""
         return self._runs.create(
             mapping_name=mapping_name, mapping_text=mapping_text, mapping_digest=mapping_digest, options=options
         )
 
     def run(self, run_id: str, *, everywhere: bool = False) -> Run:
-        """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none."""
         return self._runs.find(run_id, everywhere=everywhere)
 
     def runs(self, *, everywhere: bool = False) -> list[Run]:
-        """The runs of this account and endpoint, or of all, newest first."""
         return self._runs.all(everywhere=everywhere)
 
     def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
-        """Record how far the run has come."""
         run = self._runs.set_state(run, state, stop_reason)
         self._checkpoint()
         return run
 
     def discard(self, run: Run) -> None:
-        """Forget a run that was interrupted in planning; any other is kept."""
         self._runs.discard(run)
         self._end_planning(run)
 
     def lock(self, run: Run) -> RunLock:
-        """The lock of whoever works on the run."""
         return self._runs.lock(run.id)
 
     def is_alive(self, run: Run) -> bool:
-        """Whether some process, this one included, works on the run now."""
         return self._runs.is_alive(run.id)
 
     def recover(self, run: Run) -> int:
-        """Put what a killed importer had claimed in doubt; only for the holder of the run's lock."""
         return queue.recover(self._db, run)
 
     # Planning
 
     def add_source(self, run: Run, source: Source) -> int:
-        """Register the next source of a run."""
         return self._planning(run).add_source(source)
 
     def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
-        """Store a chunk's rows, their events, reasons and raw records, in one transaction."""
         self._planning(run).add_chunk(source_no, prepared)
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
-        """The source was read to its end, or to its error."""
         self._planning(run).close_source(source_no, digest, error)
 
     def seal(self, run: Run, *, again: bool = False) -> Run:
-        """Planning is complete: lanes are settled, what was delivered before is marked; state READY."""
         self._planning(run).seal(again=again, alive=lambda: self._others_alive(run))
         self._planner = None
         self._checkpoint()
@@ -176,15 +155,12 @@ class SqliteLedger:
         return self._runs.alive() - {run.id}
 
     def repeats(self, run: Run) -> list[str]:
-        """What the user should know of rows that were planned or delivered before, a sentence each."""
         return repeats(self._db, run)
 
     def pending_summary(self, run: Run) -> PendingSummary:
-        """What delivery is about to do."""
         return books.pending_summary(self._db, run)
 
     def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
-        """The other runs that hold rows of this one and have not delivered them."""
         return tuple(
             PendingElsewhere(run_id, rows, RunState(state), in_doubt, alive=self._runs.is_alive(run_id))
             for _, run_id, state, rows, in_doubt in books.pending_elsewhere(self._db, run)
@@ -195,11 +171,9 @@ class SqliteLedger:
     def queue(
         self, run: Run, *, after: tuple[Any, int] | None, count: int, lane: int | None = None
     ) -> list[tuple[Any, int, int]]:
-        """The next pending rows behind ``after`` (of one lane), in order of delivery: (place, row id, lane)."""
         return queue.page(self._db, run, after, count, lane)
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
-        """Make outcomes durable, then the intent to send the rows ``claims``; returns their bodies."""
         generation = None
         with self._db.transaction():
             if not self._counted:
@@ -217,59 +191,44 @@ class SqliteLedger:
         self._counted = False
 
     def note_halt(self, run: Run, halt: Pause) -> None:
-        """Remember a time in which the run sent nothing."""
         queue.note_pause(self._db, run, halt)
 
     def has_pending(self, run: Run) -> bool:
-        """Whether a row waits to be sent."""
         return books.has_pending(self._db, run)
 
     def doubtful_lanes(self, run: Run) -> set[int]:
-        """The lanes that hold a row in doubt."""
         return queue.doubtful_lanes(self._db, run)
 
     # Resolving
 
     def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
-        """The rows in doubt: (ledger id, source name, row, line, subscriber, code)."""
         return resolve.doubtful(self._db, run)
 
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
-        """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows."""
         return resolve.resolve(self._db, run, state, rows, note)
 
     def retry(self, run: Run) -> tuple[int, int]:
-        """Put refused and failed rows back; returns how many, and how many were delivered elsewhere meanwhile."""
         with planning.sealing(self.path):
             return resolve.retry(self._db, run)
 
     def release(self, run: Run) -> int:
-        """Put what is in doubt back into the queue; returns how many rows."""
         return resolve.release(self._db, run)
 
     def take_back(self, run: Run, *, doubts: bool = False) -> int:
-        """Undo `release` and `retry` for the rows that still wait; returns how many."""
         return resolve.take_back(self._db, run, doubts=doubts)
 
     # Forgetting
 
     def drop_bodies(self, run: Run) -> None:
-        """Forget the bodies of delivered rows."""
         upkeep.drop_bodies(self._db, run)
 
     def is_open(self, run: Run) -> bool:
-        """Whether the run still has rows to send or to resolve."""
         return books.is_open(self._db, run)
 
     def prune(self, run: Run) -> None:
-        """Forget the details of an old run; what "never twice" needs of it stays."""
         upkeep.prune(self._db, run)
 
     def forget(self, subscriber: str) -> int:
-        """Remove a person from all runs of this account; what was sent to them is still never sent again.
-
-        Returns how many rows. Raises `UsageError` while another process works on a run of the account.
-        """
         working = [run.id for run in self.runs() if self.is_alive(run) and not self.lock(run).held]
         if working:
             raise UsageError(
@@ -280,25 +239,20 @@ class SqliteLedger:
         return 0 if scope is None else upkeep.forget(self._db, self._hasher, scope, subscriber)
 
     def shrink(self) -> None:
-        """Give freed space back to the disk."""
-        upkeep.shrink(self._db)
+        self._db.shrink()
 
     # Reporting
 
     def counts(self, run: Run) -> Counts:
-        """The run's totals."""
         return books.counts(self._db, run)
 
     def sources(self, run: Run) -> list[RunSource]:
-        """The run's sources, in the order they were read."""
         return planning.sources(self._db, run)
 
     def halts(self, run: Run) -> list[Pause]:
-        """The times in which the run sent nothing, in their order."""
         return books.pauses(self._db, run)
 
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
-        """Every row of the run, in source order, a planned chunk at a time."""
         return books.batches(self._db, run, raw_rows=raw_rows)
 
     def _planning(self, run: Run) -> Planner:

@@ -80,12 +80,6 @@ def prune(database: Database, run: Run) -> None:
         database.execute("UPDATE run SET state = $1 WHERE no = $2", RunState.PRUNED, run.no)
 
 
-def shrink(database: Database) -> None:
-    """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""
-    database.execute("VACUUM")
-    database.checkpoint()
-
-
 # A person
 
 
@@ -293,10 +287,7 @@ def _salvage(path: Path) -> str:
     old, new = Database(damaged), Database(path)
     lost = 0
     try:
-        new.make_wal()
-        for statement in TABLES:
-            new.execute(statement)
-        new.query(f"PRAGMA user_version = {VERSION}")
+        new.create(TABLES, VERSION)
         for statement in TABLES:
             if statement.startswith("CREATE TABLE"):
                 lost += _copy(old, new, statement.split()[2])

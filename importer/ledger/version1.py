@@ -65,7 +65,7 @@ def carry_over(database: Database) -> str:
         _carry_keys(database, hasher)
         for table in _OLD:
             database.execute(f"DROP TABLE old_{table}")
-        database.query(f"PRAGMA user_version = {VERSION}")
+        database.set_version(VERSION)
     database.checkpoint()
     return f"the ledger {database.path} was carried over from an earlier version, with {count:,} rows"
 

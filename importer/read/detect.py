@@ -50,6 +50,7 @@ _FOREIGN = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
+_DOCUMENT = re.compile(rb'(?:\[\s*)?[{]\s*"[^"\r\n]*"\s*:')
 _WRAPPER = re.compile(
     r"(?i)@|^(next|prev|previous|first|last|count|total|size|pages?|per_?page|page_?(info|size|number)|limit|offset|"
     r"has_?more|object|url|links?|meta|metadata|cursors?|next_.*|total_.*|paging|pagination|status|success|ok|errors?|"
@@ -66,14 +67,14 @@ def refuse_foreign(name: str, sample: bytes) -> None:
 
 
 def recognise_format(name: str, text: bytes) -> Format:
-    """CSV or JSONL, by the first line where that is a JSON object, else by the name's ending (``text`` is UTF-8)."""
+    """CSV or JSONL, by the beginning where that is a JSON object, else by the name's ending (``text`` is UTF-8)."""
     stem = name.lower()
     for packed in PACKED:
         stem = stem.removesuffix(packed)
     if stem.endswith((".jsonl", ".ndjson", ".json")):
         return "jsonl"
     beginning = text.lstrip()
-    if isinstance(_json(beginning.split(b"\n", 1)[0]), dict):
+    if isinstance(_json(beginning.split(b"\n", 1)[0]), dict) or _DOCUMENT.match(beginning):
         return "jsonl"
     if stem.endswith((".csv", ".tsv", ".psv")):
         return "csv"
@@ -287,10 +288,14 @@ class _Trials:
         return best
 
     def _better(self, best: _Trial, rules: Rules, width: int = 0, alike: float = 0) -> _Trial:
-        """The rules if they fit better, and if so large a share of the records has at least that many fields."""
+        """The rules if they fit better, and if so large a share of the records has at least that many fields.
+
+        Two are enough where only these rules find columns that the mapping names.
+        """
         other = self._read(rules)
         if other is None or other.score <= best.score:
             return best
+        width = min(width, 2) if other.matched > best.matched else width
         if width and (other.width < width or other.alike < alike or len(other.table) < _FEWEST):
             return best
         return best if width and not _names_columns(other.table[0]) else other

@@ -250,6 +250,8 @@ def _is_word(text: str) -> bool | None:
     if not all(letter.isalpha() or unicodedata.category(letter)[0] == "P" for letter in letters):
         return False
     scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in letters if letter.isalpha()}
+    if "HALFWIDTH" in scripts:  # Shift JIS has these letters in one byte, and makes them of other languages' bytes
+        return False
     if len(scripts) != 1 and not scripts <= {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}:
         return False
     return all(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from importer.mapping.presets import load_preset
+from importer.suggest.advice import written
 from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.people import addresses
 from importer.suggest.profile import Column, Sample
@@ -41,19 +44,34 @@ def add_lookup(made: Draft, second: Sample, mapping: str) -> None:
     made.words["lookups"] = {lookup: {"file": path, "key": key.name, **({"source": source} if source else {})}}
     made.note("lookups", "lookups")
     made.used.add(by.name)
-    taken = {word: {"lookup": lookup, "by": by.name, "column": one} for word, one in addresses(second).items()}
-    if not taken or "subscriber" in made.words:
+    found_there = addresses(second)
+    taken: dict[str, Any] = {
+        word: {"lookup": lookup, "by": by.name, "column": one} for word, one in found_there.items()
+    }
+    if not taken:
         return
-    if "email" in taken and "phone" in taken:
+    for word, own in (made.words.get("subscriber") or _inherited(made)).items():
+        # What the rows say themselves comes first.
+        if word == "email" and word in taken:
+            taken[word] = {"first_of": [own, taken[word]]}
+        else:
+            taken[word] = own
+    if "email" in taken and "phone" in taken and "on_invalid" not in taken["phone"]:
         taken["phone"]["on_invalid"] = "omit"
     made.words["subscriber"] = taken
     made.opens.pop("subscriber", None)
     made.decisions.made.pop("subscriber", None)
-    columns = " and ".join(f"`{one['column']}`" for one in taken.values())
+    columns = " and ".join(f"`{one}`" for one in found_there.values())
     made.decisions.choose(
         "subscriber", "", Grade.LIKELY, [Option(f"{columns} of {second.name}", f"by {by.name}, its {key.name}")]
     )
     made.note("subscriber", "subscriber")
+
+
+def _inherited(made: Draft) -> dict[str, Any]:
+    """The subscriber of the preset, where it has one that holds."""
+    preset = load_preset(made.preset).mapping if made.preset else None
+    return {} if preset is None or "subscriber" in preset.needs else written(preset.subscriber)
 
 
 def _joined(first: Sample, second: Sample) -> tuple[Column, Column, str] | None:

@@ -47,3 +47,17 @@ def test_more_than_two_files_are_refused() -> None:
     outcome = importer("init", "orders.csv", "customers.csv", "orders.csv")
     assert outcome.exit_code == 2
     assert "init takes a file and a second one" in outcome.stderr
+
+
+def test_what_the_rows_say_themselves_comes_before_the_second_file(folder: Path) -> None:
+    """Stripe's payments have an e-mail here and there; the list of customers has the rest."""
+    names = "id,Seller Message,Created (UTC),Amount,Amount Refunded,Currency,Converted Amount,Status,Card ID"
+    rows = f"{names},Customer ID,Customer Email,Captured\n"
+    rows += "ch_1,ok,2024-01-05 10:00,12.50,0,eur,12.50,Paid,c1,cus_1,own@example.com,true\n"
+    rows += "ch_2,ok,2024-01-05 11:00,10,0,eur,10,Paid,c2,cus_2,,true\n"
+    (folder / "payments.csv").write_text(rows, encoding="utf-8")
+    (folder / "people.csv").write_text("id,Email\ncus_1,a@example.com\ncus_2,b@example.com\n", encoding="utf-8")
+    outcome = importer("init", "payments.csv", "people.csv", "--yes")
+    assert outcome.exit_code == 0, outcome.stderr
+    whom = [json.loads(line)["subscriber"]["email"] for line in outcome.stdout.splitlines()]
+    assert whom == ["own@example.com", "b@example.com"]

@@ -331,6 +331,14 @@ def test_the_claimed_window_follows_the_rate(limit: int, window: int) -> None:
     assert window * 0.9 <= limiter.window(0.2) <= window * 1.2
 
 
+def test_where_no_limit_is_told_half_a_second_is_claimed_ahead() -> None:
+    limiter = RateLimiter()
+    for tick in range(300):
+        assert limiter.ask(tick / 100) == 0.0
+        limiter.record(answer(ResponseKind.SENT, 200), tick / 100)
+    assert 45 <= limiter.window(3.0) <= 55
+
+
 def test_the_number_in_flight_follows_from_rate_and_latency() -> None:
     assert run(FixedWindow(60), Wire(latency=QUICK)).most_in_flight == 1
     assert 18 <= run(FixedWindow(600), Wire(latency=SLOW)).most_in_flight <= 26

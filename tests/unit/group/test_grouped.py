@@ -135,7 +135,7 @@ def against_the_oracle(files: list[File], made: Made) -> None:
 
 def _against_the_oracle(files: list[File], made: Made) -> None:
     group_heads, kept, rows = expected(files)
-    of_rows = ("group.invalid_row", "group.conflict", "group.incomplete", "filtered.where")
+    of_rows = ("group.invalid_row", "group.conflict", "group.incomplete", "group.repeated", "filtered.where")
     faulty = {place for place, code, *_ in made.violations if code not in (*of_rows, "filtered.where")}
     blamed = {code: {place for place, one, *_ in made.violations if one == code} for code in of_rows}
     assert blamed["group.conflict"] == {
@@ -144,6 +144,10 @@ def _against_the_oracle(files: list[File], made: Made) -> None:
         for place in places
         if len({filled(rows[at] or {}, "id") for at in places} - {None}) > 1
     }
+    starts = [sum(len(one.rows) for one in files[:at]) for at in range(len(files))]
+    for places in kept.values():  # which of those that several files have, test_sources says
+        several = any(places[0] < start <= places[-1] for start in starts)
+        assert several or not blamed["group.repeated"].intersection(places)
     doubtful = touched(files, sorted(group_heads))
     assert blamed["group.incomplete"] == {
         place

@@ -21,6 +21,7 @@ NOT_A_NUMBER = "property.not_a_number"
 INVALID_ROW = "group.invalid_row"
 INCOMPLETE = "group.incomplete"
 CONFLICT = "group.conflict"
+REPEATED = "group.repeated"
 
 
 def row(key: str | None, quantity: str | None = "1", **more: str | None) -> Row:
@@ -157,6 +158,28 @@ def test_no_sum_is_made_of_two_currencies() -> None:
     made = group(words, file("a.csv", row("x", s="EUR"), row("x", s="USD"), row("y", s="EUR"), row("y")))
     value = "EUR in row 1, USD in row 2"
     assert made.violations == {(0, CONFLICT, "value_currency", value), (1, CONFLICT, "value_currency", value)}
+
+
+def test_orders_that_several_files_have_whole_are_not_made_into_one() -> None:
+    """Two nights' exports that overlap, or two shops with the same number and the same customer."""
+    words = mapping(key={"first_of": ["t", "g"]}, value="q", properties={"n": {"column": "p", "aggregate": "join"}})
+    order, line = row("x", "25", t="501", p="Mug"), row("x", None, p="Cup")
+    repeated = group(words, file("a.csv", order, line), file("b.csv", row("y", "1"), order, row("x", None, p="Hat")))
+    assert repeated.violations == {
+        (0, REPEATED, "", "row 1 and b.csv, row 2"),
+        (1, REPEATED, "", "row 1 and b.csv, row 2"),
+        (3, REPEATED, "", "a.csv, row 1 and row 2"),
+        (4, REPEATED, "", "a.csv, row 1 and row 2"),
+    }
+    for other in (row("x", "99", t="901", p="Lamp"), row("x", "25", t="901", p="Lamp")):
+        made = group(words, file("a.csv", order), file("b.csv", other))
+        assert {code for _, code, *_ in made.violations} == {REPEATED}
+
+
+def test_an_order_whose_lines_go_on_in_the_next_file_is_one() -> None:
+    words = mapping(key={"first_of": ["t", "g"]}, value="q", properties={"n": {"column": "p", "aggregate": "join"}})
+    made = group(words, file("a.csv", row("x", "25", t="501", p="Mug")), file("b.csv", row("x", None, p="Cup")))
+    assert (made.violations, made.events[0]["n"]) == (set(), "Mug, Cup")
 
 
 def test_groups_beside_an_unreadable_row_wait_for_it() -> None:

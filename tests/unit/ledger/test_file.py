@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from importer.errors import DiskFullError, ExitCode, LedgerError
-from importer.ledger import database
+from importer.ledger import dialect
 from importer.ledger.database import Database
 from importer.ledger.sqlite import SqliteLedger
 from importer.ledger.tables import VERSION
@@ -128,7 +128,7 @@ def test_a_ledger_that_may_not_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_another_process_that_holds_it_too_long_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
     with open_ledger(tmp_path) as ledger:
         other = Database(ledger.path)
         other.execute("BEGIN IMMEDIATE")
@@ -143,7 +143,7 @@ def test_another_process_that_holds_it_too_long_is_told_of(tmp_path: Path, monke
 
 def test_a_ledger_in_use_can_be_opened_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`importer runs` waits for nobody, not even while another importer seals a plan."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
     with open_ledger(tmp_path) as ledger:
         run = planned(ledger, chunk(["a@example.org"]))
         with ledger._db.transaction(), open_ledger(tmp_path) as other:

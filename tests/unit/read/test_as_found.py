@@ -89,6 +89,11 @@ def test_a_table_of_blanks_with_a_header_is_recognised() -> None:
     assert outcome.source.dialect.delimiter == "whitespace"
 
 
+@pytest.mark.parametrize("data", ["email  total\na@e.lt  1\nb@e.lt     2\n", "  email total\n  a@e.lt 1\n  b@e.lt 2\n"])
+def test_two_columns_between_blanks_are_a_table_where_the_mapping_names_them(data: str) -> None:
+    assert rows(data, "email", "total")[1] == {"email": "b@e.lt", "total": "2"}
+
+
 def test_sentences_are_no_table_of_blanks() -> None:
     outcome = read_bytes(b"comment\nvery good\nnot so very good\n")
     assert outcome.column("comment") == ["very good", "not so very good"]

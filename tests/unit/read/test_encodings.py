@@ -85,3 +85,10 @@ def test_the_same_holds_for_json_lines() -> None:
 def test_encodings_that_read_no_text_are_refused(encoding: str) -> None:
     with pytest.raises((ValidationError, SourceError)):
         read_bytes(b"a\n1\n", encoding=encoding)
+
+
+def test_halfwidth_letters_are_not_made_of_chinese() -> None:
+    """Shift JIS has katakana in one byte each, so that it makes words of almost any bytes."""
+    with pytest.raises(EncodingError) as caught:
+        read_bytes(encoded("北京市;上海\n深圳;广州\n", "gb18030"))
+    assert {"gb18030"} <= {one.encoding for one in caught.value.readings} <= {"gb18030", "big5", "euc_kr"}

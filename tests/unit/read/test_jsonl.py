@@ -147,6 +147,7 @@ def test_json_lines_are_recognised_without_an_ending(name: str) -> None:
     assert read('{"a": 1}\n', "a", name=name).source.dialect.format == "jsonl"
 
 
+@pytest.mark.parametrize("name", ["export.json", "export.csv"])
 @pytest.mark.parametrize(
     ("data", "what"),
     [
@@ -156,9 +157,9 @@ def test_json_lines_are_recognised_without_an_ending(name: str) -> None:
         ('{"data": [\n  {"a": 1}\n]}\n', "one object with a list of objects in 'data'"),
     ],
 )
-def test_one_json_document_is_refused_with_the_way_out(data: str, what: str) -> None:
+def test_one_json_document_is_refused_with_the_way_out(data: str, what: str, name: str) -> None:
     with pytest.raises(SourceError, match=f"holds {what}, not one JSON object a line") as caught:
-        read(data, "a", name="export.json")
+        read(data, "a", name=name)
     assert "jq -c '." in (caught.value.hint or "")
 
 
