@@ -12,6 +12,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from importer.deliver.circuit_breaker import Gate
 from importer.deliver.lanes import Lanes
@@ -39,7 +40,8 @@ MAX_TRIES = 3
 MAX_TURNED_AWAY = 5
 """429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
 _LOOK = 0.5
-"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened."""
+"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened; up to ten
+times as many while it waits for long."""
 _GATHER = 0.25
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
 _LINGER = 0.1
@@ -304,8 +306,9 @@ class Delivery:
             if now - shown >= _LOOK / 2:
                 shown = now
                 self._show(watch)
+            look = min(max(_LOOK, self._wait / 100), 10 * _LOOK)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(self._wait or _LOOK, _LOOK)):
+                async with asyncio.timeout(min(self._wait or look, look)):
                     await self._wakeup.wait()
 
     def _finished(self) -> bool:
@@ -320,15 +323,12 @@ class Delivery:
         while claim:
             request = _Request(claim)
             try:
-                response = await self._session.client.post(claim.body, self._distruster(request))
+                response = await self._session.client.post(claim.body, partial(self._distrust, request))
             finally:
                 self._out.discard(claim.id)
             self._record(request, request.distrusted or response)
             claim = self._take()
         self._wakeup.set()
-
-    def _distruster(self, request: _Request) -> Callable[[Response], None]:
-        return lambda response: self._distrust(request, response)
 
     def _distrust(self, request: _Request, response: Response) -> None:
         """An answer may have been another row's: whatever it said, its row is in doubt, if it was not sent again."""
