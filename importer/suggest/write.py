@@ -16,7 +16,7 @@ from importer.read import open_source
 from importer.suggest.adapt import adapt
 from importer.suggest.advice import Advice, written
 from importer.suggest.advise import improved
-from importer.suggest.decide import NONE, Decision, Draft, Grade, Option, put
+from importer.suggest.decide import Decision, Draft, Grade, Option, put
 from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
@@ -174,8 +174,3 @@ def _first(sample: Sample, mapping: Any) -> list[Chunk]:
 def is_open(written: Written) -> bool:
     """Whether the mapping asks something before it runs."""
     return any(one.chosen is None for one in written.decisions)
-
-
-def none_of(decision: Decision) -> bool:
-    """Whether what was chosen is to leave it out."""
-    return decision.chosen is not None and decision.chosen.name == NONE
