@@ -227,7 +227,7 @@ def test_an_expired_token_stops_with_3_and_the_same_command_goes_on() -> None:
     ) in stopped.stderr
     done = run("o.csv", "-m", "m.yaml", "--again")
     assert done.exit_code == 0
-    assert " of the same files and mapping was interrupted; it goes on where it stopped\n" in done.stderr
+    assert " of the same files and mapping was interrupted; it goes on from there\n" in done.stderr
     assert "  events       1" in done.stderr
 
 
