@@ -43,6 +43,13 @@ def test_the_purchases_show_a_flaw_for_every_reason_that_planning_a_csv_can_give
     }
     elsewhere |= {"phone.unknown_country", "phone.ambiguous", "id.rounded", "key.rounded"}
     elsewhere |= {"where.not_a_number", "where.not_a_date", "currency.missing", "property.repeated"}
-    elsewhere |= {"field.omitted", "property.cut", "filtered.transform", "duplicate.changed", "subscriber.forgotten"}
+    elsewhere |= {
+        "field.omitted",
+        "property.cut",
+        "filtered.transform",
+        "duplicate.changed",
+        "subscriber.forgotten",
+        "lookup.not_found",
+    }
     later = {code for code in REASONS if code.split(".")[0] in {"group", "source", "api", "doubt", "failed"}}
     assert shown == set(REASONS) - elsewhere - later

@@ -71,7 +71,7 @@ def test_two_importers_stay_together_under_the_limit(tmp_path: Path, limit: int,
     tallies = together(FixedWindow(limit), Wire(latency=latency), tmp_path, starts=(0.0, 0.3), seconds=245)
     assert sum(tally.rejected for tally in tallies) <= 1
     assert sum(total(tallies)[:4]) >= 0.85 * 4 * limit
-    assert min(tally.accepted for tally in tallies) >= 0.25 * sum(total(tallies))
+    assert min(tally.accepted for tally in tallies) >= 0.2 * sum(total(tallies))
 
 
 def test_one_that_comes_later_is_counted_within_a_second(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from importer.ledger import database
+from importer.ledger import dialect
 from importer.ledger.database import Database
 from importer.model import RunState
 from importer.pipeline import program
@@ -21,7 +21,7 @@ def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
     Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
     Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
     command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")

@@ -85,6 +85,6 @@ def test_an_unknown_exception_is_the_error_of_its_source_and_stops_no_other(
             else:
                 errors += [stream.error] if stream.error else []
     [message] = errors
-    assert message.endswith("bad.csv: cannot be read; importer failed on it: LookupError: what nobody foresaw")
+    assert message.endswith("cannot be read; importer failed on it: LookupError: what nobody foresaw\\nand more")
     assert message in said[0]
     assert rows == 1

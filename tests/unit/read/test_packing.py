@@ -77,9 +77,12 @@ def test_a_file_cut_off_gives_its_whole_rows_and_then_an_error(kind: str) -> Non
 def test_damage_in_the_middle_is_told(kind: str) -> None:
     packed = bytearray(PACKERS[kind](TABLE * 5))
     packed[len(packed) // 2 : len(packed) // 2 + 64] = b"\x00" * 64
-    outcome = read_bytes(bytes(packed))
-    assert outcome.error is not None
-    assert f"the {kind} data is" in outcome.error.message
+    try:
+        error = read_bytes(bytes(packed)).error
+    except SourceError as at_once:  # the whole table is one block of xz
+        error = at_once
+    assert error is not None
+    assert f"the {kind} data is" in error.message
 
 
 def test_a_compressed_member_of_an_archive_is_read() -> None:

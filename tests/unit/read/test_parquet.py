@@ -179,7 +179,7 @@ def test_damage_in_the_middle_is_told_after_the_rows_before_it() -> None:
     data[at : at + 7000] = b"\xff" * 7000
     outcome = read_bytes(bytes(data), ["a"], name="x.parquet", limits=Limits(rows=1000))
     assert outcome.error is not None
-    assert "is damaged after row 1000" in outcome.error.message
+    assert "is damaged after row 1,000" in outcome.error.message
     assert outcome.count == 1000
 
 
@@ -262,7 +262,7 @@ def test_a_page_whose_checksum_is_wrong_is_damaged() -> None:
     data[at : at + 6] = b"SECOND"
     outcome = read_bytes(bytes(data), ["a"], name="x.parquet")
     assert outcome.error is not None
-    assert "is damaged after row 0" in outcome.error.message
+    assert "is damaged (could not verify page integrity" in outcome.error.message
 
 
 def test_rows_that_the_footer_announces_and_that_do_not_come_are_told() -> None:
