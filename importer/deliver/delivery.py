@@ -30,7 +30,7 @@ from importer.deliver.outcomes import (
 )
 from importer.deliver.session import ApiSession
 from importer.errors import LedgerError
-from importer.ledger.interface import DeliveryQueue
+from importer.ledger.queue import DeliveryQueue
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 
 FIRST_REFUSALS = 5

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from importer.deliver.lanes import Fetch, Lanes
-from importer.ledger.interface import DeliveryQueue
+from importer.ledger.queue import DeliveryQueue
 from importer.model import Claim, Outcome, Run
 
 

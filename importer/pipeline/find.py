@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from importer.errors import UsageError
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.lookups import content_of
 from importer.mapping.load import LoadedMapping
 from importer.model import SANDBOX_ENDPOINT, Run, RunState
@@ -48,7 +48,7 @@ def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
     return [*files, *content_of(loaded.mapping)]
 
 
-def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
+def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     """A new run of the order."""
     return ledger.create_run(
         mapping_name=loaded.name,
@@ -58,7 +58,7 @@ def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> 
     )
 
 
-def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run | None:
+def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run | None:
     """The newest run that the same command began and that has rows left, or None.
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
@@ -81,7 +81,7 @@ def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMap
     return None
 
 
-def planned(ledger: SqliteLedger, run_id: str) -> Run:
+def planned(ledger: Ledger, run_id: str) -> Run:
     """The run of that id; raises `UsageError` if its plan is not complete: what it holds may have been sent before."""
     run = ledger.run(run_id)
     if run.state is RunState.PLANNING:
@@ -102,7 +102,7 @@ def refuse_pruned(run: Run) -> None:
         )
 
 
-def newest_unfinished(ledger: SqliteLedger) -> Run:
+def newest_unfinished(ledger: Ledger) -> Run:
     """The run that `importer resume` without a run means: the newest of this account and endpoint."""
     for run in ledger.runs():
         if run.state in _UNFINISHED:
@@ -112,7 +112,7 @@ def newest_unfinished(ledger: SqliteLedger) -> Run:
     raise UsageError("there is no run to resume here", hint=hint)
 
 
-def newest(ledger: SqliteLedger) -> Run:
+def newest(ledger: Ledger) -> Run:
     """The run that a command without a run means: the newest of this account and endpoint."""
     if found := ledger.runs():
         return found[0]
@@ -120,7 +120,7 @@ def newest(ledger: SqliteLedger) -> Run:
 
 
 @contextmanager
-def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[SqliteLedger, Run]]:
+def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
     """The ledger, and the run of that id whatever its account and endpoint; without an id the newest here."""
     with open_ledger(target_of(target, run_id) if run_id else target) as ledger:
         yield ledger, recover_if_dead(ledger, ledger.run(run_id) if run_id else newest(ledger))
@@ -142,7 +142,7 @@ def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
 
 
 @contextmanager
-def locked(ledger: SqliteLedger, run: Run) -> Iterator[None]:
+def locked(ledger: Ledger, run: Run) -> Iterator[None]:
     """Work on a run, alone; what a killed process had claimed is put in doubt first.
 
     Raises `UsageError` while another process works on it.
@@ -160,14 +160,14 @@ def locked(ledger: SqliteLedger, run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _forget(ledger: SqliteLedger, run: Run) -> None:
+def _forget(ledger: Ledger, run: Run) -> None:
     lock = ledger.lock(run)
     if lock.try_acquire():
         ledger.discard(run)
         lock.release()
 
 
-def recover_if_dead(ledger: SqliteLedger, run: Run) -> Run:
+def recover_if_dead(ledger: Ledger, run: Run) -> Run:
     """The run as it is now; if the process that worked on it was killed, its claimed rows are put in doubt first."""
     lock = ledger.lock(run)
     if lock.held or not lock.try_acquire():

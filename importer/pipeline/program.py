@@ -10,8 +10,8 @@ from pathlib import Path
 from importer import report
 from importer.deliver import StopReason
 from importer.errors import ExitCode, LedgerError
-from importer.ledger.books import PendingElsewhere
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.repeats import PendingElsewhere
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
@@ -98,7 +98,7 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
+def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
@@ -113,7 +113,7 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
 
 
 def _deliver_and_report(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, console: Console
 ) -> Result:
     """Deliver what is pending, then report every row; the report is written however the delivery ends."""
     out = options.out or Path("importer-runs") / current.id
@@ -148,7 +148,7 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
 
 
 def _deliver(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console, out: Path
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, console: Console, out: Path
 ) -> StopReason:
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
@@ -172,7 +172,7 @@ def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice |
 
 
 def _report(
-    ledger: SqliteLedger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
+    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
 ) -> Result:
     left = ledger.has_pending(current)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.

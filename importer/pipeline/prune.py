@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from importer.ledger.database import size_of
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Run, RunState, State
 
 _DONE = (RunState.FINISHED, RunState.SUPERSEDED)
@@ -27,7 +27,7 @@ class Choice:
     """Old enough, but with rows in doubt or still to be sent."""
 
 
-def choose(ledger: SqliteLedger, before: float) -> Choice:
+def choose(ledger: Ledger, before: float) -> Choice:
     """The runs of this account that finished before that time, in seconds since the epoch."""
     old = [run for run in ledger.runs() if run.state is not RunState.PRUNED and _ended(run) < before]
     chosen = [run for run in old if run.state in _DONE and not ledger.is_open(run)]
@@ -40,7 +40,7 @@ def choose(ledger: SqliteLedger, before: float) -> Choice:
     )
 
 
-def forget(ledger: SqliteLedger, runs: Sequence[Run]) -> int:
+def forget(ledger: Ledger, runs: Sequence[Run]) -> int:
     """Forget them, and give the space back; returns how many bytes that were.
 
     A run that somebody works on right now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
@@ -18,12 +18,12 @@ NO_REASONS = pa.table(
 SOURCE = Source("orders.csv", "/orders.csv", Dialect("csv"), ("email",))
 
 
-def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> SqliteLedger:
+def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> Ledger:
     """A ledger in a directory of the test's own."""
-    return SqliteLedger(directory / "ledger.db", account=account, endpoint=endpoint)
+    return Ledger(directory / "ledger.db", account=account, endpoint=endpoint)
 
 
-def new_run(ledger: SqliteLedger, *, mapping: str = "m") -> Run:
+def new_run(ledger: Ledger, *, mapping: str = "m") -> Run:
     """A run in planning."""
     return ledger.create_run(mapping_name="m.yaml", mapping_text="", mapping_digest=mapping, options={})
 
@@ -72,7 +72,7 @@ def chunk(
 
 
 def planned(
-    ledger: SqliteLedger,
+    ledger: Ledger,
     *chunks: EncodedChunk,
     digest: str = "content",
     mapping: str = "m",
@@ -88,7 +88,7 @@ def planned(
     return ledger.seal(run, again=again)
 
 
-def released(ledger: SqliteLedger, run: Run) -> Run:
+def released(ledger: Ledger, run: Run) -> Run:
     """The run as a process leaves it that has ended."""
     ledger.lock(run).release()
     return run

@@ -16,7 +16,7 @@ import pytest
 from importer.errors import DiskFullError, ExitCode, LedgerError
 from importer.ledger import dialect
 from importer.ledger.database import Database
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.ledger.tables import VERSION
 from importer.model import State
 from tests.support.ledgers import chunk, new_run, open_ledger, planned
@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
 
 def opening(path: Path) -> LedgerError:
     with pytest.raises(LedgerError) as caught:
-        SqliteLedger(path, account="a", endpoint="e")
+        Ledger(path, account="a", endpoint="e")
     return caught.value
 
 
@@ -166,9 +166,9 @@ def test_a_report_that_is_read_slowly_keeps_nobody_from_writing(tmp_path: Path) 
 
 def test_importers_may_open_a_new_ledger_at_the_same_moment(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from importer.ledger.sqlite import SqliteLedger\n"
+        "import sys; from pathlib import Path; from importer.ledger.ledger import Ledger\n"
         "sys.stdin.read()\n"
-        "with SqliteLedger(Path(sys.argv[1]), account='a', endpoint='e') as ledger: ledger.runs()"
+        "with Ledger(Path(sys.argv[1]), account='a', endpoint='e') as ledger: ledger.runs()"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "new" / "ledger.db")]
     started = [

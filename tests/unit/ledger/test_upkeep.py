@@ -12,7 +12,7 @@ import pytest
 
 from importer.errors import LedgerError, UsageError
 from importer.ledger import upkeep
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import chunk, open_ledger, planned, released
 
@@ -20,16 +20,16 @@ A, B = "a@example.org", "b@example.org"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
-def states(ledger: SqliteLedger, run: Run) -> list[str]:
+def states(ledger: Ledger, run: Run) -> list[str]:
     return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
 
 
-def send_next(ledger: SqliteLedger, run: Run) -> None:
+def send_next(ledger: Ledger, run: Run) -> None:
     """One row is claimed and accepted."""
     row_id = ledger.queue(run, after=None, count=1)[0][1]
     ledger.commit([], [row_id])
@@ -39,7 +39,7 @@ def send_next(ledger: SqliteLedger, run: Run) -> None:
 # Lost commits
 
 
-def test_what_was_planned_is_in_the_database_itself(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_what_was_planned_is_in_the_database_itself(ledger: Ledger, tmp_path: Path) -> None:
     """Whatever becomes of the write-ahead log."""
     run = planned(ledger, chunk([A, B]))
     copy = tmp_path / "copy"
@@ -50,14 +50,14 @@ def test_what_was_planned_is_in_the_database_itself(ledger: SqliteLedger, tmp_pa
         assert states(other, run) == ["pending", "pending"]
 
 
-def lose_log(ledger: SqliteLedger, directory: Path) -> None:
+def lose_log(ledger: Ledger, directory: Path) -> None:
     """A copy of a ledger in use, without its write-ahead log."""
     directory.mkdir()
     for name in ("ledger.db", "ledger.db.counter"):
         shutil.copy(ledger.path.with_name(name), directory / name)
 
 
-def test_a_lost_write_ahead_log_is_noticed(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_lost_write_ahead_log_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
     """One event was sent, and the ledger's file does not know it: nothing is sent until somebody has decided."""
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
@@ -73,7 +73,7 @@ def test_a_lost_write_ahead_log_is_noticed(ledger: SqliteLedger, tmp_path: Path)
     assert upkeep.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
 
 
-def test_after_repair_what_waited_is_in_doubt(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
     lose_log(ledger, tmp_path / "copy")
@@ -110,7 +110,7 @@ def test_a_ledger_that_moves_without_its_counter_goes_on(tmp_path: Path) -> None
         assert states(ledger, run) == ["sent", "sent"]
 
 
-def test_each_stretch_of_the_log_is_counted(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_each_stretch_of_the_log_is_counted(ledger: Ledger, tmp_path: Path) -> None:
     """Also after a checkpoint has emptied it."""
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
@@ -166,7 +166,7 @@ def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
 # A person
 
 
-def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: Ledger, tmp_path: Path) -> None:
     ada, bob = "Ada@example.org", "bob@example.org"
     reasons = pa.table({"row": [1, 2], "code": ["currency.retired"] * 2, "field": ["value"] * 2, "value": [ada, bob]})
     records = pa.table({"record": pa.array([b"ada@,1", b"bob@,2", b"ada@,3"])})
@@ -194,7 +194,7 @@ def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: Sqlit
     assert not any(ada.encode() in path.read_bytes() for path in tmp_path.glob("ledger.db*") if path.is_file())
 
 
-def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A]))
     with open_ledger(tmp_path) as other:
         with pytest.raises(UsageError, match=f"run {run.id} is being worked on by another process"):
