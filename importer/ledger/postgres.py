@@ -138,6 +138,12 @@ class PostgresDialect:
         """Not ``FULL``, which would keep others out: the room is used by the next runs."""
         return tuple(f"VACUUM (ANALYZE) {table}" for table in ("row", "chunk", "place", "delivered_key"))
 
+    def after_copy(self, table: str) -> str:
+        """See `Dialect.after_copy`."""
+        if table not in ("scope", "run", "source"):
+            return ""
+        return f"SELECT setval(pg_get_serial_sequence('{SCHEMA}.{table}', 'no'), (SELECT MAX(no) FROM {table}))"
+
     def size(self, database: Database) -> int:
         """See `Dialect.size`."""
         sizes = f"SELECT SUM(pg_total_relation_size(relid)) FROM pg_stat_user_tables WHERE schemaname = '{SCHEMA}'"

@@ -28,38 +28,6 @@ WHERE id = $9
 """A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
-def page(
-    database: Database, run: Run, after: Position | None, count: int, lane: int | None
-) -> list[tuple[int | None, int, int]]:
-    """See `Ledger.queue`."""
-    only = "" if lane is None else f" AND r.lane = {int(lane)}"
-    if database.value("SELECT ordered FROM run WHERE no = $1", run.no):
-        return database.rows(
-            "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
-            f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
-            run.no,
-            0 if after is None else after[0],
-            State.PENDING,
-            count,
-        )
-    first, last = ids(run)
-    found = database.rows(
-        f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only} ORDER BY r.id LIMIT $4",
-        first if after is None else after[1] + 1,
-        last,
-        State.PENDING,
-        count,
-    )
-    return [(None, row_id, own) for row_id, own in found]
-
-
-def commit(database: Database, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
-    """In a transaction, see `Ledger.commit`. A row that is no longer pending, as another run took it over, stays so."""
-    if outcomes:
-        database.execute(_UPDATE, table=_table(outcomes))
-    return _claim(database, claims) if claims else []
-
-
 def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     columns: list[tuple[Any, pa.DataType]] = [
         ([one.state.value for one in outcomes], pa.string()),
@@ -75,66 +43,102 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
 
 
-def _claim(database: Database, claims: Sequence[int]) -> list[Claim]:
-    asked = pa.table({"$1": pa.array(claims, pa.int64())})
-    found = database.query(
-        f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state = '{State.PENDING}'",
-        table=asked,
-    )
-    database.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
-    rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
-    return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+class DeliveryQueue(Part):
+    """The ledger as delivery empties it."""
 
+    def queue(
+        self, run: Run, after: Position | None, count: int, lane: int | None
+    ) -> list[tuple[int | None, int, int]]:
+        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
 
-def doubtful_lanes(database: Database, run: Run) -> set[int]:
-    """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
-    found = database.rows(
-        "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
-    )
-    return {lane for (lane,) in found}
+        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
+        """
+        only = "" if lane is None else f" AND r.lane = {int(lane)}"
+        if self._db.value("SELECT ordered FROM run WHERE no = $1", run.no):
+            return self._db.rows(
+                "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
+                f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
+                run.no,
+                0 if after is None else after[0],
+                State.PENDING,
+                count,
+            )
+        first, last = ids(run)
+        found = self._db.rows(
+            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only} ORDER BY r.id LIMIT $4",
+            first if after is None else after[1] + 1,
+            last,
+            State.PENDING,
+            count,
+        )
+        return [(None, row_id, own) for row_id, own in found]
 
+    def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+        """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
 
-def recover(database: Database, run: Run) -> int:
-    """Put the rows that a killed importer had claimed in doubt; returns how many. A run it left behind is STOPPED.
+        Rows that are not pending any longer, as another run took them over, are not claimed.
+        """
+        if outcomes:
+            self._db.execute(_UPDATE, table=_table(outcomes))
+        return self._claim(claims) if claims else []
 
-    Only for the process that holds the run's lock.
-    """
-    bounds = ids(run)
-    left = database.value(
-        "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
-        " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
-        *bounds,
-        CLAIMED,
-        run.no,
-        RunState.DELIVERING,
-    )
-    if not left:
-        return 0
-    with database.transaction():
-        database.execute(
-            "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
-            " WHERE no = $2 AND state = $3",
-            RunState.STOPPED,
+    def _claim(self, claims: Sequence[int]) -> list[Claim]:
+        asked = pa.table({"$1": pa.array(claims, pa.int64())})
+        found = self._db.query(
+            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state = '{State.PENDING}'",
+            table=asked,
+        )
+        self._db.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
+        rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
+        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+
+    def doubtful_lanes(self, run: Run) -> set[int]:
+        """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
+        found = self._db.rows(
+            "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
+        )
+        return {lane for (lane,) in found}
+
+    def recover(self, run: Run) -> int:
+        """Put what a killed importer had claimed in doubt, and the run to STOPPED if it was delivering.
+
+        Only for the holder of the run's lock. Returns how many rows.
+        """
+        bounds = ids(run)
+        left = self._db.value(
+            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
+            " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
+            *bounds,
+            CLAIMED,
             run.no,
             RunState.DELIVERING,
         )
-        return database.execute(
-            "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
-            " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
-            State.IN_DOUBT,
-            *bounds,
-            CLAIMED,
-        )
+        if not left:
+            return 0
+        with self._db.transaction():
+            self._db.execute(
+                "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
+                " WHERE no = $2 AND state = $3",
+                RunState.STOPPED,
+                run.no,
+                RunState.DELIVERING,
+            )
+            return self._db.execute(
+                "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
+                " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
+                State.IN_DOUBT,
+                *bounds,
+                CLAIMED,
+            )
 
-
-def note_pause(database: Database, run: Run, pause: Any) -> None:
-    """Remember a time in which the run sent nothing."""
-    with database.transaction():
-        database.execute(
-            "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
-            run.no,
-            pause.begun,
-            pause.kind,
-            pause.ended,
-        )
+    def note_halt(self, run: Run, pause: Any) -> None:
+        """Remember a time in which the run sent nothing."""
+        with self._db.transaction():
+            self._db.execute(
+                "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
+                " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
+                run.no,
+                pause.begun,
+                pause.kind,
+                pause.ended,
+            )

@@ -29,131 +29,7 @@ _DONE = f"('{State.SENT}', '{State.FILTERED}', '{State.GROUPED}', '{State.DUPLIC
 """Rows that no file of rejects will ever hold, if their group's head is one of these too."""
 
 
-def drop_bodies(database: Database, run: Run) -> None:
-    """Forget the bodies of rows that are done with, and the raw records of chunks in which nothing is left to correct.
-
-    Step by step, so that other importers need not wait; whatever interrupts it, a second call does the rest.
-    """
-    found = planning.chunks(database, run)
-    chunks = list(zip(found.column("first_id").to_pylist(), found.column("count").to_pylist(), strict=True))
-    for first, count in chunks:
-        last = first + count - 1
-        with database.transaction():
-            database.execute(
-                f"UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL AND state NOT IN {_KEPT}",
-                first,
-                last,
-            )
-            open_rows = database.value(
-                "SELECT EXISTS (SELECT 1 FROM row r LEFT JOIN row h ON h.id = r.group_head"
-                f" WHERE r.id BETWEEN $1 AND $2 AND (r.state NOT IN {_DONE} OR h.state NOT IN {_DONE}))",
-                first,
-                last,
-            )
-            if not open_rows:
-                database.execute("UPDATE chunk SET raw_rows = NULL WHERE first_id = $1", first)
-    database.checkpoint()
-
-
-def prune(database: Database, run: Run) -> None:
-    """Forget the details of a finished run, all or nothing; raises `UsageError` if rows of it are still open.
-
-    What stays is the run, its sources with their digests, every row's state and type, and the hashes: its totals can
-    still be read, and neither the same content nor the same key is ever sent again.
-    """
-    if is_open(database, run):
-        raise UsageError(
-            f"run {run.id} has rows that are still to be sent or resolved",
-            hint=f"`importer runs {run.id}` shows them",
-        )
-    bounds = ids(run)
-    with database.transaction():
-        database.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
-        database.execute("DELETE FROM place WHERE run = $1", run.no)
-        database.execute("DELETE FROM pause WHERE run = $1", run.no)
-        database.execute(
-            "UPDATE row SET line = NULL, lane = NULL, key = NULL, subscriber = NULL, value = NULL, currency = NULL,"
-            " event_time = NULL, order_value = NULL, attempts = 0, http_status = NULL, sent_at = NULL,"
-            " latency_ms = NULL, code = NULL, message = NULL, body = NULL WHERE id BETWEEN $1 AND $2",
-            *bounds,
-        )
-        database.execute("UPDATE run SET state = $1 WHERE no = $2", RunState.PRUNED, run.no)
-
-
 # A person
-
-
-def forget(database: Database, hasher: Hasher, scope: int, subscriber: str) -> int:
-    """Remove a person: address, key, value, body, raw record, reasons and answers of all their rows; returns how many.
-
-    ``subscriber`` is an e-mail address, phone or id. What was sent to them stays known by its hashes, so that it is
-    never sent again; what was still to be sent to them is not sent (INVALID, ``subscriber.forgotten``).
-    Raises `UsageError` while another process works on a run that has such rows.
-    """
-    rows = _rows_of(database, hasher, scope, subscriber)
-    by_chunk: dict[int, list[int]] = {}
-    for row_id in rows:
-        first = database.value("SELECT MAX(first_id) FROM chunk WHERE first_id <= $1", row_id)
-        if first is not None:
-            by_chunk.setdefault(int(first), []).append(row_id)
-    for at in range(0, len(rows), STEP):
-        table = pa.table({"$1": pa.array(rows[at : at + STEP], pa.int64())})
-        with database.transaction():
-            database.execute(
-                f"UPDATE row SET state = '{State.INVALID}', code = 'subscriber.forgotten'"
-                f" WHERE id = $1 AND state = '{State.PENDING}'",
-                table=table,
-            )
-            database.execute(
-                "UPDATE row SET subscriber = NULL, key = NULL, value = NULL, currency = NULL, event_time = NULL,"
-                " order_value = NULL, lane = 0, message = NULL, body = NULL WHERE id = $1",
-                table=table,
-            )
-    for first, chosen in by_chunk.items():
-        _clean_chunk(database, first, chosen)
-    database.checkpoint()
-    return len(rows)
-
-
-def _rows_of(database: Database, hasher: Hasher, scope: int, subscriber: str) -> list[int]:
-    """The rows that name the subscriber, those in one lane with them, and the parts of their groups."""
-    name = subscriber.strip()
-    lanes = [int(hasher.identifiers(pa.array([text]), kind)[0]) for kind, text in enumerate((name, name.lower(), name))]
-    found: set[int] = set()
-    for (run,) in database.rows("SELECT no FROM run WHERE scope = $1", scope):
-        chosen = "lower(subscriber) = lower($1) OR lane IN ($2, $3, $4) OR subscriber_hash IN ($2, $3, $4)"
-        here = f"SELECT DISTINCT lane FROM row WHERE id BETWEEN $5 AND $6 AND ({chosen}) AND lane <> 0"
-        found.update(
-            row_id
-            for (row_id,) in database.rows(
-                f"SELECT id FROM row WHERE ({chosen} OR lane IN ({here})) AND id BETWEEN $5 AND $6",
-                name,
-                *lanes,
-                *ids(run),
-            )
-        )
-    parts = pa.table({"$1": pa.array(sorted(found), pa.int64())})
-    if found:
-        found.update(database.query("SELECT id FROM row WHERE group_head = $1", table=parts).column(0).to_pylist())
-    return sorted(found)
-
-
-def _clean_chunk(database: Database, first: int, chosen: list[int]) -> None:
-    """Take rows' raw records and reasons out of their chunk."""
-    ((first_row, reasons, raw_rows),) = database.rows(
-        "SELECT first_row, reasons, raw_rows FROM chunk WHERE first_id = $1", first
-    )
-    positions = {row_id - first for row_id in chosen}
-    if raw_rows is not None:
-        table = unpack(raw_rows)
-        gone = pa.array([None if at in positions else at for at in range(table.num_rows)], pa.int64())
-        raw_rows = pack(table.take(gone))
-    if reasons is not None:
-        table = unpack(reasons)
-        keep = [row - first_row not in positions for row in table.column("row").to_pylist()]
-        reasons = pack(table.filter(pa.array(keep)))
-    with database.transaction():
-        database.execute("UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first)
 
 
 # The file
@@ -199,23 +75,6 @@ def behind(database: Database) -> str:
     if noted is None or noted <= database.value("SELECT generation FROM ledger"):
         return ""
     return "it is older than when it was last used: its write-ahead log is lost, or an older copy is in its place"
-
-
-def refuse_older(database: Database) -> None:
-    """Raise `LedgerError` for a ledger that has lost commits."""
-    if lost := behind(database):
-        raise LedgerError(
-            f"the ledger {database.path} cannot be relied on: {lost}; events that were sent since then are not in it,"
-            " and would be sent again",
-            hint="put the newest copy back; or `importer doctor --repair` goes on with this one and puts whatever it"
-            " still has to send in doubt, for you to decide",
-        )
-
-
-def count_up(database: Database) -> int:
-    """In a transaction: the next generation, to be noted once it is committed."""
-    database.execute("UPDATE ledger SET generation = generation + 1")
-    return int(database.value("SELECT generation FROM ledger"))
 
 
 def note(path: Path, generation: int) -> None:
@@ -354,3 +213,132 @@ def _paste(new: Database, table: str, rows: pa.Table) -> None:
     if rows.num_rows:
         with new.transaction():
             planning.insert(new, table, {name: rows.column(name) for name in rows.column_names})
+
+
+class Upkeep(Part):
+    """Forgetting: bodies, old runs, a person."""
+
+    def drop_bodies(self, run: Run) -> None:
+        """Forget the bodies of rows that are done with, and raw records that no rejects file will need."""
+        found = planning.chunks(database, run)
+        chunks = list(zip(found.column("first_id").to_pylist(), found.column("count").to_pylist(), strict=True))
+        for first, count in chunks:
+            last = first + count - 1
+            with self._db.transaction():
+                self._db.execute(
+                    f"UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL AND state NOT IN {_KEPT}",
+                    first,
+                    last,
+                )
+                open_rows = self._db.value(
+                    "SELECT EXISTS (SELECT 1 FROM row r LEFT JOIN row h ON h.id = r.group_head"
+                    f" WHERE r.id BETWEEN $1 AND $2 AND (r.state NOT IN {_DONE} OR h.state NOT IN {_DONE}))",
+                    first,
+                    last,
+                )
+                if not open_rows:
+                    self._db.execute("UPDATE chunk SET raw_rows = NULL WHERE first_id = $1", first)
+        self._db.checkpoint()
+
+    def prune(self, run: Run) -> None:
+        """Forget the details of an old run; what "never twice" needs stays. Raises `UsageError` for an open run."""
+        if is_open(database, run):
+            raise UsageError(
+                f"run {run.id} has rows that are still to be sent or resolved",
+                hint=f"`importer runs {run.id}` shows them",
+            )
+        bounds = ids(run)
+        with self._db.transaction():
+            self._db.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
+            self._db.execute("DELETE FROM place WHERE run = $1", run.no)
+            self._db.execute("DELETE FROM pause WHERE run = $1", run.no)
+            self._db.execute(
+                "UPDATE row SET line = NULL, lane = NULL, key = NULL, subscriber = NULL, value = NULL, currency = NULL,"
+                " event_time = NULL, order_value = NULL, attempts = 0, http_status = NULL, sent_at = NULL,"
+                " latency_ms = NULL, code = NULL, message = NULL, body = NULL WHERE id BETWEEN $1 AND $2",
+                *bounds,
+            )
+            self._db.execute("UPDATE run SET state = $1 WHERE no = $2", RunState.PRUNED, run.no)
+
+    def forget(self, hasher: Hasher, scope: int, subscriber: str) -> int:
+        """Remove a person from all runs of this account; what was sent to them is still never sent again.
+
+        Returns how many rows. Raises `UsageError` while another process works on a run of the account.
+        """
+        rows = self._rows_of(hasher, scope, subscriber)
+        by_chunk: dict[int, list[int]] = {}
+        for row_id in rows:
+            first = self._db.value("SELECT MAX(first_id) FROM chunk WHERE first_id <= $1", row_id)
+            if first is not None:
+                by_chunk.setdefault(int(first), []).append(row_id)
+        for at in range(0, len(rows), STEP):
+            table = pa.table({"$1": pa.array(rows[at : at + STEP], pa.int64())})
+            with self._db.transaction():
+                self._db.execute(
+                    f"UPDATE row SET state = '{State.INVALID}', code = 'subscriber.forgotten'"
+                    f" WHERE id = $1 AND state = '{State.PENDING}'",
+                    table=table,
+                )
+                self._db.execute(
+                    "UPDATE row SET subscriber = NULL, key = NULL, value = NULL, currency = NULL, event_time = NULL,"
+                    " order_value = NULL, lane = 0, message = NULL, body = NULL WHERE id = $1",
+                    table=table,
+                )
+        for first, chosen in by_chunk.items():
+            self._clean_chunk(first, chosen)
+        self._db.checkpoint()
+        return len(rows)
+
+    def _rows_of(self, hasher: Hasher, scope: int, subscriber: str) -> list[int]:
+        """The rows that name the subscriber, those in one lane with them, and the parts of their groups."""
+        name = subscriber.strip()
+        lanes = [int(hasher.identifiers(pa.array([text]), kind)[0]) for kind, text in enumerate((name, name.lower(), name))]
+        found: set[int] = set()
+        for (run,) in self._db.rows("SELECT no FROM run WHERE scope = $1", scope):
+            chosen = "lower(subscriber) = lower($1) OR lane IN ($2, $3, $4) OR subscriber_hash IN ($2, $3, $4)"
+            here = f"SELECT DISTINCT lane FROM row WHERE id BETWEEN $5 AND $6 AND ({chosen}) AND lane <> 0"
+            found.update(
+                row_id
+                for (row_id,) in self._db.rows(
+                    f"SELECT id FROM row WHERE ({chosen} OR lane IN ({here})) AND id BETWEEN $5 AND $6",
+                    name,
+                    *lanes,
+                    *ids(run),
+                )
+            )
+        parts = pa.table({"$1": pa.array(sorted(found), pa.int64())})
+        if found:
+            found.update(self._db.query("SELECT id FROM row WHERE group_head = $1", table=parts).column(0).to_pylist())
+        return sorted(found)
+
+    def _clean_chunk(self, first: int, chosen: list[int]) -> None:
+        """Take rows' raw records and reasons out of their chunk."""
+        ((first_row, reasons, raw_rows),) = self._db.rows(
+            "SELECT first_row, reasons, raw_rows FROM chunk WHERE first_id = $1", first
+        )
+        positions = {row_id - first for row_id in chosen}
+        if raw_rows is not None:
+            table = unpack(raw_rows)
+            gone = pa.array([None if at in positions else at for at in range(table.num_rows)], pa.int64())
+            raw_rows = pack(table.take(gone))
+        if reasons is not None:
+            table = unpack(reasons)
+            keep = [row - first_row not in positions for row in table.column("row").to_pylist()]
+            reasons = pack(table.filter(pa.array(keep)))
+        with self._db.transaction():
+            self._db.execute("UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first)
+
+    def refuse_older(self) -> None:
+        """Raise `LedgerError` for a ledger that has lost commits."""
+        if lost := behind(database):
+            raise LedgerError(
+                f"the ledger {self._db.path} cannot be relied on: {lost}; events that were sent since then are not in it,"
+                " and would be sent again",
+                hint="put the newest copy back; or `importer doctor --repair` goes on with this one and puts whatever it"
+                " still has to send in doubt, for you to decide",
+            )
+
+    def count_up(self) -> int:
+        """In a transaction: the next generation, to be noted once it is committed."""
+        self._db.execute("UPDATE ledger SET generation = generation + 1")
+        return int(self._db.value("SELECT generation FROM ledger"))
