@@ -5,30 +5,30 @@ Changes nothing, and may run beside a delivery.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Sums, token
-from importer.ledger import planning
-from importer.ledger.database import Database
-from importer.ledger.packing import unpack
-from importer.ledger.tables import CLAIMED, RUN_BITS, ids
+from importer.ledger.database import Part
+from importer.ledger.tables import CLAIMED, ids, unpack
 from importer.model import (
     ArrowArray,
     ArrowTable,
     Counts,
+    Dialect,
     Pause,
     PauseKind,
     PendingSummary,
     RowBatch,
     Run,
     RunSource,
-    RunState,
+    Source,
     State,
 )
 
@@ -58,19 +58,6 @@ _ORDER = (
 
 _TYPES = 20
 _NO_TIME = -(2**63 - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingElsewhere:
-    """Rows that another run has, and has not delivered."""
-
-    run_id: str
-    rows: int
-    state: RunState
-    in_doubt: int
-    """How many of the rows may have arrived: they wait for `importer resolve` or `importer retry` of that run."""
-    alive: bool
-    """A process works on that run now."""
 
 
 class _Sources:
@@ -106,12 +93,19 @@ def _outside(states: ArrowArray) -> ArrowArray:
     return pc.if_else(pc.equal(states, CLAIMED), State.PENDING.value, states)
 
 
+def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
+    header = None if columns is None else tuple(json.loads(columns))
+    known = {field.name for field in dataclasses.fields(Dialect)}  # an earlier version may have noted others
+    facts = {name: value for name, value in json.loads(dialect).items() if name in known}
+    return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
+
+
 class RunReader(Part):
     """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
 
     def counts(self, run: Run) -> Counts:
         """The run's totals: rows as they were read, and where they stand now."""
-        read = self._db.value("SELECT COALESCE(SUM(rows), 0) FROM source WHERE run = $1", run.no)
+        read = self._db.value("SELECT CAST(COALESCE(SUM(rows), 0) AS BIGINT) FROM source WHERE run = $1", run.no)
         by_state = dict.fromkeys(State, 0)
         for state, number in self._db.rows(
             "SELECT state, COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 GROUP BY state", *ids(run)
@@ -132,20 +126,22 @@ class RunReader(Part):
         sql = f"SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state IN ({chosen}))"
         return bool(self._db.value(sql, *ids(run)))
 
-    def pending_elsewhere(self, run: Run) -> list[tuple[int, str, str, int, int]]:
-        """The other runs that hold rows of this one and have not delivered them."""
-        return self._db.rows(
-            "SELECT r.no, r.id, r.state, COUNT(*), SUM(CASE WHEN e.state IN ($1, $2) THEN 1 ELSE 0 END)"
-            f" FROM row m JOIN row e ON e.id = m.other JOIN run r ON r.no = e.id >> {RUN_BITS}"
-            " WHERE m.id BETWEEN $3 AND $4 AND m.state = $5 AND r.no <> $6 AND e.state IN ($7, $8, $1, $2)"
-            " GROUP BY r.no, r.id, r.state ORDER BY r.no",
-            State.IN_DOUBT,
-            State.FAILED,
-            *ids(run),
-            State.DUPLICATE,
+    def sources(self, run: Run) -> list[RunSource]:
+        """The run's sources, in the order they were read."""
+        found = self._db.rows(
+            "SELECT no, name, path, dialect, columns, digest, rows, error FROM source WHERE run = $1 ORDER BY no",
             run.no,
-            State.PENDING,
-            CLAIMED,
+        )
+        return [
+            RunSource(no=no, source=_source(name, path, dialect, columns), digest=digest, rows=rows, error=error)
+            for no, name, path, dialect, columns, digest, rows, error in found
+        ]
+
+    def _chunks(self, run: Run) -> ArrowTable:
+        """A run's chunks: first_id, source, first_row, count."""
+        return self._db.query(
+            "SELECT first_id, source, first_row, count FROM chunk WHERE first_id BETWEEN $1 AND $2 ORDER BY first_id",
+            *ids(run),
         )
 
     def halts(self, run: Run) -> list[Pause]:
@@ -153,10 +149,10 @@ class RunReader(Part):
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
 
-    def batches(self, run: Run, *, raw_rows: bool) -> Iterator[RowBatch]:
+    def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
-        known = planning.sources(database, run)
-        found = planning.chunks(database, run)
+        known = self.sources(run)
+        found = self._chunks(run)
         for first_id, number, first_row, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
             yield self._batch((first_id, first_row, count), _Sources(run, known, number), raw_rows=raw_rows)
 

@@ -106,6 +106,13 @@ class Leases:
         least = self._clock() + MARGIN_SECONDS
         return any(end < least for end in list(self._held.values()))
 
+    def are_kept(self, database: Database) -> bool:
+        """Whether the database, asked over that connection, still knows all of them as this process's."""
+        with self._in_use:
+            names = len(self._held)
+        kept = database.value("SELECT COUNT(*) FROM lease WHERE owner = $1", self._owner)
+        return bool(kept >= names)
+
     def foreign(self, name: str) -> tuple[str, float] | None:
         """Who else has a lease that cannot be taken yet, and for how many seconds; None if nobody has."""
         with self._in_use:

@@ -5,14 +5,21 @@ A row is claimed, and that is committed, before its request leaves; its outcome 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from importer.ledger.database import Database
+from importer.ledger import counter
+from importer.ledger.database import CHECKPOINT_SECONDS, ConnectionLostError
+from importer.ledger.locks import elapsed
+from importer.ledger.runs import RunRepository
 from importer.ledger.tables import CLAIMED, ids
-from importer.model import Claim, Outcome, Run, RunState, State
+from importer.model import Claim, Outcome, Pause, Run, RunState, State
+
+RECONNECT_SECONDS = 60.0
+"""How long to wait for a database that went away in the midst of a delivery."""
 
 Position = tuple[int | None, int]
 """A place in the order of delivery: (place, row id)."""
@@ -21,7 +28,7 @@ _UPDATE = f"""
 UPDATE row SET state = $1, attempts = $2, http_status = $3, sent_at = $4, latency_ms = $5,
     code = CASE WHEN $1 = '{State.PENDING}' THEN COALESCE($6, code) ELSE $6 END,
     message = CASE WHEN $1 = '{State.PENDING}' AND $6 IS NULL AND code IS NOT NULL THEN message ELSE $7 END,
-    maybe_sent = CASE WHEN $8 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
+    maybe_sent = CASE WHEN $8 = 1 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
     requeued_from = CASE WHEN $1 = '{State.PENDING}' THEN requeued_from END
 WHERE id = $9
 """
@@ -43,11 +50,14 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
 
 
-class DeliveryQueue(Part):
+class DeliveryQueue(RunRepository):
     """The ledger as delivery empties it."""
 
+    _counted = False
+    """The generation was counted up since the last checkpoint."""
+
     def queue(
-        self, run: Run, after: Position | None, count: int, lane: int | None
+        self, run: Run, *, after: Position | None, count: int, lane: int | None = None
     ) -> list[tuple[int | None, int, int]]:
         """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
 
@@ -78,15 +88,55 @@ class DeliveryQueue(Part):
 
         Rows that are not pending any longer, as another run took them over, are not claimed.
         """
-        if outcomes:
-            self._db.execute(_UPDATE, table=_table(outcomes))
-        return self._claim(claims) if claims else []
+        try:
+            return self._commit(outcomes, claims, again=False)
+        except ConnectionLostError:
+            self._wait_for_connection()
+            return self._commit(outcomes, claims, again=True)
 
-    def _claim(self, claims: Sequence[int]) -> list[Claim]:
+    def _commit(self, outcomes: Sequence[Outcome], claims: Sequence[int], *, again: bool) -> list[Claim]:
+        """``again``: whether the same was committed before the connection was lost is not known."""
+        generation = None
+        with self._db.transaction():
+            if not self._counted:
+                generation = counter.count_up(self._db)
+            # Where another machine may have taken over, only what is known for good is still worth a word.
+            displaced = self._leases is not None and not self._leases.are_kept(self._db)
+            if displaced:
+                outcomes = [one for one in outcomes if one.state is not State.PENDING]
+            if outcomes:
+                self._db.execute(_UPDATE, table=_table(outcomes))
+            claimed = self._claim(claims, again=again) if claims and not displaced else []
+        if generation is not None:
+            counter.note(self._db.dialect.beside, generation)
+            self._counted = True
+        if self._db.checkpoint(every=CHECKPOINT_SECONDS):
+            self._counted = False
+        return claimed
+
+    def _checkpoint(self) -> None:
+        super()._checkpoint()
+        self._counted = False
+
+    def _wait_for_connection(self) -> None:
+        """Wait until the database can be reached again. Raises `LedgerError` when patience, or a lease, ends."""
+        until = elapsed() + RECONNECT_SECONDS
+        while True:
+            time.sleep(RECONNECT_SECONDS / 120)
+            try:
+                self._db.value("SELECT 1")
+            except ConnectionLostError:
+                if elapsed() > until or self.sending_stops():
+                    raise
+            else:
+                return
+
+    def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
         asked = pa.table({"$1": pa.array(claims, pa.int64())})
+        # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
+        free = f"('{State.PENDING}', '{CLAIMED}')" if again else f"('{State.PENDING}')"
         found = self._db.query(
-            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state = '{State.PENDING}'",
-            table=asked,
+            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state IN {free}", table=asked
         )
         self._db.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
         rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
@@ -131,7 +181,7 @@ class DeliveryQueue(Part):
                 CLAIMED,
             )
 
-    def note_halt(self, run: Run, pause: Any) -> None:
+    def note_halt(self, run: Run, pause: Pause) -> None:
         """Remember a time in which the run sent nothing."""
         with self._db.transaction():
             self._db.execute(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from importer.ledger.database import Database
-from importer.ledger.tables import RUN_BITS, ids
-from importer.model import Run, State
+from dataclasses import dataclass
+
+from importer.ledger.runs import RunRepository
+from importer.ledger.tables import CLAIMED, RUN_BITS, ids
+from importer.model import Run, RunState, State
 from importer.wording import counted, shown
 
 _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
@@ -21,7 +23,20 @@ _UNSETTLED = (
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
 
-class Repeats(Part):
+@dataclass(frozen=True, slots=True)
+class PendingElsewhere:
+    """Rows that another run has, and has not delivered."""
+
+    run_id: str
+    rows: int
+    state: RunState
+    in_doubt: int
+    """How many of the rows may have arrived: they wait for `importer resolve` or `importer retry` of that run."""
+    alive: bool
+    """A process works on that run now."""
+
+
+class Repeats(RunRepository):
     """What the user should know of rows that were planned or delivered before."""
 
     def repeats(self, run: Run) -> list[str]:
@@ -114,3 +129,23 @@ class Repeats(Part):
             f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
             for name, run_id, rows in found
         ]
+
+    def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
+        """The other runs that hold rows of this one and have not delivered them."""
+        found = self._db.rows(
+            "SELECT r.id, r.state, COUNT(*), COUNT(CASE WHEN e.state IN ($1, $2) THEN 1 END)"
+            f" FROM row m JOIN row e ON e.id = m.other JOIN run r ON r.no = e.id >> {RUN_BITS}"
+            " WHERE m.id BETWEEN $3 AND $4 AND m.state = $5 AND r.no <> $6 AND e.state IN ($7, $8, $1, $2)"
+            " GROUP BY r.no, r.id, r.state ORDER BY r.no",
+            State.IN_DOUBT,
+            State.FAILED,
+            *ids(run),
+            State.DUPLICATE,
+            run.no,
+            State.PENDING,
+            CLAIMED,
+        )
+        return tuple(
+            PendingElsewhere(run_id, rows, RunState(state), in_doubt, alive=self._lock(run_id).is_taken())
+            for run_id, state, rows, in_doubt in found
+        )

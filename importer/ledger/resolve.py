@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from importer.errors import UsageError
-from importer.ledger.database import Database
+from importer.ledger.planning import PlanWriter
 from importer.ledger.tables import RUN_BITS, SPOKEN_FOR, ids
 from importer.model import Run, RunState, State
 
@@ -53,7 +53,7 @@ _DELIVERED_ELSEWHERE = (
 """A code, and in SQL the row of another run that has taken care of a row: its twin, its key, its correction."""
 
 
-class Resolver(Part):
+class Resolver(PlanWriter):
     """What users decide about rows after the fact."""
 
     def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
@@ -67,7 +67,7 @@ class Resolver(Part):
             State.IN_DOUBT,
         )
 
-    def resolve(self, run: Run, state: State, rows: Sequence[int] | None, note: str = "") -> int:
+    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
         """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows.
 
         ``rows`` are ledger ids; None means all; ``note`` is the user's reason. Raises `UsageError` for a row not in
@@ -119,7 +119,7 @@ class Resolver(Part):
                 self._reopen(run)
         return count
 
-    def take_back(self, run: Run, *, doubts: bool) -> int:
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
         """Undo `release` and `retry` for the rows that still wait; with ``doubts``, of those that may have arrived."""
         which = "maybe_sent = 1 AND COALESCE(requeued_from, 'in_doubt') = 'in_doubt'" if doubts else (
             "(maybe_sent = 1 OR requeued_from IS NOT NULL)"
@@ -139,7 +139,7 @@ class Resolver(Part):
         Returns how many, and how many others are not put back as another run has delivered them, or will.
         """
         undelivered = f"id BETWEEN $2 AND $3 AND state IN ('{State.REFUSED}', '{State.FAILED}')"
-        with self._db.transaction():
+        with self._sealing(), self._db.transaction():
             repeated = 0
             for code, elsewhere in _DELIVERED_ELSEWHERE:
                 repeated += self._db.execute(
