@@ -207,7 +207,9 @@ class RunReader(Part):
             most_for_one=most,
             most_subscriber=self._db.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
             types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),
-            totals=tuple((kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued),
+            totals=tuple(
+                (kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued
+            ),
             oldest=min(times) / 1e6 if times else None,
             newest=max(times) / 1e6 if times else None,
         )

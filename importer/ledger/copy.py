@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from importer.errors import LedgerError, UsageError
-from importer.ledger import counter
+from importer.errors import LedgerError
 from importer.ledger.database import Database
-from importer.ledger.ledger import Ledger, create, dialect_of, prepare
-from importer.ledger.location import LedgerLocation
-from importer.ledger.tables import STEP, TABLES
+from importer.ledger.tables import STEP
 from importer.model import ArrowTable
 
 _MAX_FAILURES = 5_000
@@ -19,17 +16,21 @@ _KEPT_EMPTY = "order_value"
 
 
 def copy_table(old: Database, new: Database, table: str) -> int:
-    """Copy a table by ranges of its first column, halving those that cannot be read; returns how many were lost."""
+    """Copy a table past what cannot be read; returns how many stretches of it were lost. Leases stay where they are."""
     if table == "lease":
         return 0
-    key = {"scope": "no", "run": "no", "source": "no", "row": "id", "chunk": "first_id"}.get(table)
-    if key is None:
-        try:
-            for batch in old.batches(f"SELECT * FROM {table}"):
-                _paste(new, table, pa.Table.from_batches([batch]))
-        except LedgerError:
-            return 1
-        return 0
+    if key := {"scope": "no", "run": "no", "source": "no", "row": "id", "chunk": "first_id"}.get(table):
+        return _copy_by(key, old, new, table)
+    try:
+        for batch in old.batches(f"SELECT * FROM {table}"):
+            _paste(new, table, pa.Table.from_batches([batch]))
+    except LedgerError:
+        return 1
+    return 0
+
+
+def _copy_by(key: str, old: Database, new: Database, table: str) -> int:
+    """Copy by ranges of a column, halving those that cannot be read."""
     lost = failures = 0
     ranges = [(-(1 << 62), 1 << 62)]
     while ranges:
@@ -61,5 +62,3 @@ def _paste(new: Database, table: str, rows: ArrowTable) -> None:
         with new.transaction():
             # SQLite tells no type of a column that is empty throughout.
             new.insert(table, {name: one for name, one in columns.items() if one.null_count < len(one)})
-
-

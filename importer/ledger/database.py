@@ -20,6 +20,8 @@ from filelock import FileLock
 from importer.errors import LedgerError
 from importer.model import ArrowTable
 
+EXCLUSIVE_SECONDS = 900.0
+"""How long to wait for another importer that seals a plan."""
 CHECKPOINT_SECONDS = 5.0
 """How often what delivery committed moves from the write-ahead log into the database itself."""
 
@@ -244,9 +246,18 @@ class Database:
                         self.execute("ROLLBACK")
                 raise
 
-    def exclusive(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
-        """Be the only importer that does what the name says. Raises `TimeoutError` after so many seconds."""
-        return self.dialect.exclusive(self, name, seconds)
+    @contextlib.contextmanager
+    def exclusive(self, name: str, doing: str) -> Iterator[None]:
+        """Be the only importer of the account that does what the name says, and ``doing`` says in words."""
+        try:
+            with self.dialect.exclusive(self, name, EXCLUSIVE_SECONDS):
+                yield
+        except TimeoutError:
+            raise LedgerError(
+                f"another importer has been {doing} in {self.dialect.name} for more than"
+                f" {EXCLUSIVE_SECONDS / 60:.0f} minutes",
+                hint="run the same command again when it has finished",
+            ) from None
 
     def checkpoint(self, *, every: float = 0.0) -> bool:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from importer.ledger import tables
 from importer.ledger.database import Database
 from importer.ledger.hashing import NOBODY, Hasher

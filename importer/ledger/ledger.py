@@ -10,7 +10,7 @@ from typing import Self
 
 from importer.errors import LedgerError
 from importer.ledger import counter
-from importer.ledger.database import Database, Dialect, file_lock
+from importer.ledger.database import Database, Dialect
 from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.locks import Leases
 from importer.ledger.postgres import PostgresDialect, lock_number
@@ -86,7 +86,7 @@ def prepare(database: Database) -> None:
     dialect = database.dialect
     if dialect.version(database) < VERSION:
         # Two processes that turn a new file to WAL at once get "database is locked" without any waiting.
-        with file_lock(dialect.beside, "new"), database.exclusive("new", 60.0):
+        with database.exclusive("new", "making its tables"):
             version = dialect.version(database)
             if version == -1:
                 raise LedgerError(
@@ -95,7 +95,7 @@ def prepare(database: Database) -> None:
             if version == 0:
                 create(database)
             elif version == 1:
-                dialect.notes.append(carry_over(database))
+                dialect.notes.insert(0, carry_over(database))
             elif version < VERSION:
                 _migrate(database, version)
     if (version := dialect.version(database)) != VERSION:

@@ -97,9 +97,7 @@ class Leases:
                 f"UPDATE lease SET ends_at = {database.dialect.now} + {LEASE_SECONDS} WHERE owner = $1", self._owner
             )
             kept = {name for (name,) in database.rows("SELECT name FROM lease WHERE owner = $1", self._owner)}
-            self._held = {
-                name: asked + LEASE_SECONDS if name in kept else float("-inf") for name in self._held
-            }
+            self._held = {name: asked + LEASE_SECONDS if name in kept else float("-inf") for name in self._held}
 
     def are_lost(self) -> bool:
         """Whether a lease has ended, or is about to; asks nobody."""

@@ -6,10 +6,9 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.errors import LedgerError
 from importer.ledger.dedupe import Deduplicator
 from importer.ledger.hashing import Hasher
 from importer.ledger.lanes import Lanes
@@ -27,9 +25,6 @@ from importer.model import EncodedChunk, Run, RunState, Source, State
 
 if TYPE_CHECKING:
     from importer.model import ArrowArray
-
-SEAL_SECONDS = 900.0
-"""How long to wait for another importer that seals a plan."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -226,18 +221,9 @@ class PlanWriter(RunRepository):
         self._checkpoint()
         return self.run(run.id, everywhere=True)
 
-    @contextlib.contextmanager
-    def _sealing(self) -> Iterator[None]:
+    def _sealing(self) -> AbstractContextManager[None]:
         """Be the only importer that seals a plan, or settles rows by what other runs have."""
-        try:
-            with self._db.exclusive("seal", SEAL_SECONDS):
-                yield
-        except TimeoutError:
-            raise LedgerError(
-                f"another importer has been completing its plan in {self._db.dialect.name} for more than"
-                f" {SEAL_SECONDS / 60:.0f} minutes",
-                hint="run the same command again when it has finished",
-            ) from None
+        return self._db.exclusive("seal", "completing its plan")
 
     def _write_places(self, plan: _Plan, last: int) -> None:
         """Number the pending rows in order of delivery; sorted once, then written in steps."""
@@ -267,8 +253,13 @@ def _group_heads(prepared: EncodedChunk, first: int) -> ArrowArray | None:
 
 def _sortable(values: ArrowArray) -> ArrowArray:
     """Order values as bytes that sort as the values do; null stays null."""
-    if not pa.types.is_integer(values.type):
+    sign = np.uint64(1 << 63)
+    if pa.types.is_integer(values.type):
+        numbers = values.fill_null(0).cast(pa.int64()).to_numpy().view(np.uint64) ^ sign
+    elif pa.types.is_floating(values.type):
+        bits = (values.fill_null(0).to_numpy() + 0.0).view(np.uint64)
+        numbers = np.where(bits & sign, ~bits, bits | sign)
+    else:
         return values.cast(pa.binary())
-    numbers = values.fill_null(0).cast(pa.int64()).to_numpy().view(np.uint64) ^ np.uint64(1 << 63)
     ordered = pa.Array.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(numbers.astype(">u8"))])
     return pc.if_else(values.is_valid(), ordered.cast(pa.binary()), None)

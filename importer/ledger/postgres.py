@@ -73,7 +73,8 @@ class PostgresDialect:
         uri = self._location.uri
         if "connect_timeout=" not in uri:
             uri += f"{'&' if '?' in uri else '?'}connect_timeout={CONNECT_SECONDS}"
-        return adbc_driver_postgresql.connect(uri)
+        database: adbc_driver_manager.AdbcDatabase = adbc_driver_postgresql.connect(uri)
+        return database
 
     def at_opening(self) -> tuple[str, ...]:
         """A server that a partition hides is given up after a while, and forgets its client as soon."""
@@ -87,7 +88,7 @@ class PostgresDialect:
         )
 
     def begin(self, database: Database, *, private: bool) -> tuple[str, ...]:
-        """Writers of one account take turns, as SQLite's do; what is private waits neither for them nor for the disk."""
+        """Writers of one account take turns, as SQLite's do; what is private waits neither for them nor the disk."""
         if private:
             return ("BEGIN", "SET LOCAL synchronous_commit = off")
         return ("BEGIN", f"DO 'BEGIN PERFORM pg_advisory_xact_lock({database.writer}); END'")
@@ -103,9 +104,7 @@ class PostgresDialect:
             if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
                 if pc.any(pc.match_substring(column, "\0")).as_py():
                     column = pc.replace_substring(column, "\0", "\N{REPLACEMENT CHARACTER}")
-            elif pa.types.is_integer(field.type):
-                column = column.cast(pa.int64())
-            elif pa.types.is_boolean(field.type):
+            elif pa.types.is_integer(field.type) or pa.types.is_boolean(field.type):
                 column = column.cast(pa.int64())
             table = table.set_column(at, field.name, column)
         return table

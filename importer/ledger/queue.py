@@ -75,7 +75,8 @@ class DeliveryQueue(RunRepository):
             )
         first, last = ids(run)
         found = self._db.rows(
-            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only} ORDER BY r.id LIMIT $4",
+            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only}"
+            " ORDER BY r.id LIMIT $4",
             first if after is None else after[1] + 1,
             last,
             State.PENDING,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.ledger import counter
-from importer.ledger.database import Database
 from importer.ledger.copy import copy_table
+from importer.ledger.database import Database
 from importer.ledger.ledger import create, dialect_of, prepare
 from importer.ledger.location import LedgerLocation
 from importer.ledger.sqlite import FILES, SqliteDialect

@@ -15,7 +15,6 @@ from importer.ledger.planning import PlanWriter
 from importer.ledger.tables import RUN_BITS, SPOKEN_FOR, ids
 from importer.model import Run, RunState, State
 
-
 _WORDS = {
     State.SENT: ("taken as sent at the user's word", None, 0),
     # At the user's word it did not arrive: it is a row like any other that waits.
@@ -79,7 +78,9 @@ class Resolver(PlanWriter):
             found = [
                 row_id
                 for (row_id,) in self._db.rows(
-                    "SELECT id FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id", *ids(run), State.IN_DOUBT
+                    "SELECT id FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id",
+                    *ids(run),
+                    State.IN_DOUBT,
                 )
             ]
             chosen = found if rows is None else sorted(set(rows))

@@ -167,8 +167,8 @@ def steps(database: Database, table: str, column: str, least: Any) -> Iterator[t
     """The values of an indexed column in ranges of `STEP` rows at most: (more than, up to); ``least`` is below all."""
     while True:
         upto = database.value(
-            f"SELECT MAX({column}) FROM (SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column}"
-            f" LIMIT {STEP}) AS step",
+            f"SELECT {column} FROM (SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column}"
+            f" LIMIT {STEP}) AS step ORDER BY {column} DESC LIMIT 1",
             least,
         )
         if upto is None:

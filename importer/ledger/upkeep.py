@@ -26,7 +26,8 @@ class Upkeep(PlanWriter):
             last = first + count - 1
             with self._db.transaction():
                 self._db.execute(
-                    f"UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL AND state NOT IN {_KEPT}",
+                    "UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL"
+                    f" AND state NOT IN {_KEPT}",
                     first,
                     last,
                 )
@@ -98,7 +99,10 @@ class Upkeep(PlanWriter):
     def _rows_of(self, subscriber: str) -> list[int]:
         """The rows that name the subscriber, those in one lane with them, and the parts of their groups."""
         name = subscriber.strip()
-        lanes = [int(self._hasher.identifiers(pa.array([text]), kind)[0]) for kind, text in enumerate((name, name.lower(), name))]
+        lanes = [
+            int(self._hasher.identifiers(pa.array([text]), kind)[0])
+            for kind, text in enumerate((name, name.lower(), name))
+        ]
         found: set[int] = set()
         for (run,) in self._db.rows("SELECT no FROM run WHERE scope = $1", self.scope()):
             chosen = "lower(subscriber) = lower($1) OR lane IN ($2, $3, $4) OR subscriber_hash IN ($2, $3, $4)"
@@ -132,7 +136,9 @@ class Upkeep(PlanWriter):
             keep = [row - first_row not in positions for row in table.column("row").to_pylist()]
             reasons = pack(table.filter(pa.array(keep)))
         with self._db.transaction():
-            self._db.execute("UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first)
+            self._db.execute(
+                "UPDATE chunk SET reasons = $1, raw_rows = $2 WHERE first_id = $3", reasons, raw_rows, first
+            )
 
     def shrink(self) -> None:
         """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""

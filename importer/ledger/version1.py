@@ -75,8 +75,8 @@ def _refuse_while_used(database: Database) -> None:
             lock.acquire(timeout=0)
         except Timeout:
             raise LedgerError(
-                f"the ledger {database.dialect.beside} is of an earlier version of importer, and its run {run_id} is being"
-                " delivered by that version now",
+                f"the ledger {database.dialect.beside} is of an earlier version of importer, and its run {run_id} is"
+                " being delivered by that version now",
                 hint="let it finish, or stop it with Ctrl-C; this version carries the ledger over then",
             ) from None
         lock.release()

@@ -21,7 +21,7 @@ from importer import __version__
 from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError, UsageError
-from importer.ledger.upkeep import health, repair
+from importer.ledger.repair import health, repair
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions

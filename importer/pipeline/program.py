@@ -10,8 +10,8 @@ from pathlib import Path
 from importer import report
 from importer.deliver import StopReason
 from importer.errors import ExitCode, LedgerError
-from importer.ledger.repeats import PendingElsewhere
 from importer.ledger.ledger import Ledger
+from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find

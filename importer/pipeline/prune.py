@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from importer.ledger.database import size_of
 from importer.ledger.ledger import Ledger
 from importer.model import Run, RunState, State
 
@@ -46,7 +45,7 @@ def forget(ledger: Ledger, runs: Sequence[Run]) -> int:
     A run that somebody works on right now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:
     then the space is free within it, for the next runs.
     """
-    before = size_of(ledger.path)
+    before = ledger.size()
     for run in runs:
         lock = ledger.lock(run)
         if lock.try_acquire():
@@ -55,7 +54,7 @@ def forget(ledger: Ledger, runs: Sequence[Run]) -> int:
             finally:
                 lock.release()
     ledger.shrink()
-    return before - size_of(ledger.path)
+    return before - ledger.size()
 
 
 def _ended(run: Run) -> float:

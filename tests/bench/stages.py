@@ -137,7 +137,7 @@ def main(file: str, mapping: str, url: str = "") -> None:
                 way = Target(Endpoint.parse(url), Token("bench"), rehearsal=True)
                 order = RunOptions((file,), mapping, out=home)
                 with watch.over("deliver"):
-                    send(ledger, run, order, TargetOptions(ledger=ledger.path), way, Silent())
+                    send(ledger, run, order, TargetOptions(ledger=ledger.location), way, Silent())
                 with watch.over("report"):
                     report.write(ledger, run, ReportOptions(out=home / "out"))
     print(json.dumps({"rows": rows, "stages": watch.figures}))  # noqa: T201 - its output

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from importer.ledger.ledger import Ledger
+from importer.ledger.location import LedgerLocation
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
@@ -18,9 +19,20 @@ NO_REASONS = pa.table(
 SOURCE = Source("orders.csv", "/orders.csv", Dialect("csv"), ("email",))
 
 
+def locate(directory: Path) -> LedgerLocation:
+    """Where the ledger of a directory is; the fixture ``each_database`` has it in PostgreSQL, too."""
+    return directory / "ledger.db"
+
+
 def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> Ledger:
     """A ledger in a directory of the test's own."""
-    return Ledger(directory / "ledger.db", account=account, endpoint=endpoint)
+    return Ledger(locate(directory), account=account, endpoint=endpoint)
+
+
+def path_of(ledger: Ledger) -> Path:
+    """The file of a ledger that is one."""
+    assert isinstance(ledger.location, Path)
+    return ledger.location
 
 
 def new_run(ledger: Ledger, *, mapping: str = "m") -> Run:

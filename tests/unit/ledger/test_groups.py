@@ -14,6 +14,9 @@ from importer.model import Outcome, Run, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import ReportOptions, write
+from tests.support.ledgers import open_ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MAPPING = """\
 version: 1
@@ -28,7 +31,7 @@ SECOND = "order,id,total\n3,cy,1\n1,ada,3\n2,bo,x\n"
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db", account="a", endpoint="e") as ledger:
+    with open_ledger(tmp_path) as ledger:
         yield ledger
 
 

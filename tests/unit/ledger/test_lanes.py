@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from importer.ledger.hashing import NOBODY
 from tests.support.ledgers import chunk, open_ledger, planned
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 Row = tuple[str | None, str | None, str | None]
 
 NAMES = st.none() | st.sampled_from([str(n) for n in range(12)])

@@ -14,20 +14,23 @@ from importer.mapping.load import load
 from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
+from tests.support.ledgers import open_ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MAPPING = "version: 1\n{key}subscriber: {{id: id}}\ntype: {{const: visit}}\n"
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db", account="a", endpoint="e") as ledger:
+    with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
 @pytest.fixture
 def beside(tmp_path: Path, ledger: Ledger) -> Iterator[Ledger]:
     """The same ledger as another process has it open; both begin their runs before either has read its file."""
-    with Ledger(tmp_path / "ledger.db", account="a", endpoint="e") as another:
+    with open_ledger(tmp_path) as another:
         yield another
 
 
@@ -136,13 +139,13 @@ def test_others_write_between_the_steps_of_a_seal(
     other = begin(beside)
     steps, transaction = [], ledger._db.transaction
 
-    def counted(*, durable: bool = True) -> AbstractContextManager[None]:
-        steps.append(durable)
+    def counted(*, private: bool = False) -> AbstractContextManager[None]:
+        steps.append(private)
         beside.note_halt(other, Pause(PauseKind.LIMIT, float(len(steps)), 0.0))
-        return transaction(durable=durable)
+        return transaction(private=private)
 
     monkeypatch.setattr(ledger._db, "transaction", counted)
     ledger.seal(run)
-    assert steps.count(False) >= 4, "only the last step waits for the disk"
-    assert steps.count(True) == 1
+    assert steps.count(True) >= 4, "only the last step waits for the disk"
+    assert steps.count(False) == 1
     assert states(ledger, run) == {State.PENDING: 9}

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from importer.ledger.database import size_of
 from importer.ledger.ledger import Ledger
+from importer.ledger.sqlite import size_of
 from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support import program
-from tests.support.ledgers import chunk, open_ledger, planned, released
+from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 NEVER = float("inf")
 
@@ -76,9 +78,9 @@ def test_a_run_that_is_not_old_is_kept(ledger: Ledger) -> None:
 def test_space_is_given_back(ledger: Ledger) -> None:
     emails = [f"somebody-{number * 7919 % 100_003}@example.com" for number in range(5000)]
     run = answered_all(ledger, planned(ledger, chunk(emails)))
-    before = size_of(ledger.path)
+    before = size_of(path_of(ledger))
     freed = prune.forget(ledger, [run])
-    assert freed == before - size_of(ledger.path) > before / 4
+    assert freed == before - size_of(path_of(ledger)) > before / 4
 
 
 def answered_all(ledger: Ledger, run: Run) -> Run:
@@ -89,7 +91,7 @@ def answered_all(ledger: Ledger, run: Run) -> Run:
 
 @pytest.fixture
 def importer(ledger: Ledger) -> Callable[..., program.Outcome]:
-    return lambda *words: program.importer(*words, "--sandbox", "--ledger", str(ledger.path))
+    return lambda *words: program.importer(*words, "--sandbox", "--ledger", str(path_of(ledger)))
 
 
 def test_the_command_says_what_it_does(ledger: Ledger, importer: Callable[..., program.Outcome]) -> None:

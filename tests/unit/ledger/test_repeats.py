@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 
 from importer.ledger import tables
-from importer.ledger.repeats import PendingElsewhere
 from importer.ledger.ledger import Ledger
+from importer.ledger.repeats import PendingElsewhere
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 A, B, C = "a@example.org", "b@example.org", "c@example.org"
 
@@ -365,9 +367,7 @@ def test_without_a_key_a_row_that_becomes_another_type_is_another_event(ledger: 
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["a key came", "the key went"])
-def test_rows_delivered_before_the_mapping_had_a_key_are_known_by_their_content(
-    ledger: Ledger, keyed: bool
-) -> None:
+def test_rows_delivered_before_the_mapping_had_a_key_are_known_by_their_content(ledger: Ledger, keyed: bool) -> None:
     deliver(ledger, planned(ledger, chunk([A], keys=None if keyed else ["k"])), State.SENT)
     assert states(ledger, planned(ledger, chunk([A], keys=["k"] if keyed else None))) == ["duplicate"]
 
@@ -380,16 +380,6 @@ def test_keys_are_compared_across_the_steps_in_which_they_are_settled(
     bodies = ["same"] * 8 + ["b", "c", "other", "d"]
     run = planned(ledger, chunk([A] * 12, keys=keys, bodies=bodies))
     assert states(ledger, run) == ["pending"] + ["duplicate"] * 7 + ["pending", "invalid", "invalid", "pending"]
-
-
-def test_keys_and_addresses_that_are_only_compared_do_not_lie_open(ledger: Ledger) -> None:
-    """Once a run is pruned, neither can be read in the ledger's files."""
-    run = deliver(ledger, planned(ledger, chunk(["ada@example.org"], keys=["order-4711"])), State.SENT)
-    ledger.drop_bodies(run)
-    ledger.prune(run)
-    ledger.shrink()
-    files = [path.read_bytes() for path in ledger.path.parent.glob("ledger.db*") if path.is_file()]
-    assert not any(word in content for content in files for word in (b"ada@example", b"order-4711"))
 
 
 # Who has what is not sent here

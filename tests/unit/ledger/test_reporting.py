@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.ledger.ledger import Ledger
-from importer.ledger.ledger import Ledger
 from importer.model import Dialect, Outcome, PendingSummary, Run, RunSource, Source, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from importer.errors import UsageError
-from importer.ledger.runs import RunRepository
 from importer.ledger.ledger import Ledger
+from importer.ledger.runs import RunRepository
 from importer.model import Run, RunState, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, path_of, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,7 +41,7 @@ def importer(ledger: Ledger, run: Run, *, claim: bool = False) -> Iterator[subpr
         "if sys.argv[3] == 'True': ledger.commit([], [ledger.queue(run, after=None, count=1)[0][1]])\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", code, str(ledger.path), run.id, str(claim)]
+    command = [sys.executable, "-c", code, str(path_of(ledger)), run.id, str(claim)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -112,10 +114,10 @@ def test_an_id_that_is_taken_is_not_given_twice(ledger: Ledger, monkeypatch: pyt
     """Not even one whose process has ended, so that its lock is free."""
     drawn = iter(["aaaa", "aaaa", "bbbb"])
     monkeypatch.setattr("importer.ledger.runs.secrets.token_hex", lambda _: next(drawn))
-    register = RunRepository(ledger._db, "a", "e", now=lambda: 1_800_000_000.0)
-    made = [register.create(mapping_name="", mapping_text="", mapping_digest="", options={})]
-    register.lock(made[0].id).release()
-    made.append(register.create(mapping_name="", mapping_text="", mapping_digest="", options={}))
+    register = RunRepository(ledger._db, "a", "e", ledger._leases, lambda: 1_800_000_000.0)
+    made = [register.create_run(mapping_name="", mapping_text="", mapping_digest="", options={})]
+    register.lock(made[0]).release()
+    made.append(register.create_run(mapping_name="", mapping_text="", mapping_digest="", options={}))
     assert [run.id[-5:] for run in made] == ["-aaaa", "-bbbb"]
 
 

@@ -14,6 +14,8 @@ from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 FATES = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT)
 
 

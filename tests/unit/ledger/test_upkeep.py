@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from importer.errors import LedgerError, UsageError
-from importer.ledger import upkeep
+from importer.ledger import repair
 from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
-from tests.support.ledgers import chunk, open_ledger, planned, released
+from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
 
 A, B = "a@example.org", "b@example.org"
 
@@ -44,7 +44,7 @@ def test_what_was_planned_is_in_the_database_itself(ledger: Ledger, tmp_path: Pa
     run = planned(ledger, chunk([A, B]))
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(ledger.path, copy / "ledger.db")
+    shutil.copy(path_of(ledger), copy / "ledger.db")
     with open_ledger(copy) as other:
         assert other.run(run.id).state is RunState.READY
         assert states(other, run) == ["pending", "pending"]
@@ -54,7 +54,7 @@ def lose_log(ledger: Ledger, directory: Path) -> None:
     """A copy of a ledger in use, without its write-ahead log."""
     directory.mkdir()
     for name in ("ledger.db", "ledger.db.counter"):
-        shutil.copy(ledger.path.with_name(name), directory / name)
+        shutil.copy(path_of(ledger).with_name(name), directory / name)
 
 
 def test_a_lost_write_ahead_log_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
@@ -70,14 +70,14 @@ def test_a_lost_write_ahead_log_is_noticed(ledger: Ledger, tmp_path: Path) -> No
         " and would be sent again"
     )
     assert "importer doctor --repair" in str(caught.value.hint)
-    assert upkeep.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
+    assert repair.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
 
 
 def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
     lose_log(ledger, tmp_path / "copy")
-    (said,) = upkeep.repair(tmp_path / "copy" / "ledger.db")
+    (said,) = repair.repair(tmp_path / "copy" / "ledger.db")
     assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
         " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
@@ -140,7 +140,7 @@ def damaged(tmp_path: Path) -> tuple[Path, Run]:
 
 def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
-    assert upkeep.health(path).trouble
+    assert repair.health(path).trouble
     with open_ledger(tmp_path) as ledger, pytest.raises(LedgerError) as caught:
         ledger.commit([], [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)])
     assert caught.value.message == f"the ledger {path} is damaged (database disk image is malformed)"
@@ -149,12 +149,12 @@ def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
 
 def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
-    said = upkeep.repair(path)
+    said = repair.repair(path)
     assert said[0].startswith(f"what could be read is in {path}, ")
     assert f"the damaged file is kept as {path}.damaged\nwarning: what was sent and is in the lost stretches" in said[0]
     assert Path(f"{path}.damaged").exists()
     assert not Path(f"{path}.repaired").exists()
-    assert upkeep.health(path).trouble == ""
+    assert repair.health(path).trouble == ""
     with open_ledger(tmp_path) as ledger:
         counts = ledger.counts(run)
         assert counts[State.IN_DOUBT] > 3000
@@ -202,3 +202,14 @@ def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: Ledg
         ledger.lock(run).release()
         assert other.forget(A) == 1
         assert other.forget("nobody@example.org") == 0
+
+
+def test_keys_and_addresses_that_are_only_compared_do_not_lie_open(ledger: Ledger) -> None:
+    """Once a run is pruned, neither can be read in the ledger's files."""
+    run = planned(ledger, chunk(["ada@example.org"], keys=["order-4711"]))
+    send_next(ledger, run)
+    ledger.drop_bodies(run)
+    ledger.prune(run)
+    ledger.shrink()
+    files = [path.read_bytes() for path in path_of(ledger).parent.glob("ledger.db*") if path.is_file()]
+    assert not any(word in content for content in files for word in (b"ada@example", b"order-4711"))
