@@ -233,6 +233,8 @@ class Delivery:
 
     def _obstacle(self, now: float) -> float:
         """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer can tell."""
+        if words := self._writer.sending_stops():
+            self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._startup.accepted and self._out
         if self._stopped or careful or self._denied or not self._wanted(1):
             return _LOOK

@@ -35,6 +35,10 @@ class LedgerWriter:
         """Whether outcomes wait to be committed."""
         return bool(self._outcomes)
 
+    def sending_stops(self) -> str:
+        """Why nothing more may be sent, in words; empty while all is well. See `RunRepository.sending_stops`."""
+        return self._store.sending_stops()
+
     def record(self, outcome: Outcome) -> None:
         """Note an outcome; it is durable after the next `flush`."""
         self._outcomes.append(outcome)

@@ -30,6 +30,8 @@ MARGIN_SECONDS = 10.0
 """So long before the end of its lease a sender stops."""
 ANSWER_SECONDS = 120.0
 """No request is under way for longer than this."""
+ANOTHER = "another process"
+"""Who holds a lock of this machine, as far as that is known."""
 _LOOK_SECONDS = 1.0
 """Between two looks whether a lease is free."""
 
@@ -204,7 +206,7 @@ class Lock:
 
     def holder(self) -> str:
         """Who holds it, in words, as far as that is known: ``web-1, process 77``."""
-        return (self._leases.holder(self._name) if self._leases is not None else "") or "another process"
+        return (self._leases.holder(self._name) if self._leases is not None else "") or ANOTHER
 
 
 def _machine(beside: Path) -> str:

@@ -61,7 +61,8 @@ def examine(target: TargetOptions) -> Iterator[Finding]:
     yield _versions()
     yield from _api(target)
     yield from _ledger(target)
-    yield _space(target.ledger)
+    if isinstance(target.ledger, Path):
+        yield _space(target.ledger)
 
 
 def _versions() -> Finding:
@@ -157,7 +158,7 @@ def _ledger(target: TargetOptions) -> Iterator[Finding]:
         yield Finding("ledger", Severity.OK, f"none yet; the first run makes {path}")
         return
     try:
-        found = health(path)
+        found = health(target.ledger)
         if found.trouble:
             yield Finding(
                 "ledger",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from importer.errors import UsageError
+from importer.errors import StoppedError, UsageError
 from importer.ledger.ledger import Ledger
+from importer.ledger.locks import ANOTHER
 from importer.lookups import content_of
 from importer.mapping.load import LoadedMapping
 from importer.model import SANDBOX_ENDPOINT, Run, RunState
@@ -142,20 +143,48 @@ def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
 
 
 @contextmanager
-def locked(ledger: Ledger, run: Run) -> Iterator[None]:
+def locked(
+    ledger: Ledger, run: Run, *, wait: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Work on a run, alone; what a killed process had claimed is put in doubt first.
 
-    Raises `UsageError` while another process works on it.
+    While another process works on it: waits with ``--wait``, else raises `UsageError`, or `StoppedError` where the
+    other one is on another machine.
     """
     lock = ledger.lock(run)
     if not (lock.held or lock.try_acquire(patience=LOCK_TIMEOUT)):
-        raise UsageError(
-            f"run {run.id} is being delivered by another process",
-            hint=f"wait for it, or stop it; `importer runs {run.id}` shows how it stands",
-        )
+        holder = lock.holder()
+        words = f"run {run.id} is being delivered by {holder}"
+        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows how it stands"
+        if not wait:
+            raise UsageError(words, hint=hint) if holder == ANOTHER else StoppedError(words, hint=hint)
+        say(f"{words}; waiting for it")
+        lock.try_acquire(patience=float("inf"))
     try:
         ledger.recover(run)
         yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def sending(ledger: Ledger, run: Run, *, wait: bool, say: Callable[[str], None]) -> Iterator[str]:
+    """Be the only sender of the account, where several machines may send; gives who else is at it, empty if nobody.
+
+    A rehearsal has a sandbox of its own, and hinders nobody.
+    """
+    lock = None if run.endpoint == SANDBOX_ENDPOINT else ledger.sender_lock(run)
+    if lock is None:
+        yield ""
+        return
+    other = ""
+    if not lock.try_acquire(patience=LOCK_TIMEOUT):
+        other = lock.holder()
+        if wait:
+            say(f"{other} sends for this account now; waiting for it")
+            other = "" if lock.try_acquire(patience=float("inf")) else other
+    try:
+        yield other
     finally:
         lock.release()
 

@@ -54,7 +54,7 @@ def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
     with open_ledger(target, console.say) as ledger:
         unfinished = find.find_unfinished(ledger, options, loaded)
         current = unfinished or find.create(ledger, options, loaded)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             if unfinished:
                 console.say(f"run {current.id} of the same files and mapping was interrupted; it goes on from there")
             else:
@@ -68,7 +68,7 @@ def resume(run_id: str | None, options: RunOptions, target: TargetOptions, conso
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
@@ -78,7 +78,7 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id or find.newest(ledger).id)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
             console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
@@ -159,7 +159,11 @@ def _deliver(
     with resolve_target(target, out / "sandbox-events.jsonl") as way:
         if way.page and not options.brief:
             console.say(f"the sandbox shows what arrives at {way.page}")
-        ended = send(ledger, current, options, target, way, console)
+        with find.sending(ledger, current, wait=options.wait, say=console.say) as other:
+            if other:
+                hint = f"`importer resume {current.id} --wait` waits for it"
+                return StopReason(f"{other} sends for this account now", hint=hint)
+            ended = send(ledger, current, options, target, way, console)
     if ended.declined:
         ledger.take_back(current)
     return ended

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from importer.ledger.ledger import Ledger
-from importer.ledger.location import LedgerLocation
+from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
@@ -33,6 +33,11 @@ def path_of(ledger: Ledger) -> Path:
     """The file of a ledger that is one."""
     assert isinstance(ledger.location, Path)
     return ledger.location
+
+
+def address(ledger: Ledger) -> str:
+    """What ``--ledger`` says of a ledger."""
+    return ledger.location.uri if isinstance(ledger.location, PostgresLocation) else str(ledger.location)
 
 
 def new_run(ledger: Ledger, *, mapping: str = "m") -> Run:

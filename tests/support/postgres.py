@@ -1,7 +1,8 @@
-"""A real PostgreSQL server for the tests: started when the first test asks, ended with the process, however that ends.
+"""A real PostgreSQL server: started when the first test asks, ended with the process, however that ends.
 
-It is made of the programs of the system's package, which may lie outside PATH. It has its data in a temporary directory,
-listens on a Unix socket alone, and waits for no disk. It refuses to run as root, so root's tests run it as another user.
+It is made of the programs of the system's package, which may lie outside PATH. It has its data in a temporary
+directory, listens on a Unix socket alone, and waits for no disk. As it refuses to run as root, root's tests run it as
+another user.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ def test_others_write_between_the_steps_of_a_seal(
     monkeypatch.setattr(tables, "STEP", 2)
     export.write_text("id,key\n" + "".join(f"{n},k{n}\n" for n in range(9)), encoding="utf-8")
     read(ledger, run := begin(ledger), export, keyed=True)
-    beside._db.query("PRAGMA busy_timeout = 50")
+    patience = "SET lock_timeout = 50" if beside._db.dialect.shared else "PRAGMA busy_timeout = 50"
+    beside._db.run(patience)
     other = begin(beside)
     steps, transaction = [], ledger._db.transaction
 

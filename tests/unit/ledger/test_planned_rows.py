@@ -8,8 +8,6 @@ import pytest
 
 from tests.support.ledgers import chunk, open_ledger, planned
 
-pytestmark = pytest.mark.usefixtures("each_database")
-
 KEYS = ["A1", "", '"quoted"', "back\\slash", "tab\tand\nline", "žalia 🎉", "7", "0012", "null", "\u2028", "\x7f", None]
 
 

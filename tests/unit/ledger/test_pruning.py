@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from importer.ledger.ledger import Ledger
-from importer.ledger.sqlite import size_of
 from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support import program
-from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
+from tests.support.ledgers import address, chunk, open_ledger, planned, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -75,23 +74,9 @@ def test_a_run_that_is_not_old_is_kept(ledger: Ledger) -> None:
     assert len(prune.choose(ledger, run.finished_at + 1).runs) == 1
 
 
-def test_space_is_given_back(ledger: Ledger) -> None:
-    emails = [f"somebody-{number * 7919 % 100_003}@example.com" for number in range(5000)]
-    run = answered_all(ledger, planned(ledger, chunk(emails)))
-    before = size_of(path_of(ledger))
-    freed = prune.forget(ledger, [run])
-    assert freed == before - size_of(path_of(ledger)) > before / 4
-
-
-def answered_all(ledger: Ledger, run: Run) -> Run:
-    queue = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
-    ledger.commit([Outcome(one, State.SENT, 1, 200, "", "Event created", 1.0, 0.1) for one in queue], [])
-    return ledger.set_state(released(ledger, run), RunState.FINISHED)
-
-
 @pytest.fixture
 def importer(ledger: Ledger) -> Callable[..., program.Outcome]:
-    return lambda *words: program.importer(*words, "--sandbox", "--ledger", str(path_of(ledger)))
+    return lambda *words: program.importer(*words, "--sandbox", "--ledger", address(ledger))
 
 
 def test_the_command_says_what_it_does(ledger: Ledger, importer: Callable[..., program.Outcome]) -> None:

@@ -13,8 +13,9 @@ import pytest
 from importer.errors import UsageError
 from importer.ledger.ledger import Ledger
 from importer.ledger.runs import RunRepository
+from importer.ledger.tables import TABLES
 from importer.model import Run, RunState, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, path_of, planned, released
+from tests.support.ledgers import SOURCE, address, chunk, new_run, open_ledger, planned, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -35,13 +36,13 @@ def rows(ledger: Ledger, run: Run) -> list[int]:
 def importer(ledger: Ledger, run: Run, *, claim: bool = False) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the run's lock, and one claim if asked; killed at the end."""
     code = (
-        "import sys; from pathlib import Path; from importer.ledger.ledger import Ledger\n"
-        "ledger = Ledger(Path(sys.argv[1]), account='a', endpoint='e'); run = ledger.run(sys.argv[2])\n"
+        "import sys; from importer.ledger.ledger import Ledger; from importer.ledger.location import parse_location\n"
+        "ledger = Ledger(parse_location(sys.argv[1]), account='a', endpoint='e'); run = ledger.run(sys.argv[2])\n"
         "assert ledger.lock(run).try_acquire()\n"
         "if sys.argv[3] == 'True': ledger.commit([], [ledger.queue(run, after=None, count=1)[0][1]])\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", code, str(path_of(ledger)), run.id, str(claim)]
+    command = [sys.executable, "-c", code, str(address(ledger)), run.id, str(claim)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -223,11 +224,11 @@ def test_a_seal_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pytest.M
 
 
 def contents(ledger: Ledger) -> list[str]:
-    """Every table's rows; SQLite's own counters aside."""
-    tables = [name for (name,) in ledger._db.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    """Every table's rows; leases aside, which follow the locks."""
+    tables = [one.split()[2] for one in TABLES if one.startswith("CREATE TABLE")]
     return [
         f"{table} {row}"
         for table in tables
-        if table != "sqlite_sequence"
-        for row in ledger._db.rows(f"SELECT * FROM {table}")  # noqa: S608  # the names are SQLite's own
+        if table != "lease"
+        for row in ledger._db.rows(f"SELECT * FROM {table}")  # noqa: S608  # the names are the room's own
     ]

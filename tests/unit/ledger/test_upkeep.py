@@ -13,7 +13,9 @@ import pytest
 from importer.errors import LedgerError, UsageError
 from importer.ledger import repair
 from importer.ledger.ledger import Ledger
+from importer.ledger.sqlite import size_of
 from importer.model import Outcome, Run, RunState, State
+from importer.pipeline import prune
 from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
 
 A, B = "a@example.org", "b@example.org"
@@ -213,3 +215,14 @@ def test_keys_and_addresses_that_are_only_compared_do_not_lie_open(ledger: Ledge
     ledger.shrink()
     files = [path.read_bytes() for path in path_of(ledger).parent.glob("ledger.db*") if path.is_file()]
     assert not any(word in content for content in files for word in (b"ada@example", b"order-4711"))
+
+
+def test_space_is_given_back(ledger: Ledger) -> None:
+    emails = [f"somebody-{number * 7919 % 100_003}@example.com" for number in range(5000)]
+    run = planned(ledger, chunk(emails))
+    queue = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
+    ledger.commit([Outcome(one, State.SENT, 1, 200, "", "Event created", 1.0, 0.1) for one in queue], [])
+    run = ledger.set_state(released(ledger, run), RunState.FINISHED)
+    before = size_of(path_of(ledger))
+    freed = prune.forget(ledger, [run])
+    assert freed == before - size_of(path_of(ledger)) > before / 4
