@@ -30,9 +30,9 @@ from importer.ledger.postgres import PostgresDialect
 _EMPTIED = """
 DO $$ BEGIN
   SET LOCAL lock_timeout = '1s';
-  TRUNCATE importer.scope, importer.run, importer.source, importer.chunk, importer.row, importer.place,
-    importer.delivered_key, importer.pause, importer.lease RESTART IDENTITY;
-  UPDATE importer.ledger SET generation = 0;
+  DELETE FROM importer.lease; DELETE FROM importer.pause; DELETE FROM importer.delivered_key;
+  DELETE FROM importer.place; DELETE FROM importer.row; DELETE FROM importer.chunk; DELETE FROM importer.source;
+  DELETE FROM importer.run; DELETE FROM importer.scope; UPDATE importer.ledger SET generation = 0;
 END $$"""
 _PATIENCE = 30.0
 _SETTINGS = ("listen_addresses=", "fsync=off", "shared_buffers=32MB", "max_connections=60", "autovacuum=off")

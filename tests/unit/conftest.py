@@ -20,7 +20,14 @@ def postgres() -> Iterator[Server]:
     server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`each_database` is SQLite, then PostgreSQL; rules with invented examples are tried on SQLite alone, for time."""
+    if "each_database" in metafunc.fixturenames:
+        invented = getattr(metafunc.function, "is_hypothesis_test", False)
+        metafunc.parametrize("each_database", ["sqlite"] if invented else ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def each_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test runs twice; `tests.support.ledgers` keeps its ledgers in SQLite files, then in PostgreSQL."""
     if request.param == "sqlite":
