@@ -39,6 +39,14 @@ def command(material: Material, *options: str) -> tuple[str, ...]:
     return ("run", *map(str, material.sources), "-m", str(material.mapping), "--yes", "--out", "out", *options)
 
 
+@pytest.fixture(autouse=True)
+def hangup_as_in_a_terminal() -> Iterator[None]:
+    """Under nohup, SIGHUP is ignored, and a child inherits that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def under_way(world: World, *arguments: str, events: int = 12) -> Importer:
     """An importer that has sent so many events and has not ended."""
     importer = world.launch(*arguments)
