@@ -40,16 +40,8 @@ def test_a_changed_function_is_used_for_what_waits(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("email,note\na@example.com,x\nb@example.com,x\n")
     (tmp_path / "orders.yaml").write_text(MAPPING + "properties: {note: note}\n")
     function = tmp_path / "clean.py"
-    command = ("run", str(tmp_path / "orders.csv"), "-m", str(tmp_path / "orders.yaml"), "--sandbox", "--yes")
-    command = (
-        *command,
-        "--transform",
-        f"{function}:clean",
-        "--ledger",
-        str(tmp_path / "l.db"),
-        "--out",
-        str(tmp_path / "out"),
-    )
+    command = ["run", str(tmp_path / "orders.csv"), "-m", str(tmp_path / "orders.yaml"), "--sandbox", "--yes"]
+    command += ["--transform", f"{function}:clean", "--ledger", str(tmp_path / "l.db"), "--out", str(tmp_path / "out")]
     function.write_text('def clean(df):\n    df["note"] = "old"\n    return df\n')
     assert importer(*command, "--max-events", "1").exit_code == 3
     function.write_text('def clean(df):\n    df["note"] = None if len(df) > 9 else "new and longer"\n    return df\n')
