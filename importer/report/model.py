@@ -269,7 +269,7 @@ class ImportTotal:
     runs: tuple[str, ...]
     """Their ids, oldest first."""
     rows: Mapping[str, int]
-    """Every original row once: ``read``, and every state by its name, of the row's newest version or of the sent one."""
+    """Every original row once: ``read``, and every state by its name, of the version that was sent, or the newest."""
 
 
 @dataclass(frozen=True, slots=True)
