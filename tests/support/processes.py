@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ _CONTEXT.set_forkserver_preload(
     ["pandas", "pyarrow.parquet", "adbc_driver_sqlite.dbapi", "aiohttp.web", "uvloop"]
     + [f"importer.cli.{command}" for command in ("run", "check", "resume", "retry", "resolve", "report")]
     + ["importer.pipeline.program", "importer.pipeline.send", "importer.report", "importer.deliver.delivery"]
+    + ["importer.sandbox.server"]
 )
 
 
@@ -34,11 +36,11 @@ class Process(Protocol):
     def send_signal(self, sig: int) -> None: ...
 
 
-class _Forked:
-    def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, files: list[str]
-    ) -> None:
-        self._process = _CONTEXT.Process(target=_importer, args=(list(arguments), dict(environment), folder, files))
+class Forked:
+    """A process that runs a function of this module."""
+
+    def __init__(self, function: Callable[..., None], *arguments: object) -> None:
+        self._process = _CONTEXT.Process(target=function, args=arguments)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -60,27 +62,62 @@ class _Forked:
             os.kill(self.pid, sig)
 
 
+class Sandbox(Forked):
+    """`importer.child.start`, for the sandbox: the same module in a process of its own, with pipes to this one."""
+
+    def __init__(self, module: str, **popen: object) -> None:
+        assert module == "importer.sandbox"
+        assert set(popen) == {"stdin", "stdout"}
+        theirs, ours = _CONTEXT.Pipe(duplex=False)
+        said, says = _CONTEXT.Pipe(duplex=False)
+        super().__init__(_sandbox, theirs, says)
+        theirs.close()
+        says.close()
+        self.stdin, self.stdout = os.fdopen(os.dup(ours.fileno()), "wb"), os.fdopen(os.dup(said.fileno()), "rb")
+        ours.close()
+        said.close()
+
+
 def start_importer(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, stdout: Path, stderr: Path
 ) -> Process:
     """Run ``importer ARGUMENTS`` in ``folder`` with this environment alone; nobody answers its questions."""
-    return _Forked(arguments, environment, folder, [str(stdout), str(stderr)])
+    return Forked(_importer, list(arguments), dict(environment), folder, stdout, stderr)
 
 
-def _importer(arguments: list[str], environment: dict[str, str], folder: Path, files: list[str]) -> None:
+def _importer(arguments: list[str], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    for number, path in enumerate([os.devnull, *files]):
-        opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(opened, number)
-        os.close(opened)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, encoding="utf-8", buffering=1)  # noqa: SIM115, PTH123  # the process's own, to its end
-        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+    _connect(
+        os.open(os.devnull, os.O_RDONLY),
+        os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     )
     sys.argv = ["importer", *arguments]
 
-    from importer.cli import main  # in the forked process
+    from importer.cli import main
 
     sys.exit(main())
+
+
+def _sandbox(stdin: Connection, stdout: Connection) -> None:
+    os.setsid()
+    _connect(os.dup(stdin.fileno()), os.dup(stdout.fileno()))
+    stdin.close()
+    stdout.close()
+
+    from importer.sandbox.server import serve_parent
+
+    serve_parent()
+
+
+def _connect(*files: int) -> None:
+    """Make these the standard streams, and close them otherwise."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115  # the process's own
+        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+    )
