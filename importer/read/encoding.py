@@ -76,6 +76,8 @@ _AROUND = "°®©™"
 """Signs that are written at a word, besides punctuation."""
 _ENOUGH = 6
 """Letters that must make words before a file is read in another script than Latin, or in an old code page."""
+_FEWEST, _CLEAR = 4, 0.9
+"""Of fewer letters than that, the bytes that must be words, and the share of the letters that a language uses."""
 _MOST_WORDS = 2_000
 _SHOWN_WORDS = 4
 _SHOWN = 6
@@ -257,8 +259,12 @@ def _reading(encoding: str, texts: list[str], languages: tuple[str, ...]) -> Rea
         known = [sum(low <= letter.encode(encoding)[0] <= high for letter in special)]
     telling = sorted(texts, key=lambda text: -len(set(text) - set(string.printable)))
     shown = tuple(dict.fromkeys(text.strip("'") for text in telling))[:_SHOWN_WORDS]
+    score = max(known) / len(special) if special else 1.0
     is_sure = len(special) >= _ENOUGH or (encoding in _WINDOWS and languages in _LATIN)
-    return Reading(encoding, shown, max(known) / len(special) if special else 1.0, is_sure)
+    # A stray byte or two are no words of a language, whatever some encoding makes of them.
+    size = sum(len(text.encode(encoding)) for text, is_word in zip(texts, verdicts, strict=True) if is_word)
+    is_doubtful = size < _FEWEST or score < _CLEAR
+    return None if is_doubtful and not is_sure else Reading(encoding, shown, score, is_sure)
 
 
 def _is_word(text: str) -> bool | None:
