@@ -1,4 +1,4 @@
-"""A night of drops: a dozen files, a kill in the middle, a duplicate, a broken file, one that is still being written."""
+"""A night of drops: a dozen files, a kill in the middle, a duplicate, a broken file, one that is still written."""
 
 from __future__ import annotations
 
