@@ -63,9 +63,9 @@ class PlanWriter(RunRepository):
             plan, self._plan = self._plan, None
             plan.lanes.close()
 
-    def discard(self, run: Run) -> None:
+    def discard(self, run: Run, *states: RunState) -> None:
         """See `RunRepository.discard`."""
-        super().discard(run)
+        super().discard(run, *states)
         if self._plan is not None and self._plan.run.no == run.no:
             self._end_planning()
 

@@ -123,15 +123,15 @@ class RunRepository(RunReader):
     def _checkpoint(self) -> None:
         self._db.checkpoint()
 
-    def discard(self, run: Run) -> None:
-        """Forget a run that was interrupted in planning, and so never sent anything; any other is kept.
+    def discard(self, run: Run, *states: RunState) -> None:
+        """Forget a run that was interrupted in planning, or is in one of these ``states``; any other is kept.
 
         ``run`` may be an old picture: the state that counts is the one in the ledger now.
         """
         bounds = ids(run)
         with self._db.transaction():
             state = self._db.value("SELECT state FROM run WHERE no = $1", run.no)
-            if state != RunState.PLANNING:
+            if state not in (RunState.PLANNING, *states):
                 return
             # By the keys of its rows, which the primary key finds; by id alone all keys would have to be read.
             self._db.execute(
