@@ -46,6 +46,9 @@ class Console:
     def watch(self, progress: Progress) -> None:
         pass
 
+    def conclude(self, result: Result) -> None:
+        pass
+
 
 @dataclass
 class Place:
