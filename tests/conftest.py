@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.processes import Sandbox
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
 settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
 
