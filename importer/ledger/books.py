@@ -211,4 +211,5 @@ class RunReader(Part):
             ),
             oldest=min(times) / 1e6 if times else None,
             newest=max(times) / 1e6 if times else None,
+            example=self._db.value(f"SELECT body FROM row WHERE id = (SELECT MIN(id) {pending})") or b"",
         )

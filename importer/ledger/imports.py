@@ -56,7 +56,8 @@ class Imports(PlanWriter):
             for before, now, number in self._db.rows(
                 "SELECT o.state, (SELECT v.state FROM row v"
                 f" WHERE v.origin = o.id AND {_PLANNED} AND NOT ({_REPEAT}) {_NEWEST}) AS now, COUNT(*)"
-                " FROM row o WHERE o.id IN (SELECT origin FROM row WHERE origin BETWEEN $1 AND $2) GROUP BY o.state, now",
+                " FROM row o WHERE o.id IN (SELECT origin FROM row WHERE origin BETWEEN $1 AND $2)"
+                " GROUP BY o.state, now",
                 *ids(run),
             ):
                 if now is not None and before != State.SENT:

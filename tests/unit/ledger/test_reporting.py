@@ -177,6 +177,7 @@ def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: Ledger) -> 
         ),
         oldest=-2.0,
         newest=7.0,
+        example=b"1",
     )
 
 
