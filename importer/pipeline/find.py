@@ -210,6 +210,8 @@ def _forget(ledger: Ledger, run: Run) -> None:
 
 def recover_if_dead(ledger: Ledger, run: Run) -> Run:
     """The run as it is now; if the process that worked on it was killed, its claimed rows are put in doubt first."""
+    if run.state not in _UNFINISHED:
+        return run
     lock = ledger.lock(run)
     if lock.held or not lock.try_acquire():
         return run
