@@ -123,6 +123,7 @@ _ALL = (
     # The filter.
     ReasonCode("filtered.where", "info", "left out by the test `{field}`: {value}", "nothing to do, unless the test is wrong", "[D]"),
     ReasonCode("filtered.transform", "info", "left out by the function of --transform", "nothing to do, unless the function is wrong", "[D]"),
+    ReasonCode("filtered.given_up", "info", "given up, and left out for good", "nothing to do; a corrected row can still be run", "[D]"),
     ReasonCode("where.not_a_number", "error", "the test `{field}` cannot read {value} as a number",
                "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     ReasonCode("where.not_a_date", "error", "the test `{field}` cannot read {value} as a date or time",
@@ -143,7 +144,9 @@ _ALL = (
     ReasonCode("group.conflict", "error", "the rows of this group differ in {field}: {value}",
                "one event has one subscriber and one currency: correct the cells, or group by a column that tells these rows apart", "[D]"),
     ReasonCode("group.repeated", "error", "several files seem to have this group whole: {value}",
-               "run the files one after the other; if the files are parts of one table, join them first", "[D]"),
+               "run the files one after the other, with a `key` in the mapping; if the files are parts of one table, join them first", "[D]"),
+    ReasonCode("group.differs", "warning", "the rows of this group differ in {field}, of which the first is sent: {value}",
+               "nothing, if the first is right (`aggregate: first` says so); else say `aggregate: sum`, `last`, `join` …", "[D]"),
     ReasonCode("group.incomplete", "error", "{value}; rows of this event may be missing",
                "correct that, then run all rows of the event together: rejects.csv has them", "[D]"),
     # The file as a whole.

@@ -86,6 +86,15 @@ class RunReader(Protocol):
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
 
+    def import_of(self, run: Run) -> list[Run]:
+        """The run, and the runs of its corrected rows or of the rows that it corrects: one import, oldest first."""
+
+    def import_counts(self, runs: Sequence[Run]) -> Counts:
+        """Every original row of an import's runs once, in the state of the version that counts: sent, or the newest."""
+
+    def places_of_older(self, run: Run) -> list[int]:
+        """The places (0-based, over all sources) of the run's rows of which another run has the version that counts."""
+
 
 class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
     """The durable queue between plan and deliver, and the memory of what was ever delivered.
@@ -135,6 +144,9 @@ class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
     def discard(self, run: Run) -> None:
         """Forget a run that was interrupted in planning, and so never sent anything; any other is kept."""
 
+    def withdraw(self, run: Run) -> bool:
+        """Forget a planned run for which no request was made and which took no rows over; whether it is forgotten."""
+
     # From plan to delivery
 
     def seal(self, run: Run, *, again: bool = False) -> Run:
@@ -172,6 +184,12 @@ class Ledger(PlanWriter, DeliveryQueue, RunReader, Protocol):
 
         ``rows`` are ledger ids; None means all; ``note`` is the user's reason. Raises `UsageError` for a row not in
         doubt; nothing is resolved then.
+        """
+
+    def give_up(self, run: Run, places: Sequence[int], note: str) -> int:
+        """Leave invalid and refused rows out at the user's word (FILTERED, ``filtered.given_up``); returns how many.
+
+        ``places`` are 0-based over the run's sources; ``note`` is the user's reason.
         """
 
     def retry(self, run: Run) -> tuple[int, int]:

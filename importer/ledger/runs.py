@@ -133,12 +133,15 @@ class RunRepository:
             )
         return self.find(run.id, everywhere=True)
 
-    def discard(self, run: Run) -> None:
-        """See `Ledger.discard`. ``run`` may be an old picture: the state that counts is the one in the ledger now."""
+    def discard(self, run: Run, *states: RunState) -> None:
+        """See `Ledger.discard`. ``run`` may be an old picture: the state that counts is the one in the ledger now.
+
+        It is forgotten in planning, or in one of these ``states``.
+        """
         bounds = ids(run)
         with self._db.transaction():
             state = self._db.value("SELECT state FROM run WHERE no = $1", run.no)
-            if state != RunState.PLANNING:
+            if state not in (RunState.PLANNING, *states):
                 return
             # By the keys of its rows, which the primary key finds; by id alone all keys would have to be read.
             self._db.execute(

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from importer.errors import LedgerError, UsageError
-from importer.ledger import books, planning, queue, resolve, upkeep
+from importer.ledger import books, imports, planning, queue, resolve, upkeep
 from importer.ledger.books import PendingElsewhere
 from importer.ledger.database import CHECKPOINT_SECONDS, Database, file_lock
 from importer.ledger.hashing import Hasher
@@ -124,6 +124,11 @@ class SqliteLedger:
         self._runs.discard(run)
         self._end_planning(run)
 
+    def withdraw(self, run: Run) -> bool:
+        if gone := imports.never_began(self._db, run):
+            self._runs.discard(run, RunState.READY, RunState.STOPPED)
+        return gone
+
     def lock(self, run: Run) -> RunLock:
         return self._runs.lock(run.id)
 
@@ -207,6 +212,9 @@ class SqliteLedger:
     def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
         return resolve.resolve(self._db, run, state, rows, note)
 
+    def give_up(self, run: Run, places: Sequence[int], note: str) -> int:
+        return imports.give_up(self._db, run, places, note)
+
     def retry(self, run: Run) -> tuple[int, int]:
         with planning.sealing(self.path):
             return resolve.retry(self._db, run)
@@ -240,6 +248,18 @@ class SqliteLedger:
 
     def shrink(self) -> None:
         self._db.shrink()
+
+    # Imports of several runs
+
+    def import_of(self, run: Run) -> list[Run]:
+        known = {one.no: one for one in self._runs.all(everywhere=True)}
+        return [known[number] for number in imports.numbers(self._db, run)]
+
+    def import_counts(self, runs: Sequence[Run]) -> Counts:
+        return imports.counts(self._db, runs)
+
+    def places_of_older(self, run: Run) -> list[int]:
+        return imports.places_of_older(self._db, run)
 
     # Reporting
 

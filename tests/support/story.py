@@ -105,6 +105,9 @@ class FakeLedger:
     def halts(self, run: Run) -> list[Pause]:
         return list(self.halted)
 
+    def import_of(self, run: Run) -> list[Run]:
+        return [run]
+
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         yield from (one if raw_rows else replace(one, raw_rows=None) for one in self.told)
 
