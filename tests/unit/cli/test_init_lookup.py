@@ -70,7 +70,7 @@ def test_a_guess_that_the_cells_do_not_bear_out_is_a_question(
 def test_more_than_two_files_are_refused() -> None:
     outcome = importer("init", "orders.csv", "customers.csv", "orders.csv")
     assert outcome.exit_code == 2
-    assert "init takes a file and a second one" in outcome.stderr
+    assert "a mapping is for a file and a second one to look things up in, not for 3" in outcome.stderr
 
 
 def test_what_the_rows_say_themselves_comes_before_the_second_file(folder: Path) -> None:
