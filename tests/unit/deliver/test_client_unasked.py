@@ -1,6 +1,7 @@
 """Servers that speak unasked: their words end the connection, and the answer before them is not trusted."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -115,9 +116,13 @@ async def test_answers_that_are_one_request_late_are_found_out(extra: int) -> No
 
     wrong: set[int] = set()
     taken_back: set[int] = set()
+
+    def note(number: int, _: Response) -> None:
+        taken_back.add(number)
+
     async with raw_server(script) as server, client(server) as api:
         for number in range(120):
-            response = await api.post(BODY, lambda _, number=number: taken_back.add(number))
+            response = await api.post(BODY, partial(note, number))
             true = ResponseKind.SENT if number % 3 else ResponseKind.REFUSED
             if response.fate is not true:
                 wrong.add(number)
