@@ -95,6 +95,24 @@ GA4 = json.dumps({"event_name": "purchase", "event_timestamp": "1617691790431476
                   "ecommerce": {"transaction_id": "T1", "purchase_revenue": 12.5}}) + "\n"  # fmt: skip
 
 
+REVIEWS = """\
+review_id,order_id,review_score,review_creation_date
+r1,o1a2,4,2018-01-18 00:00:00
+r2,o3b4,5,2018-03-10 00:00:00
+"""
+REFUNDS = """\
+refund_id,order_id,amount,currency,created_at
+r1,o1a2,5.00,EUR,2026-01-02T10:00:00Z
+r2,o1a2,6.00,EUR,2026-01-03T10:00:00Z
+"""
+OLIST_CUSTOMERS = "customer_id,customer_unique_id,customer_city\nc1,u1,franca\nc2,u2,sao bernardo\n"
+TILL = """\
+Order,Cashier Email,IBAN,Total,Currency
+1,eve@shop.example,DE89370400440532013000,12.50,EUR
+2,bo@shop.example,DE89370400440532013001,13.50,EUR
+"""
+
+
 def drafted(here: Path, name: str, text: str) -> tuple[Written, dict[str, Any], Path]:
     """What `init` writes for a file of that name and text: the whole, its decisions by name, and the mapping's file."""
     source, mapping = here / name, here / "m.yaml"
@@ -122,6 +140,10 @@ def events(written: Written) -> list[dict[str, Any]]:
         ("order_lines.csv", SHOPIFY_LINES, 'key: {template: "order_line {id}"}', "order_line"),
         ("page_views.csv", VIEWS, 'key: {template: "page_view {id}"}', "page_view"),
         ("cdnow.txt", CDNOW, None, "purchase"),
+        ("olist_order_reviews_dataset.csv", REVIEWS, 'key: {template: "review {review_id}"}', "review"),
+        ("refunds.csv", REFUNDS, 'key: {template: "refund {refund_id}"}', "refund"),
+        ("olist_customers_dataset.csv", OLIST_CUSTOMERS, 'key: {template: "customer {customer_id}"}', "customer"),
+        ("sales.csv", TILL, 'key: {template: "purchase {Order}"}', "purchase"),
     ],
     ids=lambda one: one.partition(".")[0] if isinstance(one, str) and "\n" not in one else "",
 )  # fmt: skip
@@ -131,6 +153,7 @@ def test_a_table_that_names_nobody_gets_no_subscriber_and_does_not_run(
     written, decided, source = drafted(tmp_path, name, text)
     assert "\nsubscriber" not in written.text
     assert "# OPEN: Who is the event about" in written.text
+    assert "{email: Cashier" not in written.text
     assert written.trial is None
     assert decided["type"] == kind
     assert (f"\n{key}\n" in written.text) if key else ("\nkey" not in written.text)
