@@ -406,7 +406,9 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     above = trial.head + 1
     while above < len(trial.rows) and trial.rows[above] == row:
         above += 1
-    second = (trial.records[above],) if body and _is_second_header(trial.rows[above], body[1:]) else ()
+    below = [found for found in trial.rows[above + 1 :] if len(found) == trial.width]
+    is_second = above < len(trial.rows) and _is_second_header(trial.rows[above], below)
+    second = (trial.records[above],) if is_second else ()
     if trial.head:
         line = trial.records.lines[trial.head]
         notes = (*notes, f"the header is on line {line}; the lines above it are left out")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -42,7 +44,8 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
 def _kind(sample: Sample) -> Kind:
     """What a row is, by the names of the columns and the file's."""
     stem = plain(PurePath(sample.name).name.partition(".")[0])
-    names = {text for one in sample.columns for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
+    filled = [one for one in sample.columns if one.filled * 2 > sample.rows or not sample.rows]
+    names = {text for one in filled for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
     there = {
         "total": bool(names.intersection(_TOTAL)) or any(name.startswith("total price set") for name in names),
         "order": any(fit(one.name, "key") is Fit.EXACT for one in sample.columns),
@@ -54,7 +57,11 @@ def _kind(sample: Sample) -> Kind:
             signs = sum(bool(sample.named(role)) for role in ("item", "quantity", "price"))
         else:
             signs = sum(any(sign.fullmatch(name) for name in names) for sign in kind.signs)
-        if signs >= kind.need or (kind.file is not None and kind.file.fullmatch(stem)):
+        called = kind.file.fullmatch(stem) if kind.file is not None else None
+        if called is not None or (kind.signs and signs >= kind.need) or (kind.name == "line" and signs >= kind.need):
+            if kind.name == "thing" and called is not None:
+                noun = re.sub("ies$", "y", called[1]).removesuffix("s").replace(" ", "_")
+                return replace(kind, name=noun, type=noun)
             return kind
     if noun := _noun_of_own_id(sample):
         return Kind(noun, noun.replace(" ", "_"), None, (), 1, (), has_value=True)
@@ -66,7 +73,7 @@ def _noun_of_own_id(sample: Sample) -> str:
     """What the first column numbers, row by row: ``review`` of ``review_id``; empty if that is an order or a person."""
     first = sample.columns[0]
     noun, _, last = plain(first.name).rpartition(" ")
-    is_id = bool(noun) and last in ("id", "uuid", "guid", "no", "number") and first.is_full and first.is_unique
+    is_id = bool(noun) and last in ("id", "uuid", "guid") and first.is_full and first.is_unique
     known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
     return noun if is_id and not known else ""
 
