@@ -123,6 +123,7 @@ _ALL = (
     # The filter.
     ReasonCode("filtered.where", "info", "left out by the test `{field}`: {value}", "nothing to do, unless the test is wrong", "[D]"),
     ReasonCode("filtered.transform", "info", "left out by the function of --transform", "nothing to do, unless the function is wrong", "[D]"),
+    ReasonCode("filtered.given_up", "info", "given up, and left out for good", "nothing to do; a corrected row can still be run", "[D]"),
     ReasonCode("where.not_a_number", "error", "the test `{field}` cannot read {value} as a number",
                "correct the cell, or say in the mapping how the column's numbers are written (`decimal`, `thousands`)", "[D] never guessed"),
     ReasonCode("where.not_a_date", "error", "the test `{field}` cannot read {value} as a date or time",

@@ -14,7 +14,7 @@ from importer.cli.settings import Command
 from importer.wording import counted, shown
 
 if TYPE_CHECKING:
-    from importer.ledger.sqlite import SqliteLedger
+    from importer.ledger.ledger import Ledger
     from importer.model import Run
 
 
@@ -46,7 +46,7 @@ def command(run_id: str | None, **given: Any) -> None:
             click.echo(_line(ledger, run))
 
 
-def _line(ledger: SqliteLedger, run: Run) -> str:
+def _line(ledger: Ledger, run: Run) -> str:
     from importer.model import State
 
     counts = ledger.counts(run)
@@ -68,9 +68,11 @@ def _place(run: Run) -> str:
     return f"{shown(run.account)} at {shown(run.endpoint.partition('://')[2].partition('/')[0])}"
 
 
-def _show(ledger: SqliteLedger, run: Run) -> None:
+def _show(ledger: Ledger, run: Run) -> None:
     from importer import report
     from importer.model import RunState, State
+    from importer.report.labels import states_in_words
+    from importer.report.summary import counts_by_name
 
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))
@@ -87,6 +89,11 @@ def _show(ledger: SqliteLedger, run: Run) -> None:
     for state in State:
         if counts[state]:
             click.echo(f"          {counts[state]:,} {state.value}")
+    if len(together := ledger.import_of(run)) > 1:
+        total = counts_by_name(ledger.import_counts(together))
+        ids = ", ".join(one.id for one in together)
+        click.echo(f"import    {total['read']:,} read in {len(together):,} runs ({ids})")
+        click.echo(f"          {states_in_words(total)}")
     for _, name, row, line, subscriber, code in ledger.doubtful(run):
         click.echo(f"in doubt  {shown(name)}, row {row} (line {line}), {shown(subscriber)}: {code}")
     if run.state is not RunState.PRUNED and (reasons := report.render_reasons(report.count_run(ledger, run).summary)):

@@ -11,7 +11,6 @@ to run, and the endpoint it names gets the token only after the user has agreed.
 from __future__ import annotations
 
 import difflib
-import importlib
 import os
 import stat
 import sys
@@ -142,6 +141,12 @@ def was_given(ctx: click.Context, parameter: str) -> bool:
     return ctx.get_parameter_source(parameter) not in (ParameterSource.DEFAULT, None)
 
 
+def config_of(ctx: click.Context) -> list[str]:
+    """``--config FILE`` for another command, if the user named the file."""
+    settings = _settings(ctx)
+    return ["--config", str(settings.path)] if settings.named else []
+
+
 def _read_variables(path: Path) -> dict[str, Path]:
     """Set the variables that the environment does not have; returns them, with the file."""
     from dotenv import dotenv_values
@@ -188,10 +193,10 @@ def _refuse_strangers(path: Path) -> None:
 
 def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
     """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
-    from importer.cli import COMMANDS
+    from importer.cli import COMMANDS, load_command
 
     data = _load(path)
-    commands = {name: importlib.import_module(f"importer.cli.{name}").command for name in COMMANDS}
+    commands = {name: load_command(name) for name in COMMANDS}
     known = {option for one in commands.values() for option in _options(one)} | set(commands)
     for key, value in data.items():
         if isinstance(value, dict) and key in commands:
@@ -253,7 +258,7 @@ def _value(path: Path, key: str, value: Any, option: click.Option, command: clic
 
 def _anchored(path: Path, value: Any, option: click.Option) -> Any:
     is_path = isinstance(option.type, click.Path) or option.name in ("mapping", "transform")
-    if not (is_path and isinstance(value, str)):
+    if not (is_path and isinstance(value, str)) or "://" in value:
         return value
     there = path.parent / value
     # A mapping may be a preset's name, and a transform ends in a function's.
@@ -303,6 +308,10 @@ def _show(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def masked_address(text: str) -> str:
     """The text without the user name and password of an address: ``https://***@host/``."""
+    from importer.ledger.location import PostgresLocation
+
+    if text.startswith(("postgresql://", "postgres://")):
+        return str(PostgresLocation(text))
     scheme, found, rest = text.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else text

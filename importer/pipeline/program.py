@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,13 +11,13 @@ from pathlib import Path
 from importer import report
 from importer.deliver import StopReason
 from importer.errors import ExitCode, LedgerError
-from importer.ledger.books import PendingElsewhere
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
+from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.check import exit_code
-from importer.pipeline.connect import open_ledger, resolve_target
+from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
@@ -35,6 +36,8 @@ class Result:
     ended: StopReason
     elsewhere: int = 0
     """Rows of this run that another run holds and has not delivered."""
+    page: str = ""
+    """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -54,7 +57,7 @@ def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
     with open_ledger(target, console.say) as ledger:
         unfinished = find.find_unfinished(ledger, options, loaded)
         current = unfinished or find.create(ledger, options, loaded)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             if unfinished:
                 console.say(f"run {current.id} of the same files and mapping was interrupted; it goes on from there")
             else:
@@ -68,7 +71,7 @@ def resume(run_id: str | None, options: RunOptions, target: TargetOptions, conso
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
@@ -78,7 +81,7 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id or find.newest(ledger).id)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
             console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
@@ -98,7 +101,7 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
+def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
@@ -113,30 +116,44 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
 
 
 def _deliver_and_report(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, console: Console
 ) -> Result:
-    """Deliver what is pending, then report every row; the report is written however the delivery ends."""
+    """Deliver what is pending, then report every row; the report is written however the delivery ends.
+
+    A rehearsal's sandbox is there until the console has shown how it ended.
+    """
     out = options.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found before anything is sent
-    try:
-        ended = _deliver(ledger, current, options, target, console, out)
-        left = ledger.has_pending(current)
-    except LedgerError as error:
-        words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
-        ended, left = StopReason(words, hint=error.hint or ""), True
-    # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
-    ended = ended if left else StopReason("", interrupted=ended.interrupted)
-    ended = replace(ended, hint=target.addressed(ended.hint))
-    try:
-        result = _report(ledger, current, ended, options, target, out)
-        elsewhere = ledger.pending_elsewhere(current)
-    except LedgerError as error:
-        if ended.reason:
-            error.exit_code = ExitCode.STOPPED
-        raise
-    for other in elsewhere:
-        console.say(f"warning: {_waiting(other, target)}")
-    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
+    with ExitStack() as until_shown:
+        ended, page = StopReason(""), ""
+        try:
+            if _take_up(ledger, current, options, console):
+                way = until_shown.enter_context(resolve_target(target, out / "sandbox-events.jsonl"))
+                page = "" if options.brief else way.page
+                if page:
+                    console.say(f"the sandbox shows what arrives at {page}")
+                ended = _send_alone(ledger, current, options, target, way, console)
+                if ended.declined:
+                    ledger.take_back(current)
+            left = ledger.has_pending(current)
+        except LedgerError as error:
+            words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
+            ended, left = StopReason(words, hint=error.hint or ""), True
+        # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
+        ended = ended if left else StopReason("", interrupted=ended.interrupted)
+        ended = replace(ended, hint=target.addressed(ended.hint))
+        try:
+            result = _report(ledger, current, ended, options, target, out)
+            elsewhere = ledger.pending_elsewhere(current)
+        except LedgerError as error:
+            if ended.reason:
+                error.exit_code = ExitCode.STOPPED
+            raise
+        for other in elsewhere:
+            console.say(f"warning: {_waiting(other, target)}")
+        result = replace(result, elsewhere=sum(other.rows for other in elsewhere), page=page)
+        console.conclude(result)
+        return result
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -147,22 +164,24 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
     return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
 
 
-def _deliver(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console, out: Path
-) -> StopReason:
+def _take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
+    """Put in doubt, or back into the queue, what an earlier delivery left under way; whether rows are pending."""
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
-    if not ledger.has_pending(current):
-        return StopReason("")
-    with resolve_target(target, out / "sandbox-events.jsonl") as way:
-        if way.page and not options.brief:
-            console.say(f"the sandbox shows what arrives at {way.page}")
-        ended = send(ledger, current, options, target, way, console)
-    if ended.declined:
-        ledger.take_back(current)
-    return ended
+    return ledger.has_pending(current)
+
+
+def _send_alone(  # as `send`
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, way: Target, console: Console
+) -> StopReason:
+    """Send, if no other machine sends for the account."""
+    with find.sending(ledger, current, wait=options.wait, say=console.say) as other:
+        if other:
+            hint = f"`importer resume {current.id} --wait` waits for it"
+            return StopReason(f"{other} sends for this account now", hint=hint)
+        return send(ledger, current, options, target, way, console)
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:
@@ -172,7 +191,7 @@ def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice |
 
 
 def _report(
-    ledger: SqliteLedger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
+    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
 ) -> Result:
     left = ledger.has_pending(current)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.

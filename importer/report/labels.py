@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import PurePath
 
@@ -37,6 +38,11 @@ TONES = {
 def label_of(state: State, *, checked: bool) -> tuple[str, str]:
     """A state's label, and what it means; in a check pending rows are those that would be sent."""
     return _READY if checked and state is State.PENDING else _LABELS[state]
+
+
+def states_in_words(rows: Mapping[str, int]) -> str:
+    """The states that have rows: ``264 sent, 36 invalid``."""
+    return ", ".join(f"{rows[state]:,} {_LABELS[state][0]}" for state in State if rows[state]) or "no rows"
 
 
 def sources_name(summary: Summary) -> str:

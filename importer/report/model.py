@@ -263,6 +263,16 @@ class CheckSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportTotal:
+    """What a run, and the runs of its corrected rows, come to as one import."""
+
+    runs: tuple[str, ...]
+    """Their ids, oldest first."""
+    rows: Mapping[str, int]
+    """Every original row once: ``read``, and every state by its name, of the version that was sent, or the newest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """``summary.json``, key by key."""
 
@@ -298,6 +308,8 @@ class Summary:
     versions: Mapping[str, str]
     check: CheckSummary | None = None
     """What only a check knows; None for runs."""
+    import_total: ImportTotal | None = None
+    """The import that the run is part of; None where it is all of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from importer.model import Pause, PauseKind, State
-from importer.report.labels import TONES, amount, label_of, source_facts, sources_name
+from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
 from importer.report.model import ReasonSummary, RunInfo, Step, Summary
 from importer.report.timeline import Series
 from importer.report.totals import OUTCOMES, UNSURE, ShownRow, Totals
@@ -131,6 +131,7 @@ def render_page(
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True,
+        extensions=["jinja2.ext.loopcontrols"],
         loader=jinja2.PackageLoader("importer.report"),
         finalize=_finalized,
         undefined=jinja2.StrictUndefined,
@@ -144,6 +145,7 @@ def _environment() -> jinja2.Environment:
         "lines": _lines,
         "ticked": _ticked,
         "href": lambda name: "./" + quote(name),
+        "states": states_in_words,
         "utc": _utc,
         "moment": _moment,
         "unbroken": _unbroken,

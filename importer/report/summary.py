@@ -13,8 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 import importer
-from importer.model import Counts, RunSource, State
-from importer.report.model import MappingSummary, RunInfo, SourceSummary, Summary, WrittenFile
+from importer.ledger.imports import Imports
+from importer.model import Counts, Run, RunSource, State
+from importer.report.model import ImportTotal, MappingSummary, RunInfo, SourceSummary, Summary, WrittenFile
 from importer.report.totals import Totals
 from importer.wording import iso
 
@@ -30,6 +31,7 @@ class Books:
     balanced: bool
     sources: Sequence[RunSource]
     without_originals: int
+    import_total: ImportTotal | None = None
 
 
 def summarise(info: RunInfo, books: Books, totals: Totals, files: tuple[WrittenFile, ...]) -> Summary:
@@ -46,7 +48,7 @@ def summarise(info: RunInfo, books: Books, totals: Totals, files: tuple[WrittenF
         started_at=iso(info.started_at),
         finished_at=iso(info.finished_at),
         balanced=books.balanced,
-        rows={"read": books.counts.read} | {state.value: books.counts[state] for state in State},
+        rows=counts_by_name(books.counts),
         account=info.account,
         endpoint=_without_secrets(info.endpoint),
         mapping=MappingSummary(info.mapping_name, info.mapping_digest),
@@ -62,7 +64,19 @@ def summarise(info: RunInfo, books: Books, totals: Totals, files: tuple[WrittenF
         without_originals=books.without_originals,
         files=files,
         versions={"importer": importer.__version__, "python": platform.python_version()},
+        import_total=books.import_total,
     )
+
+
+def import_total(ledger: Imports, run: Run) -> ImportTotal | None:
+    """The import that the run is part of; None where no other run is."""
+    runs = ledger.import_of(run)
+    return ImportTotal(tuple(one.id for one in runs), counts_by_name(ledger.import_counts(runs))) if runs[1:] else None
+
+
+def counts_by_name(counts: Counts) -> dict[str, int]:
+    """``read`` and every state by its name."""
+    return {"read": counts.read} | {state.value: counts[state] for state in State}
 
 
 def summary_bytes(summary: Summary) -> bytes:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from importer.model import State
-from importer.report.labels import TONES, amount, label_of, source_facts
+from importer.report.labels import TONES, amount, label_of, source_facts, states_in_words
 from importer.report.model import (
     CHECK,
     CheckSummary,
@@ -109,6 +109,9 @@ def _counts(summary: Summary, *, colour: bool) -> Iterator[str]:
     if not summary.balanced:
         total = sum(summary.rows[state] for state in State)
         yield _wrap(f"the states above add up to {total:,}; please report this as a bug", "  ")
+    if one := summary.import_total:
+        rows, states = counted(one.rows["read"], "row"), states_in_words(one.rows)
+        yield _wrap(f"one import of {len(one.runs):,} runs: of {rows} {states}", "  ", "    ")
 
 
 def _painted(text: str, tone: str, *, colour: bool) -> str:
@@ -173,6 +176,9 @@ def _fix(reason: ReasonSummary) -> Iterator[str]:
 def _filters(filters: tuple[FilterSummary, ...], most: int = _FILTERS) -> Iterator[str]:
     """What your own tests leave out: how many rows, what they are worth, and what the test saw."""
     for one in filters[:most]:
+        if one.test == "filtered.given_up":
+            yield _wrap(f"{counted(one.rows, 'row')} given up" + _notes(one), "  ", "    ")
+            continue
         worth = ", ".join(amount(total.total, total.currency) for total in one.totals[:3])
         seen = ", ".join(f"“{value}”" if value.strip() else "an empty cell" for value in one.values[:3])
         more = ", …" if len(one.values) > 3 else ""
@@ -185,6 +191,11 @@ def _filters(filters: tuple[FilterSummary, ...], most: int = _FILTERS) -> Iterat
         )
     if (rest := len(filters) - most) > 0:
         yield f"  and by {counted(rest, 'more test')}, in summary.json"
+
+
+def _notes(one: FilterSummary) -> str:
+    notes = "; ".join(f"“{value}”" for value in one.values[:3] if value.strip())
+    return f": {notes}" if notes else ""
 
 
 def _test(one: FilterSummary) -> str:

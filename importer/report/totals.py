@@ -23,8 +23,8 @@ from importer.report.rows import SEPARATOR, ExplainedBatch
 from importer.report.timeline import Timeline
 from importer.wording import shown
 
-FILTERED = ("filtered.where", "filtered.transform")
-"""Codes of rows that the mapping, or the user's function, leaves out: neither errors nor warnings."""
+FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")
+"""Codes of rows that the mapping, the user's function or the user leaves out: neither errors nor warnings."""
 UNSURE = ("doubt.", "failed.")
 """How codes of rows begin that may have been accepted: the user decides, so they are always shown."""
 SHOWN_ROWS = 50
@@ -192,7 +192,9 @@ class Totals:
         left_out = pc.is_in(reasons.column("code"), value_set=pa.array(FILTERED)).combine_chunks()
         if left_out.true_count:
             self._add_filtered(explained, reasons.filter(left_out))
-            reasons = reasons.filter(pc.invert(left_out))
+            # Of a row that is given up, nothing else is left to be said.
+            states = explained.column("state").take(reasons.column("at").combine_chunks())
+            reasons = reasons.filter(pc.not_equal(states, State.FILTERED.value))
         found = reasons.group_by(["code", "field"], use_threads=False).aggregate(
             [([], "count_all"), ("at", "first"), ("value", "first"), ("message", "first")]
         )

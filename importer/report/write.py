@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from importer.errors import ReportError
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.check import Advise, no_advice, with_advice
-from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile
+from importer.report.model import CHECK, ImportTotal, ReportOptions, RunInfo, Summary, Written, WrittenFile
 from importer.report.next_steps import next_steps
 from importer.report.rejects import STATES, Rejects
 from importer.report.rows import ExplainedBatch, explain, report_table
-from importer.report.summary import Books, summarise, summary_bytes
+from importer.report.summary import Books, import_total, summarise, summary_bytes
 from importer.report.tables import WRITERS
 from importer.report.totals import Totals
 
@@ -45,6 +45,7 @@ class _Story:
     """The ledger's counts to compare with; None: the sources' rows are all there is."""
     pauses: Sequence[Pause] = ()
     explain: Explain = _nothing_more
+    import_total: Callable[[], ImportTotal | None] = lambda: None
 
 
 def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise = no_advice) -> Written:
@@ -118,6 +119,7 @@ def _story(ledger: Ledger, run: Run, scope: str, *, raw_rows: bool) -> _Story:
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),
         pauses=ledger.halts(run),
+        import_total=lambda: import_total(ledger, run),
     )
 
 
@@ -189,7 +191,7 @@ def _written(
     kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
     # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
     counts = Counts(kept.read, totals.counts.by_state)
-    books = Books(counts, counts.balanced and kept.balanced, sources, lost)
+    books = Books(counts, counts.balanced and kept.balanced, sources, lost, story.import_total())
     summary = story.explain(summarise(story.info, books, totals, files), totals)
     rejects = [out / one.name for one in files if one.holds == "rejects" and one.rows] if out else []
     return Written((), counts, books.balanced, summary, tuple(next_steps(story.info, summary, rejects)))

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Counts, Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(
@@ -104,6 +104,9 @@ class FakeLedger:
 
     def halts(self, run: Run) -> list[Pause]:
         return list(self.halted)
+
+    def import_of(self, run: Run) -> list[Run]:
+        return [run]
 
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         yield from (one if raw_rows else replace(one, raw_rows=None) for one in self.told)

@@ -275,13 +275,14 @@ def test_a_few_answers_with_a_retry_after_do_not_make_the_rest_crawl(status: int
     refused, accepted = 0, 0
     for tick in range(3000):
         now = tick / 100
-        while limiter.ask(now) <= 0:
-            if refused < 3:
-                refused += 1
-                limiter.record(answer(ResponseKind.NOT_ACCEPTED, status, retry_after=2.0, latency=0.01), now)
-            else:
-                accepted += 1
-                limiter.record(answer(ResponseKind.SENT, 200, latency=0.01), now)
+        if limiter.ask(now) > 0:
+            continue
+        if refused < 3:
+            refused += 1
+            limiter.record(answer(ResponseKind.NOT_ACCEPTED, status, retry_after=2.0, latency=0.01), now)
+        else:
+            accepted += 1
+            limiter.record(answer(ResponseKind.SENT, 200, latency=0.01), now)
     assert accepted >= 12
 
 
@@ -334,7 +335,7 @@ def test_a_request_that_did_not_leave_gives_its_slot_back() -> None:
     limiter = RateLimiter()
     limiter.ask(0.0)
     assert limiter.in_flight == 1
-    limiter.give_back()
+    limiter.give_back(0.0)
     assert limiter.in_flight == 0
     assert limiter.ask(0.0) == 0.0
 
