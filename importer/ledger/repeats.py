@@ -38,7 +38,7 @@ def repeats(database: Database, run: Run) -> list[str]:
         run.no,
     )
     if earlier:
-        sentences.append("--again sends once more what was delivered before")
+        sentences.append("--again sends anew what was delivered before")
     for (number,) in earlier:
         sentences += _unsettled(database, number)
     sentences += [*_conflicts(database, run), *_taken_over(database, run), *_grown(database, run)]
