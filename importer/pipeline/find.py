@@ -111,7 +111,7 @@ def refuse_pruned(run: Run) -> None:
     if run.state is RunState.PRUNED:
         raise UsageError(
             f"run {run.id} was pruned: what its rows held and how they were answered is no longer known",
-            hint=f"its books remain (`importer runs {run.id}`), and nothing it sent is ever sent again",
+            hint=f"its totals remain (`importer runs {run.id}`), and nothing it sent is ever sent again",
         )
 
 
