@@ -1,4 +1,4 @@
-"""What rejects files and the readers agree on, so that a corrected reject becomes the very event its original would have.
+"""What rejects files and readers agree on: a corrected reject becomes the event its original would have been.
 
 Two rules: which columns rejects append, and how a cell that a spreadsheet would take for a formula is made harmless in
 CSV outputs and restored when they are read: for a CSV whose header `is_rejects`, a reader applies `original`.
