@@ -32,6 +32,7 @@ COMMANDS = (
     "resume",
     "runs",
     "report",
+    "review",
     "retry",
     "resolve",
     "watch",

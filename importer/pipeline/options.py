@@ -25,6 +25,7 @@ from importer.sandbox.options import SandboxOptions
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
+    from importer.read import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class RunOptions:
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    corrected: tuple[Input, ...] = ()
+    """Files of corrected rows that are read in the place of the sources."""
     brief: bool = False
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
