@@ -1,6 +1,7 @@
 # Everything runs in .venv, made from PYTHON and the pins in .ci/constraints.txt; nothing is installed elsewhere.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE # a command of the tests starts in half the time if its modules are compiled once
 DEMO_OUT := importer-runs/demo
 LOCK_HEADER := \# Every runtime, development and build dependency, pinned with its hashes. Written by `make lock` from pyproject.toml; do not edit.
 

@@ -68,6 +68,7 @@ _HEADS_OF_ROWS = """
     SELECT rows.place, head FROM rows CROSS JOIN groups USING (space, key)
     WHERE rows.place BETWEEN ? AND ? ORDER BY rows.place"""
 _WARNINGS_OF_HEADS = "SELECT head, code, target, value FROM head_warnings WHERE head BETWEEN ? AND ?"
+_DIFFERING = "SELECT head, target, first, value, place, other FROM differing WHERE head BETWEEN ? AND ?"
 
 
 def grouped(
@@ -104,6 +105,8 @@ class _Column:
     separator: str
     is_number: bool
     """Whether values are compared as numbers, else as text."""
+    must_agree: bool
+    """Nobody said that one row's value stands for all, so a difference is worth a warning."""
 
     def of(self, events: Events) -> ArrowArray:
         """Its values in a chunk."""
@@ -153,7 +156,14 @@ class _Column:
             cell = f"nullif(c{at}, '!')"
             cell = f"lower({cell})" if self.target == "subscriber.email" else cell
             selected += [f"min({cell} || p) AS least{at}", f"max({cell} || p) AS greatest{at}"]
+        elif self.must_agree:
+            selected.append(f"min({self.own_cell(at)}) < max({self.own_cell(at)}) AS d{at}")
         return selected
+
+    def own_cell(self, at: int) -> str:
+        """The cell in SQL, if it can be used; a key may fall back on what groups the rows where a row has none."""
+        cell = f"nullif(c{at}, '!')"
+        return f"iif(substr({cell}, -length(key)) = key, NULL, {cell})" if self.target == "key" else cell
 
 
 def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
@@ -167,14 +177,16 @@ def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
         if pick is None and of_rows.get(target) is None:
             continue
         kind = kinds.get(target, "text")
+        how = "merge" if target == "more_properties" else (pick.aggregate if pick else None) or "first"
         whole = target == "order_by" and not pa.types.is_string(absent.order_value.type)  # type: ignore[union-attr]
         columns.append(
             _Column(
                 target,
-                how="merge" if target == "more_properties" else (pick.aggregate if pick else None) or "first",
+                how=how,
                 kind=kind,
                 separator=", " if pick is None or pick.separator is None else pick.separator,
                 is_number=whole or kind in ("integer", "number"),
+                must_agree=pick is not None and pick.aggregate is None and target not in ("order_by", *_AGREED),
             )
         )
     return tuple(columns)
@@ -432,29 +444,46 @@ class _Rows:
                 "CREATE TABLE head_warnings AS SELECT head, code, target, value FROM warned "
                 "CROSS JOIN rows USING (place) CROSS JOIN groups USING (space, key) WHERE head <> place"
             )
+            self._note_differences()
             self._database.execute("CREATE INDEX by_head ON head_warnings (head)")
+
+    def _note_differences(self) -> None:
+        """Note the groups whose rows differ in a value of which the first row's is sent, and a row that differs."""
+        self._database.execute("CREATE TABLE differing (head, target, first, value, place, other)")
+        for at, column in enumerate(self._columns):
+            if column.must_agree and self._fetch(f"SELECT 1 FROM groups WHERE d{at} LIMIT 1"):
+                first = f"substr(v{at}, {_PLACE + 1})"
+                # With min(), SQLite takes the other columns from the same row.
+                self._database.execute(
+                    f"INSERT INTO differing SELECT head, ?, CAST(substr(v{at}, 1, {_PLACE}) AS INTEGER), {first}, "
+                    f"min(place), c{at} FROM rows CROSS JOIN groups USING (space, key) "
+                    f"WHERE d{at} AND {first} <> '!' AND {column.own_cell(at)} <> {first} GROUP BY head",
+                    (column.target,),
+                )
+        self._database.execute("CREATE INDEX by_differing_head ON differing (head)")
 
     def _find_repeated(self) -> None:
         """Note the groups that several sources seem to have whole.
 
-        Groups have a key of their own then, and either the same row is in two sources, or the value that one row stands
-        for is in several, with another amount or another key: two nights' exports overlap, or two shops have the same
-        number.
+        Either a row that would be added up is in two sources, or the value that one row stands for is in several, with
+        another amount or another key: two nights' exports overlap, or two shops have the same number.
         """
         self._database.execute("CREATE TABLE repeated (head PRIMARY KEY, one, other) WITHOUT ROWID")
         at = {column.target: at for at, column in enumerate(self._columns)}
-        if "key" not in at:
-            return
         several = "FROM groups JOIN rows USING (space, key) WHERE first_source < last_source"
         found = "INSERT OR IGNORE INTO repeated SELECT head, min(place), max(place)"
         if "value" in self._chosen:
-            value, key = f"c{at['value']}", f"c{at['key']}"
+            differ = " OR ".join(f"min(c{at[one]}) < max(c{at[one]})" for one in ("value", "key") if one in at)
             self._database.execute(
-                f"{found} {several} AND {value} IS NOT NULL GROUP BY head HAVING min(source) < max(source) "
-                f"AND (min({value}) < max({value}) OR min({key}) < max({key}))"
+                f"{found} {several} AND c{at['value']} IS NOT NULL GROUP BY head "
+                f"HAVING min(source) < max(source) AND ({differ})"
             )
-        cells = ", ".join(f"c{number}" for number in at.values())
-        self._database.execute(f"{found} {several} GROUP BY head, {cells} HAVING min(source) < max(source)")
+        adding = [f"c{at[one.target]} IS NOT NULL" for one in self._columns if one.how in ("sum", "count", "join")]
+        if adding:
+            cells = ", ".join(f"c{number}" for number in at.values())
+            self._database.execute(
+                f"{found} {several} AND ({' OR '.join(adding)}) GROUP BY head, {cells} HAVING min(source) < max(source)"
+            )
 
     def chunks(self, source: int) -> Iterator[Events]:
         """The chunks of one source, grouped; raises its `SourceError` where it broke off."""
@@ -501,14 +530,21 @@ class _Rows:
                 alone = passes[position] or one.code.startswith("filtered.")
                 if alone if mine is None else mine.counts(one.code, one.field, places[position]):
                     found.add(one.code, one.field, position, value)
-        for head, code, target, value in self._fetch(_WARNINGS_OF_HEADS, start, last):
-            if passes[position_of[head]]:
+        for head, code, target, value in self._warnings(source, start, last):
+            if passes[position_of[head]] and made[head].repeated is None:
                 found.add(code, target, position_of[head], value)
         heading = {position: group for position, group in groups.items() if heads[position] == -1}
         return replace(
             self._with_values(events, heading),
             passes_filter=passes, violations=found.violations(), membership=None, group_heads=heads,
         )  # fmt: skip
+
+    def _warnings(self, source: int, start: int, last: int) -> Iterator[tuple[int, str, str, str]]:
+        """What heads between two places are warned of on account of their groups' other rows."""
+        yield from self._fetch(_WARNINGS_OF_HEADS, start, last)
+        for head, target, first, value, place, other in self._fetch(_DIFFERING, start, last):
+            rows = f"{value[1:]} in {self._named(first, source)}, {other[1:]} in {self._named(place, source)}"
+            yield head, "group.differs", target, rows
 
     def _group(self, row: Sequence[Any]) -> _Group:
         """A row of the table ``groups``."""
@@ -540,6 +576,8 @@ class _Rows:
                 if least is not None and least[:-_PLACE] != greatest[:-_PLACE]:
                     both = [(int(one[-_PLACE:]), one[1:-_PLACE]) for one in (least, greatest)]
                     conflicts[column.target] = sorted(both)
+            elif column.must_agree:
+                next(rest)  # what differs is fetched for each chunk
             if at_fault is not None:
                 faults[column.target] = at_fault
             values.append(None if value is None or at_fault is not None else str(value))

@@ -144,7 +144,9 @@ _ALL = (
     ReasonCode("group.conflict", "error", "the rows of this group differ in {field}: {value}",
                "one event has one subscriber and one currency: correct the cells, or group by a column that tells these rows apart", "[D]"),
     ReasonCode("group.repeated", "error", "several files seem to have this group whole: {value}",
-               "run the files one after the other; if the files are parts of one table, join them first", "[D]"),
+               "run the files one after the other, with a `key` in the mapping; if the files are parts of one table, join them first", "[D]"),
+    ReasonCode("group.differs", "warning", "the rows of this group differ in {field}, of which the first is sent: {value}",
+               "nothing, if the first is right (`aggregate: first` says so); else say `aggregate: sum`, `last`, `join` …", "[D]"),
     ReasonCode("group.incomplete", "error", "{value}; rows of this event may be missing",
                "correct that, then run all rows of the event together: rejects.csv has them", "[D]"),
     # The file as a whole.

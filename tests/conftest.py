@@ -5,9 +5,21 @@ looking.
 """
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from tests.support.processes import Sandbox
+
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
 settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sandboxes_start_quickly() -> Iterator[None]:
+    """A sandbox is forked from a process that has imported it; ``tests/unit/sandbox`` starts the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importer.sandbox.process.start_child", Sandbox)
+        yield

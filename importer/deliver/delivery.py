@@ -1,8 +1,8 @@
 """The loop that empties a run's queue: claim → wait for the limit → post → record.
 
-All scheduling is in `Delivery._take`, one synchronous method: it says which claim leaves now, or why none does. Three
-things run on one event loop: the dispatcher, which alone waits for time to pass and starts a task for each request; the
-ledger's commits, on a thread; and the exchange with other importers of the account.
+All scheduling is in `Delivery._take`, one synchronous method: it says which claim leaves now, or why none does. Two
+things run on one event loop: the dispatcher, which alone waits for time to pass and starts a task for each request, and
+the ledger's commits, on a thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_TRIES = 3
 MAX_TURNED_AWAY = 5
 """429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
 _LOOK = 0.5
-"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened; up to ten
+"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened; up to four
 times as many while it waits for long."""
 _GATHER = 0.25
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
@@ -179,9 +179,6 @@ class Delivery:
     async def run(self, watch: Watch | None = None) -> StopReason:
         """Deliver. Raises `LedgerError` if the ledger fails; answers under way are waited for, and kept if it can."""
         writing = self._start(self._write())
-        if self._session.shared is not None:
-            await self._session.shared.exchange()
-            self._start(self._session.shared.keep_up())
         try:
             await self._dispatch(watch)
             if self._counts.total():
@@ -250,7 +247,7 @@ class Delivery:
         """A slot in hand is void when the run is over, or when the API says that there are too many."""
         if self._slot:
             self._slot = False
-            self._limiter.give_back()
+            self._limiter.give_back(self._clock.monotonic())
 
     def _room(self) -> int:
         """How many rows more may be claimed now.
@@ -303,10 +300,11 @@ class Delivery:
             self._probe_if_due()
             self._heed_limits()
             now = self._clock.monotonic()
+            self._limiter.exchange(now)
             if now - shown >= _LOOK / 2:
                 shown = now
                 self._show(watch)
-            look = min(max(_LOOK, self._wait / 100), 10 * _LOOK)
+            look = min(max(_LOOK, self._wait / 100), 4 * _LOOK)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._wait or look, look)):
                     await self._wakeup.wait()
@@ -379,8 +377,8 @@ class Delivery:
             self.stop(over)
         elif self._options.most is not None and self._counts.total() >= self._options.most:
             self.stop(enough(self._options.most))
-        if (shared := self._session.shared) and shared.trouble:
-            self._report_words(f"warning: importers on this machine cannot share the limit: {shared.trouble}")
+        if trouble := self._limiter.trouble:
+            self._report_words(f"warning: importers on this machine cannot share the limit: {trouble}")
 
     async def _write(self) -> None:
         """Commit and claim whenever there is a reason to, gathering company for what can wait."""

@@ -11,26 +11,25 @@ is not documented, so it must hold for all that is common:
 * *No headers*: as many as are answered, until a 429 shows that there is a limit; then somewhat less than were accepted,
   and a little more with every second.
 
-Several importers of one account divide the limit among them (`Peers`; see ``shared_limit``).
+Several importers of one account on this machine pace together, on one state (`shared_limit`).
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
-import msgspec
-
+from importer.deliver.shared_limit import MAX_PAUSE, Member, RateLimitState, SharedState
 from importer.model import Pace, PauseKind, Response, ResponseKind
 
 WINDOW = 60.0
 """Seconds: ``X-RateLimit-Limit`` is per minute."""
 MAX_LIMIT = 1_000_000
 """Requests a minute; a larger limit is no limit for a single loop."""
-MAX_PAUSE = 3600.0
-"""Seconds after which one request tries again, however long the API asks to wait."""
 MAX_IN_FLIGHT = 256
 MAX_AHEAD = 256
 """Rows claimed ahead at the most: what a crash leaves in doubt beside those in flight."""
@@ -55,40 +54,10 @@ _MEMORY = 10.0
 """Seconds of observation that the last window's estimate of other programs' use counts for in the next."""
 _POLL = 0.05
 """Seconds after which to ask again where only an answer brings news."""
+_TURN = 0.05
+"""Seconds for which an importer lets another one go first that is due."""
 _NOTICED = 1.0
 """Seconds of waiting that are worth a word to the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peers:
-    """The other importers of this account on this machine, as last seen."""
-
-    count: int = 0
-    rank: int = 0
-    """How many of them come before this one, so that not all do the same thing at once."""
-    in_flight: int = 0
-    sent: int = 0
-    """Requests that they have made in this window."""
-
-
-class RateLimitState(msgspec.Struct):
-    """What is known of the account's limit; importers that share it pass it on to one another."""
-
-    limit: int | None = None
-    """Requests a minute; None where the API names none."""
-    remaining: int = 0
-    """The lowest of this window, less answers that said nothing; of a moving limit, the newest."""
-    reset_lo: float = -math.inf
-    reset_hi: float = -math.inf
-    """The window ends between these two, and up to a second later if the header was cut to seconds."""
-    rolling: bool = False
-    """The reset moves with every answer. Once seen, for good."""
-    assumed: bool = False
-    """The window is known from the clock only; no answer has spoken of it."""
-    newest: float = -math.inf
-    """When the latest request left whose answer has been read."""
-    blocked_until: float = -math.inf
-    blocked_why: str = ""
 
 
 @dataclass(slots=True)
@@ -100,121 +69,84 @@ class RateLimiter:
     max_in_flight: int = MAX_IN_FLIGHT
     """Each takes a file handle."""
     jitter: Callable[[], float] = random.random
+    shared: SharedState | None = None
+    """None: no other importer uses this account, or it is a rehearsal."""
     state: RateLimitState = field(default_factory=RateLimitState)
-    peers: Peers = field(default_factory=Peers)
     in_flight: int = 0
-    sent: int = 0
-    """Requests that this window has counted, or may yet."""
-    asked_at: float = -math.inf
-    """When there was last something to send."""
-    _alone: bool = True
-    """The next request goes alone: nothing is known yet, or what was known is stale."""
-    _last_sent: float = -math.inf
-    _began: float = -math.inf
-    """When this window is taken to have begun …"""
-    _first: float = math.inf
-    """… and when its first answer came, if the window before was seen to end: it cannot have begun later."""
-    _previous_end: float = -math.inf
-    """The latest end of the window before: answers that speak of it are stale."""
-    _others: float = 0.0
-    """Requests a second of other programs, estimated; in ``_others_before`` of the window before."""
-    _others_before: float = 0.0
-    _others_base: int = 0
-    """What others had used of this window before it was watched."""
-    _blocked_at: float = -math.inf
-    _strikes: int = 0
-    """429s in a row that named no time."""
-    _own_pace: float | None = None
-    """Requests a second, where a limit is not told but felt."""
-    _accepted: int = 0
-    """Answers since the last 429, or the beginning, which was at ``_accepted_since``."""
-    _accepted_since: float = math.nan
-    _counted: tuple[float, int] = (0.0, 0)
-    """Since when so many answers have come, for `throughput`."""
+    """Of this importer."""
     throughput: float = 0.0
     """Answers a second."""
-    _latency: float = 0.0
+    _counted: tuple[float, int] = (0.0, 0)
+    """Since when so many answers have come, for ``throughput``."""
+    _asked: float = -math.inf
+    _changes: list[Callable[[], None]] = field(default_factory=list)
+    """Changes that wait for the state."""
+
+    @property
+    def name(self) -> str:
+        """Of this importer among those that share the limit."""
+        return "" if self.shared is None else self.shared.name
+
+    @property
+    def trouble(self) -> str:
+        """Why the limit cannot be shared at the moment; empty if it can."""
+        return "" if self.shared is None else self.shared.trouble
 
     @property
     def concurrency(self) -> int:
-        """How many requests may be in flight: by Little's law where the rate is known."""
-        if self._alone:
+        """How many requests of all importers may be in flight: by Little's law where the rate is known."""
+        state = self.state
+        if state.alone:
             return 1
-        rate = self._own_pace if self.state.limit is None else _CATCH_UP * self.state.limit / WINDOW
+        rate = state.own_pace if state.limit is None else _CATCH_UP * state.limit / WINDOW
         if rate is None:
             return min(_UNLIMITED_IN_FLIGHT, self.max_in_flight)
         # A second at least, for latency may rise faster than it is learnt; the pace keeps the number low.
-        return max(1, min(math.ceil(rate * max(2 * self._latency, 1.0)) + 1, self.max_in_flight))
+        return max(1, min(math.ceil(rate * max(2 * state.latency, 1.0)) + 1, self.max_in_flight))
 
     def ask(self, now: float) -> float:
         """Seconds until one request may leave, at most: an answer may shorten it. 0.0: now, and it is counted."""
-        self.asked_at = now
-        if math.isnan(self._accepted_since):
-            self._accepted_since = now
-        wait = self._wait(now)
-        if wait > 1e-6:
-            return wait
-        self._last_sent = max(now + max(wait, -_LATENESS), self._last_sent)
-        self.in_flight += 1
-        self.sent += 1
-        return 0.0
+        self._asked = now
+        with self._held(now) as held:
+            return self._ask(now) if held else _POLL
 
-    def give_back(self) -> None:
+    def give_back(self, now: float) -> None:
         """A request did not leave after all."""
         self.in_flight -= 1
-        self.sent = max(self.sent - 1, 0)
+        self._change(self._uncount, now)
 
     def record(self, response: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
         self.in_flight -= 1
-        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
-            self.sent = max(self.sent - 1, 0)
-        elif response.status is not None:
-            self._latency += (response.latency - self._latency) * (0.1 if self._latency else 1.0)
         self._count(now)
-        self.observe(response, now)
+        self._change(partial(self._record, response, now), now)
 
     def observe(self, response: Response, now: float) -> None:
         """What any answer tells of the limit, a probe's included: it is counted as well."""
-        state = self.state
-        if response.status is None:
-            return
-        if response.limit is not None or response.remaining is not None:
-            self._read(response, now)
-        elif state.limit is not None:
-            state.remaining -= 1
-        if _turned_away(response):
-            self._block(response, now)
-        else:
-            self._alone = False
-            self._strikes = 0
-            self._accepted += 1
+        self._change(partial(self._observe, response, now), now)
 
-    def hear(self, news: RateLimitState, now: float) -> None:
-        """Take over what another importer of the account knows, if it is newer."""
-        state = self.state
-        if news.limit is None or news.assumed or news.newest <= state.newest:
-            return
-        if state.limit is None or news.reset_lo > state.reset_hi:
-            self._begin(now, self.in_flight)
-        blocked = state.blocked_until, state.blocked_why
-        self.state = msgspec.structs.replace(news, blocked_until=blocked[0], blocked_why=blocked[1])
-        self._alone = self._alone and now < blocked[0]
+    def exchange(self, now: float) -> None:
+        """Show the account's other importers that this one is there, and see what they know."""
+        if self.shared is not None:
+            with self._held(now):
+                pass
 
-    def hear_block(self, news: RateLimitState) -> None:
-        """Another importer was turned away: wait as well, and then let one alone try."""
-        if news.blocked_until > self.state.blocked_until:
-            self.state.blocked_until, self.state.blocked_why = news.blocked_until, news.blocked_why
-            self._alone = True
+    def leave(self, now: float) -> None:
+        """This importer sends nothing more; what it has learnt stays."""
+        if self.shared is not None:
+            with self._held(now):
+                self.state.members.pop(self.name, None)
+            self.shared.close()
 
     def rate(self, now: float) -> float | None:
         """Requests a second that it aims at, or reaches where there is no limit; None while nothing is known."""
-        if now < self.state.blocked_until:
+        state = self.state
+        if now < state.blocked_until:
             return 0.0
-        if self.state.limit is None:
-            return self._own_pace or self.throughput or None
+        if state.limit is None:
+            return state.own_pace / state.active(now) if state.own_pace else self.throughput or None
         interval = self._interval(now)
-        return 0.0 if interval is None else 1 / interval
+        return 0.0 if interval is None else 1 / interval / state.active(now)
 
     def window(self, now: float) -> int:
         """Rows to claim ahead: one up to about ten a second, then a tenth of a second's worth, never more than 256."""
@@ -240,59 +172,116 @@ class RateLimiter:
             halt=PauseKind.LIMIT if waits else None,
         )
 
+    @contextmanager
+    def _held(self, now: float) -> Iterator[bool]:
+        """Hold the state, to read and change it; False while another importer does."""
+        with nullcontext(self.state) if self.shared is None else self.shared.hold(self.state) as state:
+            if state is None:
+                yield False
+                return
+            self.state = state
+            state.members[self.name] = Member(now, self._asked, self.in_flight)
+            state.drop_lost(now)
+            changes, self._changes = self._changes, []
+            for change in changes:
+                change()
+            yield True
+
+    def _change(self, change: Callable[[], None], now: float) -> None:
+        self._changes.append(change)
+        with self._held(now):
+            pass
+
+    def _ask(self, now: float) -> float:
+        state = self.state
+        if math.isnan(state.accepted_since):
+            state.accepted_since = now
+        wait = self._wait(now)
+        mine = state.last_sender == self.name and state.limit is not None and state.active(now) > 1
+        turn = min(_TURN, self._even / 4) if mine else 0.0
+        if wait + turn > 1e-6:
+            return wait + turn
+        state.last_sent, state.last_sender = max(now + max(wait, -_LATENESS), state.last_sent), self.name
+        self.in_flight += 1
+        state.members[self.name].in_flight += 1
+        state.sent += 1
+        return 0.0
+
+    def _uncount(self) -> None:
+        self.state.sent = max(self.state.sent - 1, 0)
+
+    def _record(self, response: Response, now: float) -> None:
+        state = self.state
+        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
+            self._uncount()
+        elif response.status is not None:
+            state.latency += (response.latency - state.latency) * (0.1 if state.latency else 1.0)
+        self._observe(response, now)
+
+    def _observe(self, response: Response, now: float) -> None:
+        state = self.state
+        if response.status is None:
+            return
+        if response.limit is not None or response.remaining is not None:
+            self._read(response, now)
+        elif state.limit is not None:
+            state.remaining -= 1
+        if _turned_away(response):
+            self._block(response, now)
+        else:
+            state.alone = False
+            state.strikes = 0
+            state.accepted += 1
+
     def _wait(self, now: float) -> float:
         state = self.state
         if now < state.blocked_until:
-            # Of several importers one tries first, and the others hear of it.
-            return state.blocked_until - now + 2.0 * self.peers.rank
+            return state.blocked_until - now
         self._roll(now)
-        if self.in_flight >= self.concurrency or (self._alone and state.limit is None and self.peers.in_flight):
+        at_once = self.concurrency
+        if state.in_flight >= at_once or self.in_flight >= math.ceil(at_once / state.active(now)):
             return _POLL
         if state.limit is None:
-            felt = self._own_pace is not None and not self._alone
-            return self._last_sent + 1 / self._paced(now) - now if felt else 0.0
+            felt = state.own_pace is not None and not state.alone
+            return state.last_sent + 1 / self._paced(now) - now if felt else 0.0
         interval = self._interval(now)
         if interval is not None:
-            return self._last_sent + interval - now
-        if self.in_flight + self.peers.in_flight:
+            return state.last_sent + interval - now
+        if state.in_flight:
             return _POLL
-        return (self._last_sent + 2 * self._even if state.rolling else self._ends) - now
+        return (state.last_sent + 2 * self._even if state.rolling else self._ends) - now
 
     @property
     def _ends(self) -> float:
         """When the next window has surely begun."""
         state = self.state
-        return min(state.reset_hi + _EDGE, max(state.reset_hi, self._first + WINDOW) + 0.1)
+        return min(state.reset_hi + _EDGE, max(state.reset_hi, state.first + WINDOW) + 0.1)
 
     @property
     def _even(self) -> float:
-        """Seconds from one of our requests to the next, if all of the minute's are spread evenly."""
+        """Seconds from one request to the next, if all of the minute's are spread evenly."""
         assert self.state.limit is not None
-        return WINDOW * (self.peers.count + 1) / max(self.state.limit - self.reserve, 1)
+        return WINDOW / max(self.state.limit - self.reserve, 1)
 
     def _interval(self, now: float) -> float | None:
         """Seconds from one request to the next; None where the window has no room for another."""
         state = self.state
         assert state.limit is not None
         allowed = max(state.limit - self.reserve, 1)
-        members = self.peers.count + 1
-        room = float(state.remaining - self.in_flight - self.peers.in_flight)
+        room = float(state.remaining - state.in_flight)
         if state.rolling:
             room -= min(self.reserve, state.limit - 1)
             return self._even * max(1.0, _LOW * allowed / room) if room >= 1 else None
         if self.reserve:
-            room = min(room, float(allowed - self.sent - self.peers.sent))
+            room = min(room, float(allowed - state.sent))
         if room < 1:
             return None
-        since = max(self._last_sent, self._began)
+        since = max(state.last_sent, state.began)
         span = self._ends - since
-        theirs = self._others * max(self._ends - now, 0.0)
+        theirs = state.others * max(self._ends - now, 0.0)
         if theirs:
-            left = state.remaining - self.in_flight - self.peers.in_flight - theirs - math.sqrt(theirs)
+            left = state.remaining - state.in_flight - theirs - math.sqrt(theirs)
             room = min(room, max(left, _MIN_SHARE * allowed * span / WINDOW))
-        room = room / members if room >= members else float(self.peers.rank < room)
-        if not room:
-            return None
         kept = math.ceil(_KEPT * allowed)
         interval = span / (room + 1)
         if now < state.reset_lo and room > kept:
@@ -304,19 +293,20 @@ class RateLimiter:
         state = self.state
         if state.limit is None:
             return
-        if now - self._last_sent >= WINDOW and not self.in_flight:
-            self._alone = True  # idle for so long that others may have come
+        if now - state.last_sent >= WINDOW and not state.in_flight:
+            state.alone = True  # idle for so long that others may have come
         if state.rolling or now < self._ends:
             return
-        self._begin(now, self.in_flight)
+        self._begin(now, state.in_flight)
         state.remaining = state.limit
         state.reset_lo = state.reset_hi = max(state.reset_hi, now - _EDGE) + WINDOW
         state.assumed = True
 
     def _begin(self, now: float, sent: int) -> None:
-        self._previous_end = self.state.reset_hi
-        self._began, self._first, self.sent = now, math.inf, sent
-        self._others_before, self._others_base = self._others, 0
+        state = self.state
+        state.previous_end = state.reset_hi
+        state.began, state.first, state.sent = now, math.inf, sent
+        state.others_before, state.others_base = state.others, 0
 
     def _read(self, response: Response, now: float) -> None:
         """Take over what the headers say, bounded by what a window of a minute can mean."""
@@ -326,22 +316,22 @@ class RateLimiter:
         remaining = None if response.remaining is None else min(response.remaining, limit)
         if state.limit is None:
             lo, hi = _reset(response, sent_at, now, now + WINDOW)
-            self._begin(now, self.in_flight + 1)
+            self._begin(now, state.in_flight + 1)
             self._adopt(limit, remaining, lo, hi)
-            self._others_base = max(limit - state.remaining - self.sent - self.peers.sent, 0)
+            state.others_base = max(limit - state.remaining - state.sent, 0)
             return
         lo, hi = _reset(response, sent_at, now, state.reset_hi)
         state.rolling = state.rolling or self._moves(sent_at, now, lo, hi)
         if state.rolling:
-            state.limit, state.reset_lo, state.reset_hi, self._others = limit, lo, hi, 0.0
+            state.limit, state.reset_lo, state.reset_hi, state.others = limit, lo, hi, 0.0
             if sent_at >= state.newest and remaining is not None:
                 state.newest, state.remaining = sent_at, remaining
-        elif lo > self._previous_end:  # else an answer from the window before, overtaken by others
+        elif lo > state.previous_end:  # else an answer from the window before, overtaken by others
             if state.assumed or lo > state.reset_hi:
                 if not state.assumed:
-                    self._begin(now, self.in_flight + 1)
+                    self._begin(now, state.in_flight + 1)
                 self._adopt(limit, remaining, lo, hi)
-                self._first = now
+                state.first = now
             else:
                 state.limit = limit
                 state.remaining = min(state.remaining, state.remaining - 1 if remaining is None else remaining)
@@ -361,7 +351,7 @@ class RateLimiter:
         """Whether an answer shows that the reset is no window's end."""
         state = self.state
         if state.assumed:
-            fresh = sent_at > self._began - 0.001 and now - self._began < WINDOW / 3
+            fresh = sent_at > state.began - 0.001 and now - state.began < WINDOW / 3
         else:
             fresh = lo > state.reset_hi
             if fresh and now < state.reset_lo - 2:
@@ -370,15 +360,16 @@ class RateLimiter:
         return fresh and hi - now < WINDOW / 2
 
     def _estimate_others(self, now: float) -> None:
-        assert self.state.limit is not None
-        theirs = max(self.state.limit - self.state.remaining - self.sent - self.peers.sent - self._others_base, 0)
-        self._others = (theirs + self._others_before * _MEMORY) / (max(now - self._began, 0.0) + _MEMORY)
+        state = self.state
+        assert state.limit is not None
+        theirs = max(state.limit - state.remaining - state.sent - state.others_base, 0)
+        state.others = (theirs + state.others_before * _MEMORY) / (max(now - state.began, 0.0) + _MEMORY)
 
     def _block(self, response: Response, now: float) -> None:
         """The API turned a request away: nothing leaves until it says so; then one request alone tries."""
         state = self.state
-        fresh = now - response.latency >= self._blocked_at  # else it was under way when the first one came back
-        self._alone = True
+        fresh = now - response.latency >= state.blocked_at  # else it was under way when the first one came back
+        state.alone = True
         asked = response.retry_after
         said = f"the API said {response.status}"
         if asked is not None:
@@ -389,13 +380,13 @@ class RateLimiter:
             wait = max(response.reset_in, 1.0) + _EDGE
             said += ", and its limit begins anew then (X-RateLimit-Reset)"
         else:
-            self._strikes += 1 if fresh else 0
-            wait = min(2.0**self._strikes, WINDOW) * (0.75 + 0.5 * self.jitter())
+            state.strikes += 1 if fresh else 0
+            wait = min(2.0**state.strikes, WINDOW) * (0.75 + 0.5 * self.jitter())
             said += " without a time; the wait is doubled each time, up to a minute"
         if fresh:
             if response.status == 429:  # 425 and 503 speak of the moment, not of the pace
                 self._feel(now)
-            self._blocked_at = now
+            state.blocked_at = now
         if now + wait > state.blocked_until:
             state.blocked_until, state.blocked_why = now + wait, said
 
@@ -404,17 +395,18 @@ class RateLimiter:
 
         If nothing was, one request alone was turned away again: the wait was too short, and the pace is not to blame.
         """
-        if self.state.limit is None:
-            seen = self._accepted / max(now - self._accepted_since, 1.0)
-            self._own_pace = max(0.7 * seen if self._accepted else self._own_pace or 1.0, 1 / WINDOW)
-        self._accepted, self._accepted_since = 0, now
+        state = self.state
+        if state.limit is None:
+            seen = state.accepted / max(now - state.accepted_since, 1.0)
+            state.own_pace = max(0.7 * seen if state.accepted else state.own_pace or 1.0, 1 / WINDOW)
+        state.accepted, state.accepted_since = 0, now
 
     def _paced(self, now: float) -> float:
         """The pace that is felt out, a hundredth faster with each second since the last 429."""
-        assert self._own_pace is not None
-        return self._own_pace * math.pow(
-            1.01, min(max(now - max(self._blocked_at, self.state.blocked_until), 0.0), 600.0)
-        )
+        state = self.state
+        assert state.own_pace is not None
+        since = max(now - max(state.blocked_at, state.blocked_until), 0.0)
+        return state.own_pace * math.pow(1.01, min(since, 600.0))
 
     def _count(self, now: float) -> None:
         since, count = self._counted

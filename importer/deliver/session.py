@@ -16,7 +16,6 @@ from importer.deliver.client import Distrust
 from importer.deliver.options import Schedule, StopReason
 from importer.deliver.outcomes import GOES_ON, unreachable
 from importer.deliver.rate_limit import MAX_IN_FLIGHT, RateLimiter
-from importer.deliver.shared_limit import SharedRateLimit
 from importer.model import Pace, PauseKind, Response
 
 T = TypeVar("T")
@@ -43,8 +42,6 @@ class ApiSession:
     limiter: RateLimiter
     breaker: CircuitBreaker
     clock: Clock
-    shared: SharedRateLimit | None = None
-    """None: no other importer uses this account, or it is a rehearsal."""
 
     def pace(self, schedule: Schedule) -> Pace:
         """How fast it goes, or what it waits for."""

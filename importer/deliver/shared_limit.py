@@ -1,144 +1,210 @@
-"""One limit for all importers of an account on this machine, whichever ledger each of them uses.
+"""What is known of an account's limit, and the file in which its importers on this machine share it.
 
-Each importer keeps one small file in a directory of the account and endpoint: what it knows of the limit, and how much
-of it it is using. Once a second it writes its own file and reads the others', on a thread, so that the event loop waits
-for no disk and nobody for a lock. An importer that has crashed stops being counted after a few seconds. Where the
-directory cannot be used, this importer paces for itself, says so, and goes on trying.
+Every decision and every answer is one short step under the file's lock, whichever ledger each importer uses: they read
+what all know, change it and write it back, and so pace together as one would. The lock is held for microseconds; an
+importer that crashes loses it, and stops being counted after a few seconds. Where the file cannot be used, an importer
+paces for itself, says so, and tries again.
 """
 
 from __future__ import annotations
 
-import asyncio
+import fcntl
 import hashlib
+import math
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from importer.clock import Clock
-from importer.deliver.rate_limit import MAX_PAUSE, Peers, RateLimiter, RateLimitState
 
-EVERY = 1.0
-"""Seconds between two exchanges."""
-_FRESH = 5.0
-"""Seconds after which an importer that says nothing, or has had nothing to send, is not counted."""
-_TIMES = ("reset_lo", "reset_hi", "newest", "blocked_until")
-"""The moments in a `RateLimitState`: monotonic in each process, wall-clock in the files."""
+MAX_PAUSE = 3600.0
+"""Seconds after which one request tries again, however long the API asks to wait."""
+FRESH = 5.0
+"""Seconds after which an importer that has written nothing, or has had nothing to send, is not counted."""
+_STALE = 300.0
+"""Seconds after which nobody relies on what was known; only a pause that the API asked for lasts."""
+_SIZE = 4
 
 
-class _Note(msgspec.Struct):
-    """One importer's file. Times are wall-clock seconds."""
+class Member(msgspec.Struct):
+    """One importer of the account."""
 
-    at: float
-    active: bool
-    """It has had something to send just now."""
-    in_flight: int
-    sent: int
+    seen: float = -math.inf
+    """When it last wrote."""
+    asked: float = -math.inf
+    """When it last had something to send."""
+    in_flight: int = 0
+
+
+class RateLimitState(msgspec.Struct):
+    """What is known of the account's limit. Times are monotonic seconds."""
+
+    limit: int | None = None
+    """Requests a minute; None where the API names none."""
+    remaining: int = 0
+    """The lowest of this window, less answers that said nothing; of a moving limit, the newest."""
+    reset_lo: float = -math.inf
+    reset_hi: float = -math.inf
+    """The window ends between these two, and up to a second later if the header was cut to seconds."""
+    rolling: bool = False
+    """The reset moves with every answer. Once seen, for good."""
+    assumed: bool = False
+    """The window is known from the clock only; no answer has spoken of it."""
+    newest: float = -math.inf
+    """When the latest request left whose answer has been read."""
+    blocked_until: float = -math.inf
+    blocked_why: str = ""
+    blocked_at: float = -math.inf
+    """When the API last turned a request away."""
+    sent: int = 0
+    """Requests that this window has counted, or may yet."""
+    alone: bool = True
+    """The next request goes alone: nothing is known yet, or what was known is stale."""
+    last_sent: float = -math.inf
+    last_sender: str = ""
+    began: float = -math.inf
+    """When this window is taken to have begun …"""
+    first: float = math.inf
+    """… and when its first answer came, if the window before was seen to end: it cannot have begun later."""
+    previous_end: float = -math.inf
+    """The latest end of the window before: answers that speak of it are stale."""
+    others: float = 0.0
+    """Requests a second of other programs, estimated; in ``others_before`` of the window before."""
+    others_before: float = 0.0
+    others_base: int = 0
+    """What others had used of this window before it was watched."""
+    strikes: int = 0
+    """429s in a row that named no time."""
+    own_pace: float | None = None
+    """Requests a second, where a limit is not told but felt."""
+    accepted: int = 0
+    """Answers since the last 429, or the beginning, which was at ``accepted_since``."""
+    accepted_since: float = math.nan
+    latency: float = 0.0
+    members: dict[str, Member] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of all importers that have not ended."""
+        return sum(member.in_flight for member in self.members.values())
+
+    def active(self, now: float) -> int:
+        """How many importers have something to send."""
+        return max(sum(now - member.asked < FRESH for member in self.members.values()), 1)
+
+    def drop_lost(self, now: float) -> None:
+        """Count importers no more that have crashed; what they had in flight counts as used."""
+        for name in [name for name, member in self.members.items() if now - member.seen >= FRESH]:
+            self.remaining -= self.members.pop(name).in_flight
+
+    def moved(self, seconds: float) -> RateLimitState:
+        """The same, its times moved."""
+        moved = {name: getattr(self, name) + seconds for name in _TIMES}
+        return msgspec.structs.replace(self, **moved, members={})
+
+
+_TIMES = (
+    *("reset_lo", "reset_hi", "newest", "blocked_until", "blocked_at"),
+    *("last_sent", "began", "first", "previous_end", "accepted_since"),
+)
+
+
+class _Content(msgspec.Struct):
+    """The file's content; both clocks, for a machine that was started again has a new monotonic one."""
+
+    monotonic: float
+    wall: float
     state: RateLimitState
 
 
-class SharedRateLimit:
-    """Keeps a `RateLimiter` informed of the others."""
+class SharedState:
+    """The file of an account."""
 
-    def __init__(self, limiter: RateLimiter, directory: Path, scope: str, clock: Clock) -> None:
+    def __init__(self, directory: Path, scope: str, clock: Clock) -> None:
         self.trouble = ""
-        """Why the directory cannot be used at the moment; empty if it can."""
-        self._limiter = limiter
+        """Why the file cannot be used at the moment; empty if it can."""
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        """Of this importer among the members."""
+        self._path = directory / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}.limit"
         self._clock = clock
-        self._directory = directory / hashlib.sha256(scope.encode()).hexdigest()[:16]
-        self._own = self._directory / f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._told = float("-inf")
+        self._handle: int | None = None
+        self._held_up_since = math.inf
 
     def __repr__(self) -> str:
-        return f"<SharedRateLimit {self._directory.name}, {self._limiter.peers.count} others>"
+        return f"<SharedState {self._path.name}>"
 
-    async def keep_up(self) -> None:
-        """Exchange once a second, and at once after a 429; until it is cancelled."""
-        while True:
-            await self.exchange()
-            until = self._clock.monotonic() + EVERY
-            told = self._limiter.state.blocked_until
-            while self._clock.monotonic() < until and self._limiter.state.blocked_until == told:
-                await self._clock.sleep(EVERY / 4)
+    @contextmanager
+    def hold(self, own: RateLimitState) -> Iterator[RateLimitState | None]:
+        """The state of all, for the caller alone; written back at the end.
 
-    async def exchange(self) -> None:
-        """Write what this importer knows, and take over what the others know."""
-        note = self.compose()
-        self.hear(await asyncio.to_thread(self.swap, note))
-
-    async def close(self) -> None:
-        """Leave: only a pause that the API asked for outlives this importer."""
-        waits = self._limiter.state.blocked_until > self._clock.monotonic()
-        await asyncio.to_thread(self.leave, keep=waits)
-
-    def compose(self) -> bytes:
-        """This importer's note."""
-        now, limiter = self._clock.monotonic(), self._limiter
-        offset = self._clock.time() - now
-        note = _Note(
-            at=now + offset,
-            active=now - limiter.asked_at < _FRESH,
-            in_flight=limiter.in_flight,
-            sent=limiter.sent,
-            state=_shifted(limiter.state, offset),
-        )
-        return msgspec.msgpack.encode(note)
-
-    def swap(self, note: bytes) -> list[tuple[str, bytes]]:
-        """Write the own note and read the others', by name; blocks on the disk."""
-        found = []
+        Where the file cannot be used, ``own``; None while another importer has it.
+        """
+        now = self._clock.monotonic()
         try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self._own.with_name(f".{self._own.name}")
-            partial.touch(mode=0o600)
-            partial.write_bytes(note)
-            partial.replace(self._own)
-            for path in self._directory.iterdir():
-                if path.name != self._own.name and not path.name.startswith("."):
-                    with suppress(FileNotFoundError):  # that importer has just left
-                        found.append((path.name, path.read_bytes()))
+            handle = self._open()
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._held_up_since = min(self._held_up_since, now)
+            if now - self._held_up_since < FRESH:
+                yield None
+            else:
+                self.trouble = f"{self._path}: another importer holds it; is that one stopped?"
+                yield own
+            return
+        except OSError as error:
+            self.trouble = f"{self._path.parent}: {error.strerror}"
+            yield own
+            return
+        try:
+            self._held_up_since = math.inf
+            state = self._read(handle, now) or own
+            yield state
+            content = msgspec.msgpack.encode(_Content(now, self._clock.time(), state))
+            self._write(handle, len(content).to_bytes(_SIZE) + content)
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _open(self) -> int:
+        if self._handle is not None and os.fstat(self._handle).st_nlink == 0:
+            self.close()  # somebody has tidied up
+        if self._handle is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        return self._handle
+
+    def _write(self, handle: int, content: bytes) -> None:
+        try:
+            os.pwrite(handle, content, 0)
             self.trouble = ""
         except OSError as error:
-            self.trouble = f"{self._directory}: {error.strerror}"
-        return found
+            self.trouble = f"{self._path}: {error.strerror}"
 
-    def hear(self, notes: list[tuple[str, bytes]]) -> None:
-        """Take over what others have written."""
-        now, wall, limiter = self._clock.monotonic(), self._clock.time(), self._limiter
-        others: list[tuple[str, _Note]] = []
-        for name, content in notes:
-            try:
-                note = msgspec.msgpack.decode(content, type=_Note)
-            except msgspec.DecodeError:
-                continue  # of another version, or half written by a machine that crashed
-            heard = _shifted(note.state, now - wall)
-            if heard.blocked_until <= now + MAX_PAUSE + _FRESH:
-                limiter.hear_block(heard)
-            if abs(wall - note.at) < _FRESH:
-                limiter.hear(heard, now)
-                if note.active:
-                    others.append((name, note))
-            elif wall - note.at > 2 * MAX_PAUSE:
-                with suppress(OSError):
-                    (self._directory / name).unlink()
-        mine = limiter.state.reset_hi
-        limiter.peers = Peers(
-            count=len(others),
-            rank=sum(name < self._own.name for name, _ in others),
-            in_flight=sum(note.in_flight for _, note in others),
-            sent=sum(note.sent for _, note in others if abs(note.state.reset_hi - wall + now - mine) < _FRESH),
-        )
-
-    def leave(self, *, keep: bool = False) -> None:
-        """As `close`; blocks on the disk."""
-        with suppress(OSError):
-            if not keep:
-                self._own.unlink(missing_ok=True)
-            self._directory.rmdir()
-
-
-def _shifted(state: RateLimitState, offset: float) -> RateLimitState:
-    moved = {name: getattr(state, name) + offset for name in _TIMES}
-    return msgspec.structs.replace(state, **moved)
+    def _read(self, handle: int, now: float) -> RateLimitState | None:
+        """What all know, on this machine's clock of now; None where the file holds nothing of use."""
+        try:
+            size = os.fstat(handle).st_size
+            raw = os.pread(handle, size, 0)
+            content = msgspec.msgpack.decode(raw[_SIZE : _SIZE + int.from_bytes(raw[:_SIZE])], type=_Content)
+        except (OSError, msgspec.DecodeError):
+            return None  # new, or of another version
+        elapsed = now - content.monotonic
+        state = content.state
+        slept = self._clock.time() - content.wall - elapsed
+        if slept > 1.0 or elapsed < 0:  # the machine slept or was started again, and only its wall clock went on
+            elapsed = max(elapsed + slept, 0.0)
+            state = state.moved(now - elapsed - content.monotonic)
+        if state.blocked_until > now + MAX_PAUSE + FRESH:
+            state.blocked_until = -math.inf
+        if elapsed > _STALE:
+            return RateLimitState(blocked_until=state.blocked_until, blocked_why=state.blocked_why)
+        return state

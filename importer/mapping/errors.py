@@ -43,7 +43,7 @@ class Expects:
 class Model(BaseModel):
     """Frozen, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     called: ClassVar[str]
     """What messages call it."""

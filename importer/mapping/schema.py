@@ -7,13 +7,17 @@ descriptions; added here are the short form of values, and which keys exclude ea
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from importer.mapping import model as model_module
 from importer.mapping.load import BY_NAME, OWN
 from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, ImportMapping
 from importer.mapping.rules import BESIDE_FIRST_OF
@@ -38,7 +42,7 @@ def mapping_schema(columns: Sequence[str] = ()) -> Schema:
 
 
 def _mapping_schema() -> Schema:
-    schema: Schema = _tidy(ImportMapping.model_json_schema(by_alias=True))
+    schema: Schema = _tidy(_described(ImportMapping.model_json_schema(by_alias=True)))
     parts = schema["$defs"]
     alone: Schema = {"required": ["any"], "properties": {"column": False}}
     parts["Condition"]["oneOf"] = [*({"required": ["column", word]} for word in TESTS if word != "any"), alone]
@@ -78,6 +82,22 @@ def _mapping_schema() -> Schema:
 def text(columns: Sequence[str] = ()) -> str:
     """The schema file's content."""
     return json.dumps(mapping_schema(columns), indent=2, ensure_ascii=False) + "\n"
+
+
+def _described(schema: Schema) -> Schema:
+    """The schema with the docstrings of fields, read here: pydantic would read them whenever a command starts."""
+    for model in ast.parse(Path(model_module.__file__).read_text(encoding="utf-8")).body:
+        if not isinstance(model, ast.ClassDef):
+            continue
+        fields = getattr(model_module, model.name).model_fields
+        part = schema if model.name == ImportMapping.__name__ else schema["$defs"][model.name]
+        for field, text in pairwise(model.body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))) if (
+                    name in fields
+                ):
+                    part["properties"][fields[name].alias or name]["description"] = inspect.cleandoc(words)
+    return schema
 
 
 def _replaced(node: Any, named: Schema) -> Any:

@@ -16,7 +16,7 @@ from importer.deliver.endpoint import Endpoint
 from importer.deliver.proxy import choose, unused
 from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.session import ApiSession, connections_possible
-from importer.deliver.shared_limit import SharedRateLimit
+from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token, exposure, read_token
 from importer.ledger.sqlite import SqliteLedger
 from importer.model import SANDBOX_ENDPOINT, Response
@@ -94,15 +94,15 @@ async def connect(
 ) -> AsyncIterator[tuple[ApiSession, Response]]:
     """A session with the API, and its answer to a first harmless question, which names the limit."""
     clock = SystemClock()
-    limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible())
-    breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))
     shared = None
     if not way.rehearsal:
         # Beside no ledger: importers of one account share its limit, whichever ledger each of them uses.
         directory = platformdirs.user_state_path("importer") / "limits"
-        shared = SharedRateLimit(limiter, directory, way.endpoint.scope(target.account), clock)
+        shared = SharedState(directory, way.endpoint.scope(target.account), clock)
+    limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible(), shared=shared)
+    breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))
     async with way.client() as client:
-        session = ApiSession(client, limiter, breaker, clock, shared)
+        session = ApiSession(client, limiter, breaker, clock)
         response = await client.probe()
         limiter.observe(response, clock.monotonic())
         if response.status is None:
@@ -112,5 +112,4 @@ async def connect(
         try:
             yield session, response
         finally:
-            if shared is not None:
-                await shared.close()
+            limiter.leave(clock.monotonic())

@@ -6,11 +6,13 @@ working on one run.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat as stat_module
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from importer.errors import UsageError
@@ -32,7 +34,7 @@ _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
     """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin).
 
-    The files of lookups are behind them, each with the digest of its content.
+    The files of lookups follow, each with the digest of its content; then the file of ``--transform``.
     """
     files: list[list[Any]] = []
     for each in expand(options.corrected or options.sources):
@@ -45,7 +47,17 @@ def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
         if not stat_module.S_ISREG(stat.st_mode):
             return []
         files.append([each.path, each.member, stat.st_size, stat.st_mtime_ns])
-    return [*files, *content_of(loaded.mapping)]
+    return [
+        *files,
+        *content_of(loaded.mapping),
+        *([[options.transform, *_digest_of_function(options.transform)]] if options.transform else []),
+    ]
+
+
+def _digest_of_function(spec: str) -> list[str]:
+    with suppress(OSError), Path(spec.rpartition(":")[0]).open("rb") as opened:
+        return [hashlib.file_digest(opened, "sha256").hexdigest()]
+    return []
 
 
 def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from importer.read.files import PACKED
 from importer.read.records import Layout, Records, split_sample
 from importer.read.rules import BLANKS, WHITESPACE, Rules
 from importer.read.textfile import TextSample
-from importer.roundtrip import is_rejects, original_cell
+from importer.roundtrip import is_formula, is_rejects, original_cell
 
 PARQUET_MAGIC = (b"PAR1", b"PARE")
 _ROWS = 100
@@ -347,9 +348,13 @@ def _is_above_data(row: list[bytes], below: list[list[bytes]]) -> bool:
 
 
 def _in_quotes(trial: _Trial) -> bool:
-    """Whether all cells of some column are in apostrophes."""
+    """Whether all cells of some column are in apostrophes; in rejects, where one may be added, other ones than that."""
     body = [row for row in trial.table[1:] if len(row) == trial.width]
-    columns = ([cell for cell in cells if cell] for cells in zip(*body, strict=True))
+    is_added = is_rejects(map(partial(str, encoding="utf-8", errors="replace"), trial.table[0]))
+    columns = (
+        [cell for cell in cells if cell and not (is_added and is_formula(cell.decode("utf-8", "replace")))]
+        for cells in zip(*body, strict=True)
+    )
     return any(
         len(cells) > 1 and all(len(cell) > 1 and cell.startswith(b"'") and cell.endswith(b"'") for cell in cells)
         for cells in columns

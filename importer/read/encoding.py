@@ -37,50 +37,61 @@ _CYRILLIC = (
     "абвгдежзийклмнопрстуфхцчшщьюяіїєґў",
     "абвгдежзийклмнопрстуфхцчшљњћђџј",
 )
+_WESTERN = (
+    "äöüß", "éèêëàâçîïôùûüÿœæ", "áéíñóúü", "ãáâàçéêíóôõú", "àèéìòù", "äåæøöé", "ëïéèöü", "áðéíóúýþæö", "äöåšž",
+)  # fmt: skip
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýžäľĺôŕ", "áéíóöőúüű", "ăâîşţ", "čćđšž")
+_BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž")
+_GREEK = ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ",)
 _WINDOWS: dict[str, tuple[str, ...]] = {
-    "cp1252": (
-        "äöüß", "éèêëàâçîïôùûüÿœæ", "áéíñóúü", "ãáâàçéêíóôõú", "àèéìòù", "äåæøöé", "ëïéèöü", "áðéíóúýþæö",
-    ),
-    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýžäľĺôŕ", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
-    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
+    "cp1252": _WESTERN,
+    "cp1250": _CENTRAL,
+    "cp1257": _BALTIC,
     "cp1254": ("çğ\u0131öşüâîûi\u0307",),
     "cp1251": _CYRILLIC,
-    "cp1253": ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ",),
+    "cp1253": _GREEK,
     "cp1255": ("אבגדהוזחטיכלמנסעפצקרשתםןץףך",),
     "cp1256": ("ابتثجحخدذرزسشصضطظعغفقكلمنهويةىءأإؤئآ",),
-}  # fmt: skip
-"""Windows' code pages, and the letters of the languages that are written in them."""
-_OTHERS: dict[str, tuple[str, ...]] = {
-    "cp850": _WINDOWS["cp1252"],
-    "cp852": _WINDOWS["cp1250"],
-    "cp775": _WINDOWS["cp1257"],
-    "cp866": _CYRILLIC,
-    "mac_roman": _WINDOWS["cp1252"],
-    "koi8_r": _CYRILLIC,
-    "shift_jis": (),
-    "gb18030": (),
-    "big5": (),
-    "euc_kr": (),
+    "iso8859-15": _WESTERN,
+    "iso8859-2": _CENTRAL,
+    "iso8859-7": _GREEK,
 }
-"""Encodings of DOS, Macs and others, for what makes no words in Windows'. Without letters: several bytes each."""
-_LATIN = frozenset({"cp1252", "cp1250", "cp1257", "cp1254"})
+"""Windows' code pages and those of Unix that differ from them, and the letters of the languages written in them."""
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "cp850": _WESTERN,
+    "cp852": _CENTRAL,
+    "cp775": _BALTIC,
+    "cp866": _CYRILLIC,
+    "mac_roman": _WESTERN,
+    "koi8_r": _CYRILLIC,
+}
+"""Encodings of DOS, Macs and others, for what makes no words in those."""
+_WIDE = {"shift_jis": (0x82, 0x97), "gb18030": (0xB0, 0xD7), "big5": (0xA4, 0xC6), "euc_kr": (0xB0, 0xC8)}
+"""Encodings of several bytes a letter, and the first bytes of the letters in common use."""
+_LATIN = (_WESTERN, _CENTRAL, _BALTIC, _WINDOWS["cp1254"])
 _ASCII = frozenset(map(chr, range(128)))
 _SIGNS = frozenset({"Pd", "Pi", "Pf", "Ps", "Po", "Sc", "So", "Sm", "Zs"})
 """Categories of the signs that may be by themselves in a text: dashes, quotes, currencies, degrees."""
+_AROUND = "°®©™"
+"""Signs that are written at a word, besides punctuation."""
 _ENOUGH = 6
-"""Letters that must make words before another script than Latin, or an old code page, is thought of."""
+"""Letters that must make words before a file is read in another script than Latin, or in an old code page."""
+_FEWEST, _CLEAR = 4, 0.9
+"""Of fewer letters than that, the bytes that must be words, and the share of the letters that a language uses."""
 _MOST_WORDS = 2_000
 _SHOWN_WORDS = 4
+_SHOWN = 6
 
 
 class EncodingError(SourceError):
-    """A file is not UTF-8, and its bytes can be read in more than one way."""
+    """A file is not UTF-8, and its bytes can be read in more than one way, or are too few to tell."""
 
     def __init__(self, source: str, readings: tuple[Reading, ...]) -> None:
         lines = "\n".join(f"  {reading}   →   source: {{encoding: {reading.encoding}}}" for reading in readings)
+        why = "can be read in more than one way" if len(readings) > 1 else "are too few to be sure of its encoding"
         super().__init__(
             source,
-            f"is not UTF-8, and its letters can be read in more than one way:\n{lines}",
+            f"is not UTF-8, and its letters {why}:\n{lines}",
             hint="add the line of the reading that is right to the mapping, or export the file as UTF-8",
         )
         self.readings = readings
@@ -89,8 +100,9 @@ class EncodingError(SourceError):
     @property
     def likely(self) -> str | None:
         """The encoding that makes words of a known language where no other one does; None if that cannot be said."""
-        first, second = self.readings[0], self.readings[1]
-        return first.encoding if first.score >= 0.95 and second.score <= 0.7 else None
+        first, *others = self.readings
+        clear = first.is_sure and first.score >= 0.95 and all(other.score <= 0.7 for other in others)
+        return first.encoding if clear else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,8 @@ class Reading:
     """A few of the file's words as they would read."""
     score: float
     """The share of letters outside ASCII that a language written in this encoding uses."""
+    is_sure: bool
+    """Whether so many letters make words that it is no accident."""
 
     def __str__(self) -> str:
         return f"{self.encoding}: {', '.join(self.words)}"
@@ -189,65 +203,80 @@ def _recognise_code_page(name: str, sample: bytes) -> TextEncoding:
     """For a sample that is not UTF-8: a few broken bytes in UTF-8 text, or another encoding."""
     rest, multibyte = _MULTIBYTE.subn(b"", sample)
     strange = len(rest) - len(rest.translate(None, _HIGH))
-    words = list(dict.fromkeys(_WORD.findall(sample)))[:_MOST_WORDS]
-    readings = [] if multibyte >= strange else _readings(words, _WINDOWS) or _readings(words, _OTHERS)
+    readings = [] if multibyte >= strange else _readings(sample)
     if not readings:
         return TextEncoding("utf-8")
+    best = readings[0]
     used = bytes(sorted(set(sample) & set(_HIGH)))
-    apart = [
-        reading for reading in readings if _letters(reading.encoding, used) != _letters(readings[0].encoding, used)
-    ]
-    if apart:
-        # One line for each way to read the words.
-        distinct = {reading.words: reading for reading in reversed(readings)}
-        raise EncodingError(name, tuple(sorted(distinct.values(), key=lambda reading: -reading.score)))
-    best = readings[0].encoding
+    distinct = {_letters(reading.encoding, used): reading for reading in reversed(readings)}
+    if len(distinct) > 1 or not best.is_sure:
+        raise EncodingError(name, tuple(sorted(distinct.values(), key=lambda reading: -reading.score))[:_SHOWN])
     letters = None
-    if all((_WINDOWS | _OTHERS)[reading.encoding] for reading in readings):
-        tables = [_letters(reading.encoding, bytes(range(256))) for reading in readings]
-        letters = "".join(same[0] if len(set(same)) == 1 else "\ufffe" for same in zip(*tables, strict=True))
+    if best.encoding not in _WIDE:
+        tables = [_letters(reading.encoding, bytes(range(256))) for reading in readings if reading.is_sure]
+        letters = "".join(_agreed(letter) for letter in zip(*tables, strict=True))
     return TextEncoding(
-        best,
+        best.encoding,
         letters=letters,
-        note=f"is not UTF-8; read as {best} ({', '.join(readings[0].words)}), set `source: {{encoding: {best}}}` "
-        "if that is right, or the encoding that is",
+        note=f"is not UTF-8; read as {best.encoding} ({', '.join(best.words)}), set "
+        f"`source: {{encoding: {best.encoding}}}` if that is right, or the encoding that is",
     )
+
+
+def _agreed(readings: tuple[str, ...]) -> str:
+    """What a byte is in all readings that do not make a control character of it; U+FFFE where they do not agree."""
+    letters = {one for one in readings if one.isascii() or unicodedata.category(one) != "Cc"} or {readings[0]}
+    return letters.pop() if len(letters) == 1 else "\ufffe"
 
 
 def _letters(encoding: str, data: bytes) -> str:
     return data.decode(encoding, "replace").replace("\ufffd", "\ufffe")
 
 
-def _readings(words: list[bytes], encodings: dict[str, tuple[str, ...]]) -> list[Reading]:
-    """What each of the encodings makes of the words, the likeliest first; without those that make no words of them."""
-    found = []
-    for encoding, languages in encodings.items():
-        texts = [word.decode(encoding, "replace") for word in words]
-        verdicts = [_is_word(text) for text in texts]
-        special = "".join(letter for text in texts for letter in text if letter.isalpha() and not letter.isascii())
-        if verdicts.count(False) > 0.1 * len(words):
-            continue
-        if encoding not in _LATIN and len(special) < _ENOUGH:
-            continue
-        if True not in verdicts and not all(
-            unicodedata.category(sign) in _SIGNS for sign in set("".join(texts)) - _ASCII
-        ):
-            continue
-        known = [sum(letter in language for letter in special.lower()) for language in languages]
-        telling = sorted(texts, key=lambda text: -len(set(text) - set(string.printable)))
-        shown = tuple(dict.fromkeys(text.strip("'") for text in telling))[:_SHOWN_WORDS]
-        found.append(Reading(encoding, shown, max(known) / len(special) if special and known else 1.0))
-    return sorted(found, key=lambda reading: -reading.score)
+def _readings(sample: bytes) -> list[Reading]:
+    """What encodings make of the words, the likeliest first; without those that make no words of them."""
+    words = list(dict.fromkeys(_WORD.findall(sample)))[:_MOST_WORDS]
+    for encodings in (_WINDOWS, _OTHERS):
+        found = [_reading(one, [word.decode(one, "replace") for word in words], encodings[one]) for one in encodings]
+        if encodings is _OTHERS:
+            texts = {one: re.findall(r"[^\x00-\x7f]+", sample.decode(one, "replace"))[:_MOST_WORDS] for one in _WIDE}
+            found += [_reading(one, list(dict.fromkeys(texts[one])), ()) for one in _WIDE]
+        if readings := [one for one in found if one is not None]:
+            return sorted(readings, key=lambda reading: -reading.score)
+    return []
+
+
+def _reading(encoding: str, texts: list[str], languages: tuple[str, ...]) -> Reading | None:
+    verdicts = [_is_word(text) for text in texts]
+    if verdicts.count(False) > 0.1 * len(texts):
+        return None
+    if True not in verdicts and not all(unicodedata.category(sign) in _SIGNS for sign in set("".join(texts)) - _ASCII):
+        return None
+    special = "".join(letter for text in texts for letter in text if letter.isalpha() and not letter.isascii())
+    known = [sum(letter in language for letter in special.lower()) for language in languages]
+    if encoding in _WIDE:
+        low, high = _WIDE[encoding]
+        known = [sum(low <= letter.encode(encoding)[0] <= high for letter in special)]
+    telling = sorted(texts, key=lambda text: -len(set(text) - set(string.printable)))
+    shown = tuple(dict.fromkeys(text.strip("'") for text in telling))[:_SHOWN_WORDS]
+    score = max(known) / len(special) if special else 1.0
+    is_sure = len(special) >= _ENOUGH or (encoding in _WINDOWS and languages in _LATIN)
+    # A stray byte or two are no words of a language, whatever some encoding makes of them.
+    size = sum(len(text.encode(encoding)) for text, is_word in zip(texts, verdicts, strict=True) if is_word)
+    is_doubtful = size < _FEWEST or score < _CLEAR
+    return None if is_doubtful and not is_sure else Reading(encoding, shown, score, is_sure)
 
 
 def _is_word(text: str) -> bool | None:
     """Whether this is a word in one script with its capitals in place; None where it says nothing about its letters."""
     if "\ufffd" in text:
         return False
-    letters = text.strip("'" + "".join(sign for sign in set(text) if unicodedata.category(sign)[0] in "PSZ"))
+    letters = text.strip("'" + "".join(filter(_may_be_around, set(text))))
     if len(letters) < 2 or letters.isascii():
-        return None if letters.isascii() or letters.islower() else False
-    if not all(letter.isalpha() or unicodedata.category(letter)[0] == "P" for letter in letters):
+        return None if letters.isascii() or letters.islower() or unicodedata.category(letters)[0] == "S" else False
+    if not all(
+        letter.isalpha() or letter in "'’·…" or unicodedata.category(letter) in {"Pd", "Zs"} for letter in letters
+    ):
         return False
     scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in letters if letter.isalpha()}
     if "HALFWIDTH" in scripts:  # Shift JIS has these letters in one byte, and makes them of other languages' bytes
@@ -258,6 +287,11 @@ def _is_word(text: str) -> bool | None:
         part.islower() or part.isupper() or (part[:1].isupper() and part[1:].islower()) or not _cased(part)
         for part in re.split(r"\W+", letters)
     )
+
+
+def _may_be_around(sign: str) -> bool:
+    """Whether it is punctuation, blank, or another sign that is written at a word."""
+    return sign in _AROUND or (unicodedata.category(sign)[0] in "PZ" and sign != "¶")
 
 
 def _cased(text: str) -> bool:

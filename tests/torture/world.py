@@ -26,6 +26,7 @@ from importer.ledger.tables import CLAIMED
 from importer.sandbox.faults import parse_faults
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
+from tests.support.processes import Process, start_importer
 
 TOKENS = ("torture-token-1", "torture-token-2")
 """The first is the one that ``token-after`` lets expire."""
@@ -68,7 +69,7 @@ class Done:
 class Importer:
     """One importer's process."""
 
-    def __init__(self, world: World, process: subprocess.Popen[bytes], number: int) -> None:
+    def __init__(self, world: World, process: Process, number: int) -> None:
         self.world = world
         self._process = process
         self._number = number
@@ -128,7 +129,7 @@ class World:
         self.weather = Weather()
         self._sandbox = contextlib.ExitStack()
         self._running: Running | None = None
-        self._importers: list[subprocess.Popen[bytes]] = []
+        self._importers: list[Process] = []
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -185,15 +186,20 @@ class World:
             "IMPORTER_ENDPOINT": self.url,
             "SENDER_API_TOKEN": self.token,
         }
-        with (self.home / f"stdout-{number}").open("wb") as stdout, (self.home / f"stderr-{number}").open("wb") as err:
-            process = subprocess.Popen(
-                [*prefix, sys.executable, "-P", "-m", "importer", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=err,
-                env=environment,
-                cwd=self.home,
-            )
+        out, err = self.home / f"stdout-{number}", self.home / f"stderr-{number}"
+        process: Process
+        if prefix:
+            with out.open("wb") as stdout, err.open("wb") as stderr:
+                process = subprocess.Popen(
+                    [*prefix, sys.executable, "-P", "-m", "importer", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=environment,
+                    cwd=self.home,
+                )
+        else:
+            process = start_importer(arguments, environment, self.home, stdout=out, stderr=err)
         self._importers.append(process)
         return Importer(self, process, number)
 

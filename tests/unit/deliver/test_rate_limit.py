@@ -335,7 +335,7 @@ def test_a_request_that_did_not_leave_gives_its_slot_back() -> None:
     limiter = RateLimiter()
     limiter.ask(0.0)
     assert limiter.in_flight == 1
-    limiter.give_back()
+    limiter.give_back(0.0)
     assert limiter.in_flight == 0
     assert limiter.ask(0.0) == 0.0
 

@@ -135,7 +135,7 @@ def against_the_oracle(files: list[File], made: Made) -> None:
 
 def _against_the_oracle(files: list[File], made: Made) -> None:
     group_heads, kept, rows = expected(files)
-    of_rows = ("group.invalid_row", "group.conflict", "group.incomplete", "group.repeated", "filtered.where")
+    of_rows = ("group.invalid_row", "group.conflict", "group.incomplete", "group.repeated", "group.differs")
     faulty = {place for place, code, *_ in made.violations if code not in (*of_rows, "filtered.where")}
     blamed = {code: {place for place, one, *_ in made.violations if one == code} for code in of_rows}
     assert blamed["group.conflict"] == {
@@ -148,6 +148,10 @@ def _against_the_oracle(files: list[File], made: Made) -> None:
     for places in kept.values():  # which of those that several files have, test_sources says
         several = any(places[0] < start <= places[-1] for start in starts)
         assert several or not blamed["group.repeated"].intersection(places)
+        differ = len({filled(rows[at] or {}, "t") for at in places} - {None}) > 1
+        differs = differ and places[0] not in blamed["group.repeated"]
+        assert (places[0] in blamed["group.differs"]) == differs, "of `first` and `key`"
+        assert blamed["group.differs"].isdisjoint(places[1:])
     doubtful = touched(files, sorted(group_heads))
     assert blamed["group.incomplete"] == {
         place

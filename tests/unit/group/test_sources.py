@@ -22,6 +22,7 @@ INVALID_ROW = "group.invalid_row"
 INCOMPLETE = "group.incomplete"
 CONFLICT = "group.conflict"
 REPEATED = "group.repeated"
+DIFFERS = "group.differs"
 
 
 def row(key: str | None, quantity: str | None = "1", **more: str | None) -> Row:
@@ -60,6 +61,7 @@ def test_first_and_last_mind_only_the_cell_they_take() -> None:
     )
     made = group(words, file("a.csv", *rows))
     assert made.violations == {
+        (0, DIFFERS, "properties.first", "1 in row 1, 3 in row 3"),
         (4, NOT_A_NUMBER, "properties.last", "two"),
         (3, INVALID_ROW, "properties.last", "row 5"),
         (5, NOT_A_NUMBER, "properties.first", "two"),
@@ -180,6 +182,46 @@ def test_an_order_whose_lines_go_on_in_the_next_file_is_one() -> None:
     words = mapping(key={"first_of": ["t", "g"]}, value="q", properties={"n": {"column": "p", "aggregate": "join"}})
     made = group(words, file("a.csv", row("x", "25", t="501", p="Mug")), file("b.csv", row("x", None, p="Cup")))
     assert (made.violations, made.events[0]["n"]) == (set(), "Mug, Cup")
+
+
+def test_a_row_that_two_files_have_is_not_added_up_twice() -> None:
+    """Nor without a key; where nothing is added up, the row says nothing new and the group is one event."""
+    night, next_night = file("a.csv", row("x"), row("y", "7")), file("b.csv", row("y", "7"), row("z"))
+    made = group(mapping(value=SUM | {"as": None}), night, next_night)
+    assert made.violations == {
+        (1, REPEATED, "", "row 2 and b.csv, row 1"),
+        (2, REPEATED, "", "a.csv, row 2 and row 1"),
+    }
+    made = group(mapping(value="q"), night, next_night)
+    assert (made.violations, made.events[1]["value"]) == (set(), "7")
+    made = group(mapping(value="q"), night, file("b.csv", row("y", "8")))
+    assert {code for _, code, *_ in made.violations} == {REPEATED}
+
+
+def test_rows_that_differ_in_what_the_first_one_says_are_named() -> None:
+    """Blank cells, numbers written in two ways, and what the mapping itself calls the first are no difference."""
+    words = mapping(
+        value="q",
+        key={"first_of": ["t", "g"]},
+        properties={"o'clock": "at", "said": {"column": "p", "aggregate": "first"}},
+    )
+    rows = (
+        row("x", "5", t="k", at="1", p="1"),
+        row("x", "5.00", p="2"),
+        row("x", None),
+        row("x", "6"),
+        row("y", "1", at="1"),
+        row("y", None, at="2"),
+        row("y", None, at="3"),
+        row("z", t="k1"),
+        row("z", t="k2"),
+    )
+    made = group(words, file("a.csv", *rows[:6]), file("b.csv", *rows[6:]))
+    assert made.violations == {
+        (0, DIFFERS, "value", "5 in row 1, 6 in row 4"),
+        (4, DIFFERS, "properties.o'clock", "1 in row 5, 2 in row 6"),
+        (7, DIFFERS, "key", "k1 in row 2, k2 in row 3"),
+    }
 
 
 def test_groups_beside_an_unreadable_row_wait_for_it() -> None:

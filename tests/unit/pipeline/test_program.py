@@ -11,6 +11,7 @@ import pytest
 from importer.deliver import DeliveryOptions, Progress
 from importer.model import State
 from importer.pipeline import program
+from importer.pipeline.check import check
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.pipeline.program import Result
 from importer.sandbox import SandboxOptions, parse_faults
@@ -128,3 +129,15 @@ def test_a_run_goes_on_as_it_was_begun_unless_it_is_told_otherwise(place: Place)
     assert states(held) == {State.FAILED: 1, State.IN_DOUBT: 2, State.PENDING: ROWS - 3}
     kept = program.resume(begun.run.id, place.order(), place.target(), Console())
     assert states(kept) == {State.FAILED: 1, State.SENT: ROWS - 1}
+
+
+def test_a_check_and_the_question_of_a_run_count_subscribers_alike(place: Place) -> None:
+    """By e-mail, else phone, else id, though the lanes know that the second row is the first one's person."""
+    (place.home / "o.csv").write_text("id,email\n1,a@example.com\n1,\n2,A@example.com\n3,\n")
+    (place.home / "m.yaml").write_text("version: 1\nsubscriber: {id: id, email: email}\ntype: {const: purchase}\n")
+    user = Console(agrees=False)
+    program.run(place.order(), place.target(), user)
+    checked = check(place.order(), user).summary.check
+    assert checked is not None
+    assert (checked.foreseen.subscribers, user.asked[0].outlook.subscribers) == (3, 3)
+    assert user.asked[0].outlook.most_for_one == 3

@@ -39,7 +39,10 @@ def test_letters_that_code_pages_read_apart_are_refused_with_each_reading(encodi
     assert read_bytes(encoded(text, encoding), encoding=encoding).count == text.count("\n")
 
 
-@pytest.mark.parametrize(("encoding", "text"), [APART[0], APART[2]])
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [APART[0], APART[2], ("shift_jis", "東京;表参道\n大阪市;ソウル\n")],
+)
 def test_words_of_a_known_language_make_an_encoding_likely(encoding: str, text: str) -> None:
     with pytest.raises(EncodingError) as caught:
         read_bytes(encoded(text, encoding))
@@ -59,6 +62,9 @@ def test_a_reading_that_is_only_as_good_as_another_one_is_not_likely() -> None:
         ("cp1252", "José;café – 5 €\n"),
         ("cp1250", "Łukasz Wałęsa;Świdnica\n"),
         ("cp850", "Müller Jürgen;Köln Höhe Fünf Männer\n"),
+        ("iso8859-7", "Ελλάδα;Άννα\nΠαπαδοπούλου;Αθήνα\n"),
+        ("iso8859-2", "Wąchock;Łódź\n"),
+        ("mac_roman", "Zoë Müller;José Peña\nJürgen;Köln\n"),
     ],
 )
 def test_letters_that_all_code_pages_read_alike_are_read_and_told(encoding: str, text: str) -> None:
@@ -66,6 +72,32 @@ def test_letters_that_all_code_pages_read_alike_are_read_and_told(encoding: str,
     assert [list(row.values()) for row in outcome.rows] == [line.split(";") for line in text.splitlines()]
     assert outcome.source.dialect.encoding == encoding
     assert outcome.notes[0].startswith(f"is not UTF-8; read as {encoding} (")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1253", "Αθήνα;\n"),
+        ("shift_jis", "東京;\n"),
+        ("gb18030", "上海;\n"),
+        ("euc_kr", "서울;\n"),
+        ("mac_roman", "José;Zoë\n"),
+        ("cp850", "Müller;Köln\n"),
+        ("cp1255", "שלום;\n"),
+        ("iso8859-15", "5 €;Šárka\n"),
+    ],
+)
+def test_a_few_letters_are_refused_with_the_right_reading_among_others(encoding: str, text: str) -> None:
+    with pytest.raises(EncodingError) as caught:
+        read_bytes(encoded(text, encoding))
+    words = {reading.encoding: reading.words for reading in caught.value.readings}
+    assert set(words[encoding]) <= set(text.replace(";", " ").split())
+    assert caught.value.likely is None
+
+
+def test_a_later_euro_sign_is_no_control_character_of_another_code_page() -> None:
+    data = "name\nMüller\n" + "plain\n" * 60_000 + "5 €\n"
+    assert read_bytes(data.encode("cp1252")).column("name")[-1] == "5 €"
 
 
 def test_a_later_letter_that_was_not_agreed_on_spoils_its_row_alone() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from importer.child import start as start_child
 from importer.errors import UsageError
 from importer.sandbox import Running, SandboxOptions, parse_faults, start
 from importer.sandbox.server import Sandbox
@@ -21,6 +22,11 @@ from importer.sandbox.server import Sandbox
 from .conftest import EVENT, TOKEN
 
 Recorded = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def started_as_users_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importer.sandbox.process.start_child", start_child)
 
 
 def post(sandbox: Running, token: str | None = None) -> int:

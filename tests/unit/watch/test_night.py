@@ -1,4 +1,4 @@
-"""A night of drops: 30 files, a kill in the middle, a duplicate, a broken file, one that is still being written."""
+"""A night of drops: a dozen files, a kill in the middle, a duplicate, a broken file, one that is still written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
 
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nproperties: {order: order}\n"
-FILES = 26
+FILES = 10
 ROWS = 8
 INVALID = 2
 """Of each file's rows."""
