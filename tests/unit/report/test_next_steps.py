@@ -36,8 +36,10 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
     out = tmp_path / "my out"
     shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), REHEARSAL, ReportOptions(out)))
     commands = f"""\
-  fix the 2 rows in rejects.csv, then run this (it sends only those)
+  fix the 2 rows in rejects.csv, then run this (it sends only those); or fix
+  them on a page
     importer run '{out}/rejects.csv' -m orders.yaml --transform own.py:fix --sandbox --account 'shop eu'
+    importer review {RUN.id} --sandbox --account 'shop eu'
   if the rows are right as they are: send the row that the API refused again
     importer retry {RUN.id} --sandbox --account 'shop eu'
   look in Sender for the row in doubt, then say: arrived, or not
