@@ -95,6 +95,9 @@ class Work:
         """See `Console.watch`."""
         self.progress = progress
 
+    def conclude(self, result: program.Result) -> None:
+        """See `Console.conclude`; what became of the rows is said when the rows are taken anew."""
+
 
 class Review:
     """The rows of one import, what was typed about them, and the work on them."""
