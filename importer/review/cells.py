@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -27,6 +28,7 @@ from importer.roundtrip import APPENDED, DOUBT, JSON_KEY, ORIGINAL, is_rejects, 
 RECORD = ""
 """Stands for a column where a row is its raw record."""
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_CELLS = msgspec.json.Decoder(list[str])
 _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 _OWN = {*APPENDED, *DOUBT, ORIGINAL}
 _ORIGIN = ("importer_run", "importer_source", "importer_row")
@@ -34,7 +36,7 @@ _ORIGIN = ("importer_run", "importer_source", "importer_row")
 Shape = Literal["cells", "object", "record"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Form:
     """What all rows of one source share."""
 
@@ -43,7 +45,14 @@ class Form:
     pads: bool
     """Short rows are filled up with empty cells."""
 
-    @property
+    @cached_property
+    def rules(self) -> Rules:
+        """How its records are told into cells."""
+        dialect = self.source.dialect
+        delimiter = "" if dialect.delimiter == WHITESPACE else dialect.delimiter
+        return Rules(delimiter.encode(), dialect.quote.encode(), dialect.escape.encode())
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns of rows that are cells, without those that files of rejects add."""
         return tuple(name for name in self.source.columns or () if name not in _OWN)
@@ -68,7 +77,7 @@ class Content:
             return self.text if column == RECORD else None
         if self.shape == "object":
             return _member(self.text.encode(), column)
-        cells = json.loads(self.text)
+        cells = _CELLS.decode(self.text)
         return cells[form.columns.index(column)] if column in form.columns else None
 
     def cells(self, form: Form, mapped: Sequence[str]) -> dict[str, str]:
@@ -76,7 +85,7 @@ class Content:
         if self.shape == "record":
             return {RECORD: self.text}
         if self.shape == "cells":
-            return dict(zip(form.columns, json.loads(self.text), strict=True))
+            return dict(zip(form.columns, _CELLS.decode(self.text), strict=True))
         found = {name: _member(self.text.encode(), name) for name in mapped}
         heads = {name.partition(".")[0] for name, value in found.items() if value is not None}
         found |= {name: _member(self.text.encode(), name) for name in _object(self.text.encode()) if name not in heads}
@@ -91,10 +100,10 @@ class Content:
         if self.shape == "record":
             return _read(form, edits.get(RECORD, self.text)) if RECORD in edits else self
         if self.shape == "cells":
-            cells = json.loads(self.text)
+            cells = _CELLS.decode(self.text)
             for column, text in edits.items():
                 cells[form.columns.index(column)] = text
-            return Content("cells", json.dumps(cells))
+            return Content("cells", _text(cells))
         raw = self.text.encode()
         for column, text in edits.items():
             raw = _replaced(raw, column, text)
@@ -130,7 +139,7 @@ def write(form: Form, rows: Sequence[tuple[Content, int]], directory: Path) -> I
         if form.is_text:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow([*form.columns, *_ORIGIN])
-            lines.writerows([*json.loads(content.text), *origin, row] for content, row in rows)
+            lines.writerows([*_CELLS.decode(content.text), *origin, row] for content, row in rows)
         else:
             for content, row in rows:
                 note = msgspec.Raw(
@@ -155,14 +164,14 @@ def _read(form: Form, text: str) -> Content:
     if not form.is_text:
         members = _without_note(text)
         return Content("object", members) if members else Content("record", _shown_bytes(text))
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # bytes that are no text
         return Content("record", _shown_bytes(text))
-    columns, dialect = form.source.columns or (), form.source.dialect
-    delimiter = "" if dialect.delimiter == WHITESPACE else dialect.delimiter
-    rules = Rules(delimiter.encode(), dialect.quote.encode(), dialect.escape.encode())
-    cells = [cell.decode() for cell in rules.fields(text.encode())]
+    columns = form.source.columns or ()
+    cells = [cell.decode() for cell in form.rules.fields(raw)]
     if len(cells) == len(form.columns) != len(columns):
-        return Content("cells", json.dumps(cells))
+        return Content("cells", _text(cells))
     if form.pads:
         cells += [""] * (len(columns) - len(cells))
     if len(cells) != len(columns):
@@ -173,7 +182,11 @@ def _read(form: Form, text: str) -> Content:
     own = [cell for name, cell in zip(columns, cells, strict=True) if name not in _OWN]
     if by_name.get(ORIGINAL) and not any(own):
         return Content("record", by_name[ORIGINAL])
-    return Content("cells", json.dumps(own))
+    return Content("cells", _text(own))
+
+
+def _text(cells: list[str]) -> str:
+    return msgspec.json.encode(cells).decode()
 
 
 def _shown_bytes(text: str) -> str:

@@ -57,15 +57,15 @@ class Checker:
 
     def check(self, lines: Sequence[Line], forms: Sequence[Form]) -> Iterator[Verdict]:
         """The verdict on each row. All rows of an event are to be given; it is ready only if all of them are."""
+        touched = {line.head for line in lines if line.edits or line.word == "as_is"}
         corrected = [(line, corrected_of(line, forms)) for line in lines]
-        readable = [(line, content) for line, content in corrected if content.shape != "record"]
+        readable = [one for one in corrected if one[0].head in touched and one[1].shape != "record"]
         found: dict[int, tuple[bool, tuple[Problem, ...]]] = {}
         try:
-            found = self._checked(readable, forms)
+            found = self._checked(readable, forms) if readable else {}
         except ImporterError as error:
             problem = Problem("row.unreadable", "", error.message)
             found = {line.no: (False, (problem,)) for line, _ in readable}
-        touched = {line.head for line in lines if line.edits or line.word == "as_is"}
         broken = {line.head for line, _ in corrected if not found.get(line.no, (False, ()))[0]}
         for line, content in corrected:
             problems = found[line.no][1] if line.no in found else None

@@ -7,7 +7,6 @@ one can be undone. The newest word about a row's cell counts.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from importer.errors import UsageError
 from importer.review.cells import Content, Form
@@ -55,8 +56,7 @@ _IS_TYPED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, array_like=True):
     """Why a row is not sent, or what it is warned of."""
 
     code: str
@@ -329,8 +329,12 @@ class Desk:
             )
 
 
+_KEPT_WORDS = msgspec.json.Decoder(dict[str, str])
+_PROBLEMS = msgspec.json.Decoder(tuple[Problem, ...])
+
+
 def _packed(problems: Sequence[Problem]) -> str:
-    return json.dumps([[one.code, one.field, one.message, one.columns, one.is_error] for one in problems])
+    return msgspec.json.encode(problems).decode()
 
 
 def _fields(line: Line) -> tuple[Any, ...]:
@@ -343,11 +347,8 @@ def _fields(line: Line) -> tuple[Any, ...]:
 
 def _line(fields: tuple[Any, ...]) -> Line:
     *facts, shape, content, packed, status, said = fields
-    kept = json.loads(said)
+    kept = _KEPT_WORDS.decode(said)
     word, _, note = kept.get("word", "").partition(" ")
     edits = {about.removeprefix("cell:"): text for about, text in kept.items() if about.startswith("cell:")}
-    problems = tuple(
-        Problem(code, name, words, tuple(columns), wrong) for code, name, words, columns, wrong in json.loads(packed)
-    )
-    values = (*facts, Content(shape, content), problems, status, edits, word, note)
+    values = (*facts, Content(shape, content), _PROBLEMS.decode(packed), status, edits, word, note)
     return Line(*values)

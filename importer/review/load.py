@@ -23,6 +23,8 @@ _NEAREST_FIELD = {"email": "subscriber.email", "phone": "subscriber.phone", "id"
                   "currency": "value_currency", "group": "group_by"}  # fmt: skip
 """The target of codes that name none, by how they begin; of others the beginning is the target's own name."""
 
+_FACTS = ("row", "line", "state", "key", "subscriber", "type", "value", "currency", "sent_at", "leader",
+          "leader_source")  # fmt: skip
 
 Reason = tuple[str, str, str, str]
 """Code, field, value and message."""
@@ -126,7 +128,9 @@ def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, positio
         found: Iterator[Content] = (Content("record", "") for _ in chosen)
     else:
         found = contents(form, batch.raw_rows.take(pa.array(chosen)), codes)
-    for at, facts, content in zip(chosen.tolist(), table.to_pylist(), found, strict=True):
+    columns = [table.column(name).to_pylist() for name in _FACTS]
+    for at, *values, content in zip(chosen.tolist(), *columns, found, strict=True):
+        facts = dict(zip(_FACTS, values, strict=True))
         number, place = len(loading.numbers) + 1, position.at + at
         loading.numbers[run, place] = number
         start = position.start if facts["leader_source"] is None else position.starts.get(facts["leader_source"], 0)

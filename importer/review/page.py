@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
@@ -140,10 +141,11 @@ class Page:
     def _list(self, chosen: Filter, after: int) -> dict[str, Any]:
         desk = self._review.desk
         lines = desk.page(chosen, after)
+        counted_like = cache(desk.count_like)
         return {
             "review": self._review,
             "chosen": chosen,
-            "lines": [_Shown.of(line, self._review) for line in lines],
+            "lines": [_Shown(line, self._review, counted_like) for line in lines],
             "total": desk.count(chosen),
             "after": after,
             "next": lines[-1].no if len(lines) == PAGE else None,
@@ -170,7 +172,7 @@ class Page:
         return self._changed(lines, typed.no, typed.column)
 
     def _changed(self, lines: list[Line], number: int, column: str) -> web.Response:
-        seen = [_Shown.of(line, self._review) for line in lines[:PAGE]]
+        seen = [_Shown(line, self._review, self._review.desk.count_like) for line in lines[:PAGE]]
         like = next((one.like(column) for one in seen if one.line.no == number), 0)
         verdicts = {one.line.no: self._render("verdict.html", one=one) for one in seen}
         return _json({"verdicts": verdicts, "like": like, "bar": self._render("bar.html", **self._bar())})
@@ -242,10 +244,10 @@ class Page:
 class _Shown:
     """A row as the templates show it."""
 
-    def __init__(self, line: Line, review: Review) -> None:
+    def __init__(self, line: Line, review: Review, count_like: Callable[[str, str], int]) -> None:
         self.line = line
         self.form = review.desk.forms[line.form]
-        self._review = review
+        self._count_like = count_like
         cells = line.content.cells(self.form, review.mapped)
         guilty = dict.fromkeys(column for one in line.problems if one.is_error for column in one.columns)
         wanted = dict.fromkeys([*guilty, *line.edits])
@@ -253,16 +255,11 @@ class _Shown:
         self.others = [(name, text, text) for name, text in cells.items() if name not in wanted]
         self.meaning = _MEANINGS.get(line.word, "")
 
-    @classmethod
-    def of(cls, line: Line, review: Review) -> _Shown:
-        """A row of the desk."""
-        return cls(line, review)
-
     def like(self, column: str) -> int:
         """How many other rows have the same bad text in that column."""
         before = self.line.content.cell(self.form, column) or ""
         own = column not in self.line.edits
-        return max(0, self._review.desk.count_like(column, before) - own) if before or not own else 0
+        return max(0, self._count_like(column, before) - own) if before or not own else 0
 
 
 def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:

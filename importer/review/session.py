@@ -155,7 +155,8 @@ class Review:
         if not line.content.has(self.desk.forms[line.form], column):
             raise ValueError(column)
         self.desk.say([number], f"cell:{column}", text)
-        return self.recheck([number])
+        self.recheck([number])
+        return self.desk.lines([number])
 
     def type_like(self, column: str, before: str, text: str) -> int:
         """Correct the same bad text in the same column of every other row; returns in how many."""
@@ -177,11 +178,10 @@ class Review:
         self.recheck(numbers)
         return len(numbers)
 
-    def recheck(self, numbers: Sequence[int]) -> list[Line]:
-        """Check rows as they are typed; returns those of the first thousands as they are now."""
+    def recheck(self, numbers: Sequence[int]) -> None:
+        """Check rows as they are typed."""
         for at in range(0, len(numbers), _AT_ONCE):
             self._judge(self.desk.lines(numbers[at : at + _AT_ONCE]))
-        return self.desk.lines(numbers[:_AT_ONCE]) if numbers else []
 
     def _judge(self, lines: Sequence[Line]) -> None:
         rows = [line for line in lines if line.status != "doubt"]

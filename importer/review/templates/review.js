@@ -86,6 +86,7 @@ function flush() {
 
 async function tell(path, content) {
   flush();
+  at("said").textContent = "Working …";
   await inTurn(async () => {
     const answer = await (await ask(path, content)).json();
     at("said").textContent = answer.said;
