@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.mapping.model import ImportMapping
 from importer.model import RowBatch, Run, RunState, State
 from importer.reasons import REASONS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import SANDBOX_ENDPOINT, Outcome, Run, RunState, State
 from importer.pipeline.options import RunOptions, TargetOptions
@@ -38,10 +38,10 @@ class Import:
     said: list[str] = field(default_factory=list)
 
     @property
-    def ledger(self) -> SqliteLedger:
+    def ledger(self) -> Ledger:
         """Its ledger, opened."""
         endpoint = f"{self.sandbox.url}events" if self.sandbox else SANDBOX_ENDPOINT
-        return SqliteLedger(self.directory / "ledger.db", account="default", endpoint=endpoint)
+        return Ledger(self.directory / "ledger.db", account="default", endpoint=endpoint)
 
     @property
     def target(self) -> TargetOptions:
