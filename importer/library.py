@@ -230,6 +230,9 @@ class _Console:
         if not progress.left:
             self._bar.close()
 
+    def conclude(self, result: program.Result) -> None:
+        """Show nothing: the result is returned."""
+
     def require_answer(self) -> None:
         """Refuse a live run that was not confirmed."""
         if self.answer is False:

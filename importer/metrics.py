@@ -19,6 +19,7 @@ from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, State
 from importer.pipeline.options import Console, Forecast
+from importer.pipeline.program import Result
 
 EVERY = 5.0
 """Seconds between two writes of the file."""
@@ -208,6 +209,10 @@ class MetricsConsole:
             if trouble:
                 self._console.say(f"warning: {trouble}; the delivery goes on without it")
         self._console.watch(progress)
+
+    def conclude(self, result: Result) -> None:
+        """Show what became of every row."""
+        self._console.conclude(result)
 
 
 def _earlier(path: Path, name: str) -> float:

@@ -542,3 +542,5 @@ class PendingSummary:
     oldest: float | None
     """The source's own time, seconds since the epoch."""
     newest: float | None
+    example: bytes = b""
+    """The body of one of the events."""

@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 from datetime import UTC, datetime
+from decimal import Decimal
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -61,6 +62,19 @@ def shorten(text: str, length: int) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def event_in_words(body: bytes) -> list[str]:
+    """An event as lines: ``purchase of 59.90 EUR for ada@example.com``, then a line for each property."""
+    event = json.loads(body, parse_float=str, parse_int=str)
+    amount = [f"{Decimal(event['value']):,f}"] if "value" in event else []
+    worth = " ".join([*amount, *([shown(event["value_currency"])] if "value_currency" in event else [])])
+    whom = " / ".join(shown(one) for one in event["subscriber"].values())
+    properties = event.get("properties", {}).items()
+    return [
+        f"{shown(event['type'])}{worth and ' of '}{worth} for {whom}",
+        *(f"  {shown(name)}: {shown(one if isinstance(one, str) else json.dumps(one))}" for name, one in properties),
+    ]
 
 
 def counted(count: int, noun: str) -> str:

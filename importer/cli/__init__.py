@@ -23,24 +23,32 @@ from importer.cli.usage import usage_error
 from importer.errors import ExitCode, ImporterError
 from importer.wording import shown
 
-COMMANDS = (
-    "run",
-    "check",
-    "init",
-    "presets",
-    "schema",
-    "resume",
-    "runs",
-    "report",
-    "retry",
-    "resolve",
-    "watch",
-    "doctor",
-    "prune",
-    "forget",
-    "sandbox",
-)
-"""In the order of the help; each is a module of this package with a click command ``command``."""
+COMMANDS = {
+    "start": "start:command",
+    "run": "run:command",
+    "check": "check:command",
+    "init": "init:command",
+    "presets": "presets:command",
+    "schema": "schema:command",
+    "resume": "run:resume",
+    "runs": "runs:command",
+    "report": "report:command",
+    "retry": "run:retry",
+    "resolve": "resolve:command",
+    "watch": "watch:command",
+    "doctor": "doctor:command",
+    "prune": "prune:command",
+    "forget": "forget:command",
+    "sandbox": "sandbox:command",
+}
+"""In the order of the help; each with the module of this package, and the command there."""
+
+
+def load_command(name: str) -> click.Command:
+    """The command of that name."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(importlib.import_module(f"importer.cli.{module}"), attribute)
+    return command
 
 
 class Commands(click.Group):
@@ -54,16 +62,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; None makes click say which are near."""
         del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"importer.cli.{cmd_name}").command
-        return command
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each command with the whole first sentence of its help."""
-        helps = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _first_sentence(command)) for name, command in helps if command is not None])
+            formatter.write_dl([(name, _first_sentence(load_command(name))) for name in COMMANDS])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,8 +89,8 @@ def group() -> None:
     """Import CSV, JSONL and Parquet exports into Sender as custom events, with a report for every row.
 
     \b
-    Try it without sending anything to anyone:
-      importer run purchases.csv -m purchases.yaml --sandbox --yes
+    From a file of your own to a rehearsal, without sending anything to anyone:
+      importer start purchases.csv
     """
 
 

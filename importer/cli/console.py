@@ -13,7 +13,8 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ import click
 
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.model import State
-from importer.wording import counted, duration, shown, shown_json, shown_lines
+from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -71,6 +72,13 @@ class ConsoleOptions:
         """The console that the options ask for."""
         return JsonConsole(self) if self.log_format == "json" else TerminalConsole(self)
 
+    def print_summary(self, result: Result) -> None:
+        """Print the summary to stdout, if asked for."""
+        if self.output_format == "json":
+            from importer.report import summary_bytes
+
+            print_json(summary_bytes(result.written.summary))
+
     def open_metrics(self) -> Metrics | None:
         """The metrics, if asked for. Raises `UsageError` if their file cannot be written."""
         if self.metrics is None:
@@ -83,9 +91,7 @@ class ConsoleOptions:
 
 
 def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
-    """Do the work with a console, then say what became of every row; returns the exit code."""
-    from importer.report import summary_bytes
-
+    """Do the work with a console, which says what became of every row; returns the exit code."""
     console = options.console()
     metrics = None
     try:
@@ -101,9 +107,6 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
         console.close()
     if metrics:
         metrics.end(result.exit_code, result.written.counts)
-    console.conclude(result)
-    if options.output_format == "json":
-        print_json(summary_bytes(result.written.summary))
     return int(result.exit_code)
 
 
@@ -222,9 +225,13 @@ class TerminalConsole:
         raise error
 
     def conclude(self, result: Result) -> None:
-        """Show what became of every row."""
+        """Show what became of every row; keep a rehearsal's page alive for as long as somebody looks at it."""
         from importer.report import render_summary
 
+        self._close_bar()
+        if self._options.brief:
+            return
+        self._options.print_summary(result)
         if result.ended.reason:
             click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
             if result.ended.hint:
@@ -234,6 +241,10 @@ class TerminalConsole:
             click.echo(render_summary(result.written, colour=in_colour()), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
+        if result.page and not self._options.yes and sys.stdin.isatty() and sys.stderr.isatty():
+            click.echo(f"\n{result.page} shows what arrived; Enter closes it", err=True)
+            with suppress(KeyboardInterrupt):
+                sys.stdin.readline()
 
     def _show_bar(self, progress: Progress) -> None:
         done = _done(progress)
@@ -325,6 +336,9 @@ class JsonConsole:
 
     def conclude(self, result: Result) -> None:
         """Write what became of the rows."""
+        if self._options.brief:
+            return
+        self._options.print_summary(result)
         summary = result.written.summary
         code = int(result.exit_code)
         self._write(
@@ -434,6 +448,7 @@ def _forecast_text(forecast: Forecast) -> str:
     lines = [
         f"run {forecast.run.id} is about to send to {where}:",
         f"  events       {outlook.events:,}{_left_out(forecast)}",
+        *_parts(forecast),
         f"  subscribers  {outlook.subscribers:,}{most}",
         "  types        " + ", ".join(f"{shown(name)} ({count:,})" for name, count in outlook.types),
     ]
@@ -450,8 +465,19 @@ def _forecast_text(forecast: Forecast) -> str:
     elif not forecast.rehearsal:
         lines.append("  will take    unknown: the API did not tell its limit")
     if not forecast.rehearsal:
+        example = event_in_words(outlook.example) if outlook.example else []
+        lines += ["  one of them"] + [f"    {brief(line, 74)}" for line in example]
         lines.append("Each event is recorded as happening now, and can start automations:\ne-mails to real people.")
     return "\n".join(lines)
+
+
+def _parts(forecast: Forecast) -> Iterator[str]:
+    """What --first and --max-events make of it."""
+    events, first, most = forecast.outlook.events, forecast.first, forecast.most
+    if most is not None and most < events:
+        yield f"  in all now   {most:,} of them (--max-events); {events - most:,} wait for `importer resume`"
+    if first is not None and first < min(events, most or events):
+        yield f"  at first     {first:,} of them (--first); then it asks again"
 
 
 def _left_out(forecast: Forecast) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,16 +13,43 @@ from importer.cli import completing
 from importer.cli.console import print_json
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
+from importer.wording import counted, shell_quoted, shown
 
 if TYPE_CHECKING:
     from importer.suggest.decide import Decision
     from importer.suggest.profile import Sample
     from importer.suggest.trial import Trial
-    from importer.suggest.write import Written
+    from importer.suggest.write import Wanted, Written
 
 _WIDTH = 80
 _SHOWN = 5
 """Cells of a column that a question shows, and kinds of invalid rows."""
+
+
+class Answer(click.ParamType[tuple[str, str]]):
+    """``currency=EUR``: the name of a question, and its answer."""
+
+    name = "answer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name and answer."""
+        if isinstance(value, tuple):
+            return value
+        name, found, answer = str(value).partition("=")
+        if not (name and found and answer):
+            self.fail(f"{value!r} is not QUESTION=ANSWER, such as currency=EUR", param, ctx)
+        return name, answer
+
+
+answer_option = click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    type=Answer(),
+    metavar="QUESTION=ANSWER",
+    help="Answer a question beforehand: currency=EUR, subscriber=Email, time-zone=Europe/Vilnius, date-order=dmy, "
+    "status=all, key=Id, type=purchase …",
+)
 
 
 @click.command("init", cls=Command)
@@ -40,9 +68,18 @@ _SHOWN = 5
     metavar="MAPPING",
     help="Where to write the mapping. [default: SOURCE's name with .yaml, here]",
 )
+@answer_option
 @click.option("--yes", is_flag=True, help="Ask nothing: what the file does not say is left open in the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite the mapping if it exists.")
-def command(sources: tuple[str, ...], lookup: str | None, mapping: Path | None, *, yes: bool, force: bool) -> int:
+def command(
+    sources: tuple[str, ...],
+    lookup: str | None,
+    mapping: Path | None,
+    answers: tuple[tuple[str, str], ...],
+    *,
+    yes: bool,
+    force: bool,
+) -> int:
     """Write a mapping for SOURCE, with comments that say how certain each line is.
 
     \b
@@ -61,49 +98,68 @@ def command(sources: tuple[str, ...], lookup: str | None, mapping: Path | None, 
     exists already.
     """
     from importer.suggest import write
-    from importer.suggest.sampling import sample
 
-    source, *others = (*sources, *([lookup] if lookup else []))
+    wanted = look((*sources, *([lookup] if lookup else [])), mapping)
+    if Path(wanted.name).exists() and not force:
+        hint = "name another file with -o, or overwrite it with --force"
+        raise UsageError(f"{wanted.name} exists already", hint=hint)
+    written = decide(wanted, answers, asks=not yes and on_terminal())
+    save(written, wanted.name)
+    is_open = write.is_open(written)
+    if written.trial is not None and not is_open:
+        _say(f"\nthe first {'event' if len(written.trial.bodies) == 1 else f'{len(written.trial.bodies)} events'}:")
+        for body in written.trial.bodies:
+            print_json(body + b"\n")
+    _say(f"\nnext: {'answer what is open in ' + wanted.name + ', then' if is_open else ''}".rstrip())
+    _say(f"  {wanted.command}")
+    return int(ExitCode.DELIVERED)
+
+
+def on_terminal() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def look(sources: tuple[str, ...], mapping: Path | None) -> Wanted:
+    """What a mapping for the first file is about, the second one being for lookups; ``mapping`` is where it goes."""
+    from importer.suggest.sampling import sample
+    from importer.suggest.write import Wanted
+
+    source, *others = sources
     if len(others) > 1:
         raise UsageError(
-            f"init takes a file and a second one to look things up in, not {len(others) + 1}",
+            f"a mapping is for a file and a second one to look things up in, not for {len(others) + 1}",
             hint="for files of one kind name one of them: the mapping fits the others",
         )
     found = sample(source, _say)
-    second = sample(others[0], _say) if others else None
-    path = mapping or Path(Path(found.name).name.partition(".")[0] + ".yaml")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists already", hint="name another file with -o, or overwrite it with --force")
-    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    wanted = write.Wanted(found, str(path), f"importer check {_quoted(source)} -m {_quoted(str(path))}", second)
-    _say(_found(found))
-    written = write.write(wanted, _ask if asks else None, _say)
+    path = str(mapping or Path(found.name).name.partition(".")[0] + ".yaml")
+    check = f"importer check {shell_quoted(source)} -m {shell_quoted(path)}"
+    return Wanted(found, path, check, sample(others[0], _say) if others else None)
+
+
+def decide(wanted: Wanted, answers: tuple[tuple[str, str], ...], *, asks: bool) -> Written:
+    """The mapping for what was looked at: say what was found, ask what is unclear, and say what was decided."""
+    from importer.suggest import write
+
+    _say(_found(wanted.sample))
+    written = write.write(wanted, _ask if asks else None, _say, answers)
+    _say(_decided(written, wanted.name))
+    return written
+
+
+def save(written: Written, path: str) -> None:
+    """Write the mapping's file."""
     try:
-        path.write_text(written.text, encoding="utf-8")
+        Path(path).write_text(written.text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file with -o") from None
-    _say(_decided(written, path))
-    if written.trial is not None and not write.is_open(written):
-        for body in written.trial.bodies:
-            print_json(body + b"\n")
-    _say(f"\nnext: {'answer what is open in ' + str(path) + ', then' if write.is_open(written) else ''}".rstrip())
-    _say(f"  {wanted.command}")
-    return int(ExitCode.DELIVERED)
 
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _quoted(argument: str) -> str:
-    from importer.wording import shell_quoted
-
-    return shell_quoted(argument)
-
-
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
-    import textwrap
-
     return textwrap.fill(
         text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )
@@ -111,8 +167,6 @@ def _wrapped(text: str, first: str = "", rest: str = "") -> str:
 
 def _found(sample: Sample) -> str:
     """The file, and how it is read."""
-    from importer.wording import counted, shown
-
     rows = counted(sample.rows, "row") if sample.whole else f"more than {counted(sample.rows, 'row')}"
     parts = [
         rows,
@@ -154,8 +208,6 @@ def _ask(decision: Decision, sample: Sample) -> str:
 
 def _cells(name: str, sample: Sample) -> str:
     """A few of a column's own cells, where an option is a column."""
-    from importer.wording import shown
-
     column = sample.column(name)
     if column is None or not column.distinct:
         return ""
@@ -172,9 +224,8 @@ def _cells_named(question: str, sample: Sample) -> str:
     return ""
 
 
-def _decided(written: Written, path: Path) -> str:
+def _decided(written: Written, path: str) -> str:
     """What was written, what deserves a look, and what is open."""
-    from importer.suggest import write
     from importer.suggest.decide import Grade
 
     head = f"extends the preset {written.preset}" if written.preset else "inferred from names and cells"
@@ -191,7 +242,7 @@ def _decided(written: Written, path: Path) -> str:
             why = one.chosen.reason if one.chosen is not None else _reasons(one)
             reason = f" ({why})" if why and grade < Grade.SURE else ""
             lines.append(_wrapped(f"{one.target}: {said}{reason}", "  ", "    "))
-    return "\n".join([*lines, *_tried(written.trial, shows_events=not write.is_open(written))])
+    return "\n".join([*lines, *_tried(written.trial)])
 
 
 def _reasons(decision: Decision) -> str:
@@ -202,7 +253,7 @@ def _reasons(decision: Decision) -> str:
     return next(iter(reasons), "")
 
 
-def _tried(trial: Trial | None, *, shows_events: bool) -> list[str]:
+def _tried(trial: Trial | None) -> list[str]:
     """How the first rows fare."""
     if trial is None:
         return []
@@ -212,7 +263,4 @@ def _tried(trial: Trial | None, *, shows_events: bool) -> list[str]:
     lines = ["", f"of the first {trial.rows:,} rows, {good:,} can be sent"]
     lines += [f"  {trial.filtered:,} x skipped by the mapping's filter"] if trial.filtered else []
     found = [one for one in trial.findings if not one[0].code.startswith("filtered.")]
-    lines += [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in found[:_SHOWN]]
-    if trial.bodies and shows_events:
-        lines += ["", f"the first {'event' if len(trial.bodies) == 1 else f'{len(trial.bodies)} events'}:"]
-    return lines
+    return lines + [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in found[:_SHOWN]]

@@ -83,19 +83,25 @@ reading_options = options_of(
     safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
 )  # fmt: skip
 
-ledger_options = options_of(
+account_options = options_of(
     connection("--account", envvar="IMPORTER_ACCOUNT", default="default", show_default=True, metavar="NAME",
                help="The account's name; the ledger keeps runs and sent rows by account."),
     connection("--endpoint", envvar="IMPORTER_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, metavar="URL",
                help="The API's base address, or the full address of its events."),
-    basic("--sandbox", is_flag=True, help="Rehearse against a sandbox on this machine; no token, nothing leaves."),
     connection("--ledger", envvar="IMPORTER_LEDGER", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
                help="The ledger's file. [default: ledger.db in your state directory]"),
 )  # fmt: skip
 
+ledger_options = options_of(
+    account_options,
+    basic("--sandbox", is_flag=True, help="Rehearse against a sandbox on this machine; no token, nothing leaves."),
+)
+
+token_option = connection("--token-file", envvar="IMPORTER_TOKEN_FILE", type=click.Path(path_type=Path), metavar="FILE",
+                          help="Read the API token from FILE instead of the variable SENDER_API_TOKEN.")  # fmt: skip
+
 sending_options = options_of(
-    connection("--token-file", envvar="IMPORTER_TOKEN_FILE", type=click.Path(path_type=Path), metavar="FILE",
-               help="Read the API token from FILE instead of the variable SENDER_API_TOKEN."),
+    token_option,
     pace("--reserve", type=click.IntRange(min=0), default=0, metavar="N",
          help="Requests a minute to leave to the account's other programs."),
     pace("--outage-limit", type=Duration(), metavar="TIME",

@@ -9,7 +9,7 @@ import inspect
 
 import click
 
-from importer.cli import COMMANDS, group
+from importer.cli import COMMANDS, load_command
 from importer.cli.settings import HELP_ALL
 from importer.errors import ExitCode
 
@@ -26,8 +26,7 @@ Written by `python -m importer.cli.reference`; do not edit.
 
 def reference() -> str:
     """The whole page, Markdown that ends in a line break."""
-    commands = (group.get_command(click.Context(group), name) for name in COMMANDS)
-    return "\n".join([_HEAD, *(_section(command) for command in commands if command is not None), _exit_codes()])
+    return "\n".join([_HEAD, *(_section(load_command(name)) for name in COMMANDS), _exit_codes()])
 
 
 def _section(command: click.Command) -> str:

@@ -1,4 +1,4 @@
-"""`importer run`: plan, confirm, deliver, report."""
+"""`importer run`, `resume` and `retry`: plan, confirm, deliver, report; then go on, or send again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from importer.cli.options import (
     delivery_options,
     ledger_options,
     mapping_option,
+    options_of,
     out_option,
     output,
     reading_options,
@@ -23,6 +24,16 @@ from importer.cli.options import (
     target_options,
 )
 from importer.cli.settings import Command
+
+_options_of_a_run = options_of(
+    click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs),
+    ledger_options,
+    out_option,
+    delivery_options,
+    console_options,
+    summary_option,
+    sending_options,
+)
 
 
 @click.command("run", cls=Command)
@@ -53,3 +64,38 @@ def command(**given: Any) -> int:
 
     options, target = run_options(given), target_options(given)
     return finish(lambda console: program.run(options, target, console), ConsoleOptions.of(given))
+
+
+@click.command("resume", cls=Command)
+@_options_of_a_run
+def resume(**given: Any) -> int:
+    """Go on with RUN where it stopped; the newest unfinished run, if none is named.
+
+    \b
+    Put in a new token, then go on:
+      SENDER_API_TOKEN=… importer resume
+
+    The source files are not needed any more. Rows in doubt stay in doubt: see `importer resolve`.
+    """
+    from importer.pipeline import program
+
+    options, target = run_options(given), target_options(given)
+    return finish(lambda console: program.resume(given["run_id"], options, target, console), ConsoleOptions.of(given))
+
+
+@click.command("retry", cls=Command)
+@_options_of_a_run
+def retry(**given: Any) -> int:
+    """Send the rows of RUN, or of the newest run, again that the API refused or that failed.
+
+    \b
+    After the event type was created in Sender:
+      importer retry 20261123-180355-k7
+
+    It shows how many, and asks. A failed row may have been accepted: look in Sender before. Rows that another run has
+    delivered in the meantime are left out. To correct rows first, edit rejects.csv and give it to `importer run`.
+    """
+    from importer.pipeline import program
+
+    options, target = run_options(given), target_options(given)
+    return finish(lambda console: program.retry(given["run_id"], options, target, console), ConsoleOptions.of(given))

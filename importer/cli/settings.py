@@ -11,7 +11,6 @@ to run, and the endpoint it names gets the token only after the user has agreed.
 from __future__ import annotations
 
 import difflib
-import importlib
 import os
 import stat
 import sys
@@ -142,6 +141,12 @@ def was_given(ctx: click.Context, parameter: str) -> bool:
     return ctx.get_parameter_source(parameter) not in (ParameterSource.DEFAULT, None)
 
 
+def config_of(ctx: click.Context) -> list[str]:
+    """``--config FILE`` for another command, if the user named the file."""
+    settings = _settings(ctx)
+    return ["--config", str(settings.path)] if settings.named else []
+
+
 def _read_variables(path: Path) -> dict[str, Path]:
     """Set the variables that the environment does not have; returns them, with the file."""
     from dotenv import dotenv_values
@@ -188,10 +193,10 @@ def _refuse_strangers(path: Path) -> None:
 
 def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
     """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
-    from importer.cli import COMMANDS
+    from importer.cli import COMMANDS, load_command
 
     data = _load(path)
-    commands = {name: importlib.import_module(f"importer.cli.{name}").command for name in COMMANDS}
+    commands = {name: load_command(name) for name in COMMANDS}
     known = {option for one in commands.values() for option in _options(one)} | set(commands)
     for key, value in data.items():
         if isinstance(value, dict) and key in commands:

@@ -218,4 +218,5 @@ def pending_summary(database: Database, run: Run) -> PendingSummary:
         totals=tuple((kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued),
         oldest=min(times) / 1e6 if times else None,
         newest=max(times) / 1e6 if times else None,
+        example=database.value(f"SELECT body FROM row WHERE id = (SELECT MIN(id) {pending})") or b"",
     )

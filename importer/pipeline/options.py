@@ -25,6 +25,7 @@ from importer.sandbox.options import SandboxOptions
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
+    from importer.pipeline.program import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,11 @@ class Forecast:
     rehearsal: bool
     """It is a sandbox that will get the events."""
     counts: Counts
-    """The run's books now."""
+    """The run's totals now."""
+    first: int | None = None
+    """So many events are sent before it asks again."""
+    most: int | None = None
+    """So many events are sent in all."""
 
 
 class Console(Protocol):
@@ -173,3 +178,6 @@ class Console(Protocol):
 
     def watch(self, progress: Progress) -> None:
         """Delivery moves."""
+
+    def conclude(self, result: Result) -> None:
+        """The run is over and its report is written; a rehearsal's sandbox ends when this returns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ class Result:
     ended: StopReason
     elsewhere: int = 0
     """Rows of this run that another run holds and has not delivered."""
+    page: str = ""
+    """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -115,28 +118,42 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
 def _deliver_and_report(
     ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console
 ) -> Result:
-    """Deliver what is pending, then report every row; the report is written however the delivery ends."""
+    """Deliver what is pending, then report every row; the report is written however the delivery ends.
+
+    A rehearsal's sandbox is there until the console has shown how it ended.
+    """
     out = options.out or Path("importer-runs") / current.id
     report.prepare(out)  # a directory that cannot be written to is found before anything is sent
-    try:
-        ended = _deliver(ledger, current, options, target, console, out)
-        left = ledger.has_pending(current)
-    except LedgerError as error:
-        words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
-        ended, left = StopReason(words, hint=error.hint or ""), True
-    # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
-    ended = ended if left else StopReason("", interrupted=ended.interrupted)
-    ended = replace(ended, hint=target.addressed(ended.hint))
-    try:
-        result = _report(ledger, current, ended, options, target, out)
-        elsewhere = ledger.pending_elsewhere(current)
-    except LedgerError as error:
-        if ended.reason:
-            error.exit_code = ExitCode.STOPPED
-        raise
-    for other in elsewhere:
-        console.say(f"warning: {_waiting(other, target)}")
-    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
+    with ExitStack() as until_shown:
+        ended, page = StopReason(""), ""
+        try:
+            if _take_up(ledger, current, options, console):
+                way = until_shown.enter_context(resolve_target(target, out / "sandbox-events.jsonl"))
+                page = "" if options.brief else way.page
+                if page:
+                    console.say(f"the sandbox shows what arrives at {page}")
+                ended = send(ledger, current, options, target, way, console)
+                if ended.declined:
+                    ledger.take_back(current)
+            left = ledger.has_pending(current)
+        except LedgerError as error:
+            words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
+            ended, left = StopReason(words, hint=error.hint or ""), True
+        # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
+        ended = ended if left else StopReason("", interrupted=ended.interrupted)
+        ended = replace(ended, hint=target.addressed(ended.hint))
+        try:
+            result = _report(ledger, current, ended, options, target, out)
+            elsewhere = ledger.pending_elsewhere(current)
+        except LedgerError as error:
+            if ended.reason:
+                error.exit_code = ExitCode.STOPPED
+            raise
+        for other in elsewhere:
+            console.say(f"warning: {_waiting(other, target)}")
+        result = replace(result, elsewhere=sum(other.rows for other in elsewhere), page=page)
+        console.conclude(result)
+        return result
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -147,22 +164,13 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
     return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
 
 
-def _deliver(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console, out: Path
-) -> StopReason:
+def _take_up(ledger: SqliteLedger, current: Run, options: RunOptions, console: Console) -> bool:
+    """Put in doubt, or back into the queue, what an earlier delivery left under way; whether rows are pending."""
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
-    if not ledger.has_pending(current):
-        return StopReason("")
-    with resolve_target(target, out / "sandbox-events.jsonl") as way:
-        if way.page and not options.brief:
-            console.say(f"the sandbox shows what arrives at {way.page}")
-        ended = send(ledger, current, options, target, way, console)
-    if ended.declined:
-        ledger.take_back(current)
-    return ended
+    return ledger.has_pending(current)
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:

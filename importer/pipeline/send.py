@@ -117,4 +117,6 @@ def _forecast(
         way.endpoint.events_url,
         rehearsal=way.rehearsal,
         counts=job.ledger.counts(job.run),
+        first=job.order.first,
+        most=job.order.delivery.most,
     )

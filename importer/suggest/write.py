@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from importer.errors import MappingError
+from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
 from importer.mapping.presets import load_preset
 from importer.model import Chunk
@@ -25,8 +25,20 @@ from importer.suggest.second import add_lookup
 from importer.suggest.text import comment, lay_out
 from importer.suggest.trial import Trial
 from importer.suggest.yaml_text import printable
+from importer.wording import shown
 
 Ask = Callable[[Decision, Sample], str]
+_STATES = "rows by "
+_NAMES = {
+    "value_currency": "currency",
+    "subscriber.email": "subscriber",
+    "subscriber.phone": "phone",
+    "rows of one event": "rows",
+    "rows": "status",
+}
+"""Questions that have shorter names than what they decide."""
+_ANY_COLUMN = ("subscriber.email", "key", "value")
+"""Questions that any column may answer, offered or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,8 @@ class Written:
     decisions: tuple[Decision, ...]
     trial: Trial | None
     """None where nothing can be tried: nobody knows whom the events are about."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """What the user said, by the names of the questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +68,96 @@ class Wanted:
     """Another file, to look things up in."""
 
 
-def write(wanted: Wanted, ask: Ask | None, say: Callable[[str], None]) -> Written:
+def write(
+    wanted: Wanted, ask: Ask | None, say: Callable[[str], None], given: Sequence[tuple[str, str]] = ()
+) -> Written:
     """Decide, ask about what is unclear (if there is somebody to ask), try, and change what helps.
 
-    ``say`` hears why an answer cannot be taken; an empty answer leaves the question open.
+    ``given`` are answers by the names of their questions, as `answer_name` spells them. ``say`` hears why an answer
+    cannot be taken; an empty answer leaves the question open. Raises `UsageError` for a given answer that cannot be.
     """
-    answers: dict[str, str] = {}
+    talk = _Conversation(wanted)
+    talk.take_given(list(given))
     asked: set[str] = set()
-    made, text = _drafted(wanted, answers)
-    while ask is not None and (question := _unclear(made, asked)) is not None:
-        answer = ask(question, wanted.sample)
-        if answer and question.target == "value_currency" and not is_currency(answer, wanted.sample):
-            say(f"{answer!r} is neither a column nor a currency code such as EUR")
-            continue
-        if not answer:
+    while ask is not None and (question := talk.unclear(asked)) is not None:
+        answer = ask(question, talk.wanted.sample)
+        trouble = talk.take(question, answer) if answer else ""
+        if trouble:
+            say(trouble)
+        else:
             asked.add(question.target)
-            continue
-        if question.target == "encoding":
-            wanted = replace(wanted, sample=sample_again(wanted.sample, answer))
-            made, text = _drafted(wanted, answers)
-            continue
+    made, text = talk.made, talk.text
+    answers = tuple((answer_name(target), answer) for target, answer in talk.answers.items())
+    if ("subscriber" not in made.words and not made.preset) or "source" in made.opens:
+        return Written(text, made.preset, tuple(made.decisions.made.values()), None, answers)
+    return _tried(talk, answers)
+
+
+def answer_name(target: str) -> str:
+    """What a decision's question is called where it is answered beforehand: ``currency``, ``date-order``, ``type``."""
+    target = target.partition(" by ")[0] if target.startswith(_STATES) else target
+    return _NAMES.get(target, target.replace(" ", "-"))
+
+
+class _Conversation:
+    """A draft that answers change."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.answers: dict[str, str] = {}
+        self.made, self.text = _drafted(wanted, {})
+
+    def unclear(self, asked: set[str]) -> Decision | None:
+        """The next question to ask, if there is one."""
+        unsure = (one for one in self.made.decisions.made.values() if one.grade < Grade.SURE)
+        return next((one for one in unsure if one.target not in asked and _is_question(one)), None)
+
+    def take_given(self, given: list[tuple[str, str]]) -> None:
+        """Take answers in the order in which they become possible: one may raise the next question."""
+        while given:
+            decisions = {answer_name(one.target): one for one in reversed(self.made.decisions.made.values())}
+            at = next((at for at, (name, _) in enumerate(given) if _plain(name) in decisions), None)
+            if at is None:
+                known = ", ".join(name for name, one in decisions.items() if one.question)
+                raise UsageError(
+                    f"there is no question {shown(given[0][0])} about this file", hint=f"its questions are {known}"
+                )
+            name, answer = given.pop(at)
+            if trouble := self.take(decisions[_plain(name)], answer):
+                raise UsageError(
+                    f"{shown(name)}={shown(answer)}: {trouble}", hint="correct the answer, or leave it out"
+                )
+
+    def take(self, question: Decision, answer: str) -> str:
+        """Draft anew with an answer; returns why it cannot be taken, in words, or nothing."""
+        sample, target = self.wanted.sample, question.target
+        if target == "value_currency" and not is_currency(answer, sample):
+            return f"{answer!r} is neither a column nor a currency code such as EUR"
+        options = [*([question.chosen] if question.chosen is not None else []), *question.others]
+        names = [one.name for one in options]
+        is_column = sample.column(answer) is not None
+        if target == "subscriber" and not is_column:
+            return f"{answer!r} is no column of the file"
+        if not (answer in names or question.takes_any or (is_column and target in _ANY_COLUMN)):
+            return f"{answer!r} is none of {', '.join(names)}"
+        wanted, answers = self.wanted, self.answers | {target: answer}
         try:
-            made, text = _drafted(wanted, answers | {question.target: answer})
+            if target == "encoding":
+                wanted = replace(wanted, sample=sample_again(sample, answer))
+            made, text = _drafted(wanted, answers)
             _load(text, wanted, made)
         except MappingError as error:
-            say("that cannot be: " + "; ".join(dict.fromkeys(problem.message for problem in error.problems)))
-            made, text = _drafted(wanted, answers)
-            continue
-        answers[question.target] = answer
-        asked.add(question.target)
-    if ("subscriber" not in made.words and not made.preset) or "source" in made.opens:
-        return Written(text, made.preset, tuple(made.decisions.made.values()), None)
-    return _tried(wanted, answers, made, text)
+            return "that cannot be: " + "; ".join(dict.fromkeys(problem.message for problem in error.problems))
+        self.wanted, self.answers, self.made, self.text = wanted, answers, made, text
+        return ""
 
 
-def _unclear(made: Draft, asked: set[str]) -> Decision | None:
-    unsure = (one for one in made.decisions.made.values() if one.grade < Grade.SURE and one.target not in asked)
-    return next((one for one in unsure if one.question and (one.others or one.takes_any)), None)
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def _is_question(one: Decision) -> bool:
+    return bool(one.question and (one.others or one.takes_any))
 
 
 def _load(text: str, wanted: Wanted, made: Draft) -> Any:
@@ -146,15 +213,16 @@ def _change(made: Draft, target: str, advice: Advice) -> None:
     made.notes.setdefault(target, []).append(f"adapted to the rows: {advice.why}")
 
 
-def _tried(wanted: Wanted, answers: Mapping[str, str], made: Draft, text: str) -> Written:
+def _tried(talk: _Conversation, answers: tuple[tuple[str, str], ...]) -> Written:
     """Take every change that lets more rows through."""
+    wanted, made, text = talk.wanted, talk.made, talk.text
     mapping = _load(text, wanted, made)
     columns = [column.name for column in wanted.sample.columns]
     found = improved(mapping, _first(wanted.sample, mapping), columns, everywhere=True)
     if found.taken:
         changes = {advice.target: advice for advice in found.taken.values()}
-        made, text = _drafted(wanted, answers, changes)
-    return Written(text, made.preset, tuple(made.decisions.made.values()), found.trial)
+        made, text = _drafted(wanted, talk.answers, changes)
+    return Written(text, made.preset, tuple(made.decisions.made.values()), found.trial, answers)
 
 
 def _first(sample: Sample, mapping: Any) -> list[Chunk]:

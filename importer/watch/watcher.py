@@ -23,6 +23,7 @@ from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.program import Result
 from importer.read import is_data_name
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
@@ -292,6 +293,9 @@ class SilentConsole:
         """Show nothing."""
 
     def watch(self, progress: Progress) -> None:
+        """Show nothing."""
+
+    def conclude(self, result: Result) -> None:
         """Show nothing."""
 
 

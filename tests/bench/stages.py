@@ -30,6 +30,7 @@ from importer.mapping.load import LoadedMapping, load
 from importer.model import Run
 from importer.pipeline.connect import Target
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions
+from importer.pipeline.program import Result
 from importer.pipeline.send import send
 from importer.read import expand, open_source
 from importer.report import ReportOptions
@@ -74,6 +75,9 @@ class Silent:
         """Nobody watches."""
 
     def watch(self, progress: Progress) -> None:
+        """Nobody watches."""
+
+    def conclude(self, result: Result) -> None:
         """Nobody watches."""
 
 

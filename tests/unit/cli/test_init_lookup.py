@@ -46,7 +46,7 @@ def test_a_second_file_without_the_keys_is_not_used(folder: Path) -> None:
 def test_more_than_two_files_are_refused() -> None:
     outcome = importer("init", "orders.csv", "customers.csv", "orders.csv")
     assert outcome.exit_code == 2
-    assert "init takes a file and a second one" in outcome.stderr
+    assert "a mapping is for a file and a second one to look things up in, not for 3" in outcome.stderr
 
 
 def test_what_the_rows_say_themselves_comes_before_the_second_file(folder: Path) -> None:

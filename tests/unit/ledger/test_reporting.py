@@ -176,6 +176,7 @@ def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedge
         ),
         oldest=-2.0,
         newest=7.0,
+        example=b"1",
     )
 
 

@@ -47,6 +47,9 @@ class Console:
     def watch(self, progress: Progress) -> None:
         pass
 
+    def conclude(self, result: Result) -> None:
+        pass
+
 
 @dataclass
 class Place:
