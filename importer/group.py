@@ -394,7 +394,9 @@ class _Rows:
             f"INSERT INTO rows VALUES (?, ?, {source}, 0, ?, ?, NULL, {marks})",
             zip(*(_list(one.filter(pa.array(inside))) for one in columns), strict=True),
         )
-        unreadable = [(self._places + one.row - chunk.first_row, source) for one in chunk.unreadable]
+        # A header is no part of any group.
+        lost = (one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header")
+        unreadable = [(self._places + at, source) for at in lost]
         self._database.executemany("INSERT INTO unreadable VALUES (?, ?)", unreadable)
         data = pickle.dumps(replace(events, chunk=replace(chunk, table=chunk.table.select([]), nested={})))
         packed = pa.compress(data, "lz4", asbytes=True)

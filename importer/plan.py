@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from importer.errors import SourceError
-from importer.ledger.interface import PlanWriter
+from importer.ledger.planning import PlanWriter
 from importer.model import EncodedChunk, Run, SourceStream
 
 

@@ -39,7 +39,7 @@ _ALL = (
                "close or remove the quote", "RFC 4180, 2.5"),
     ReasonCode("row.not_json", "error", "the line is not a JSON object: {value}",
                "correct the line; one JSON object a line", "[D]"),
-    ReasonCode("row.repeated_header", "error", "the row is the header once more",
+    ReasonCode("row.repeated_header", "error", "the row is a header: it has the columns' names, or what they hold",
                "nothing to do if files were joined; else remove the line", "[D]"),
     ReasonCode("row.unreadable", "error", "the row cannot be read: {value}", "correct the row in the source", "[D]"),
     # The subscriber.

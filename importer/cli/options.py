@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from importer.cli import completing
 from importer.cli.settings import Option, was_given
@@ -32,6 +33,25 @@ safety = partial(option, group="Safety")
 output = partial(option, group="Output")
 connection = partial(option, group="Connection")
 sandbox = partial(option, group="Sandbox")
+
+
+class Ledger(click.Path):
+    """A file, or a PostgreSQL database by its URI."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, or a `PostgresLocation`. Raises `UsageError` for a password that others can see."""
+        from importer.ledger.location import PostgresLocation, parse_location
+
+        location = parse_location(value) if isinstance(value, str) else value
+        if not isinstance(location, PostgresLocation):
+            return super().convert(value, param, ctx)
+        source = ctx.get_parameter_source(str(param.name)) if ctx and param else None
+        if source is ParameterSource.COMMANDLINE and location.has_password:
+            raise UsageError(
+                "--ledger holds a password, which other users of this machine can see in the list of processes",
+                hint=f"give --ledger '{location}', and the password by PGPASSWORD or ~/.pgpass",
+            )
+        return location
 
 
 class Duration(click.ParamType[float]):
@@ -88,8 +108,9 @@ account_options = options_of(
                help="The account's name; the ledger keeps runs and sent rows by account."),
     connection("--endpoint", envvar="IMPORTER_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, metavar="URL",
                help="The API's base address, or the full address of its events."),
-    connection("--ledger", envvar="IMPORTER_LEDGER", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-               help="The ledger's file. [default: ledger.db in your state directory]"),
+    connection("--ledger", envvar="IMPORTER_LEDGER", type=Ledger(path_type=Path, dir_okay=False), metavar="FILE",
+               help="The ledger's file, or postgresql://user@host/database."
+               " [default: ledger.db in your state directory]"),
 )  # fmt: skip
 
 ledger_options = options_of(
@@ -134,9 +155,12 @@ unattended_options = options_of(
     pace("--between", metavar="HH:MM-HH:MM", help="Send only at these times of day: 22:00-06:00."),
 )  # fmt: skip
 
+wait_option = pace("--wait", is_flag=True, help="Wait while another process sends for the account.")
+
 delivery_options = options_of(
     pace("--first", type=click.IntRange(min=1), metavar="N", help="Send N events, then ask again."),
     pace("--max-events", type=click.IntRange(min=1), metavar="N", hidden=True),
+    wait_option,
     unattended_options,
 )
 
@@ -188,7 +212,18 @@ def run_options(given: dict[str, Any]) -> RunOptions:
     from importer.pipeline.options import RunOptions
 
     defaults: dict[str, Any] = {"sources": (), "mapping": ""}
-    names = ("sources", "mapping", "strict", "transform", "again", "out", "report_format", "keep_bodies", "first")
+    names = (
+        "sources",
+        "mapping",
+        "strict",
+        "transform",
+        "again",
+        "out",
+        "report_format",
+        "keep_bodies",
+        "first",
+        "wait",
+    )
     return RunOptions(
         **defaults | {name: given[name] for name in names if name in given},
         delivery=delivery_options_of(given),

@@ -14,7 +14,7 @@ from importer.cli.settings import Command
 from importer.wording import counted, shown
 
 if TYPE_CHECKING:
-    from importer.ledger.sqlite import SqliteLedger
+    from importer.ledger.ledger import Ledger
     from importer.model import Run
 
 
@@ -46,7 +46,7 @@ def command(run_id: str | None, **given: Any) -> None:
             click.echo(_line(ledger, run))
 
 
-def _line(ledger: SqliteLedger, run: Run) -> str:
+def _line(ledger: Ledger, run: Run) -> str:
     from importer.model import State
 
     counts = ledger.counts(run)
@@ -68,7 +68,7 @@ def _place(run: Run) -> str:
     return f"{shown(run.account)} at {shown(run.endpoint.partition('://')[2].partition('/')[0])}"
 
 
-def _show(ledger: SqliteLedger, run: Run) -> None:
+def _show(ledger: Ledger, run: Run) -> None:
     from importer import report
     from importer.model import RunState, State
     from importer.report.labels import states_in_words

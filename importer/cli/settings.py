@@ -258,7 +258,7 @@ def _value(path: Path, key: str, value: Any, option: click.Option, command: clic
 
 def _anchored(path: Path, value: Any, option: click.Option) -> Any:
     is_path = isinstance(option.type, click.Path) or option.name in ("mapping", "transform")
-    if not (is_path and isinstance(value, str)):
+    if not (is_path and isinstance(value, str)) or "://" in value:
         return value
     there = path.parent / value
     # A mapping may be a preset's name, and a transform ends in a function's.
@@ -308,6 +308,10 @@ def _show(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def masked_address(text: str) -> str:
     """The text without the user name and password of an address: ``https://***@host/``."""
+    from importer.ledger.location import PostgresLocation
+
+    if text.startswith(("postgresql://", "postgres://")):
+        return str(PostgresLocation(text))
     scheme, found, rest = text.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else text

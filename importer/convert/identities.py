@@ -36,7 +36,7 @@ _HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
 _FLOAT = r"^'?(-?(?:0|[1-9][0-9]*))\.0+$"
 _DECIMAL = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
 _ENDS_IN_DECIMAL = r"(?:^|[-_:#|, ])[0-9]+\.[0-9]*[1-9][0-9]*$"
-_ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:(?:[.,][0-9]+)?[eE]\+[0-9]{2,}|\.[0-9]+E[0-9]{1,2})(?:$|[-_:#|, ])"
+_ROUNDED = r"(?:^|[-_:#|, ])'?[0-9](?:(?:[.,][0-9]+)?[eE]\+[0-9]{2,}|\.[0-9]+[eE][0-9]{1,2})(?:$|[-_:#|, ])"
 """``9.23E+11`` of spreadsheets and ``1.0E7`` of Java's programs, alone or between a template's signs."""
 _EXPONENT = "[0-9][eE][+-]?[0-9]+$"
 
@@ -193,6 +193,10 @@ def _national(digits: str, country: str) -> str | ConversionError:
         return ConversionError.UNKNOWN_COUNTRY
     code = str(phonenumbers.country_code_for_region(country))
     national = _parsed(digits, country)
+    prefix = phonenumbers.ndd_prefix_for_region(country, strip_non_digits=True)
+    if national and prefix and code != "1" and not digits.startswith((prefix, code)):
+        # Without the prefix of an area code, only a number in use surely has one; in North America its length tells.
+        national = national if phonenumbers.is_valid_number(phonenumbers.parse(national)) else None
     if not digits.startswith(code):
         return national or ConversionError.NOT_A_PHONE
     international = _parsed(f"+{digits}", None)

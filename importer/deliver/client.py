@@ -168,7 +168,8 @@ class Client:
     async def post(self, body: bytes, distrust: Distrust | None = None) -> Response:
         """Send one event; returns how that ended and raises nothing but cancellation.
 
-        ``distrust`` is called later if bytes that nobody asked for follow the answer: then it may not be this event's.
+        ``distrust`` is called later if bytes that nobody asked for follow the answer, or one after it on the same
+        connection: then it may not be this event's.
         Whoever cancels `post` while it runs must take the row for in doubt. Raises `RuntimeError` outside
         ``async with``.
         """
@@ -188,10 +189,10 @@ class Client:
             wall=self._clock.time(),
             redact=self._token.redact,
         )
-        if complete and attempt.watch is not None and await attempt.watch.spoke_after(attempt):
-            return distrusted(answer)
-        if distrust is not None:
-            attempt.distrust = lambda: distrust(distrusted(answer))
+        if complete and attempt.watch is not None:
+            later = None if distrust is None else lambda: distrust(distrusted(answer))
+            if await attempt.watch.answered(answer.fate, later):
+                return distrusted(answer)
         return answer
 
     async def probe(self) -> Response:

@@ -4,17 +4,22 @@
 
 *Is this answer the answer to this request?* Only if the server speaks when it is asked, and once. Bytes that come over
 an idle connection (a second answer, a late one, a parting 408) would be read as the answer to the next request. So they
-end the connection, and the answer before them is not trusted either: it may have been a late one itself.
+end the connection, and the answer before them is not trusted either: it may have been a late one itself. From the
+moment when an answer comes once too often while a request is under way, each request may have been given the answer of
+the one before it. That shows only when the connection is idle for a while; so one that is never idle rests after
+`_BUSY` requests. Of the answers before, those are not trusted that another kind of answer followed within some seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
+
+from importer.model import ResponseKind
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -24,8 +29,14 @@ if TYPE_CHECKING:
 
 _TRIES = 8
 """Connections that are tried before a request is given up for now."""
-_TURNS = 4
-"""Turns of the event loop that read what has come; servers of TLS 1.3 greet with tickets, which say nothing."""
+_TURNS = 2
+"""Turns of the event loop after which it has read what had come before the first."""
+_BUSY = 100
+"""Requests after which a connection that was never idle for `_REST` rests, and is closed …"""
+_REST = 0.25
+"""… after so many seconds, in which an answer too many shows."""
+_LATE = 5.0
+"""Seconds for which an answer may prove to have been another request's."""
 
 
 class SpokeUnaskedError(aiohttp.ClientConnectionError):
@@ -37,8 +48,6 @@ class Attempt(aiohttp.BytesPayload):
 
     def __init__(self, body: bytes) -> None:
         super().__init__(body, content_type="application/json")
-        self.distrust: Callable[[], None] | None = None
-        """Called if bytes that nobody asked for follow the answer."""
         self.may_have_left = False
         self.watch: Watch | None = None
         """Of the connection that it goes over."""
@@ -65,27 +74,43 @@ class Watch(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
         self.transport = transport
         self.protocol = protocol
-        self.attempt: Attempt | None = None
-        """The last request that went over this connection."""
         self.idle = True
         self.spoke = False
         """Bytes have come that nobody asked for."""
         self.ended = False
         """aiohttp closes the connection after this answer: the server has closed it, says so, or has said too much."""
-        self._poll: select.poll | None = None
-        connection = transport.get_extra_info("socket")
-        if connection is not None and connection.fileno() >= 0:
-            self._poll = select.poll()
-            self._poll.register(connection.fileno(), select.POLLIN)
+        self._answers: deque[tuple[float, ResponseKind, Callable[[], None] | None]] = deque(maxlen=_BUSY)
+        """When each of the last ones came, what kind it was, and whom to tell that it is not to be trusted."""
+        self._loop = asyncio.get_running_loop()
+        self._released_at = 0.0
+        self._busy = 0
+        """Requests since the connection was last idle for a while."""
+
+    def taken(self) -> None:
+        """A request goes over the connection."""
+        self.idle = False
+        self._busy = 1 if self._loop.time() - self._released_at >= _REST else self._busy + 1
 
     def released(self) -> None:
         """Aiohttp is done with the answer: the connection is idle, or about to be closed."""
         self.idle, self.ended = True, self.protocol.should_close
+        self._released_at = self._loop.time()
 
-    async def spoke_after(self, attempt: Attempt) -> bool:
-        """Whether more has come already, with the answer to this attempt or right behind it."""
-        if not self.ended:
-            return self.spoke and self.attempt is attempt
+    @property
+    def needs_rest(self) -> bool:
+        """Whether so many requests have gone over it without a pause that an answer too many might go unseen."""
+        return self._busy >= _BUSY and self._loop.time() - self._released_at < _REST
+
+    async def answered(self, kind: ResponseKind, distrust: Callable[[], None] | None) -> bool:
+        """Note an answer; whether it is not to be trusted. ``distrust`` is called if that, or later, it is not."""
+        self._answers.append((self._loop.time(), kind, distrust))
+        doubtful = self.spoke or (self.ended and await self._left_over())
+        if doubtful:
+            self._distrust()
+        return doubtful
+
+    async def _left_over(self) -> bool:
+        """Whether more has come with the last answer of a connection that ends."""
         try:
             async with asyncio.timeout(0):
                 await self.protocol.read()
@@ -93,14 +118,18 @@ class Watch(asyncio.Protocol):
             return False
         return True
 
+    def _distrust(self) -> None:
+        since, later = self._loop.time() - _LATE, set[ResponseKind]()
+        for at, kind, distrust in reversed(self._answers):
+            if distrust is not None and (not later or (at >= since and later != {kind})):
+                distrust()
+            later.add(kind)
+        self._answers.clear()
+
     async def is_quiet(self) -> bool:
-        """Whether nothing has come that nobody asked for, the system's buffer included."""
+        """Whether nothing has come that nobody asked for; the event loop reads first what has come already."""
         for _ in range(_TURNS):
-            if self._poll is None or self.transport.is_closing() or not self._poll.poll(0):
-                break
             await asyncio.sleep(0)
-        else:
-            return False
         return not (self.spoke or self.transport.is_closing() or self.protocol.should_close)
 
     def data_received(self, data: bytes) -> None:
@@ -110,9 +139,7 @@ class Watch(asyncio.Protocol):
             return
         self.spoke = True
         self.transport.close()
-        if self.attempt is not None and self.attempt.distrust is not None:
-            self.attempt.distrust()
-            self.attempt = None
+        self._distrust()
 
     def eof_received(self) -> None:
         """See `asyncio.Protocol`."""
@@ -151,15 +178,18 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(watch, Watch):
                 watch = Watch(transport, protocol)
                 transport.set_protocol(watch)
+            if watch.needs_rest:
+                asyncio.get_running_loop().call_later(_REST, connection.close)
+                continue
             try:
                 quiet = await watch.is_quiet()
             except BaseException:
                 connection.close()
                 raise
             if quiet:
-                watch.idle = False
+                watch.taken()
                 if isinstance(req.body, Attempt):
-                    watch.attempt, req.body.watch = req.body, watch
+                    req.body.watch = watch
                 connection.add_callback(watch.released)
                 return connection
             connection.close()

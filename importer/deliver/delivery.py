@@ -30,7 +30,7 @@ from importer.deliver.outcomes import (
 )
 from importer.deliver.session import ApiSession
 from importer.errors import LedgerError
-from importer.ledger.interface import DeliveryQueue
+from importer.ledger.queue import DeliveryQueue
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 
 FIRST_REFUSALS = 5
@@ -230,6 +230,8 @@ class Delivery:
 
     def _obstacle(self, now: float) -> float:
         """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer can tell."""
+        if words := self._writer.sending_stops():
+            self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._startup.accepted and self._out
         if self._stopped or careful or self._denied or not self._wanted(1):
             return _LOOK

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from importer.deliver.lanes import Fetch, Lanes
-from importer.ledger.interface import DeliveryQueue
+from importer.ledger.queue import DeliveryQueue
 from importer.model import Claim, Outcome, Run
 
 
@@ -34,6 +34,10 @@ class LedgerWriter:
     def has_outcomes(self) -> bool:
         """Whether outcomes wait to be committed."""
         return bool(self._outcomes)
+
+    def sending_stops(self) -> str:
+        """Why nothing more may be sent, in words; empty while all is well. See `RunRepository.sending_stops`."""
+        return self._store.sending_stops()
 
     def record(self, outcome: Outcome) -> None:
         """Note an outcome; it is durable after the next `flush`."""

@@ -1,6 +1,7 @@
 """A database through ADBC, opened so that what is committed survives a power cut.
 
-SQL and Arrow tables go in, Arrow tables come out; what is special about SQLite is in `importer.ledger.dialect`.
+SQL and Arrow tables go in, Arrow tables come out. All SQL of this room is shared; what a database has of its own is in
+its `Dialect` (`importer.ledger.sqlite`, `importer.ledger.postgres`).
 """
 
 from __future__ import annotations
@@ -8,23 +9,89 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import adbc_driver_manager
 import pyarrow as pa
 from filelock import FileLock
 
 from importer.errors import LedgerError
-from importer.ledger import dialect
 from importer.model import ArrowTable
 
+EXCLUSIVE_SECONDS = 900.0
+"""How long to wait for another importer that seals a plan."""
 CHECKPOINT_SECONDS = 5.0
 """How often what delivery committed moves from the write-ahead log into the database itself."""
 
-_AT_ONCE = 65_536
-"""Rows by whose values ADBC tells a result column's type, and rows in one batch of a result."""
+
+class Dialect(Protocol):
+    """What one kind of database has of its own."""
+
+    name: str
+    """Where the ledger is, as it may be shown."""
+    beside: Path
+    """Locks of this machine lie beside this path, and so does its counter."""
+    notes: list[str]
+    """Sentences for the user, on what opening has changed."""
+    shared: bool
+    """Other machines may use it: locks are leases, in the database."""
+    now: str
+    """In SQL, the database's own time in seconds since the epoch."""
+    statement_options: Mapping[str, str]
+
+    def connect(self) -> adbc_driver_manager.AdbcDatabase:
+        """The database, not connected yet."""
+
+    def at_opening(self) -> tuple[str, ...]:
+        """The statements that each new connection begins with."""
+
+    def begin(self, database: Database, *, private: bool) -> tuple[str, ...]:
+        """The statements that begin a transaction; see `Database.transaction`."""
+
+    def translate(self, definition: str) -> str:
+        """A table's or an index's definition, written for SQLite, as this database knows it."""
+
+    def bindable(self, table: ArrowTable) -> ArrowTable:
+        """The values of a table as they can be stored."""
+
+    def analyze(self, table: str) -> str:
+        """The statement after which a large new table is used well; empty if there is no need."""
+
+    def version(self, database: Database) -> int:
+        """The version of its tables; 0 in an empty database; -1 in one of another program."""
+
+    def note_version(self, version: int) -> str:
+        """The statement that notes the version of the tables."""
+
+    def prepare(self) -> tuple[str, ...]:
+        """The statements before the first tables of an empty database are made."""
+
+    def checkpoint(self, *, beside_others: bool) -> str:
+        """The statement that moves what is committed into the database itself; empty if there is no need."""
+
+    def shrink(self) -> tuple[str, ...]:
+        """The statements that give freed space back to the disk."""
+
+    def after_copy(self, table: str) -> str:
+        """The statement after rows were copied with their numbers, so that new ones get others; empty if no need."""
+
+    def size(self, database: Database) -> int:
+        """Bytes that the ledger takes on its disk."""
+
+    def damage(self, database: Database) -> str:
+        """What a check of all pages finds first; empty where it finds nothing."""
+
+    def exclusive(self, database: Database, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Be the only importer that does what the name says. Raises `TimeoutError` after so many seconds."""
+
+    def explain(self, error: Exception) -> LedgerError:
+        """Our error for one of the driver's or the operating system's."""
+
+
+class ConnectionLostError(LedgerError):
+    """The server went away; the transaction may or may not have been committed."""
 
 
 class Database:
@@ -33,41 +100,53 @@ class Database:
     Raises `LedgerError`, or `DiskFullError`, wherever the database or the disk refuses.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
         self._in_use = threading.RLock()
         self._checkpointed_at = time.monotonic()
         self._connection: adbc_driver_manager.AdbcConnection | None = None
+        self.writer = 0
+        """Of transactions that bear the same number, one is at work at a time."""
         with self._explained():
-            self.made_private = dialect.make_private(path)
-            """Others could read the file until now."""
-            self._database = dialect.connect(path)
+            self._database = dialect.connect()
         try:
-            with self._explained():
-                self._connection = adbc_driver_manager.AdbcConnection(self._database)
-            for statement in dialect.at_opening():
-                self.query(statement)
+            self._connect()
         except BaseException:
             self.close()
             raise
 
     def __repr__(self) -> str:
-        return f"<Database {self.path}>"
+        return f"<Database {self.dialect.name}>"
+
+    def _connect(self) -> None:
+        with self._explained():
+            self._connection = adbc_driver_manager.AdbcConnection(self._database)
+        for statement in self.dialect.at_opening():
+            self.run(statement)
+
+    @contextlib.contextmanager
+    def _statement(self) -> Iterator[adbc_driver_manager.AdbcStatement]:
+        """A statement; where the connection was lost, of a new one, without the temporary tables of the old."""
+        with self._explained():
+            if self._connection is None:
+                self._connect()
+            with adbc_driver_manager.AdbcStatement(self._connection) as statement:
+                yield statement
 
     # Statements. Values are bound as $1, $2 …, first used in this order.
 
     def query(self, sql: str, *values: Any, table: ArrowTable | None = None) -> ArrowTable:
         """What a query answers; with ``table``, one answer after the other for each of its rows as values."""
         if table is not None and not table.num_rows:
-            # The driver crashes on a table without rows; a row of nulls equals nothing.
+            # A driver crashes on a table without rows; a row of nulls equals nothing.
             nothing = pa.table({field.name: pa.nulls(1, field.type) for field in table.schema})
             return self.query(sql, table=nothing).slice(0, 0)
-        with self._explained():
-            return self._read(sql, values, table).read_all()
+        with self._reader(sql, values, table) as reader:
+            return pa.Table.from_batches(list(reader), reader.schema)
 
     def batches(self, sql: str, *values: Any) -> Iterator[pa.RecordBatch]:
         """What a query answers, batch by batch; no column may be empty throughout the first batch only."""
-        with self._explained(), self._reader(sql, values, None) as reader:
+        with self._reader(sql, values, None) as reader:
             while True:
                 try:
                     batch = reader.read_next_batch()
@@ -89,78 +168,96 @@ class Database:
         """Run a statement, with ``table`` once for each of its rows; returns how many rows it has changed."""
         if table is not None and not table.num_rows:
             return 0
-        with self._explained(), adbc_driver_manager.AdbcStatement(self._connection) as statement:
-            _bind(statement, sql, values, table)
+        with self._statement() as statement:
+            self._bind(statement, sql, values, table)
             changed: int = statement.execute_update()
             return changed
 
-    def make_temporary(self, name: str, columns: str) -> None:
-        """Make a table that this connection alone sees."""
-        self.execute(dialect.temporary(name, columns))
-
-    def create(self, tables: Iterable[str], version: int) -> None:
-        """Make the tables of an empty database."""
-        for statement in dialect.AT_CREATION:
+    def run(self, statement: str) -> None:
+        """Run a statement whose answer, if it gives one, nobody needs."""
+        if statement.startswith("PRAGMA"):
             self.query(statement)
-        with self.transaction():
-            for statement in tables:
-                self.execute(statement)
-            self.set_version(version)
+        else:
+            self.execute(statement)
 
-    def is_empty(self) -> bool:
-        """Whether there is no table in it."""
-        return bool(self.value(dialect.IS_EMPTY))
+    def insert(self, table: str, columns: Mapping[str, Any], *, temporary: bool = False) -> None:
+        """Add rows in bulk, in the transaction that is open if one is; ``columns`` are Arrow arrays by name."""
+        rows = pa.table(dict(columns))
+        if not rows.num_rows:
+            return
+        options = {"adbc.ingest.target_table": table, "adbc.ingest.mode": "adbc.ingest.mode.append"}
+        if temporary:
+            options["adbc.ingest.temporary"] = "true"
+        with self._statement() as statement:
+            statement.set_options(**options)
+            statement.bind_stream(self.dialect.bindable(rows).to_reader())
+            statement.execute_update()
 
-    def version(self) -> int:
-        """The version of its tables; 0 in an empty database."""
-        return int(self.value(dialect.VERSION))
+    def make_temporary(self, name: str, columns: str) -> None:
+        """Make a table that this connection alone sees; a primary key orders it."""
+        self.execute(self.dialect.translate(f"CREATE TEMP TABLE {name} ({columns})"))
 
-    def set_version(self, version: int) -> None:
-        """Note the version of its tables, in the transaction that makes them."""
-        self.query(f"{dialect.VERSION} = {version}")
+    def analyze(self, table: str) -> None:
+        """Let the database know what is in a table that was filled just now."""
+        if statement := self.dialect.analyze(table):
+            self.execute(statement)
 
-    def shrink(self) -> None:
-        """Give freed space back to the disk; nobody else may use the database."""
-        self.execute(dialect.SHRINK)
-        self.checkpoint()
-
-    def _read(self, sql: str, values: tuple[Any, ...], table: ArrowTable | None) -> pa.RecordBatchReader:
-        with self._reader(sql, values, table) as reader:
-            return pa.RecordBatchReader.from_batches(reader.schema, list(reader))
+    def create(self, tables: Iterable[str]) -> None:
+        """Make tables and indexes, in the transaction that is open."""
+        for definition in tables:
+            self.execute(self.dialect.translate(definition))
 
     @contextlib.contextmanager
     def _reader(self, sql: str, values: tuple[Any, ...], table: ArrowTable | None) -> Iterator[pa.RecordBatchReader]:
-        with adbc_driver_manager.AdbcStatement(self._connection) as statement:
-            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
-            _bind(statement, sql, values, table)
+        with self._statement() as statement:
+            statement.set_options(**self.dialect.statement_options)
+            self._bind(statement, sql, values, table)
             handle, _ = statement.execute_query()
             with pa.RecordBatchReader.from_stream(handle) as reader:
                 yield reader
 
-    @contextlib.contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[None]:
-        """Commit what the block wrote, all or nothing; the write lock is taken at once, so that no upgrade can fail.
+    def _bind(
+        self, statement: adbc_driver_manager.AdbcStatement, sql: str, values: tuple[Any, ...], table: ArrowTable | None
+    ) -> None:
+        statement.set_sql_query(sql)
+        if table is None and values:
+            table = pa.table({f"${number}": pa.array([value]) for number, value in enumerate(values, 1)})
+        if table is not None:
+            statement.prepare()
+            statement.bind_stream(self.dialect.bindable(table).to_reader())
 
-        Not ``durable``: the commit does not wait for the disk, and a power cut may take it, as long as no durable
-        transaction followed; for what is worth nothing until then.
+    @contextlib.contextmanager
+    def transaction(self, *, private: bool = False) -> Iterator[None]:
+        """Commit what the block wrote, all or nothing; the account's writers take turns from its beginning.
+
+        ``private``: it writes what no other run reads before a later transaction that is not private. It need not wait
+        for the disk, nor, where the database can tell rows apart, for other writers.
         """
         with self._explained():
-            careless = not durable and bool(self.value(dialect.MAY_BE_CARELESS))
-            if careless:
-                self.query(dialect.CARELESS)
+            for statement in self.dialect.begin(self, private=private):
+                self.run(statement)
             try:
-                self.execute(dialect.BEGIN)
                 yield
                 self.execute("COMMIT")
             except BaseException:
                 # After some errors it has been rolled back already; the first error is the one that matters.
-                with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
-                    self.execute("ROLLBACK")
-                raise
-            finally:
-                if careless:
+                if self._connection is not None:
                     with contextlib.suppress(LedgerError, adbc_driver_manager.Error):
-                        self.query(dialect.DURABLE)
+                        self.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str, doing: str) -> Iterator[None]:
+        """Be the only importer of the account that does what the name says, and ``doing`` says in words."""
+        try:
+            with self.dialect.exclusive(self, name, EXCLUSIVE_SECONDS):
+                yield
+        except TimeoutError:
+            raise LedgerError(
+                f"another importer has been {doing} in {self.dialect.name} for more than"
+                f" {EXCLUSIVE_SECONDS / 60:.0f} minutes",
+                hint="run the same command again when it has finished",
+            ) from None
 
     def checkpoint(self, *, every: float = 0.0) -> bool:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
@@ -170,13 +267,9 @@ class Database:
         if time.monotonic() - self._checkpointed_at < every:
             return False
         self._checkpointed_at = time.monotonic()
-        self.query(dialect.CHECKPOINT_BESIDE_OTHERS if every else dialect.CHECKPOINT)
+        if statement := self.dialect.checkpoint(beside_others=bool(every)):
+            self.run(statement)
         return True
-
-    def damage(self) -> str:
-        """What the database's own check finds first; empty where it finds nothing."""
-        verdict = str(self.value(dialect.DAMAGE))
-        return "" if verdict == "ok" else verdict
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -184,45 +277,39 @@ class Database:
         with self._in_use:
             try:
                 yield
-            except (adbc_driver_manager.Error, pa.ArrowException) as error:
-                raise dialect.explain(self.path, str(error)) from error
-            except OSError as error:
-                raise dialect.explain_os(self.path, error) from error
+            except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+                explained = self.dialect.explain(error)
+                if isinstance(explained, ConnectionLostError):
+                    self._disconnect()
+                raise explained from error
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with contextlib.suppress(adbc_driver_manager.Error):
+                connection.close()
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self._in_use:
-            if self._connection is not None:
-                self._connection.close()
+            self._disconnect()
             self._database.close()
 
 
-def _bind(
-    statement: adbc_driver_manager.AdbcStatement, sql: str, values: tuple[Any, ...], table: ArrowTable | None
-) -> None:
-    statement.set_sql_query(sql)
-    if table is not None:
-        statement.prepare()
-        statement.bind_stream(table.to_reader())
-    elif values:
-        statement.prepare()
-        columns = [pa.array([value]) for value in values]
-        statement.bind(pa.record_batch(columns, names=[f"${number}" for number in range(1, len(values) + 1)]))
+class Part:
+    """What every part of the ledger works with."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
 
-def lock_file(path: Path, name: str) -> Path:
-    """A lock file beside the ledger, in a directory that only its owner can look into."""
-    directory = path.with_name(path.name + ".locks")
+def lock_file(beside: Path, name: str) -> Path:
+    """A lock file of this machine beside a ledger, in a directory that only its owner can look into."""
+    directory = beside.with_name(beside.name + ".locks")
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory / f"{name}.lock"
 
 
-def file_lock(path: Path, name: str) -> FileLock:
-    """The lock of that name beside the ledger; freed however its process ends."""
-    return FileLock(lock_file(path, name), mode=0o600, thread_local=False)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a ledger's files."""
-    files = (path, path.with_name(path.name + "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
+def file_lock(beside: Path, name: str) -> FileLock:
+    """The lock of that name on this machine; freed however its process ends."""
+    return FileLock(lock_file(beside, name), mode=0o600, thread_local=False)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.ledger.database import Database
-from importer.ledger.tables import CLAIMED, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, VERSION, ids, steps
+from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, steps
 from importer.model import Run, State
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Deduplicator:
                 delta=twin_first - first,
                 run_id=run_id,
                 where=f"run {run_id}" if twin_name == name else f"run {run_id}, as {twin_name}",
-                keyed=planned_by == VERSION,
+                keyed=planned_by >= KEYED_SINCE,
                 held=run_id == self._run.id or run_id in self._alive,
             )
             for first, rows, name, twin_first, twin_name, run_id, planned_by in found
@@ -235,7 +235,7 @@ class Deduplicator:
         if not self._again:
             self._mark_delivered(scope)
         for after, upto in steps(self._db, "keyed", "key_hash", b""):
-            with self._db.transaction(durable=False):
+            with self._db.transaction(private=True):
                 execute(
                     f"INSERT INTO delivered_key SELECT {scope}, key_hash, id FROM keyed"
                     " WHERE key_hash > $1 AND key_hash <= $2 AND id NOT IN (SELECT id FROM mark)",
@@ -247,15 +247,15 @@ class Deduplicator:
     def _mark_repeats(self) -> None:
         """Mark rows that share a key within the run: all of them where they differ, else all but the first."""
         self._db.execute(
-            "INSERT INTO repeat SELECT k.key_hash, k.head, MIN(r.body) <> MAX(r.body) FROM (SELECT key_hash,"
+            "INSERT INTO repeat SELECT k.key_hash, k.head, COUNT(DISTINCT r.body) - 1 FROM (SELECT key_hash,"
             " MIN(id) AS head FROM keyed GROUP BY key_hash HAVING COUNT(*) > 1) AS k JOIN keyed o"
             " ON o.key_hash = k.key_hash JOIN row r ON r.id = o.id GROUP BY k.key_hash, k.head"
         )
         second = "SELECT MIN(id) FROM keyed n WHERE n.key_hash = p.key_hash AND n.id > p.head"
         self._db.execute(
-            f"INSERT INTO mark SELECT k.id, CASE WHEN p.conflict = 1 THEN {_DIFFERS} ELSE {_COPY} END,"
+            f"INSERT INTO mark SELECT k.id, CASE WHEN p.conflict > 0 THEN {_DIFFERS} ELSE {_COPY} END,"
             f" CASE WHEN k.id = p.head THEN ({second}) ELSE p.head END"
-            " FROM repeat p JOIN keyed k ON k.key_hash = p.key_hash WHERE p.conflict = 1 OR k.id <> p.head"
+            " FROM repeat p JOIN keyed k ON k.key_hash = p.key_hash WHERE p.conflict > 0 OR k.id <> p.head"
         )
 
     def _mark_delivered(self, scope: int) -> None:
@@ -312,7 +312,7 @@ class Deduplicator:
         )
         state = f"CASE WHEN kind IN ({_DIFFERS}, {_SOMEONE_ELSES}) THEN '{State.INVALID}' ELSE '{State.DUPLICATE}' END"
         for after, upto in steps(self._db, "mark", "id", 0):
-            with self._db.transaction(durable=False):
+            with self._db.transaction(private=True):
                 self._db.execute(
                     f"UPDATE row SET (state, code, message, other) = (SELECT {state}, {code}, {message}, mark.other"
                     " FROM mark WHERE mark.id = row.id)"

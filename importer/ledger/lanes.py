@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from importer.ledger import tables
 from importer.ledger.database import Database
@@ -55,9 +54,7 @@ class Lanes:
         if not self._tied:
             self._db.make_temporary("tie", "identifier INTEGER, lane INTEGER")
             self._tied = True
-        self._db.execute("BEGIN")
-        self._db.execute("INSERT INTO tie VALUES ($1, $2)", table=pa.table({"$1": pairs[0], "$2": pairs[1]}))
-        self._db.execute("COMMIT")
+        self._db.insert("tie", {"identifier": pairs[0], "lane": pairs[1]}, temporary=True)
 
     def settle(self, first: int, last: int) -> None:
         """Give the rows from id ``first`` to ``last`` their final lanes."""
@@ -69,9 +66,10 @@ class Lanes:
             return
         self._db.make_temporary("renamed", "old INTEGER PRIMARY KEY, new INTEGER")
         try:
-            self._db.execute("INSERT INTO renamed VALUES ($1, $2)", table=pa.table({"$1": old, "$2": new}))
+            self._db.insert("renamed", {"old": old, "new": new}, temporary=True)
+            self._db.analyze("renamed")
             for begin in range(first, last + 1, tables.STEP):
-                with self._db.transaction(durable=False):
+                with self._db.transaction(private=True):
                     self._db.execute(
                         "UPDATE row SET lane = (SELECT new FROM renamed WHERE old = row.lane)"
                         " WHERE id BETWEEN $1 AND $2 AND lane IN (SELECT old FROM renamed)",

@@ -6,70 +6,93 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import Timeout
 
-from importer.errors import LedgerError
-from importer.ledger import packing
-from importer.ledger.database import Database, file_lock
 from importer.ledger.dedupe import Deduplicator
 from importer.ledger.hashing import Hasher
 from importer.ledger.lanes import Lanes
-from importer.ledger.tables import ids, steps
-from importer.model import ArrowTable, Dialect, EncodedChunk, Run, RunSource, RunState, Source, State
+from importer.ledger.runs import RunRepository
+from importer.ledger.tables import ids, pack, steps
+from importer.model import EncodedChunk, Run, RunState, Source, State
 
 if TYPE_CHECKING:
     from importer.model import ArrowArray
 
-SEAL_SECONDS = 900.0
-"""How long to wait for another importer that seals a plan."""
+
+@dataclasses.dataclass(slots=True)
+class _Plan:
+    """What is known of a run while it is planned."""
+
+    run: Run
+    lanes: Lanes
+    first: int
+    """The id of the run's first row."""
+    next_id: int
+    ordered: bool = False
+    begun: set[int] = dataclasses.field(default_factory=set)
+    """The sources whose first event was noted."""
 
 
-class Planner:
-    """One run's plan while it is written; lives as long as the planning does."""
+class PlanWriter(RunRepository):
+    """The ledger as planning fills it. A run is in planning until `seal`."""
 
-    def __init__(self, database: Database, hasher: Hasher, run: Run) -> None:
-        self.run = run
-        self._db = database
-        self._hasher = hasher
-        self._lanes = Lanes(database, hasher)
-        self._first = self._next_id = ids(run)[0]
-        self._ordered = False
-        self._begun: set[int] = set()
-        """The sources whose first event was noted."""
+    _plan: _Plan | None = None
 
-    def add_source(self, source: Source) -> int:
-        """See `Ledger.add_source`."""
-        with self._db.transaction(durable=False):
+    @cached_property
+    def _hasher(self) -> Hasher:
+        return Hasher(self._db.value("SELECT secret FROM ledger"))
+
+    def _planning(self, run: Run) -> _Plan:
+        if self._plan is None or self._plan.run.no != run.no:
+            self._end_planning()
+            first = ids(run)[0]
+            self._plan = _Plan(run, Lanes(self._db, self._hasher), first, first)
+        return self._plan
+
+    def _end_planning(self) -> None:
+        """Drop what was noted for the time of the planning."""
+        if self._plan is not None:
+            plan, self._plan = self._plan, None
+            plan.lanes.close()
+
+    def discard(self, run: Run, *states: RunState) -> None:
+        """See `RunRepository.discard`."""
+        super().discard(run, *states)
+        if self._plan is not None and self._plan.run.no == run.no:
+            self._end_planning()
+
+    def add_source(self, run: Run, source: Source) -> int:
+        """Register the next source of a run; returns its number for `add_chunk`."""
+        plan = self._planning(run)
+        with self._db.transaction(private=True):
             self._db.execute(
                 "INSERT INTO source (run, name, path, dialect, columns, first_id) VALUES ($1, $2, $3, $4, $5, $6)",
-                self.run.no,
+                run.no,
                 source.name,
                 source.path,
                 json.dumps(dataclasses.asdict(source.dialect)),
                 None if source.columns is None else json.dumps(source.columns),
-                self._next_id,
+                plan.next_id,
             )
-            return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", self.run.no))
+            return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
 
-    def add_chunk(self, source_no: int, prepared: EncodedChunk) -> None:
-        """See `Ledger.add_chunk`."""
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
+        """Store the next chunk of the source that was added last, in one transaction."""
         if not prepared.count:
             return
-        first = self._next_id
-        lanes, subscribers = self._lanes.add(prepared.identities)
-        numbers = pa.array(np.arange(first, first + prepared.count))
+        plan = self._planning(run)
+        first = plan.next_id
+        lanes, subscribers = plan.lanes.add(prepared.identities)
         rows = {
-            "id": numbers,
+            "id": pa.array(np.arange(first, first + prepared.count)),
             "state": prepared.states,
             "line": pa.array(prepared.lines),
             "lane": pa.array(lanes),
@@ -78,31 +101,31 @@ class Planner:
             "value": prepared.values,
             "currency": prepared.currencies,
             "event_time": prepared.event_time,
-            "order_value": prepared.places,
-            "group_head": self._group_heads(prepared),
-            "origin": self._origins(prepared),
+            "order_value": None if prepared.places is None else _sortable(prepared.places),
+            "group_head": _group_heads(prepared, plan.first),
+            "origin": self._origins(run, prepared),
             "key": prepared.keys,
             **self._keys(prepared, pa.array(subscribers)),
             "body": prepared.bodies,
         }
-        self._ordered = self._ordered or prepared.places is not None
-        with self._db.transaction(durable=False):
-            self._db.execute(
-                "INSERT INTO chunk VALUES ($1, $2, $3, $4, $5, $6)",
-                first,
-                source_no,
-                prepared.first_row,
-                prepared.count,
-                packing.pack(prepared.reasons) if prepared.reasons.num_rows else None,
-                None if prepared.raw_rows is None else packing.pack(prepared.raw_rows),
-            )
-            insert(self._db, "row", {name: column for name, column in rows.items() if column is not None})
+        chunk = {
+            "first_id": [first],
+            "source": [source_no],
+            "first_row": [prepared.first_row],
+            "count": [prepared.count],
+            "reasons": pa.array([pack(prepared.reasons) if prepared.reasons.num_rows else None], pa.binary()),
+            "raw_rows": pa.array([None if prepared.raw_rows is None else pack(prepared.raw_rows)], pa.binary()),
+        }
+        plan.ordered = plan.ordered or prepared.places is not None
+        with self._db.transaction(private=True):
+            self._db.insert("chunk", chunk)
+            self._db.insert("row", {name: column for name, column in rows.items() if column is not None})
             self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
-            if source_no not in self._begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
+            if source_no not in plan.begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
                 first_event = self._hasher.events(begin)[0].as_py()
                 self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
-                self._begun.add(source_no)
-        self._next_id += prepared.count
+                plan.begun.add(source_no)
+        plan.next_id += prepared.count
 
     def _keys(self, prepared: EncodedChunk, subscribers: ArrowArray) -> dict[str, ArrowArray]:
         """What makes keys and the events behind them comparable, for the rows that are to be sent."""
@@ -115,35 +138,30 @@ class Planner:
             "subscriber_hash": pc.if_else(pending, subscribers, None),
         }
 
-    def _group_heads(self, prepared: EncodedChunk) -> ArrowArray | None:
-        if prepared.group_heads is None:
-            return None
-        return pa.array(prepared.group_heads + self._first, mask=prepared.group_heads < 0)
-
-    def _origins(self, prepared: EncodedChunk) -> ArrowArray | None:
+    def _origins(self, run: Run, prepared: EncodedChunk) -> ArrowArray | None:
         """The ids of the rows that this chunk's rows correct; null where a row is nobody's correction."""
         if prepared.origins is None or prepared.origins.column("run").null_count == prepared.count:
             return None
         where = prepared.origins.select(["run", "source"]).combine_chunks()
         known = {
-            (run, source): self._source_of(run, source)
-            for run, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
-            if run is not None and source is not None
+            (run_id, source): self._source_of(run, run_id, source)
+            for run_id, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
+            if run_id is not None and source is not None
         }
         found: list[int | None] = []
-        for run, source, row in zip(*(column.to_pylist() for column in prepared.origins.columns), strict=True):
-            first, count = known.get((run, source), (0, 0))
+        for run_id, source, row in zip(*(column.to_pylist() for column in prepared.origins.columns), strict=True):
+            first, count = known.get((run_id, source), (0, 0))
             found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
         return self._roots(pa.array(found, pa.int64()))
 
-    def _source_of(self, run: str, source: str) -> tuple[int, int]:
+    def _source_of(self, own: Run, run_id: str, source: str) -> tuple[int, int]:
         """The first id and the number of rows of a source in an earlier run of this account; (0, 0) if unknown."""
         found = self._db.rows(
             "SELECT s.first_id, s.rows FROM run r JOIN source s ON s.run = r.no JOIN run own ON own.scope = r.scope"
             " WHERE r.id = $1 AND s.name = $2 AND own.no = $3 ORDER BY s.no LIMIT 1",
-            run,
+            run_id,
             source,
-            self.run.no,
+            own.no,
         )
         return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
 
@@ -154,13 +172,14 @@ class Planner:
         roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
         return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())
 
-    def close_source(self, source_no: int, digest: str, error: str) -> None:
-        """See `Ledger.close_source`. Of a source that broke off nothing is sent.
+    def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
+        """The source was read to its end, or to its error; ``digest`` is empty where the content is not known.
 
-        Its digest is not the whole file's, so that its rows could not be told from those of the whole file when that
-        comes.
+        Of a source that broke off nothing is sent: its digest is not the whole file's, so that its rows could not be
+        told from those of the whole file when that comes.
         """
-        with self._db.transaction(durable=False):
+        plan = self._planning(run)
+        with self._db.transaction(private=True):
             self._db.execute("UPDATE source SET digest = $1, error = $2 WHERE no = $3", digest, error, source_no)
             if error:
                 self._db.execute(
@@ -169,46 +188,55 @@ class Planner:
                     State.INVALID,
                     error,
                     source_no,
-                    self._next_id,
+                    plan.next_id,
                     State.PENDING,
                 )
 
-    def seal(self, *, again: bool, alive: Callable[[], Collection[str]]) -> None:
-        """See `Ledger.seal`. Either the run is READY with all that it repeats marked, or no other run has changed.
+    def seal(self, run: Run, *, again: bool = False) -> Run:
+        """Planning is complete: lanes and order are settled, what was delivered before is marked; state READY.
 
-        One importer seals at a time; deliveries go on beside it, for every transaction but the last is short, and the
-        last one only changes the rows that are taken over. ``alive`` gives the ids of the other runs that some process
-        works on now.
+        Pending rows of interrupted runs with the same content are taken over. With ``again``, only what the run itself
+        repeats is marked. Either the run is READY with all that it repeats marked, or no other run has changed. One
+        importer of an account seals at a time; deliveries go on beside it, for every transaction but the last is
+        short, and the last one only changes the rows that are taken over.
         """
-        last = self._next_id - 1
-        with sealing(self._db.path):
-            self._lanes.settle(self._first, last)
-            with Deduplicator(self._db, self.run, alive=alive(), again=again) as repeats:
+        plan = self._planning(run)
+        last = plan.next_id - 1
+        with self._sealing():
+            self._db.analyze("row")
+            plan.lanes.settle(plan.first, last)
+            with Deduplicator(self._db, run, alive=self._others_alive(run), again=again) as repeats:
                 repeats.mark()
-                if self._ordered:
-                    self._write_places(last)
+                if plan.ordered:
+                    self._write_places(plan, last)
                 with self._db.transaction():
                     repeats.take_over()
                     self._db.execute(
                         "UPDATE run SET state = $1, ordered = $2 WHERE no = $3",
                         RunState.READY,
-                        int(self._ordered),
-                        self.run.no,
+                        int(plan.ordered),
+                        run.no,
                     )
-        self.close()
+        self._end_planning()
+        self._checkpoint()
+        return self.run(run.id, everywhere=True)
 
-    def _write_places(self, last: int) -> None:
+    def _sealing(self) -> AbstractContextManager[None]:
+        """Be the only importer that seals a plan, or settles rows by what other runs have."""
+        return self._db.exclusive("seal", "completing its plan")
+
+    def _write_places(self, plan: _Plan, last: int) -> None:
         """Number the pending rows in order of delivery; sorted once, then written in steps."""
         self._db.make_temporary("sorted", "place INTEGER PRIMARY KEY, id INTEGER")
         try:
             self._db.execute(
-                "INSERT INTO sorted SELECT ROW_NUMBER() OVER (ORDER BY order_value, id), id FROM row"
-                f" WHERE id BETWEEN {self._first} AND {last} AND state = '{State.PENDING}'"
+                "INSERT INTO sorted SELECT ROW_NUMBER() OVER (ORDER BY order_value NULLS FIRST, id), id FROM row"
+                f" WHERE id BETWEEN {plan.first} AND {last} AND state = '{State.PENDING}'"
             )
             for after, upto in steps(self._db, "sorted", "place", 0):
-                with self._db.transaction(durable=False):
+                with self._db.transaction(private=True):
                     self._db.execute(
-                        f"INSERT INTO place SELECT {self.run.no}, place, id FROM sorted"
+                        f"INSERT INTO place SELECT {plan.run.no}, place, id FROM sorted"
                         " WHERE place > $1 AND place <= $2",
                         after,
                         upto,
@@ -216,55 +244,22 @@ class Planner:
         finally:
             self._db.execute("DROP TABLE sorted")
 
-    def close(self) -> None:
-        """Drop what was noted for the time of the planning."""
-        self._lanes.close()
+
+def _group_heads(prepared: EncodedChunk, first: int) -> ArrowArray | None:
+    if prepared.group_heads is None:
+        return None
+    return pa.array(prepared.group_heads + first, mask=prepared.group_heads < 0)
 
 
-@contextlib.contextmanager
-def sealing(path: Path) -> Iterator[None]:
-    """Be the only importer that seals a plan, or settles rows by what other runs have."""
-    lock = file_lock(path, "seal")
-    try:
-        lock.acquire(timeout=SEAL_SECONDS)
-    except Timeout:
-        raise LedgerError(
-            f"another importer has been completing its plan in {path} for more than {SEAL_SECONDS / 60:.0f} minutes",
-            hint="run the same command again when it has finished",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def insert(database: Database, table: str, columns: dict[str, Any]) -> None:
-    """Add rows to a table, in the transaction that is open."""
-    marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-    database.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", table=pa.table(columns))
-
-
-def sources(database: Database, run: Run) -> list[RunSource]:
-    """See `Ledger.sources`."""
-    found = database.rows(
-        "SELECT no, name, path, dialect, columns, digest, rows, error FROM source WHERE run = $1 ORDER BY no", run.no
-    )
-    return [
-        RunSource(no=no, source=_source(name, path, dialect, columns), digest=digest, rows=rows, error=error)
-        for no, name, path, dialect, columns, digest, rows, error in found
-    ]
-
-
-def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
-    header = None if columns is None else tuple(json.loads(columns))
-    known = {field.name for field in dataclasses.fields(Dialect)}  # an earlier version may have noted others
-    facts = {name: value for name, value in json.loads(dialect).items() if name in known}
-    return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
-
-
-def chunks(database: Database, run: Run) -> ArrowTable:
-    """A run's chunks: first_id, source, first_row, count."""
-    return database.query(
-        "SELECT first_id, source, first_row, count FROM chunk WHERE first_id BETWEEN $1 AND $2 ORDER BY first_id",
-        *ids(run),
-    )
+def _sortable(values: ArrowArray) -> ArrowArray:
+    """Order values as bytes that sort as the values do; null stays null."""
+    sign = np.uint64(1 << 63)
+    if pa.types.is_integer(values.type):
+        numbers = values.fill_null(0).cast(pa.int64()).to_numpy().view(np.uint64) ^ sign
+    elif pa.types.is_floating(values.type):
+        bits = (values.fill_null(0).to_numpy() + 0.0).view(np.uint64)
+        numbers = np.where(bits & sign, ~bits, bits | sign)
+    else:
+        return values.cast(pa.binary())
+    ordered = pa.Array.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(numbers.astype(">u8"))])
+    return pc.if_else(values.is_valid(), ordered.cast(pa.binary()), None)

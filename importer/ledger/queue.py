@@ -5,14 +5,21 @@ A row is claimed, and that is committed, before its request leaves; its outcome 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from importer.ledger.database import Database
+from importer.ledger import counter
+from importer.ledger.database import CHECKPOINT_SECONDS, ConnectionLostError
+from importer.ledger.locks import elapsed
+from importer.ledger.runs import RunRepository
 from importer.ledger.tables import CLAIMED, ids
-from importer.model import Claim, Outcome, Run, RunState, State
+from importer.model import Claim, Outcome, Pause, Run, RunState, State
+
+RECONNECT_SECONDS = 60.0
+"""How long to wait for a database that went away in the midst of a delivery."""
 
 Position = tuple[int | None, int]
 """A place in the order of delivery: (place, row id)."""
@@ -21,43 +28,11 @@ _UPDATE = f"""
 UPDATE row SET state = $1, attempts = $2, http_status = $3, sent_at = $4, latency_ms = $5,
     code = CASE WHEN $1 = '{State.PENDING}' THEN COALESCE($6, code) ELSE $6 END,
     message = CASE WHEN $1 = '{State.PENDING}' AND $6 IS NULL AND code IS NOT NULL THEN message ELSE $7 END,
-    maybe_sent = CASE WHEN $8 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
+    maybe_sent = CASE WHEN $8 = 1 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
     requeued_from = CASE WHEN $1 = '{State.PENDING}' THEN requeued_from END
 WHERE id = $9
 """
 """A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
-
-
-def page(
-    database: Database, run: Run, after: Position | None, count: int, lane: int | None
-) -> list[tuple[int | None, int, int]]:
-    """See `Ledger.queue`."""
-    only = "" if lane is None else f" AND r.lane = {int(lane)}"
-    if database.value("SELECT ordered FROM run WHERE no = $1", run.no):
-        return database.rows(
-            "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
-            f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
-            run.no,
-            0 if after is None else after[0],
-            State.PENDING,
-            count,
-        )
-    first, last = ids(run)
-    found = database.rows(
-        f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only} ORDER BY r.id LIMIT $4",
-        first if after is None else after[1] + 1,
-        last,
-        State.PENDING,
-        count,
-    )
-    return [(None, row_id, own) for row_id, own in found]
-
-
-def commit(database: Database, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
-    """In a transaction, see `Ledger.commit`. A row that is no longer pending, as another run took it over, stays so."""
-    if outcomes:
-        database.execute(_UPDATE, table=_table(outcomes))
-    return _claim(database, claims) if claims else []
 
 
 def _table(outcomes: Sequence[Outcome]) -> pa.Table:
@@ -75,66 +50,146 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
 
 
-def _claim(database: Database, claims: Sequence[int]) -> list[Claim]:
-    asked = pa.table({"$1": pa.array(claims, pa.int64())})
-    found = database.query(
-        f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state = '{State.PENDING}'",
-        table=asked,
-    )
-    database.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
-    rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
-    return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+class DeliveryQueue(RunRepository):
+    """The ledger as delivery empties it."""
 
+    _counted = False
+    """The generation was counted up since the last checkpoint."""
 
-def doubtful_lanes(database: Database, run: Run) -> set[int]:
-    """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
-    found = database.rows(
-        "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
-    )
-    return {lane for (lane,) in found}
+    def queue(
+        self, run: Run, *, after: Position | None, count: int, lane: int | None = None
+    ) -> list[tuple[int | None, int, int]]:
+        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
 
+        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
+        """
+        only = "" if lane is None else f" AND r.lane = {int(lane)}"
+        if self._db.value("SELECT ordered FROM run WHERE no = $1", run.no):
+            return self._db.rows(
+                "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
+                f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
+                run.no,
+                0 if after is None else after[0],
+                State.PENDING,
+                count,
+            )
+        first, last = ids(run)
+        found = self._db.rows(
+            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only}"
+            " ORDER BY r.id LIMIT $4",
+            first if after is None else after[1] + 1,
+            last,
+            State.PENDING,
+            count,
+        )
+        return [(None, row_id, own) for row_id, own in found]
 
-def recover(database: Database, run: Run) -> int:
-    """Put the rows that a killed importer had claimed in doubt; returns how many. A run it left behind is STOPPED.
+    def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
+        """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
 
-    Only for the process that holds the run's lock.
-    """
-    bounds = ids(run)
-    left = database.value(
-        "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
-        " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
-        *bounds,
-        CLAIMED,
-        run.no,
-        RunState.DELIVERING,
-    )
-    if not left:
-        return 0
-    with database.transaction():
-        database.execute(
-            "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
-            " WHERE no = $2 AND state = $3",
-            RunState.STOPPED,
+        Rows that are not pending any longer, as another run took them over, are not claimed.
+        """
+        try:
+            return self._commit(outcomes, claims, again=False)
+        except ConnectionLostError:
+            self._wait_for_connection()
+            return self._commit(outcomes, claims, again=True)
+
+    def _commit(self, outcomes: Sequence[Outcome], claims: Sequence[int], *, again: bool) -> list[Claim]:
+        """``again``: whether the same was committed before the connection was lost is not known."""
+        generation = None
+        with self._db.transaction():
+            if not self._counted:
+                generation = counter.count_up(self._db)
+            # Where another machine may have taken over, only what is known for good is still worth a word.
+            displaced = self._leases is not None and not self._leases.are_kept(self._db)
+            if displaced:
+                outcomes = [one for one in outcomes if one.state is not State.PENDING]
+            if outcomes:
+                self._db.execute(_UPDATE, table=_table(outcomes))
+            claimed = self._claim(claims, again=again) if claims and not displaced else []
+        if generation is not None:
+            counter.note(self._db.dialect.beside, generation)
+            self._counted = True
+        if self._db.checkpoint(every=CHECKPOINT_SECONDS):
+            self._counted = False
+        return claimed
+
+    def _checkpoint(self) -> None:
+        super()._checkpoint()
+        self._counted = False
+
+    def _wait_for_connection(self) -> None:
+        """Wait until the database can be reached again. Raises `LedgerError` when patience, or a lease, ends."""
+        until = elapsed() + RECONNECT_SECONDS
+        while True:
+            time.sleep(RECONNECT_SECONDS / 120)
+            try:
+                self._db.value("SELECT 1")
+            except ConnectionLostError:
+                if elapsed() > until or self.sending_stops():
+                    raise
+            else:
+                return
+
+    def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
+        asked = pa.table({"$1": pa.array(claims, pa.int64())})
+        # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
+        free = f"('{State.PENDING}', '{CLAIMED}')" if again else f"('{State.PENDING}')"
+        found = self._db.query(
+            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state IN {free}", table=asked
+        )
+        self._db.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
+        rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
+        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+
+    def doubtful_lanes(self, run: Run) -> set[int]:
+        """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
+        found = self._db.rows(
+            "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
+        )
+        return {lane for (lane,) in found}
+
+    def recover(self, run: Run) -> int:
+        """Put what a killed importer had claimed in doubt, and the run to STOPPED if it was delivering.
+
+        Only for the holder of the run's lock. Returns how many rows.
+        """
+        bounds = ids(run)
+        left = self._db.value(
+            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
+            " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
+            *bounds,
+            CLAIMED,
             run.no,
             RunState.DELIVERING,
         )
-        return database.execute(
-            "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
-            " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
-            State.IN_DOUBT,
-            *bounds,
-            CLAIMED,
-        )
+        if not left:
+            return 0
+        with self._db.transaction():
+            self._db.execute(
+                "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
+                " WHERE no = $2 AND state = $3",
+                RunState.STOPPED,
+                run.no,
+                RunState.DELIVERING,
+            )
+            return self._db.execute(
+                "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
+                " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
+                State.IN_DOUBT,
+                *bounds,
+                CLAIMED,
+            )
 
-
-def note_pause(database: Database, run: Run, pause: Any) -> None:
-    """Remember a time in which the run sent nothing."""
-    with database.transaction():
-        database.execute(
-            "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
-            run.no,
-            pause.begun,
-            pause.kind,
-            pause.ended,
-        )
+    def note_halt(self, run: Run, pause: Pause) -> None:
+        """Remember a time in which the run sent nothing."""
+        with self._db.transaction():
+            self._db.execute(
+                "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
+                " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
+                run.no,
+                pause.begun,
+                pause.kind,
+                pause.ended,
+            )

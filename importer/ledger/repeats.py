@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from importer.ledger.database import Database
-from importer.ledger.tables import RUN_BITS, ids
-from importer.model import Run, State
+from dataclasses import dataclass
+
+from importer.ledger.runs import RunRepository
+from importer.ledger.tables import CLAIMED, RUN_BITS, ids
+from importer.model import Run, RunState, State
 from importer.wording import counted, shown
 
 _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
@@ -21,97 +23,129 @@ _UNSETTLED = (
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
 
-def repeats(database: Database, run: Run) -> list[str]:
-    """Sentences on the rows of this run that are not sent, and on the runs that have them or lost them to this one."""
-    found = database.rows(
-        "SELECT code, MIN(message), COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
-        " GROUP BY code, message ORDER BY MIN(id)",
-        *ids(run),
-        State.DUPLICATE,
-    )
-    sentences = [f"{counted(count, 'row')} will not be sent: {message} ({code})" for code, message, count in found]
-    earlier = database.rows(
-        f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
-        f" AND other >> {RUN_BITS} <> $4 ORDER BY 1",
-        *ids(run),
-        State.DUPLICATE,
-        run.no,
-    )
-    if earlier:
-        sentences.append("--again sends once more what was delivered before")
-    for (number,) in earlier:
-        sentences += _unsettled(database, number)
-    sentences += [*_conflicts(database, run), *_taken_over(database, run), *_grown(database, run)]
-    return [shown(sentence) for sentence in sentences]
+@dataclass(frozen=True, slots=True)
+class PendingElsewhere:
+    """Rows that another run has, and has not delivered."""
+
+    run_id: str
+    rows: int
+    state: RunState
+    in_doubt: int
+    """How many of the rows may have arrived: they wait for `importer resolve` or `importer retry` of that run."""
+    alive: bool
+    """A process works on that run now."""
 
 
-def _unsettled(database: Database, number: int) -> list[str]:
-    """Sentences on what still depends on the user's word in that run."""
-    run_id = database.value("SELECT id FROM run WHERE no = $1", number)
-    sums = ", ".join(f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition, _ in _UNSETTLED)
-    (counts,) = database.rows(f"SELECT {sums} FROM row WHERE id BETWEEN $1 AND $2", *ids(number))
-    return [
-        f"{counted(count, 'row')} of run {run_id} {words.format(run_id)}"
-        for count, (_, words) in zip(counts, _UNSETTLED, strict=True)
-        if count
-    ]
+class Repeats(RunRepository):
+    """What the user should know of rows that were planned or delivered before."""
 
-
-def _conflicts(database: Database, run: Run) -> list[str]:
-    """A sentence on the rows whose key stands for another event, with the first of them."""
-    found = database.rows(
-        "SELECT COUNT(*), MIN(id) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND code = 'key.conflict'",
-        *ids(run),
-        State.INVALID,
-    )
-    ((count, first),) = found
-    if not count:
-        return []
-    ((key, message, line),) = database.rows("SELECT key, message, line FROM row WHERE id = $1", first)
-    said = f"{counted(count, 'row')} will not be sent, as one key stands for different events (key.conflict);"
-    return [f"{said} the first is line {line}, key {key!r}: {message}"]
-
-
-def _taken_over(database: Database, run: Run) -> list[str]:
-    """Sentences on the runs that rows were taken over from."""
-    sentences = []
-    for number, other, digest in database.rows(
-        "SELECT no, id, mapping_digest FROM run WHERE no <> $1 AND scope = (SELECT scope FROM run WHERE no = $1)"
-        f" AND state IN {_TAKEN_FROM} ORDER BY no",
-        run.no,
-    ):
-        first, last = ids(run)
-        count = database.value(
-            "SELECT COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND other BETWEEN $4 AND $5",
-            *ids(number),
+    def repeats(self, run: Run) -> list[str]:
+        """What the user should know of rows that were planned or delivered before, a sentence each."""
+        found = self._db.rows(
+            "SELECT code, MIN(message), COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
+            " GROUP BY code, message ORDER BY MIN(id)",
+            *ids(run),
             State.DUPLICATE,
-            first,
-            last,
         )
-        if count:
-            how = "" if digest == run.mapping_digest else ", with this mapping instead of that run's"
-            sentences.append(
-                f"{counted(count, 'row')} that waited in the interrupted run {other} will be sent by this run{how}"
+        sentences = [f"{counted(count, 'row')} will not be sent: {message} ({code})" for code, message, count in found]
+        earlier = self._db.rows(
+            f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
+            f" AND other >> {RUN_BITS} <> $4 ORDER BY 1",
+            *ids(run),
+            State.DUPLICATE,
+            run.no,
+        )
+        if earlier:
+            sentences.append("--again sends once more what was delivered before")
+        for (number,) in earlier:
+            sentences += self._unsettled(number)
+        sentences += [*self._conflicts(run), *self._taken_over(run), *self._grown(run)]
+        return [shown(sentence) for sentence in sentences]
+
+    def _unsettled(self, number: int) -> list[str]:
+        """Sentences on what still depends on the user's word in that run."""
+        run_id = self._db.value("SELECT id FROM run WHERE no = $1", number)
+        sums = ", ".join(f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition, _ in _UNSETTLED)
+        (counts,) = self._db.rows(f"SELECT {sums} FROM row WHERE id BETWEEN $1 AND $2", *ids(number))
+        return [
+            f"{counted(count, 'row')} of run {run_id} {words.format(run_id)}"
+            for count, (_, words) in zip(counts, _UNSETTLED, strict=True)
+            if count
+        ]
+
+    def _conflicts(self, run: Run) -> list[str]:
+        """A sentence on the rows whose key stands for another event, with the first of them."""
+        found = self._db.rows(
+            "SELECT COUNT(*), MIN(id) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND code = 'key.conflict'",
+            *ids(run),
+            State.INVALID,
+        )
+        ((count, first),) = found
+        if not count:
+            return []
+        ((key, message, line),) = self._db.rows("SELECT key, message, line FROM row WHERE id = $1", first)
+        said = f"{counted(count, 'row')} will not be sent, as one key stands for different events (key.conflict);"
+        return [f"{said} the first is line {line}, key {key!r}: {message}"]
+
+    def _taken_over(self, run: Run) -> list[str]:
+        """Sentences on the runs that rows were taken over from."""
+        sentences = []
+        for number, other, digest in self._db.rows(
+            "SELECT no, id, mapping_digest FROM run WHERE no <> $1 AND scope = (SELECT scope FROM run WHERE no = $1)"
+            f" AND state IN {_TAKEN_FROM} ORDER BY no",
+            run.no,
+        ):
+            first, last = ids(run)
+            count = self._db.value(
+                "SELECT COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND other BETWEEN $4 AND $5",
+                *ids(number),
+                State.DUPLICATE,
+                first,
+                last,
             )
-    return sentences
+            if count:
+                how = "" if digest == run.mapping_digest else ", with this mapping instead of that run's"
+                sentences.append(
+                    f"{counted(count, 'row')} that waited in the interrupted run {other} will be sent by this run{how}"
+                )
+        return sentences
 
+    def _grown(self, run: Run) -> list[str]:
+        """Warnings of files that were delivered before they grew: without a key, their old rows count as new ones."""
+        found = self._db.rows(
+            "SELECT s.name, r.id, MAX(t.rows) FROM source s JOIN run own ON own.no = s.run"
+            " JOIN source t ON t.name = s.name AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
+            " AND t.first_event = s.first_event JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
+            " WHERE s.run = $1 AND s.digest <> '' AND EXISTS (SELECT 1 FROM row WHERE row.id >= s.first_id"
+            " AND row.id < s.first_id + s.rows AND row.state = $2 AND row.key IS NULL)"
+            " AND EXISTS (SELECT 1 FROM row WHERE row.id >= t.first_id AND row.id < t.first_id + t.rows"
+            " AND row.state = $3) GROUP BY s.no, s.name, r.no, r.id ORDER BY s.no, r.no",
+            run.no,
+            State.PENDING,
+            State.SENT,
+        )
+        advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
+        return [
+            f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
+            for name, run_id, rows in found
+        ]
 
-def _grown(database: Database, run: Run) -> list[str]:
-    """Warnings of files that were delivered before they grew: without a key, their old rows count as new ones."""
-    found = database.rows(
-        "SELECT s.name, r.id, MAX(t.rows) FROM source s JOIN run own ON own.no = s.run"
-        " JOIN source t ON t.name = s.name AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
-        " AND t.first_event = s.first_event JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
-        " WHERE s.run = $1 AND s.digest <> '' AND EXISTS (SELECT 1 FROM row WHERE row.id >= s.first_id"
-        " AND row.id < s.first_id + s.rows AND row.state = $2 AND row.key IS NULL)"
-        " AND EXISTS (SELECT 1 FROM row WHERE row.id >= t.first_id AND row.id < t.first_id + t.rows"
-        " AND row.state = $3) GROUP BY s.no, s.name, r.no, r.id ORDER BY s.no, r.no",
-        run.no,
-        State.PENDING,
-        State.SENT,
-    )
-    advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
-    return [
-        f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
-        for name, run_id, rows in found
-    ]
+    def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
+        """The other runs that hold rows of this one and have not delivered them."""
+        found = self._db.rows(
+            "SELECT r.id, r.state, COUNT(*), COUNT(CASE WHEN e.state IN ($1, $2) THEN 1 END)"
+            f" FROM row m JOIN row e ON e.id = m.other JOIN run r ON r.no = e.id >> {RUN_BITS}"
+            " WHERE m.id BETWEEN $3 AND $4 AND m.state = $5 AND r.no <> $6 AND e.state IN ($7, $8, $1, $2)"
+            " GROUP BY r.no, r.id, r.state ORDER BY r.no",
+            State.IN_DOUBT,
+            State.FAILED,
+            *ids(run),
+            State.DUPLICATE,
+            run.no,
+            State.PENDING,
+            CLAIMED,
+        )
+        return tuple(
+            PendingElsewhere(run_id, rows, RunState(state), in_doubt, alive=self._lock(run_id).is_taken())
+            for run_id, state, rows, in_doubt in found
+        )

@@ -11,22 +11,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from importer.errors import UsageError
-from importer.ledger.database import Database
+from importer.ledger.planning import PlanWriter
 from importer.ledger.tables import RUN_BITS, SPOKEN_FOR, ids
 from importer.model import Run, RunState, State
-
-
-def doubtful(database: Database, run: Run) -> list[tuple[int, str, int, int, str, str]]:
-    """The rows in doubt: (ledger id, source name, row, line, subscriber, code), in source order."""
-    return database.rows(
-        "SELECT r.id, s.name, r.id - s.first_id + 1, r.line, COALESCE(r.subscriber, ''), COALESCE(r.code, '')"
-        " FROM row r JOIN source s ON s.run = $1 AND r.id BETWEEN s.first_id AND s.first_id + s.rows - 1"
-        " WHERE r.id BETWEEN $2 AND $3 AND r.state = $4 ORDER BY r.id",
-        run.no,
-        *ids(run),
-        State.IN_DOUBT,
-    )
-
 
 _WORDS = {
     State.SENT: ("taken as sent at the user's word", None, 0),
@@ -35,75 +22,6 @@ _WORDS = {
     State.FAILED: (None, "failed.given_up", 1),
 }
 """By what the user says of a row in doubt: message, code, and whether the API may have it."""
-
-
-def resolve(database: Database, run: Run, state: State, rows: Sequence[int] | None, note: str = "") -> int:
-    """Resolve rows in doubt as SENT, as PENDING to be sent again, or as FAILED to be given up; returns how many.
-
-    ``rows`` are ledger ids as `doubtful` lists them; None means all; ``note`` is the
-    user's reason. Raises `UsageError` for a row not in doubt.
-    """
-    message, code, maybe_sent = _WORDS[state]
-    message = note or message
-    with database.transaction():
-        found = [
-            row_id
-            for (row_id,) in database.rows(
-                "SELECT id FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id", *ids(run), State.IN_DOUBT
-            )
-        ]
-        chosen = found if rows is None else sorted(set(rows))
-        if strangers := set(chosen).difference(found):
-            raise UsageError(
-                f"{len(strangers)} of the rows named are not in doubt in run {run.id}",
-                hint=f"`importer runs {run.id}` lists the rows in doubt",
-            )
-        if chosen:
-            columns = {
-                "$1": pa.array([message] * len(chosen), pa.string()),
-                "$2": pa.array([code] * len(chosen), pa.string()),
-                "$3": chosen,
-            }
-            database.execute(
-                f"UPDATE row SET state = '{state.value}', maybe_sent = {maybe_sent}, requeued_from = NULL,"
-                " message = $1, code = $2 WHERE id = $3",
-                table=pa.table(columns),
-            )
-        _reopen(database, run)
-    return len(chosen)
-
-
-def release(database: Database, run: Run) -> int:
-    """Put what is in doubt back into the queue, for as long as ``--on-doubt resend`` holds; returns how many rows."""
-    with database.transaction():
-        count = database.execute(
-            "UPDATE row SET state = $1, requeued_from = state, maybe_sent = 1"
-            " WHERE id BETWEEN $2 AND $3 AND state = $4",
-            State.PENDING,
-            *ids(run),
-            State.IN_DOUBT,
-        )
-        if count:
-            _reopen(database, run)
-    return count
-
-
-def take_back(database: Database, run: Run, *, doubts: bool) -> int:
-    """Undo `release` and `retry` for the rows that still wait; returns how many.
-
-    With ``doubts``, only what is in doubt: released, or to be tried again after an attempt that may have arrived.
-    """
-    which = "maybe_sent = 1 AND COALESCE(requeued_from, 'in_doubt') = 'in_doubt'" if doubts else (
-        "(maybe_sent = 1 OR requeued_from IS NOT NULL)"
-    )  # fmt: skip
-    with database.transaction():
-        return database.execute(
-            "UPDATE row SET state = COALESCE(requeued_from, $1), requeued_from = NULL"
-            f" WHERE id BETWEEN $2 AND $3 AND state = $4 AND {which}",
-            State.IN_DOUBT,
-            *ids(run),
-            State.PENDING,
-        )
 
 
 _TWIN_ELSEWHERE = (
@@ -134,39 +52,119 @@ _DELIVERED_ELSEWHERE = (
 """A code, and in SQL the row of another run that has taken care of a row: its twin, its key, its correction."""
 
 
-def retry(database: Database, run: Run) -> tuple[int, int]:
-    """Put refused and failed rows back into the queue.
+class Resolver(PlanWriter):
+    """What users decide about rows after the fact."""
 
-    Returns how many go out again, and how many do not, since another run has delivered the same row or key, or will.
-    Only while no other importer seals a plan.
-    """
-    undelivered = f"id BETWEEN $2 AND $3 AND state IN ('{State.REFUSED}', '{State.FAILED}')"
-    with database.transaction():
-        repeated = 0
-        for code, elsewhere in _DELIVERED_ELSEWHERE:
-            repeated += database.execute(
-                "UPDATE row SET state = 'duplicate', message = 'taken care of by another run', other = found.other,"
-                f" code = '{code}' FROM (SELECT id, ({elsewhere} LIMIT 1) AS other FROM row WHERE {undelivered})"
-                " AS found WHERE row.id = found.id AND found.other IS NOT NULL",
-                run.no,
-                *ids(run),
-            )
-        again = database.execute(
-            f"UPDATE row SET requeued_from = state, state = $1 WHERE {undelivered}", State.PENDING, *ids(run)
+    def doubtful(self, run: Run) -> list[tuple[int, str, int, int, str, str]]:
+        """The rows in doubt, in source order: (ledger id, source name, row, line, subscriber, code)."""
+        return self._db.rows(
+            "SELECT r.id, s.name, r.id - s.first_id + 1, r.line, COALESCE(r.subscriber, ''), COALESCE(r.code, '')"
+            " FROM row r JOIN source s ON s.run = $1 AND r.id BETWEEN s.first_id AND s.first_id + s.rows - 1"
+            " WHERE r.id BETWEEN $2 AND $3 AND r.state = $4 ORDER BY r.id",
+            run.no,
+            *ids(run),
+            State.IN_DOUBT,
         )
-        _reopen(database, run)
-    return again, repeated
 
+    def resolve(self, run: Run, state: State, rows: Sequence[int] | None = None, *, note: str = "") -> int:
+        """Resolve rows in doubt as SENT, PENDING or FAILED (given up), and the run with them; returns how many rows.
 
-def _reopen(database: Database, run: Run) -> None:
-    """In the transaction that resolves rows: a run with pending rows can be resumed, one without is finished."""
-    database.execute(
-        "UPDATE run SET state = CASE WHEN EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND row.state = $3)"
-        " THEN $4 ELSE $5 END, finished_at = COALESCE(finished_at, $6) WHERE no = $7",
-        *ids(run),
-        State.PENDING,
-        RunState.STOPPED,
-        RunState.FINISHED,
-        time.time(),
-        run.no,
-    )
+        ``rows`` are ledger ids; None means all; ``note`` is the user's reason. Raises `UsageError` for a row not in
+        doubt; nothing is resolved then.
+        """
+        message, code, maybe_sent = _WORDS[state]
+        message = note or message
+        with self._db.transaction():
+            found = [
+                row_id
+                for (row_id,) in self._db.rows(
+                    "SELECT id FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id",
+                    *ids(run),
+                    State.IN_DOUBT,
+                )
+            ]
+            chosen = found if rows is None else sorted(set(rows))
+            if strangers := set(chosen).difference(found):
+                raise UsageError(
+                    f"{len(strangers)} of the rows named are not in doubt in run {run.id}",
+                    hint=f"`importer runs {run.id}` lists the rows in doubt",
+                )
+            if chosen:
+                columns = {
+                    "$1": pa.array([message] * len(chosen), pa.string()),
+                    "$2": pa.array([code] * len(chosen), pa.string()),
+                    "$3": chosen,
+                }
+                self._db.execute(
+                    f"UPDATE row SET state = '{state.value}', maybe_sent = {maybe_sent}, requeued_from = NULL,"
+                    " message = $1, code = $2 WHERE id = $3",
+                    table=pa.table(columns),
+                )
+            self._reopen(run)
+        return len(chosen)
+
+    def release(self, run: Run) -> int:
+        """Put what is in doubt back into the queue, as ``--on-doubt resend`` asks; returns how many rows.
+
+        It is still known that they may have been accepted, until they are answered for good.
+        """
+        with self._db.transaction():
+            count = self._db.execute(
+                "UPDATE row SET state = $1, requeued_from = state, maybe_sent = 1"
+                " WHERE id BETWEEN $2 AND $3 AND state = $4",
+                State.PENDING,
+                *ids(run),
+                State.IN_DOUBT,
+            )
+            if count:
+                self._reopen(run)
+        return count
+
+    def take_back(self, run: Run, *, doubts: bool = False) -> int:
+        """Undo `release` and `retry` for the rows that still wait; with ``doubts``, of those that may have arrived."""
+        which = "maybe_sent = 1 AND COALESCE(requeued_from, 'in_doubt') = 'in_doubt'" if doubts else (
+            "(maybe_sent = 1 OR requeued_from IS NOT NULL)"
+        )  # fmt: skip
+        with self._db.transaction():
+            return self._db.execute(
+                "UPDATE row SET state = COALESCE(requeued_from, $1), requeued_from = NULL"
+                f" WHERE id BETWEEN $2 AND $3 AND state = $4 AND {which}",
+                State.IN_DOUBT,
+                *ids(run),
+                State.PENDING,
+            )
+
+    def retry(self, run: Run) -> tuple[int, int]:
+        """Put refused and failed rows back into the queue.
+
+        Returns how many, and how many others are not put back as another run has delivered them, or will.
+        """
+        undelivered = f"id BETWEEN $2 AND $3 AND state IN ('{State.REFUSED}', '{State.FAILED}')"
+        with self._sealing(), self._db.transaction():
+            repeated = 0
+            for code, elsewhere in _DELIVERED_ELSEWHERE:
+                repeated += self._db.execute(
+                    "UPDATE row SET state = 'duplicate', message = 'taken care of by another run', other = found.other,"
+                    f" code = '{code}' FROM (SELECT id, ({elsewhere} LIMIT 1) AS other FROM row WHERE {undelivered})"
+                    " AS found WHERE row.id = found.id AND found.other IS NOT NULL",
+                    run.no,
+                    *ids(run),
+                )
+            again = self._db.execute(
+                f"UPDATE row SET requeued_from = state, state = $1 WHERE {undelivered}", State.PENDING, *ids(run)
+            )
+            self._reopen(run)
+        return again, repeated
+
+    def _reopen(self, run: Run) -> None:
+        """In the transaction that resolves rows: a run with pending rows can be resumed, one without is finished."""
+        self._db.execute(
+            "UPDATE run SET state = CASE WHEN EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND row.state = $3)"
+            " THEN $4 ELSE $5 END, finished_at = COALESCE(finished_at, $6) WHERE no = $7",
+            *ids(run),
+            State.PENDING,
+            RunState.STOPPED,
+            RunState.FINISHED,
+            time.time(),
+            run.no,
+        )

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from filelock import Timeout
-
 from importer.errors import UsageError
-from importer.ledger.database import Database, file_lock
+from importer.ledger.books import RunReader
+from importer.ledger.database import Database
+from importer.ledger.locks import Leases, Lock
 from importer.ledger.tables import VERSION, ids
 from importer.model import Run, RunState
 
@@ -21,52 +21,36 @@ _RUNS = (
 )
 
 
-class RunLock:
-    """Held by the one process that works on a run; the kernel releases it however that process ends."""
-
-    def __init__(self, database: Database, run_id: str) -> None:
-        self._lock = file_lock(database.path, run_id)
-
-    @property
-    def held(self) -> bool:
-        """Whether this process holds it."""
-        return self._lock.is_locked
-
-    def try_acquire(self, *, patience: float = 0.0) -> bool:
-        """Take the lock if nobody holds it, or gives it back within so many seconds."""
-        try:
-            self._lock.acquire(timeout=patience)
-        except Timeout:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
-        self._lock.release(force=True)
-
-
-class RunRepository:
+class RunRepository(RunReader):
     """The runs of one account at one endpoint, and on request those of all."""
 
-    def __init__(self, database: Database, account: str, endpoint: str, now: Callable[[], float] = time.time) -> None:
-        self._db = database
+    def __init__(
+        self, database: Database, account: str, endpoint: str, leases: Leases | None, now: Callable[[], float]
+    ) -> None:
+        super().__init__(database)
         self._account = account
         self._endpoint = endpoint
+        self._leases = leases
         self._now = now
-        self._locks: dict[str, RunLock] = {}
+        self._locks: dict[str, Lock] = {}
 
-    def create(self, *, mapping_name: str, mapping_text: str, mapping_digest: str, options: Mapping[str, Any]) -> Run:
-        """See `Ledger.create_run`. The run's lock is held from the start: an unlocked run in planning is a dead one."""
+    def create_run(
+        self, *, mapping_name: str, mapping_text: str, mapping_digest: str, options: Mapping[str, Any]
+    ) -> Run:
+        """Register a run in state PLANNING; this process holds its lock: an unlocked run in planning is a dead one."""
         now = self._now()
-        scope = (self._account, self._endpoint)
         with self._db.transaction():
+            self._db.execute(
+                "INSERT INTO scope (account, endpoint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                self._account,
+                self._endpoint,
+            )
             run_id = self._new_id(now)
-            self._db.execute("INSERT INTO scope (account, endpoint) VALUES ($1, $2) ON CONFLICT DO NOTHING", *scope)
             self._db.execute(
                 "INSERT INTO run (id, scope, state, created_at, mapping_name, mapping_text, mapping_digest, options,"
-                " planned_by) SELECT $1, no, $2, $3, $4, $5, $6, $7, $8 FROM scope"
-                " WHERE account = $9 AND endpoint = $10",
+                " planned_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                 run_id,
+                self.scope(),
                 RunState.PLANNING,
                 now,
                 mapping_name,
@@ -74,9 +58,8 @@ class RunRepository:
                 mapping_digest,
                 json.dumps(dict(options)),
                 VERSION,
-                *scope,
             )
-        return self.find(run_id)
+        return self.run(run_id)
 
     def _new_id(self, now: float) -> str:
         """An id that no run has, and whose lock this process holds from now on."""
@@ -84,12 +67,15 @@ class RunRepository:
         while True:
             run_id = f"{stamp}-{secrets.token_hex(2)}"
             known = self._db.value("SELECT 1 FROM run WHERE id = $1", run_id)
-            if not known and self.lock(run_id).try_acquire():
+            if not known and self._lock(run_id).try_acquire():
                 return run_id
 
-    def find(self, run_id: str, *, everywhere: bool = False) -> Run:
-        """See `Ledger.run`."""
-        runs = self.all(everywhere=everywhere)
+    def run(self, run_id: str, *, everywhere: bool = False) -> Run:
+        """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none.
+
+        ``everywhere``: of whichever account and endpoint; `Run.account` and `Run.endpoint` tell which.
+        """
+        runs = self.runs(everywhere=everywhere)
         matches = [run for run in runs if run.id == run_id] or [run for run in runs if run.id.startswith(run_id)]
         if len(matches) == 1:
             return matches[0]
@@ -99,7 +85,7 @@ class RunRepository:
             )
         if everywhere:
             raise UsageError(
-                f"there is no run {run_id} in the ledger {self._db.path}",
+                f"there is no run {run_id} in the ledger {self._db.dialect.name}",
                 hint="`importer runs` lists the runs; --ledger chooses where to look",
             )
         raise UsageError(
@@ -107,8 +93,8 @@ class RunRepository:
             hint="`importer runs` lists the runs; --account, --sandbox and --ledger choose where to look",
         )
 
-    def all(self, *, everywhere: bool = False) -> list[Run]:
-        """See `Ledger.runs`."""
+    def runs(self, *, everywhere: bool = False) -> list[Run]:
+        """The runs of this account and endpoint, or of all, newest first."""
         if everywhere:
             found = self._db.rows(f"{_RUNS} ORDER BY r.no DESC")
         else:
@@ -116,14 +102,14 @@ class RunRepository:
             found = self._db.rows(f"{_RUNS} WHERE s.account = $1 AND s.endpoint = $2 ORDER BY r.no DESC", *own)
         return [_run(fields) for fields in found]
 
-    def set_state(self, run: Run, state: RunState, stop_reason: str) -> Run:
-        """See `Ledger.set_state`."""
+    def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
+        """Record how far the run has come; stamps ``started_at`` and ``finished_at``."""
         now = self._now()
         with self._db.transaction():
             self._db.execute(
                 "UPDATE run SET state = $1, stop_reason = $2,"
-                " started_at = CASE WHEN $3 THEN COALESCE(started_at, $4) ELSE started_at END,"
-                " finished_at = CASE WHEN $5 THEN $4 ELSE NULL END WHERE no = $6",
+                " started_at = CASE WHEN $3 = 1 THEN COALESCE(started_at, $4) ELSE started_at END,"
+                " finished_at = CASE WHEN $5 = 1 THEN $4 ELSE NULL END WHERE no = $6",
                 state,
                 stop_reason,
                 int(state is RunState.DELIVERING),
@@ -131,12 +117,16 @@ class RunRepository:
                 int(state in (RunState.FINISHED, RunState.STOPPED)),
                 run.no,
             )
-        return self.find(run.id, everywhere=True)
+        self._checkpoint()
+        return self.run(run.id, everywhere=True)
+
+    def _checkpoint(self) -> None:
+        self._db.checkpoint()
 
     def discard(self, run: Run, *states: RunState) -> None:
-        """See `Ledger.discard`. ``run`` may be an old picture: the state that counts is the one in the ledger now.
+        """Forget a run that was interrupted in planning, or is in one of these ``states``; any other is kept.
 
-        It is forgotten in planning, or in one of these ``states``.
+        ``run`` may be an old picture: the state that counts is the one in the ledger now.
         """
         bounds = ids(run)
         with self._db.transaction():
@@ -162,30 +152,47 @@ class RunRepository:
         found = self._db.value("SELECT no FROM scope WHERE account = $1 AND endpoint = $2", *own)
         return None if found is None else int(found)
 
-    def discard_dead_plans(self) -> None:
-        """Forget the plans whose process has ended: what they noted is not to be taken for another run's word."""
-        for run in self.all(everywhere=True):
-            if run.state is RunState.PLANNING and not self.is_alive(run.id) and not self.lock(run.id).held:
-                self.discard(run)
+    def lock(self, run: Run) -> Lock:
+        """The lock of whoever works on the run, the same object however often it is asked for."""
+        return self._lock(run.id)
 
-    def alive(self) -> frozenset[str]:
-        """The ids of the unfinished runs that some process holds the lock of; this process's own included."""
-        unfinished = (run for run in self.all() if run.state is not RunState.FINISHED)
-        return frozenset(run.id for run in unfinished if self.is_alive(run.id))
+    def sender_lock(self, run: Run) -> Lock | None:
+        """The lock of whoever sends for the account, where several machines may; None where one machine does."""
+        if self._leases is None:
+            return None
+        return self._lock(f"sender-{self.scope()}", f"run {run.id} on ")
 
-    def lock(self, run_id: str) -> RunLock:
-        """A run's lock, the same object however often it is asked for."""
-        return self._locks.setdefault(run_id, RunLock(self._db, run_id))
+    def is_alive(self, run: Run) -> bool:
+        """Whether some process, this one included, works on the run now."""
+        return self._lock(run.id).is_taken()
 
-    def is_alive(self, run_id: str) -> bool:
-        """Whether some process, this one included, holds the run's lock."""
-        if run_id in self._locks and self._locks[run_id].held:
-            return True
-        lock = RunLock(self._db, run_id)
-        free = lock.try_acquire()
-        if free:
-            lock.release()
-        return not free
+    def sending_stops(self) -> str:
+        """Why nothing more may be sent, in words: a lease of this process ends; empty while all is well."""
+        if self._leases is None or not self._leases.are_lost():
+            return ""
+        return f"the ledger {self._db.dialect.name} could not be asked for so long that another machine may send now"
+
+    def _lock(self, name: str, what: str = "") -> Lock:
+        if name not in self._locks:
+            self._locks[name] = Lock(self._db.dialect.beside, name, self._leases, self.scope() or 0, what)
+        return self._locks[name]
+
+    def _others_alive(self, run: Run) -> frozenset[str]:
+        """The ids of the other unfinished runs that some process works on; plans whose process ended are forgotten.
+
+        What a dead plan has noted is not to be taken for another run's word.
+        """
+        alive = set()
+        for one in self.runs(everywhere=True):
+            if one.no == run.no or one.state in (RunState.FINISHED, RunState.PRUNED):
+                continue
+            planning = one.state is RunState.PLANNING
+            if planning or (one.account, one.endpoint) == (run.account, run.endpoint):
+                if self.is_alive(one):
+                    alive.add(one.id)
+                elif planning:
+                    self.discard(one)
+        return frozenset(alive)
 
 
 def _run(fields: tuple[Any, ...]) -> Run:

@@ -6,16 +6,20 @@ read, a run is one range of ids, and a source and a chunk are ranges within it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from importer.ledger.database import Database
-from importer.model import Run, State
+from importer.model import ArrowTable, Run, State
 
 STEP = 50_000
 """Rows changed in one transaction, so that other importers wait for a moment only."""
 
-VERSION = 2
+VERSION = 3
+KEYED_SINCE = 2
+"""The first version that noted hashes of keys with the rows."""
 
 RUN_BITS = 40
 
@@ -28,6 +32,15 @@ MAYBE_ACCEPTED = f"('{State.SENT}', '{State.IN_DOUBT}', '{State.FAILED}', '{CLAI
 SPOKEN_FOR = f"('{State.SENT}', '{State.IN_DOUBT}', '{State.FAILED}', '{CLAIMED}', '{State.PENDING}')"
 """States, in SQL, of rows beside which no other row with the same content or key is to be sent."""
 
+_LEASE = """CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        scope INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        holder TEXT NOT NULL,
+        ends_at REAL NOT NULL
+    )"""
+
 TABLES = (
     """CREATE TABLE ledger (
         version INTEGER NOT NULL,
@@ -35,7 +48,7 @@ TABLES = (
         generation INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE TABLE scope (
-        no INTEGER PRIMARY KEY,
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
         account TEXT NOT NULL,
         endpoint TEXT NOT NULL,
         UNIQUE (account, endpoint)
@@ -93,7 +106,7 @@ TABLES = (
         value TEXT,
         currency TEXT,
         event_time INTEGER,
-        order_value,
+        order_value BLOB,
         group_head INTEGER,
         origin INTEGER,
         attempts INTEGER NOT NULL DEFAULT 0,
@@ -127,6 +140,7 @@ TABLES = (
         ended REAL NOT NULL,
         PRIMARY KEY (run, begun, kind)
     ) WITHOUT ROWID""",
+    _LEASE,
 )
 """Of ``ledger`` there is one row: its ``secret`` keys the hashes; ``generation`` is what the counter file repeats.
 ``run.planned_by`` is the version of these tables that planned it; ``ordered`` says that ``place`` holds its order.
@@ -136,7 +150,11 @@ Of ``row``: ``lane`` and the hashes are keyed (`importer.ledger.hashing`); ``key
 ``origin`` the id of the row that this one corrects, in the run whose rejects it comes from; ``requeued_from`` the state
 that a retried or released row had; ``other`` the id of the row that has, or has taken over, the same content or key.
 ``chunk`` holds the two things that are only ever read whole: the raw records, and the list of reasons.
+``order_value`` sorts as its bytes do. ``lease`` says who works on what until when, where several machines may.
 ``delivered_key`` names every row that was planned to carry a key; whether it did is its row's state."""
+
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {2: (_LEASE,)}
+"""By version, the statements that make its tables those of the next one."""
 
 
 def ids(run: Run | int) -> tuple[int, int]:
@@ -149,11 +167,28 @@ def steps(database: Database, table: str, column: str, least: Any) -> Iterator[t
     """The values of an indexed column in ranges of `STEP` rows at most: (more than, up to); ``least`` is below all."""
     while True:
         upto = database.value(
-            f"SELECT MAX({column}) FROM (SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column}"
-            f" LIMIT {STEP}) AS step",
+            f"SELECT {column} FROM (SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column}"
+            f" LIMIT {STEP}) AS step ORDER BY {column} DESC LIMIT 1",
             least,
         )
         if upto is None:
             return
         yield least, upto
         least = upto
+
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)  # handing small pieces to threads costs more
+_READ_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
+
+
+def pack(table: ArrowTable) -> bytes:
+    """A table as a compressed Arrow stream: raw records, or a list of reasons, which are only ever read whole."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=_OPTIONS) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def unpack(blob: bytes) -> ArrowTable:
+    """What `pack` packed."""
+    return pa.ipc.open_stream(blob, options=_READ_OPTIONS).read_all()

@@ -17,8 +17,7 @@ from filelock import Timeout
 from importer.errors import LedgerError
 from importer.ledger.database import Database, file_lock
 from importer.ledger.hashing import Hasher
-from importer.ledger.packing import unpack
-from importer.ledger.tables import CLAIMED, TABLES, VERSION
+from importer.ledger.tables import CLAIMED, TABLES, VERSION, unpack
 from importer.model import State
 
 _STATES = (
@@ -56,8 +55,7 @@ def carry_over(database: Database) -> str:
             database.execute(f"DROP INDEX IF EXISTS {index}")
         for table in _OLD:
             database.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        for statement in TABLES:
-            database.execute(statement)
+        database.create(TABLES)
         hasher = Hasher(secret := secrets.token_bytes(16))
         database.execute("INSERT INTO ledger (version, secret) VALUES ($1, $2)", VERSION, secret)
         _carry_runs(database)
@@ -65,20 +63,20 @@ def carry_over(database: Database) -> str:
         _carry_keys(database, hasher)
         for table in _OLD:
             database.execute(f"DROP TABLE old_{table}")
-        database.set_version(VERSION)
+        database.run(database.dialect.note_version(VERSION))
     database.checkpoint()
-    return f"the ledger {database.path} was carried over from an earlier version, with {count:,} rows"
+    return f"the ledger {database.dialect.beside} was carried over from an earlier version, with {count:,} rows"
 
 
 def _refuse_while_used(database: Database) -> None:
     for (run_id,) in database.rows("SELECT id FROM run WHERE state NOT IN ('finished', 'pruned')"):
-        lock = file_lock(database.path, run_id)
+        lock = file_lock(database.dialect.beside, run_id)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise LedgerError(
-                f"the ledger {database.path} is of an earlier version of importer, and its run {run_id} is being"
-                " delivered by that version now",
+                f"the ledger {database.dialect.beside} is of an earlier version of importer, and its run {run_id} is"
+                " being delivered by that version now",
                 hint="let it finish, or stop it with Ctrl-C; this version carries the ledger over then",
             ) from None
         lock.release()

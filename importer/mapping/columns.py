@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import partial
 
-from importer.mapping.errors import nearest
 from importer.mapping.model import Condition, ImportMapping, ValueMapping
 
+_SMALL = frozenset({"amount", "at", "id", "nr", "no", "number"})
+"""Words that one name may have more than another one that means the same."""
+_SPELLING = 0.8
+"""How much two spellings of one word share at least."""
 _IDENTITIES = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone"})
 
 
@@ -51,15 +56,38 @@ def check_columns(
     lacking = {target for targets in needs.values() for target in targets}
     if {target for target, _ in fields if target in _IDENTITIES} <= lacking:
         decisive |= _IDENTITIES
+    used = frozenset(mapping.columns())
+    free = [name for name in available if name.strip() and name not in used]
     return tuple(
         MissingColumn(
             name,
             tuple(dict.fromkeys(targets)),
-            nearest(name, available),
+            next((one for one in sorted(free, key=partial(_unlike, name)) if _is_alike(name, one)), None),
             is_decisive=not decisive.isdisjoint([*targets, f"where {name}"]),
         )
         for name, targets in needs.items()
     )
+
+
+def _is_alike(name: str, other: str) -> bool:
+    """Whether names differ in their spelling only, or in words that say little: ``Total`` is no ``Subtotal``."""
+    one, two = _words(name), _words(other)
+    if "".join(one) == "".join(two) or name.startswith(f"{other}."):
+        return True
+    if len(one) != len(two):
+        one, two = ([word for word in words if word not in _SMALL] or words for words in (one, two))
+    return len(one) == len(two) and all(
+        SequenceMatcher(None, word, another).ratio() >= _SPELLING for word, another in zip(one, two, strict=True)
+    )
+
+
+def _unlike(name: str, other: str) -> float:
+    return -SequenceMatcher(None, " ".join(_words(name)), " ".join(_words(other))).ratio()
+
+
+def _words(name: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    return re.findall(r"[^\W_]+", re.sub(r"(e.?mail)[ _-]address\b", r"\1", apart))
 
 
 def _lacks(value: ValueMapping, there: Callable[[str], bool]) -> Iterable[str]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from importer import report
 from importer.errors import ExitCode, SourceError
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline.examples import run_tests
@@ -90,7 +90,7 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     if not repeats.found() or not all(map(_can_be_read_again, options.sources)):
         return done
     with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
-        ledger = SqliteLedger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
+        ledger = Ledger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
         with closing(ledger):
             run = _planned(ledger, options, loaded)
             batches = ledger.batches(run, raw_rows=options.out is not None)
@@ -126,7 +126,7 @@ def _can_be_read_again(source: str) -> bool:
     return source != "-" and not (Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir()))
 
 
-def _planned(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
+def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     """Plan as `importer run` does, so that what repeats is settled as it would be there."""
 
     def ignore(_: object) -> None:

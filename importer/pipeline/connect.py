@@ -18,7 +18,7 @@ from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.session import ApiSession, connections_possible
 from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token, exposure, read_token
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import SANDBOX_ENDPOINT, Response
 from importer.pipeline.options import TargetOptions
 
@@ -40,10 +40,10 @@ class Target:
 
 
 @contextmanager
-def open_ledger(target: TargetOptions, say: Callable[[str], None] | None = None) -> Iterator[SqliteLedger]:
+def open_ledger(target: TargetOptions, say: Callable[[str], None] | None = None) -> Iterator[Ledger]:
     """The ledger, for the target's account and endpoint; ``say`` gets what opening it has changed."""
     endpoint = SANDBOX_ENDPOINT if target.sandbox else Endpoint.parse(target.endpoint).events_url
-    with SqliteLedger(target.ledger, account=target.account, endpoint=endpoint) as ledger:
+    with Ledger(target.ledger, account=target.account, endpoint=endpoint) as ledger:
         if say is not None:
             for note in ledger.notes:
                 say(note)

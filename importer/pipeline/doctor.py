@@ -21,7 +21,7 @@ from importer import __version__
 from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError, UsageError
-from importer.ledger.upkeep import health, repair
+from importer.ledger.repair import health, repair
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions
@@ -61,7 +61,8 @@ def examine(target: TargetOptions) -> Iterator[Finding]:
     yield _versions()
     yield from _api(target)
     yield from _ledger(target)
-    yield _space(target.ledger)
+    if isinstance(target.ledger, Path):
+        yield _space(target.ledger)
 
 
 def _versions() -> Finding:
@@ -157,7 +158,7 @@ def _ledger(target: TargetOptions) -> Iterator[Finding]:
         yield Finding("ledger", Severity.OK, f"none yet; the first run makes {path}")
         return
     try:
-        found = health(path)
+        found = health(target.ledger)
         if found.trouble:
             yield Finding(
                 "ledger",

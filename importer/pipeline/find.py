@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as stat_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from importer.errors import UsageError
-from importer.ledger.sqlite import SqliteLedger
+from importer.errors import StoppedError, UsageError
+from importer.ledger.ledger import Ledger
+from importer.ledger.locks import ANOTHER
 from importer.lookups import content_of
 from importer.mapping.load import LoadedMapping
 from importer.model import SANDBOX_ENDPOINT, Run, RunState
@@ -60,7 +61,7 @@ def _digest_of_function(spec: str) -> list[str]:
     return []
 
 
-def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run:
+def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     """A new run of the order."""
     return ledger.create_run(
         mapping_name=loaded.name,
@@ -70,7 +71,7 @@ def create(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> 
     )
 
 
-def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMapping) -> Run | None:
+def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run | None:
     """The newest run that the same command began and that has rows left, or None.
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
@@ -93,7 +94,7 @@ def find_unfinished(ledger: SqliteLedger, options: RunOptions, loaded: LoadedMap
     return None
 
 
-def planned(ledger: SqliteLedger, run_id: str) -> Run:
+def planned(ledger: Ledger, run_id: str) -> Run:
     """The run of that id; raises `UsageError` if its plan is not complete: what it holds may have been sent before."""
     run = ledger.run(run_id)
     if run.state is RunState.PLANNING:
@@ -114,7 +115,7 @@ def refuse_pruned(run: Run) -> None:
         )
 
 
-def newest_unfinished(ledger: SqliteLedger) -> Run:
+def newest_unfinished(ledger: Ledger) -> Run:
     """The run that `importer resume` without a run means: the newest of this account and endpoint."""
     for run in ledger.runs():
         if run.state in _UNFINISHED:
@@ -124,7 +125,7 @@ def newest_unfinished(ledger: SqliteLedger) -> Run:
     raise UsageError("there is no run to resume here", hint=hint)
 
 
-def newest(ledger: SqliteLedger) -> Run:
+def newest(ledger: Ledger) -> Run:
     """The run that a command without a run means: the newest of this account and endpoint."""
     if found := ledger.runs():
         return found[0]
@@ -132,7 +133,7 @@ def newest(ledger: SqliteLedger) -> Run:
 
 
 @contextmanager
-def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[SqliteLedger, Run]]:
+def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
     """The ledger, and the run of that id whatever its account and endpoint; without an id the newest here."""
     with open_ledger(target_of(target, run_id) if run_id else target) as ledger:
         yield ledger, recover_if_dead(ledger, ledger.run(run_id) if run_id else newest(ledger))
@@ -154,17 +155,23 @@ def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
 
 
 @contextmanager
-def locked(ledger: SqliteLedger, run: Run) -> Iterator[None]:
+def locked(
+    ledger: Ledger, run: Run, *, wait: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Work on a run, alone; what a killed process had claimed is put in doubt first.
 
-    Raises `UsageError` while another process works on it.
+    While another process works on it: waits with ``--wait``, else raises `UsageError`, or `StoppedError` where the
+    other one is on another machine.
     """
     lock = ledger.lock(run)
     if not (lock.held or lock.try_acquire(patience=LOCK_TIMEOUT)):
-        raise UsageError(
-            f"run {run.id} is being delivered by another process",
-            hint=f"wait for it, or stop it; `importer runs {run.id}` shows how it stands",
-        )
+        holder = lock.holder()
+        words = f"run {run.id} is being delivered by {holder}"
+        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows how it stands"
+        if not wait:
+            raise UsageError(words, hint=hint) if holder == ANOTHER else StoppedError(words, hint=hint)
+        say(f"{words}; waiting for it")
+        lock.try_acquire(patience=float("inf"))
     try:
         ledger.recover(run)
         yield
@@ -172,14 +179,36 @@ def locked(ledger: SqliteLedger, run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _forget(ledger: SqliteLedger, run: Run) -> None:
+@contextmanager
+def sending(ledger: Ledger, run: Run, *, wait: bool, say: Callable[[str], None]) -> Iterator[str]:
+    """Be the only sender of the account, where several machines may send; gives who else is at it, empty if nobody.
+
+    A rehearsal has a sandbox of its own, and hinders nobody.
+    """
+    lock = None if run.endpoint == SANDBOX_ENDPOINT else ledger.sender_lock(run)
+    if lock is None:
+        yield ""
+        return
+    other = ""
+    if not lock.try_acquire(patience=LOCK_TIMEOUT):
+        other = lock.holder()
+        if wait:
+            say(f"{other} sends for this account now; waiting for it")
+            other = "" if lock.try_acquire(patience=float("inf")) else other
+    try:
+        yield other
+    finally:
+        lock.release()
+
+
+def _forget(ledger: Ledger, run: Run) -> None:
     lock = ledger.lock(run)
     if lock.try_acquire():
         ledger.discard(run)
         lock.release()
 
 
-def recover_if_dead(ledger: SqliteLedger, run: Run) -> Run:
+def recover_if_dead(ledger: Ledger, run: Run) -> Run:
     """The run as it is now; if the process that worked on it was killed, its claimed rows are put in doubt first."""
     lock = ledger.lock(run)
     if lock.held or not lock.try_acquire():

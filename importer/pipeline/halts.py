@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from importer.deliver import Progress
 from importer.deliver.options import Watch
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Pause, PauseKind, Run
 
 LEAST = 5.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from importer.deliver.options import DeliveryOptions, Progress
+from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
     DEFAULT_ENDPOINT,
     SANDBOX_ENDPOINT,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class TargetOptions:
     """Where events go, and which ledger remembers it."""
 
-    ledger: Path
+    ledger: LedgerLocation
     account: str = "default"
     endpoint: str = DEFAULT_ENDPOINT
     token_file: Path | None = None
@@ -66,10 +67,10 @@ class TargetOptions:
         return f"{scope_options(self.account, endpoint)}{self.ledger_option}"
 
 
-def default_ledger(environment: Mapping[str, str]) -> Path:
+def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
     """``IMPORTER_LEDGER``, or ``ledger.db`` in the user's state directory."""
     if named := environment.get("IMPORTER_LEDGER"):
-        return Path(named)
+        return parse_location(named)
     return platformdirs.user_state_path("importer") / "ledger.db"
 
 
@@ -91,6 +92,8 @@ class RunOptions:
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    wait: bool = False
+    """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)

@@ -11,13 +11,13 @@ from pathlib import Path
 from importer import report
 from importer.deliver import StopReason
 from importer.errors import ExitCode, LedgerError
-from importer.ledger.books import PendingElsewhere
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
+from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find
 from importer.pipeline.check import exit_code
-from importer.pipeline.connect import open_ledger, resolve_target
+from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.send import send
@@ -57,7 +57,7 @@ def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
     with open_ledger(target, console.say) as ledger:
         unfinished = find.find_unfinished(ledger, options, loaded)
         current = unfinished or find.create(ledger, options, loaded)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             if unfinished:
                 console.say(f"run {current.id} of the same files and mapping was interrupted; it goes on from there")
             else:
@@ -71,7 +71,7 @@ def resume(run_id: str | None, options: RunOptions, target: TargetOptions, conso
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
@@ -81,7 +81,7 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
     _look_ahead(target, console)
     with open_ledger(target, console.say) as ledger:
         current = find.planned(ledger, run_id or find.newest(ledger).id)
-        with find.locked(ledger, current):
+        with find.locked(ledger, current, wait=options.wait, say=console.say):
             failed = ledger.counts(current)[State.FAILED]
             again, repeated = ledger.retry(current)
             console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
@@ -101,7 +101,7 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
+def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
@@ -116,7 +116,7 @@ def _plan(ledger: SqliteLedger, current: Run, options: RunOptions, loaded: Loade
 
 
 def _deliver_and_report(
-    ledger: SqliteLedger, current: Run, options: RunOptions, target: TargetOptions, console: Console
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, console: Console
 ) -> Result:
     """Deliver what is pending, then report every row; the report is written however the delivery ends.
 
@@ -132,7 +132,7 @@ def _deliver_and_report(
                 page = "" if options.brief else way.page
                 if page:
                     console.say(f"the sandbox shows what arrives at {page}")
-                ended = send(ledger, current, options, target, way, console)
+                ended = _send_alone(ledger, current, options, target, way, console)
                 if ended.declined:
                     ledger.take_back(current)
             left = ledger.has_pending(current)
@@ -164,13 +164,24 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
     return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
 
 
-def _take_up(ledger: SqliteLedger, current: Run, options: RunOptions, console: Console) -> bool:
+def _take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
     """Put in doubt, or back into the queue, what an earlier delivery left under way; whether rows are pending."""
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     return ledger.has_pending(current)
+
+
+def _send_alone(  # as `send`
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, way: Target, console: Console
+) -> StopReason:
+    """Send, if no other machine sends for the account."""
+    with find.sending(ledger, current, wait=options.wait, say=console.say) as other:
+        if other:
+            hint = f"`importer resume {current.id} --wait` waits for it"
+            return StopReason(f"{other} sends for this account now", hint=hint)
+        return send(ledger, current, options, target, way, console)
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:
@@ -180,7 +191,7 @@ def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice |
 
 
 def _report(
-    ledger: SqliteLedger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
+    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
 ) -> Result:
     left = ledger.has_pending(current)
     # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.

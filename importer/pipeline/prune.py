@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from importer.ledger.database import size_of
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Run, RunState, State
 
 _DONE = (RunState.FINISHED, RunState.SUPERSEDED)
@@ -27,7 +26,7 @@ class Choice:
     """Old enough, but with rows in doubt or still to be sent."""
 
 
-def choose(ledger: SqliteLedger, before: float) -> Choice:
+def choose(ledger: Ledger, before: float) -> Choice:
     """The runs of this account that finished before that time, in seconds since the epoch."""
     old = [run for run in ledger.runs() if run.state is not RunState.PRUNED and _ended(run) < before]
     chosen = [run for run in old if run.state in _DONE and not ledger.is_open(run)]
@@ -40,13 +39,13 @@ def choose(ledger: SqliteLedger, before: float) -> Choice:
     )
 
 
-def forget(ledger: SqliteLedger, runs: Sequence[Run]) -> int:
+def forget(ledger: Ledger, runs: Sequence[Run]) -> int:
     """Forget them, and give the space back; returns how many bytes that were.
 
     A run that somebody works on right now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:
     then the space is free within it, for the next runs.
     """
-    before = size_of(ledger.path)
+    before = ledger.size()
     for run in runs:
         lock = ledger.lock(run)
         if lock.try_acquire():
@@ -55,7 +54,7 @@ def forget(ledger: SqliteLedger, runs: Sequence[Run]) -> int:
             finally:
                 lock.release()
     ledger.shrink()
-    return before - size_of(ledger.path)
+    return before - ledger.size()
 
 
 def _ended(run: Run) -> float:

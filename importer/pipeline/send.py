@@ -10,7 +10,7 @@ from importer.deliver import DeliveryOptions, StopReason
 from importer.deliver.delivery import Delivery
 from importer.deliver.outcomes import enough, unauthorized
 from importer.deliver.session import ApiSession, run_event_loop
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
 from importer.pipeline.halts import Halts
@@ -24,7 +24,7 @@ DECLINED = "you chose not to send"
 class DeliveryJob:
     """What is to be delivered, from where, for whom."""
 
-    ledger: SqliteLedger
+    ledger: Ledger
     run: Run
     order: RunOptions
     console: Console
@@ -32,7 +32,7 @@ class DeliveryJob:
 
 
 def send(
-    ledger: SqliteLedger, run: Run, order: RunOptions, target: TargetOptions, way: Target, console: Console
+    ledger: Ledger, run: Run, order: RunOptions, target: TargetOptions, way: Target, console: Console
 ) -> StopReason:
     """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
     job = DeliveryJob(ledger, run, order, console, Interrupt(console))

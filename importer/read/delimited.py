@@ -127,13 +127,13 @@ class _Parser:
         return table, good[places], faults
 
     def _repeated_headers(self, records: Records) -> list[int]:
-        """Rows that are the header once more, as in files that were joined."""
-        header = self.table.record
-        if not header:
-            return []
+        """Rows that are a header once more, as in files that were joined."""
         lengths = records.ends - records.starts
-        suspects = np.flatnonzero((lengths == len(header)) | (lengths == len(header) + len(_BOM)))
-        return [at for at in suspects.tolist() if records[at].removeprefix(_BOM) == header]
+        found: list[int] = []
+        for header in self.table.records:
+            suspects = np.flatnonzero((lengths == len(header)) | (lengths == len(header) + len(_BOM)))
+            found += [at for at in suspects.tolist() if records[at].removeprefix(_BOM) == header]
+        return found
 
     def _parse(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """A table of the good records that have the right width; of the others their place in ``good`` and width."""

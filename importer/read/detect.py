@@ -154,8 +154,8 @@ class Table:
     """How many fields a row has; those after the header's last name are empty in every row."""
     above: int = 0
     """Records before the first row: titles, notes and the header itself."""
-    record: bytes = b""
-    """The header as it is in the file; empty without one."""
+    records: tuple[bytes, ...] = ()
+    """The header as it is in the file, and a second one that says what the columns hold; empty without one."""
     notes: tuple[str, ...] = ()
     """What was assumed, as sentences."""
 
@@ -330,6 +330,8 @@ class _Trials:
             filled = sum(bool(cell.strip()) for cell in row)
             if len(row) == width and filled > min(width, 2) // 2:
                 below = [found for found in rows[at + 1 :] if len(found) == width]
+                if _is_over_names(row, below):
+                    return at + 1, 0
                 few = all(sum(map(bool, above)) <= max(1, width // 2) for above in rows[:at])
                 return (at if below and _names_columns(row) and (few or _is_above_data(row, below)) else 0), 0
         return 0, 0
@@ -345,6 +347,22 @@ def _is_above_data(row: list[bytes], below: list[list[bytes]]) -> bool:
     """Whether some column has data in each of the rows, and none in this one, which then names it."""
     columns = zip(row, zip(*below, strict=True), strict=True)
     return any(cell.strip() and all(map(_DATA.fullmatch, map(bytes.strip, cells))) for cell, cells in columns)
+
+
+def _is_over_names(row: list[bytes], below: list[list[bytes]]) -> bool:
+    """Whether a record has what groups columns, once for each or at the first of them, and the next one their names."""
+    if len(below) <= _FEWEST or _names_columns(row) or any(map(_DATA.fullmatch, map(bytes.strip, row))):
+        return False
+    return _names_columns(below[0]) and _is_above_data(below[0], below[1:])
+
+
+def _is_second_header(row: list[bytes], below: list[list[bytes]]) -> bool:
+    """Whether a record below the header has texts where all others have data, and no data: units, or other names."""
+    if len(below) < _FEWEST or any(map(_DATA.fullmatch, map(bytes.strip, row))):
+        return False
+    columns = [list(filter(None, map(bytes.strip, cells))) for cells in zip(*below, strict=True)]
+    data = [bool(cells) and all(map(_DATA.fullmatch, cells)) for cells in columns]
+    return sum(bool(cell.strip()) and is_data for cell, is_data in zip(row, data, strict=False)) > 1
 
 
 def _in_quotes(trial: _Trial) -> bool:
@@ -386,15 +404,18 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
             hint="fix the line, or set `source: {encoding: …}` or `skip_lines`",
         )
     above = trial.head + 1
-    while above < len(trial.rows) and trial.records[above] == raw:
+    while above < len(trial.rows) and trial.rows[above] == row:
         above += 1
+    below = [found for found in trial.rows[above + 1 :] if len(found) == trial.width]
+    is_second = above < len(trial.rows) and _is_second_header(trial.rows[above], below)
+    second = (trial.records[above],) if is_second else ()
     if trial.head:
         line = trial.records.lines[trial.head]
         notes = (*notes, f"the header is on line {line}; the lines above it are left out")
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
     found = tuple(cell.decode() for cell in names)
     header = tuple(map(original_cell, found)) if is_rejects(found) else found
-    return Table(rules, _with_blanks(layout, width), header, width, above, raw, notes)
+    return Table(rules, _with_blanks(layout, width), header, width, above, (raw, *second), notes)
 
 
 def _with_blanks(layout: Layout, width: int) -> Layout:

@@ -188,6 +188,8 @@ class Content:
         self._spooled: list[IO[bytes]] = []
         self._hash = hashlib.sha256()
         self._ended = False
+        self._was_read = False
+        """Whether a whole line was handed out."""
         self._failure: Exception | None = None
         try:
             if source.member is None:
@@ -335,6 +337,7 @@ class Content:
             pieces.append(piece)
             missing -= len(piece)
         data = b"".join(pieces)
+        self._was_read = self._was_read or b"\n" in data or b"\r" in data
         if not data and self._failure is not None:
             raise self._explain(self._failure)
         if not data:
@@ -364,9 +367,10 @@ class Content:
         if self.compression == "none":
             return SourceError(self.name, f"cannot be read to its end ({error})", hint="check the disk or the network")
         what = "is cut off" if isinstance(error, EOFError) else "is damaged"
+        before = "; the rows before that point were read" if self._was_read else ""
         return SourceError(
             self.name,
-            f"the {self.compression} data {what} ({error}); the rows before that point were read",
+            f"the {self.compression} data {what} ({error}){before}",
             hint="copy or download the file again",
         )
 

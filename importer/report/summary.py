@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 import importer
-from importer.ledger.interface import RunReader
+from importer.ledger.imports import Imports
 from importer.model import Counts, Run, RunSource, State
 from importer.report.model import ImportTotal, MappingSummary, RunInfo, SourceSummary, Summary, WrittenFile
 from importer.report.totals import Totals
@@ -68,7 +68,7 @@ def summarise(info: RunInfo, books: Books, totals: Totals, files: tuple[WrittenF
     )
 
 
-def import_total(ledger: RunReader, run: Run) -> ImportTotal | None:
+def import_total(ledger: Imports, run: Run) -> ImportTotal | None:
     """The import that the run is part of; None where no other run is."""
     runs = ledger.import_of(run)
     return ImportTotal(tuple(one.id for one in runs), counts_by_name(ledger.import_counts(runs))) if runs[1:] else None

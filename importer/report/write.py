@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from importer.errors import ReportError
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.check import Advise, no_advice, with_advice

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -42,7 +44,8 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
 def _kind(sample: Sample) -> Kind:
     """What a row is, by the names of the columns and the file's."""
     stem = plain(PurePath(sample.name).name.partition(".")[0])
-    names = {text for one in sample.columns for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
+    filled = [one for one in sample.columns if one.filled * 2 > sample.rows or not sample.rows]
+    names = {text for one in filled for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
     there = {
         "total": bool(names.intersection(_TOTAL)) or any(name.startswith("total price set") for name in names),
         "order": any(fit(one.name, "key") is Fit.EXACT for one in sample.columns),
@@ -54,15 +57,39 @@ def _kind(sample: Sample) -> Kind:
             signs = sum(bool(sample.named(role)) for role in ("item", "quantity", "price"))
         else:
             signs = sum(any(sign.fullmatch(name) for name in names) for sign in kind.signs)
-        if signs >= kind.need or (kind.file is not None and kind.file.fullmatch(stem)):
+        called = kind.file.fullmatch(stem) if kind.file is not None else None
+        if called is not None or (kind.signs and signs >= kind.need) or (kind.name == "line" and signs >= kind.need):
+            if kind.name == "thing" and called is not None:
+                noun = re.sub("ies$", "y", called[1]).removesuffix("s").replace(" ", "_")
+                return replace(kind, name=noun, type=noun)
             return kind
+    if noun := _noun_of_own_id(sample):
+        return Kind(noun, noun.replace(" ", "_"), None, (), 1, (), has_value=True)
     is_money = any(one.filled * 2 > sample.rows for one in money.candidates(sample, "value"))
     return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
 
 
+def _noun_of_own_id(sample: Sample) -> str:
+    """What the first column numbers, row by row: ``review`` of ``review_id``; empty if that is an order or a person."""
+    first = sample.columns[0]
+    noun, _, last = plain(first.name).rpartition(" ")
+    is_id = bool(noun) and last in ("id", "uuid", "guid") and first.is_full and first.is_unique
+    known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
+    return noun if is_id and not known else ""
+
+
+def _is_own_id(one: Column, made: Draft) -> bool:
+    """Whether every row has another one, and it is called the id of what the rows are."""
+    if not (one.is_full and one.is_unique) or one.nested or one.name.count(".") > 1:
+        return False
+    noun, _, last = plain(one.name).rpartition(" ")
+    is_of_kind = last in ("id", "uuid", "guid", "no", "number", "token") and noun in made.kind.name.split("_")
+    return is_of_kind or fit(one.name, "own_id") > Fit.NO
+
+
 def _decide_key(made: Draft) -> None:
     sample = made.sample
-    own = [one for one in sample.named("own_id") if one.name.count(".") <= 1 and one.is_full and one.is_unique]
+    own = sorted((one for one in sample.columns if _is_own_id(one, made)), key=lambda one: -fit(one.name, "own_id"))
     named = [one for one in sample.named("key") if not one.is_flag and one.clocks < 0.5 and one.emails < 0.5]
     pair = _pair(sample, named)
     # Lines that have an id of their own, and name nobody, are what they are; others are parts of an order.

@@ -35,8 +35,8 @@ def _rank(one: Column, role: str) -> tuple[int, int, int]:
     """The order's own total before others; what the shop counts in before what the customer saw."""
     name = plain(one.name)
     aside = any(word in name for word in ("sub", "presentment", " pres ", "net", "base"))
-    whole = any(word in name for word in ("total", "grand", "order", "gesamt"))
-    return -fit(one.name, role), int(aside), -int(whole)
+    whole = any(word in name for word in ("total", "grand", "gesamt")) * 2 + ("order" in name)
+    return -fit(one.name, role), int(aside), -whole
 
 
 def decide_value(made: Draft) -> None:
@@ -80,7 +80,7 @@ def _are_rivals(found: list[Column], role: str) -> bool:
     """Whether two columns could be the value as well, and differ."""
     if len(found) < 2 or _rank(found[0], role) != _rank(found[1], role):
         return False
-    return found[0].cells != found[1].cells and fit(found[0].name, role) is not Fit.EXACT
+    return found[0].cells != found[1].cells
 
 
 def _product(made: Draft) -> tuple[Column, Column] | None:

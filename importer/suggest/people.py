@@ -10,7 +10,7 @@ import phonenumbers
 
 from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.profile import Column, Sample
-from importer.suggest.vocabulary import Fit, fit
+from importer.suggest.vocabulary import Fit, fit, is_never
 from importer.suggest.yaml_text import line
 
 _MOST_OFFERED = 4
@@ -74,7 +74,8 @@ def _may_be_whom(one: Column) -> bool:
 
 
 def _unnamed(made: Draft) -> list[Column]:
-    return [one for one in made.sample.columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
+    found = [one for one in made.sample.columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
+    return [one for one in found if not is_never(one.name, "person")]
 
 
 def _reason(one: Column, grade: Grade) -> str:

@@ -41,11 +41,14 @@ def _below_zero(made: Draft) -> list[dict[str, Any]]:
 
 def _states(made: Draft) -> list[dict[str, Any]]:
     """States that say that something was bought, also those of other files; the user is asked about unknown ones."""
-    found = []
-    for one in made.sample.named("status"):
+    found: list[dict[str, Any]] = []
+    if made.kind.name not in ("purchase", "line", "refund", ""):
+        return found
+    sorts = made.sample.named("sort") if made.kind.name == "purchase" else []
+    for one in (*made.sample.named("status"), *sorts):
         known = {cell: state(cell) for cell in one.counts}
         unknown = [cell for cell, paid in known.items() if paid is None]
-        is_asked = made.kind.name == "purchase" or len(unknown) < len(known)
+        is_asked = (made.kind.name == "purchase" and one not in sorts) or len(unknown) < len(known)
         if one.is_flag or len(known) > _MOST_STATES or not is_asked:
             continue
         paid = [cell for cell in known if known[cell]] + (_answered(made, one, unknown) if unknown else [])
@@ -78,7 +81,11 @@ def _flags(made: Draft) -> list[dict[str, Any]]:
         cells = {cell.lower() for cell in one.counts}
         if one.nested:
             continue
-        if flag(one.name, "called_off"):
+        if made.kind.name == "cart" and flag(one.name, "recovered"):
+            words = _words_of(cells, bad=True) if cells and one.is_flag else {"empty": True}
+            found.append({"column": one.name, **words})
+            made.notes.setdefault("where", []).append(f"a cart with {one.name} was bought after all")
+        elif flag(one.name, "called_off"):
             found.append({"column": one.name, "empty": True})
             made.notes.setdefault("where", []).append(f"a row with {one.name} was called off")
         for word, bad in (("must", False), ("must_not", True)):

@@ -100,7 +100,7 @@ def _sample(each: Input, encoding: str | None = None) -> Sample:
         if not names:
             raise _no_columns(each.name, columns or ())
         found = _cells(reader, names)
-    if binary and not found.rows:
+    if binary and (found.unreadable or not found.rows):
         with open_source(each, options) as reader:
             found = _cells(reader, [name for name in names if name not in binary])
     return _made(each, reader, found, options, tuple(name for name in binary if name not in found.cells))
@@ -164,6 +164,7 @@ class _Found:
     cells: dict[str, list[str]]
     nested: set[str] = field(default_factory=set)
     rows: int = 0
+    unreadable: int = 0
     whole: bool = True
 
     def add(self, table: ArrowTable) -> None:
@@ -186,6 +187,7 @@ def _cells(reader: Reader, names: list[str]) -> _Found:
     with suppress(SourceError), closing(reader.chunks(names, raw_rows=False)) as read:
         for chunk in read:
             found.add(chunk.table.slice(0, ROWS - found.rows))
+            found.unreadable += len(chunk.unreadable)
             found.nested |= {name for name, where in chunk.nested.items() if pc.any(where).as_py()}
             if found.rows >= ROWS:
                 found.whole = False

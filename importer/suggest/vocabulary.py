@@ -55,15 +55,20 @@ def plain(name: str) -> str:
 def fit(name: str, role: str) -> Fit:
     """How well a column's name fits a role; of a dotted path, the last name counts too."""
     whole, last = plain(name), plain(name.rpartition(".")[2])
-    never, unless = _role(role, "never"), _role(role, "unless")
-    is_never = never is not None and re.search(rf"\b(?:{never.pattern})\b", whole) is not None
-    if is_never and (unless is None or not unless.fullmatch(whole)):
+    unless = _role(role, "unless")
+    if is_never(name, role) and (unless is None or not unless.fullmatch(whole)):
         return Fit.NO
     for grade, word in ((Fit.EXACT, "exact"), (Fit.LIKELY, "likely")):
         pattern = _role(role, word)
         if pattern is not None and (pattern.fullmatch(whole) or (last != whole and pattern.fullmatch(last))):
             return grade
     return Fit.NO
+
+
+def is_never(name: str, role: str) -> bool:
+    """Whether a name has a word that no column of that role has: the `person` is no cashier, and no supplier."""
+    never = _role(role, "never")
+    return never is not None and re.search(rf"\b(?:{never.pattern})\b", plain(name)) is not None
 
 
 @cache

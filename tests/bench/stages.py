@@ -25,7 +25,7 @@ from importer.deliver import Progress
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token
 from importer.encode import encode
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import Run
 from importer.pipeline.connect import Target
@@ -96,7 +96,7 @@ def raw(path: Path) -> int:
         return sum(batch.num_rows for batch in file.iter_batches(use_threads=False))
 
 
-def prepare(watch: Stopwatch, path: Path, loaded: LoadedMapping, ledger: SqliteLedger, run: Run) -> int:
+def prepare(watch: Stopwatch, path: Path, loaded: LoadedMapping, ledger: Ledger, run: Run) -> int:
     """Read, shape, validate, encode, store; returns the rows."""
     (source,) = expand([str(path)])
     shaper, rows = RowMapper(loaded.mapping), 0
@@ -129,7 +129,7 @@ def main(file: str, mapping: str, url: str = "") -> None:
         raw(path)
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
-        with SqliteLedger(home / "ledger.db", account="bench", endpoint=url or "none") as ledger:
+        with Ledger(home / "ledger.db", account="bench", endpoint=url or "none") as ledger:
             options = {"sources": [file]}
             run = ledger.create_run(
                 mapping_name=mapping, mapping_text=loaded.text, mapping_digest="bench", options=options
@@ -141,7 +141,7 @@ def main(file: str, mapping: str, url: str = "") -> None:
                 way = Target(Endpoint.parse(url), Token("bench"), rehearsal=True)
                 order = RunOptions((file,), mapping, out=home)
                 with watch.over("deliver"):
-                    send(ledger, run, order, TargetOptions(ledger=ledger.path), way, Silent())
+                    send(ledger, run, order, TargetOptions(ledger=ledger.location), way, Silent())
                 with watch.over("report"):
                     report.write(ledger, run, ReportOptions(out=home / "out"))
     print(json.dumps({"rows": rows, "stages": watch.figures}))  # noqa: T201 - its output

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
+from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
@@ -18,12 +19,28 @@ NO_REASONS = pa.table(
 SOURCE = Source("orders.csv", "/orders.csv", Dialect("csv"), ("email",))
 
 
-def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> SqliteLedger:
+def locate(directory: Path) -> LedgerLocation:
+    """Where the ledger of a directory is; the fixture ``each_database`` has it in PostgreSQL, too."""
+    return directory / "ledger.db"
+
+
+def open_ledger(directory: Path, *, account: str = "a", endpoint: str = "e") -> Ledger:
     """A ledger in a directory of the test's own."""
-    return SqliteLedger(directory / "ledger.db", account=account, endpoint=endpoint)
+    return Ledger(locate(directory), account=account, endpoint=endpoint)
 
 
-def new_run(ledger: SqliteLedger, *, mapping: str = "m") -> Run:
+def path_of(ledger: Ledger) -> Path:
+    """The file of a ledger that is one."""
+    assert isinstance(ledger.location, Path)
+    return ledger.location
+
+
+def address(ledger: Ledger) -> str:
+    """What ``--ledger`` says of a ledger."""
+    return ledger.location.uri if isinstance(ledger.location, PostgresLocation) else str(ledger.location)
+
+
+def new_run(ledger: Ledger, *, mapping: str = "m") -> Run:
     """A run in planning."""
     return ledger.create_run(mapping_name="m.yaml", mapping_text="", mapping_digest=mapping, options={})
 
@@ -72,7 +89,7 @@ def chunk(
 
 
 def planned(
-    ledger: SqliteLedger,
+    ledger: Ledger,
     *chunks: EncodedChunk,
     digest: str = "content",
     mapping: str = "m",
@@ -88,7 +105,7 @@ def planned(
     return ledger.seal(run, again=again)
 
 
-def released(ledger: SqliteLedger, run: Run) -> Run:
+def released(ledger: Ledger, run: Run) -> Run:
     """The run as a process leaves it that has ended."""
     ledger.lock(run).release()
     return run

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Counts, Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.deliver.endpoint import Endpoint
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import State
 from tests.torture.material import Material
 from tests.torture.world import BrokenPromiseError, World
@@ -92,7 +92,7 @@ def _books(
 def _ledger(world: World, summary: dict[str, object]) -> list[str]:
     """The ledger's own books, read anew."""
     endpoint = Endpoint.parse(world.url).events_url
-    with SqliteLedger(world.ledger, account="default", endpoint=endpoint) as ledger:
+    with Ledger(world.ledger, account="default", endpoint=endpoint) as ledger:
         run = ledger.run(str(summary["run"]))
         counts = ledger.counts(run)
         doubtful = len(ledger.doubtful(run))

@@ -17,7 +17,7 @@ from importer.pipeline import doctor
 from importer.pipeline.doctor import Finding, Severity
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
-from tests.support.ledgers import chunk, open_ledger, planned
+from tests.support.ledgers import chunk, open_ledger, path_of, planned
 from tests.support.program import Outcome, importer
 
 TOKEN = "a-token-that-must-not-show"
@@ -93,7 +93,7 @@ def test_runs_that_stopped_are_named(tmp_path: Path) -> None:
 def test_a_damaged_ledger(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         planned(ledger, chunk([f"a{number}@example.com" for number in range(5000)]))
-        path = ledger.path
+        path = path_of(ledger)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (size,) = connection.execute("PRAGMA page_size").fetchone()

@@ -55,6 +55,7 @@ def test_a_phone(text: str, country: str | None, expected: str) -> None:
         ("+370612345678901234", None),
         ("n/a?", None),
         ("555-0123", "US"),  # no area code
+        ("1234567", "DE"),  # neither a prefix of an area code, nor a number in use
         ("+1 555-0123", None),
         ("+0 123 456 789", None),
     ],

@@ -1,6 +1,7 @@
 """Servers that speak unasked: their words end the connection, and the answer before them is not trusted."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -92,3 +93,52 @@ async def test_a_connection_that_ends_in_the_usual_ways_takes_nothing_back() -> 
                 assert (await api.post(BODY, taken_back.append)).fate is ResponseKind.SENT
                 await asyncio.sleep(1)
         assert (taken_back, server.connections) == ([], 3)
+
+
+@pytest.mark.parametrize("extra", [0, 1], ids=["the server", "a server that answers once too often"])
+@virtual_time
+async def test_answers_that_are_one_request_late_are_found_out(extra: int) -> None:
+    """Requests follow one another without a pause, so that each gets the answer of the one before it.
+
+    All that are not beyond doubt are taken back, and from a server that answers each once, none.
+    """
+    kinds = [answer() if number % 3 else REFUSED for number in range(130)]
+    events: list[int] = []
+
+    async def script(connection: Connection, server: RawServer) -> None:
+        for number in range(150):
+            await connection.request()
+            events.append(len(events))
+            if number == 5 and extra:
+                await connection.send(kinds[events[-2]])  # once more, and 50 ms later than it should
+            await asyncio.sleep(0.05)
+            await connection.send(kinds[events[-1]])
+
+    wrong: set[int] = set()
+    taken_back: set[int] = set()
+
+    def note(number: int, _: Response) -> None:
+        taken_back.add(number)
+
+    async with raw_server(script) as server, client(server) as api:
+        for number in range(120):
+            response = await api.post(BODY, partial(note, number))
+            true = ResponseKind.SENT if number % 3 else ResponseKind.REFUSED
+            if response.fate is not true:
+                wrong.add(number)
+        await asyncio.sleep(1)
+    if extra:
+        assert len(wrong) > 50
+        assert wrong <= taken_back
+    else:
+        assert wrong == taken_back == set()
+    assert server.connections == 2
+
+
+@virtual_time
+async def test_a_connection_that_is_idle_now_and_then_is_kept() -> None:
+    async with raw_server(answering(answer())) as server, client(server) as api:
+        for _ in range(120):
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            await asyncio.sleep(0.5)
+    assert server.connections == 1

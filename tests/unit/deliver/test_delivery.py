@@ -19,7 +19,7 @@ from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.responses import distrusted
 from importer.deliver.session import ApiSession
 from importer.errors import DiskFullError, LedgerError, UsageError
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State
 from tests.support.ledgers import chunk, open_ledger, planned
 from tests.support.virtual_time import VirtualClock, virtual_time
@@ -69,7 +69,7 @@ class Api:
 class Setting:
     """A ledger with a plan, an API, and what delivers between them."""
 
-    def __init__(self, ledger: SqliteLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.breaker = CircuitBreaker(jitter=lambda: 0.5)
         self.said: list[str] = []

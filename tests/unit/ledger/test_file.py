@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from importer.errors import DiskFullError, ExitCode, LedgerError
-from importer.ledger import dialect
+from importer.ledger import sqlite
 from importer.ledger.database import Database
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
+from importer.ledger.sqlite import SqliteDialect
 from importer.ledger.tables import VERSION
 from importer.model import State
-from tests.support.ledgers import chunk, new_run, open_ledger, planned
+from tests.support.ledgers import chunk, new_run, open_ledger, path_of, planned
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +31,7 @@ def mode(path: Path) -> int:
 
 def opening(path: Path) -> LedgerError:
     with pytest.raises(LedgerError) as caught:
-        SqliteLedger(path, account="a", endpoint="e")
+        Ledger(path, account="a", endpoint="e")
     return caught.value
 
 
@@ -40,8 +41,8 @@ def test_everything_it_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
     try:
         with open_ledger(tmp_path / "state" / "importer") as ledger:
             planned(ledger, chunk(["a@example.org"]))
-            modes = {path.name: mode(path) for path in ledger.path.parent.rglob("*") if path.is_file()}
-            locks = mode(ledger.path.with_name("ledger.db.locks"))
+            modes = {path.name: mode(path) for path in path_of(ledger).parent.rglob("*") if path.is_file()}
+            locks = mode(path_of(ledger).with_name("ledger.db.locks"))
     finally:
         os.umask(before)
     assert {"ledger.db", "ledger.db-wal", "ledger.db-shm"} < set(modes)
@@ -128,13 +129,15 @@ def test_a_ledger_that_may_not_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_another_process_that_holds_it_too_long_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with open_ledger(tmp_path) as ledger:
-        other = Database(ledger.path)
+        other = Database(SqliteDialect(path_of(ledger)))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError) as caught:
             new_run(ledger)
-        assert caught.value.message.startswith(f"the ledger {ledger.path} is locked by another process for more than")
+        assert caught.value.message.startswith(
+            f"the ledger {path_of(ledger)} is locked by another process for more than"
+        )
         assert caught.value.hint == "wait until the other importer has finished, then run the same command again"
         other.execute("ROLLBACK")
         other.close()
@@ -143,7 +146,7 @@ def test_another_process_that_holds_it_too_long_is_told_of(tmp_path: Path, monke
 
 def test_a_ledger_in_use_can_be_opened_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`importer runs` waits for nobody, not even while another importer seals a plan."""
-    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with open_ledger(tmp_path) as ledger:
         run = planned(ledger, chunk(["a@example.org"]))
         with ledger._db.transaction(), open_ledger(tmp_path) as other:
@@ -166,9 +169,9 @@ def test_a_report_that_is_read_slowly_keeps_nobody_from_writing(tmp_path: Path) 
 
 def test_importers_may_open_a_new_ledger_at_the_same_moment(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from importer.ledger.sqlite import SqliteLedger\n"
+        "import sys; from pathlib import Path; from importer.ledger.ledger import Ledger\n"
         "sys.stdin.read()\n"
-        "with SqliteLedger(Path(sys.argv[1]), account='a', endpoint='e') as ledger: ledger.runs()"
+        "with Ledger(Path(sys.argv[1]), account='a', endpoint='e') as ledger: ledger.runs()"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "new" / "ledger.db")]
     started = [
@@ -190,7 +193,7 @@ def test_a_full_disk_is_told_of_and_loses_nothing(tmp_path: Path) -> None:
         with pytest.raises(DiskFullError) as caught:
             ledger.add_chunk(run, number, chunk([f"{n}@example.org" for n in range(5_000)], first_row=2))
         assert caught.value.message == (
-            f"no room left on the disk of the ledger {ledger.path}; what was acknowledged before is safe"
+            f"no room left on the disk of the ledger {path_of(ledger)}; what was acknowledged before is safe"
         )
         assert caught.value.hint == "make room, or see to the disk, then `importer resume`"
         assert caught.value.exit_code is ExitCode.STOPPED
@@ -202,7 +205,7 @@ def test_a_limit_on_file_sizes_is_told_like_a_full_disk(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         run = planned(ledger, chunk(["a@example.org"]))
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        size = ledger.path.with_name("ledger.db-wal").stat().st_size
+        size = path_of(ledger).with_name("ledger.db-wal").stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
             with pytest.raises(DiskFullError) as caught:

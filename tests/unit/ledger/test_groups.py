@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import ReportOptions, write
+from tests.support.ledgers import open_ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MAPPING = """\
 version: 1
@@ -27,12 +30,12 @@ SECOND = "order,id,total\n3,cy,1\n1,ada,3\n2,bo,x\n"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    with SqliteLedger(tmp_path / "ledger.db", account="a", endpoint="e") as ledger:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
-def planned(ledger: SqliteLedger, home: Path, *contents: str, grouped: bool = True, keyed: bool = False) -> Run:
+def planned(ledger: Ledger, home: Path, *contents: str, grouped: bool = True, keyed: bool = False) -> Run:
     """A sealed run of files with these contents; its process is gone."""
     text = MAPPING.format(key="key: order\n" if keyed else "")
     if not grouped:
@@ -54,17 +57,17 @@ def planned(ledger: SqliteLedger, home: Path, *contents: str, grouped: bool = Tr
     return run
 
 
-def end(ledger: SqliteLedger, run: Run, state: State, count: int = 9) -> None:
+def end(ledger: Ledger, run: Run, state: State, count: int = 9) -> None:
     """Claim so many rows and let them end like this."""
     claims = ledger.commit((), [row_id for _, row_id, _ in ledger.queue(run, after=None, count=count)])
     ledger.commit([Outcome(claim.id, state, 1, 200, "", "", 0.0, 0.1) for claim in claims], ())
 
 
-def states(ledger: SqliteLedger, run: Run) -> list[str]:
+def states(ledger: Ledger, run: Run) -> list[str]:
     return [state for one in ledger.batches(run) for state in one.table.column("state").to_pylist()]
 
 
-def test_every_row_points_to_the_row_that_carries_its_event(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_every_row_points_to_the_row_that_carries_its_event(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, tmp_path, FIRST, "order,id,total\n", SECOND)
     end(ledger, run, State.SENT)
     names = ("state", "leader", "leader_source", "leader_state")
@@ -81,27 +84,27 @@ def test_every_row_points_to_the_row_that_carries_its_event(ledger: SqliteLedger
 
 
 def test_an_event_that_was_sent_is_not_sent_again_though_only_a_part_of_it_comes_back(
-    ledger: SqliteLedger, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     end(ledger, planned(ledger, tmp_path, FIRST, "order,id,total\n1,ada,4\n"), State.SENT)
     assert states(ledger, planned(ledger, tmp_path, "order,id,total\n1,ada,4\n")) == ["duplicate"]
 
 
-def test_a_part_of_an_event_that_still_waits_is_left_to_it(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_part_of_an_event_that_still_waits_is_left_to_it(ledger: Ledger, tmp_path: Path) -> None:
     earlier = planned(ledger, tmp_path, FIRST, "order,id,total\n1,ada,4\n")
     assert states(ledger, planned(ledger, tmp_path, "order,id,total\n1,ada,4\n")) == ["duplicate"]
     assert states(ledger, earlier) == ["pending", "pending", "grouped", "grouped"]
 
 
 def test_rows_that_wait_alone_are_taken_over_by_the_event_that_they_become_part_of(
-    ledger: SqliteLedger, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     earlier = planned(ledger, tmp_path, FIRST, grouped=False)
     assert states(ledger, planned(ledger, tmp_path, FIRST)) == ["pending", "pending", "grouped"]
     assert states(ledger, earlier) == ["duplicate"] * 3
 
 
-def test_another_grouping_takes_over_what_waits(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_another_grouping_takes_over_what_waits(ledger: Ledger, tmp_path: Path) -> None:
     """Its events begin with other rows; none of them counts as part of an event that it has taken over itself."""
     earlier = planned(ledger, tmp_path, FIRST)
     again = planned(ledger, tmp_path, FIRST, grouped=False)
@@ -109,7 +112,7 @@ def test_another_grouping_takes_over_what_waits(ledger: SqliteLedger, tmp_path: 
     assert states(ledger, again) == ["pending", "pending", "pending"]
 
 
-def test_a_copy_in_the_same_run_is_a_duplicate_and_changes_no_sum(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_copy_in_the_same_run_is_a_duplicate_and_changes_no_sum(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, tmp_path, FIRST, FIRST)
     assert states(ledger, run) == ["pending", "pending", "grouped", "duplicate", "duplicate", "grouped"]
     claims = ledger.commit((), [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)])
@@ -121,7 +124,7 @@ def test_a_copy_in_the_same_run_is_a_duplicate_and_changes_no_sum(ledger: Sqlite
 
 @pytest.mark.parametrize(("state", "name"), [(State.REFUSED, "rejects.csv"), (State.IN_DOUBT, "in-doubt.csv")])
 def test_an_event_that_was_not_delivered_is_rejected_with_all_its_rows(
-    ledger: SqliteLedger, tmp_path: Path, state: State, name: str
+    ledger: Ledger, tmp_path: Path, state: State, name: str
 ) -> None:
     """Also after the run is over and all that nobody needs any more was dropped."""
     run = planned(ledger, tmp_path, FIRST, "order,id,total\n1,ada,4\n")
@@ -140,7 +143,7 @@ def test_an_event_that_was_not_delivered_is_rejected_with_all_its_rows(
     ]
 
 
-def test_a_key_holds_for_an_event_whichever_rows_it_is_made_of(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_key_holds_for_an_event_whichever_rows_it_is_made_of(ledger: Ledger, tmp_path: Path) -> None:
     end(ledger, planned(ledger, tmp_path, FIRST, keyed=True), State.SENT)
     grown = FIRST + "1,ada,5\n4,di,1\n"
     assert states(ledger, planned(ledger, tmp_path, grown, keyed=True)) == [

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from importer.model import Pause, PauseKind
 from tests.support.ledgers import new_run, open_ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 OUTAGE, LIMIT = Pause(PauseKind.OUTAGE, 20.0, 80.5), Pause(PauseKind.LIMIT, 10.0, 19.0)
 

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import EncodedChunk, Outcome, Run, RunState, State
 from tests.support.ledgers import chunk, open_ledger, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MAILS = ["ada@example.com", "bo@example.com", "cy@example.com", "di@example.com"]
 
@@ -30,7 +32,7 @@ def corrected(of: Run, rows: list[int], *, states: list[str] | None = None, firs
     return replace(made, origins=origins)
 
 
-def deliver(ledger: SqliteLedger, run: Run, *states: State) -> None:
+def deliver(ledger: Ledger, run: Run, *states: State) -> None:
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(states))]
     ledger.set_state(run, RunState.DELIVERING)
     ledger.commit([], rows)
@@ -39,14 +41,14 @@ def deliver(ledger: SqliteLedger, run: Run, *states: State) -> None:
     released(ledger, run)
 
 
-def first_run(ledger: SqliteLedger) -> Run:
+def first_run(ledger: Ledger) -> Run:
     """Of four rows the first is sent, the second invalid, the others refused."""
     run = planned(ledger, chunk(MAILS, states=["pending", "invalid", "pending", "pending"]))
     deliver(ledger, run, State.SENT, State.REFUSED, State.REFUSED)
     return run
 
 
-def counts(ledger: SqliteLedger, run: Run) -> dict[str, int]:
+def counts(ledger: Ledger, run: Run) -> dict[str, int]:
     found = ledger.import_counts(ledger.import_of(run))
     assert found.balanced
     return {"read": found.read} | {state.value: number for state, number in found.by_state.items() if number}

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.ledger.hashing import NOBODY
 from tests.support.ledgers import chunk, open_ledger, planned
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 Row = tuple[str | None, str | None, str | None]
 
@@ -39,19 +41,17 @@ def partition(lanes: Sequence[int]) -> list[int | None]:
     return [None if lane == NOBODY else lanes.index(lane) for lane in lanes]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=st.lists(ROWS.filter(bool), min_size=1, max_size=4), ordered=st.booleans())
-def test_a_sealed_run_has_the_final_lanes(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[Row]], ordered: bool
-) -> None:
+def test_a_sealed_run_has_the_final_lanes(tmp_path: Path, chunks: list[list[Row]], ordered: bool) -> None:
     prepared, first = [], 1
     for rows in chunks:
         ids, emails, phones = zip(*rows, strict=True)
         places = list(range(first, first + len(rows))) if ordered else None
         prepared.append(chunk(emails, first_row=first, ids=ids, phones=phones, places=places))
         first += len(rows)
-    with open_ledger(tmp_path_factory.mktemp("lanes")) as ledger:
-        run = planned(ledger, *prepared)
+    with open_ledger(tmp_path) as ledger:
+        run = planned(ledger, *prepared, digest="")
         lanes = [lane for _, _, lane in ledger.queue(run, after=None, count=1000)]
         pending_summary = ledger.pending_summary(run)
     expected = components([row for rows in chunks for row in rows])

@@ -9,25 +9,28 @@ from pathlib import Path
 import pytest
 
 from importer.ledger import tables
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
+from tests.support.ledgers import open_ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MAPPING = "version: 1\n{key}subscriber: {{id: id}}\ntype: {{const: visit}}\n"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    with SqliteLedger(tmp_path / "ledger.db", account="a", endpoint="e") as ledger:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
 @pytest.fixture
-def beside(tmp_path: Path, ledger: SqliteLedger) -> Iterator[SqliteLedger]:
+def beside(tmp_path: Path, ledger: Ledger) -> Iterator[Ledger]:
     """The same ledger as another process has it open; both begin their runs before either has read its file."""
-    with SqliteLedger(tmp_path / "ledger.db", account="a", endpoint="e") as another:
+    with open_ledger(tmp_path) as another:
         yield another
 
 
@@ -38,11 +41,11 @@ def export(tmp_path: Path) -> Path:
     return path
 
 
-def begin(ledger: SqliteLedger) -> Run:
+def begin(ledger: Ledger) -> Run:
     return ledger.create_run(mapping_name="m", mapping_text="", mapping_digest="d", options={})
 
 
-def read(ledger: SqliteLedger, run: Run, export: Path, *, keyed: bool = False) -> Run:
+def read(ledger: Ledger, run: Run, export: Path, *, keyed: bool = False) -> Run:
     mapping = export.with_suffix(".yaml")
     mapping.write_text(MAPPING.format(key="key: key\n" if keyed else ""), encoding="utf-8")
     wishes = ReadOptions(strict=False, raw_rows=True)
@@ -52,20 +55,20 @@ def read(ledger: SqliteLedger, run: Run, export: Path, *, keyed: bool = False) -
     return run
 
 
-def end(ledger: SqliteLedger, run: Run, state: State, count: int = 9) -> None:
+def end(ledger: Ledger, run: Run, state: State, count: int = 9) -> None:
     """Claim so many rows and let them end like this."""
     claims = ledger.commit((), [row_id for _, row_id, _ in ledger.queue(run, after=None, count=count)])
     ledger.commit([Outcome(claim.id, state, 1, 200, "", "", 0.0, 0.1) for claim in claims], ())
 
 
-def states(ledger: SqliteLedger, run: Run) -> dict[State, int]:
+def states(ledger: Ledger, run: Run) -> dict[State, int]:
     return {state: count for state, count in ledger.counts(run).by_state.items() if count}
 
 
 @pytest.mark.parametrize("keyed", [False, True])
 @pytest.mark.parametrize("first_sealed", [0, 1])
 def test_of_two_runs_planned_side_by_side_only_one_sends_a_row(
-    ledger: SqliteLedger, beside: SqliteLedger, export: Path, keyed: bool, first_sealed: int
+    ledger: Ledger, beside: Ledger, export: Path, keyed: bool, first_sealed: int
 ) -> None:
     planned = [(each, read(each, begin(each), export, keyed=keyed)) for each in (ledger, beside)]
     for each, run in (planned[first_sealed], planned[1 - first_sealed]):
@@ -74,7 +77,7 @@ def test_of_two_runs_planned_side_by_side_only_one_sends_a_row(
     assert states(*planned[1 - first_sealed]) == {State.DUPLICATE: 3}
 
 
-def test_a_row_that_waits_in_a_dead_run_is_taken_over(ledger: SqliteLedger, export: Path) -> None:
+def test_a_row_that_waits_in_a_dead_run_is_taken_over(ledger: Ledger, export: Path) -> None:
     dead = ledger.seal(read(ledger, begin(ledger), export))
     end(ledger, dead, State.SENT, 1)
     end(ledger, dead, State.IN_DOUBT, 1)
@@ -85,7 +88,7 @@ def test_a_row_that_waits_in_a_dead_run_is_taken_over(ledger: SqliteLedger, expo
     assert ledger.run(dead.id).state is RunState.SUPERSEDED
 
 
-def test_a_sealed_run_cannot_be_forgotten_with_the_rows_that_it_took_over(ledger: SqliteLedger, export: Path) -> None:
+def test_a_sealed_run_cannot_be_forgotten_with_the_rows_that_it_took_over(ledger: Ledger, export: Path) -> None:
     """Whoever still has the picture of a run in planning may ask to forget it: what counts is what it is now."""
     planning = read(ledger, begin(ledger), export)
     assert ledger.seal(planning).state is RunState.READY
@@ -93,14 +96,14 @@ def test_a_sealed_run_cannot_be_forgotten_with_the_rows_that_it_took_over(ledger
     assert states(ledger, planning) == {State.PENDING: 3}
 
 
-def test_a_run_interrupted_in_planning_is_forgotten_whole(ledger: SqliteLedger, export: Path) -> None:
+def test_a_run_interrupted_in_planning_is_forgotten_whole(ledger: Ledger, export: Path) -> None:
     planning = read(ledger, begin(ledger), export, keyed=True)
     ledger.discard(planning)
     assert ledger.runs() == []
     assert states(ledger, ledger.seal(read(ledger, begin(ledger), export, keyed=True))) == {State.PENDING: 3}
 
 
-def test_a_key_stays_delivered_when_a_run_with_again_is_refused(ledger: SqliteLedger, export: Path) -> None:
+def test_a_key_stays_delivered_when_a_run_with_again_is_refused(ledger: Ledger, export: Path) -> None:
     end(ledger, ledger.seal(read(ledger, begin(ledger), export, keyed=True)), State.SENT)
     again = ledger.seal(read(ledger, begin(ledger), export, keyed=True), again=True)
     assert states(ledger, again) == {State.PENDING: 3}
@@ -110,7 +113,7 @@ def test_a_key_stays_delivered_when_a_run_with_again_is_refused(ledger: SqliteLe
     assert states(ledger, third) == {State.PENDING: 1, State.DUPLICATE: 2}
 
 
-def test_rows_put_back_make_a_finished_run_one_to_resume_in_the_same_moment(ledger: SqliteLedger, export: Path) -> None:
+def test_rows_put_back_make_a_finished_run_one_to_resume_in_the_same_moment(ledger: Ledger, export: Path) -> None:
     run = ledger.seal(read(ledger, begin(ledger), export))
     end(ledger, run, State.IN_DOUBT, 1)
     end(ledger, run, State.REFUSED, 1)
@@ -126,23 +129,24 @@ def test_rows_put_back_make_a_finished_run_one_to_resume_in_the_same_moment(ledg
 
 
 def test_others_write_between_the_steps_of_a_seal(
-    ledger: SqliteLedger, beside: SqliteLedger, export: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, beside: Ledger, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long a plan is: before each step of the seal another importer commits, and never has to wait."""
     monkeypatch.setattr(tables, "STEP", 2)
     export.write_text("id,key\n" + "".join(f"{n},k{n}\n" for n in range(9)), encoding="utf-8")
     read(ledger, run := begin(ledger), export, keyed=True)
-    beside._db.query("PRAGMA busy_timeout = 50")
+    patience = "SET lock_timeout = 50" if beside._db.dialect.shared else "PRAGMA busy_timeout = 50"
+    beside._db.run(patience)
     other = begin(beside)
     steps, transaction = [], ledger._db.transaction
 
-    def counted(*, durable: bool = True) -> AbstractContextManager[None]:
-        steps.append(durable)
+    def counted(*, private: bool = False) -> AbstractContextManager[None]:
+        steps.append(private)
         beside.note_halt(other, Pause(PauseKind.LIMIT, float(len(steps)), 0.0))
-        return transaction(durable=durable)
+        return transaction(private=private)
 
     monkeypatch.setattr(ledger._db, "transaction", counted)
     ledger.seal(run)
-    assert steps.count(False) >= 4, "only the last step waits for the disk"
-    assert steps.count(True) == 1
+    assert steps.count(True) >= 4, "only the last step waits for the disk"
+    assert steps.count(False) == 1
     assert states(ledger, run) == {State.PENDING: 9}

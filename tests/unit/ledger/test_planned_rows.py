@@ -24,7 +24,7 @@ def test_keys_and_states_are_kept_as_they_are(tmp_path: Path, keys: list[str | N
 def test_only_what_must_last_waits_for_the_disk(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         database = ledger._db
-        with database.transaction(durable=False):
+        with database.transaction(private=True):
             assert database.value("PRAGMA synchronous") == 1
         with database.transaction():
             assert database.value("PRAGMA synchronous") == 2

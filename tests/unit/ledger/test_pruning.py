@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from importer.ledger.database import size_of
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support import program
-from tests.support.ledgers import chunk, open_ledger, planned, released
+from tests.support.ledgers import address, chunk, open_ledger, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 NEVER = float("inf")
 
 
-def answered(ledger: SqliteLedger, run: Run, *states: State) -> Run:
+def answered(ledger: Ledger, run: Run, *states: State) -> Run:
     """Rows of the run as delivery leaves them, one state each."""
     queue = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=1000)]
     ledger.commit([], queue)
@@ -29,11 +30,11 @@ def answered(ledger: SqliteLedger, run: Run, *states: State) -> Run:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> SqliteLedger:
+def ledger(tmp_path: Path) -> Ledger:
     return open_ledger(tmp_path, account="default", endpoint="sandbox")
 
 
-def test_the_same_content_is_not_sent_again(ledger: SqliteLedger) -> None:
+def test_the_same_content_is_not_sent_again(ledger: Ledger) -> None:
     """A row that was refused may be, as it may without pruning."""
     rows = chunk(["a@example.com", "b@example.com"])
     first = answered(ledger, planned(ledger, rows), State.SENT, State.REFUSED)
@@ -43,14 +44,14 @@ def test_the_same_content_is_not_sent_again(ledger: SqliteLedger) -> None:
     assert ledger.run(first.id).state is RunState.PRUNED
 
 
-def test_the_same_key_is_not_sent_again(ledger: SqliteLedger) -> None:
+def test_the_same_key_is_not_sent_again(ledger: Ledger) -> None:
     answered(ledger, planned(ledger, chunk(["a@example.com"], keys=["k1"])), State.SENT)
     prune.forget(ledger, prune.choose(ledger, NEVER).runs)
     other = planned(ledger, chunk(["a@example.com", "d@example.com"], keys=["k1", "k2"]), digest="other content")
     assert (ledger.counts(other)[State.DUPLICATE], ledger.counts(other)[State.PENDING]) == (1, 1)
 
 
-def test_the_books_remain(ledger: SqliteLedger) -> None:
+def test_the_books_remain(ledger: Ledger) -> None:
     run = answered(ledger, planned(ledger, chunk(["a@example.com", "b@example.com"])), State.SENT, State.REFUSED)
     before = ledger.counts(run)
     prune.forget(ledger, [run])
@@ -58,7 +59,7 @@ def test_the_books_remain(ledger: SqliteLedger) -> None:
     assert ledger.counts(run).balanced
 
 
-def test_rows_in_doubt_or_pending_are_kept(ledger: SqliteLedger) -> None:
+def test_rows_in_doubt_or_pending_are_kept(ledger: Ledger) -> None:
     doubtful = answered(ledger, planned(ledger, chunk(["a@example.com"])), State.IN_DOUBT)
     waiting = released(ledger, planned(ledger, chunk(["b@example.com"]), digest="other"))
     choice = prune.choose(ledger, NEVER)
@@ -66,33 +67,19 @@ def test_rows_in_doubt_or_pending_are_kept(ledger: SqliteLedger) -> None:
     assert {run.id for run in choice.kept} == {doubtful.id, waiting.id}
 
 
-def test_a_run_that_is_not_old_is_kept(ledger: SqliteLedger) -> None:
+def test_a_run_that_is_not_old_is_kept(ledger: Ledger) -> None:
     run = answered(ledger, planned(ledger, chunk(["a@example.com"])), State.SENT)
     assert run.finished_at
     assert prune.choose(ledger, run.finished_at - 1).runs == ()
     assert len(prune.choose(ledger, run.finished_at + 1).runs) == 1
 
 
-def test_space_is_given_back(ledger: SqliteLedger) -> None:
-    emails = [f"somebody-{number * 7919 % 100_003}@example.com" for number in range(5000)]
-    run = answered_all(ledger, planned(ledger, chunk(emails)))
-    before = size_of(ledger.path)
-    freed = prune.forget(ledger, [run])
-    assert freed == before - size_of(ledger.path) > before / 4
-
-
-def answered_all(ledger: SqliteLedger, run: Run) -> Run:
-    queue = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
-    ledger.commit([Outcome(one, State.SENT, 1, 200, "", "Event created", 1.0, 0.1) for one in queue], [])
-    return ledger.set_state(released(ledger, run), RunState.FINISHED)
-
-
 @pytest.fixture
-def importer(ledger: SqliteLedger) -> Callable[..., program.Outcome]:
-    return lambda *words: program.importer(*words, "--sandbox", "--ledger", str(ledger.path))
+def importer(ledger: Ledger) -> Callable[..., program.Outcome]:
+    return lambda *words: program.importer(*words, "--sandbox", "--ledger", address(ledger))
 
 
-def test_the_command_says_what_it_does(ledger: SqliteLedger, importer: Callable[..., program.Outcome]) -> None:
+def test_the_command_says_what_it_does(ledger: Ledger, importer: Callable[..., program.Outcome]) -> None:
     run = answered(ledger, planned(ledger, chunk(["a@example.com", "b@example.com"])), State.SENT, State.REFUSED)
     outcome = importer("prune", "--older-than", "0s")
     assert outcome.exit_code == 2

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from importer.ledger.interface import Ledger
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Dialect, Outcome, PendingSummary, Run, RunSource, Source, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with open_ledger(tmp_path) as ledger:
         yield ledger
 
@@ -32,16 +33,16 @@ def text(*values: str | None) -> pa.Array:
 
 def test_the_ledger_keeps_its_contract() -> None:
     """The type checker compares the types; this, the names: nothing is promised that is not kept, nor kept untold."""
-    kept: type[Ledger] = SqliteLedger
+    kept: type[Ledger] = Ledger
     promised = {name for name in dir(Ledger) if not name.startswith("_")}
-    assert promised == {name for name in dir(SqliteLedger) if not name.startswith("_")}
+    assert promised == {name for name in dir(Ledger) if not name.startswith("_")}
     for name in promised - {"path"}:
         assert [*inspect.signature(getattr(kept, name)).parameters] == [
             *inspect.signature(getattr(Ledger, name)).parameters
         ]
 
 
-def test_the_books_balance_whatever_becomes_of_rows(ledger: SqliteLedger) -> None:
+def test_the_books_balance_whatever_becomes_of_rows(ledger: Ledger) -> None:
     prepared = chunk(
         [f"{n}@example.org" for n in range(9)],
         states=["pending"] * 6 + ["invalid", "filtered", "grouped"],
@@ -58,14 +59,14 @@ def test_the_books_balance_whatever_becomes_of_rows(ledger: SqliteLedger) -> Non
     assert (counts.read, counts.balanced) == (9, True)
 
 
-def test_a_lost_row_unbalances_the_books(ledger: SqliteLedger) -> None:
+def test_a_lost_row_unbalances_the_books(ledger: Ledger) -> None:
     """Rows read are not counted in the table whose rows are."""
     run = planned(ledger, chunk(["a@example.org", "b@example.org"]))
     ledger._db.execute("DELETE FROM row WHERE id = (SELECT MAX(id) FROM row)")
     assert not ledger.counts(run).balanced
 
 
-def test_sources_are_told_as_they_were_opened(ledger: SqliteLedger) -> None:
+def test_sources_are_told_as_they_were_opened(ledger: Ledger) -> None:
     first = Source("a.csv", "/a.csv", Dialect("csv", encoding="cp1252", delimiter=";", skip_lines=2), ("é", "b"))
     second = Source("<stdin>", None, Dialect("jsonl", compression="zstd"), None)
     run = new_run(ledger)
@@ -79,7 +80,7 @@ def test_sources_are_told_as_they_were_opened(ledger: SqliteLedger) -> None:
     ]
 
 
-def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
+def test_batches_tell_all_that_was_planned(ledger: Ledger) -> None:
     reasons = pa.table({"row": [4], "code": ["email.invalid"], "field": ["subscriber.email"], "value": ["b@"]})
     records = pa.table({"record": pa.array([b"a", b"b"])})
     first = chunk(["x@example.org", "y@example.org"])
@@ -106,7 +107,7 @@ def test_batches_tell_all_that_was_planned(ledger: SqliteLedger) -> None:
     assert next(iter(ledger.batches(run))).raw_rows is None
 
 
-def test_columns_have_the_types_that_reports_count_on(ledger: SqliteLedger) -> None:
+def test_columns_have_the_types_that_reports_count_on(ledger: Ledger) -> None:
     run = planned(ledger, chunk(["a@example.org"]))
     schema = {field.name: str(field.type) for field in next(iter(ledger.batches(run))).table.schema}
     assert schema.items() >= {
@@ -117,7 +118,7 @@ def test_columns_have_the_types_that_reports_count_on(ledger: SqliteLedger) -> N
     }.items()  # fmt: skip
 
 
-def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: SqliteLedger) -> None:
+def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: Ledger) -> None:
     """By its row number, its source if it is another, and what became of it."""
     run = new_run(ledger)
     parts = {
@@ -146,7 +147,7 @@ def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: SqliteLedge
 MONEY = st.sampled_from(["0.1", "-0", "99999999999999999999.999999999999", "12345678901234567890123456789", "1e-7"])
 
 
-def outlook_of(ledger: SqliteLedger) -> tuple[Run, PendingSummary]:
+def outlook_of(ledger: Ledger) -> tuple[Run, PendingSummary]:
     emails = ["a@example.org", "b@example.org", "b@example.org", "c@example.org", "d@example.org"]
     prepared = replace(
         chunk(emails, states=["pending"] * 4 + ["invalid"]),
@@ -161,7 +162,7 @@ def outlook_of(ledger: SqliteLedger) -> tuple[Run, PendingSummary]:
     return run, ledger.pending_summary(run)
 
 
-def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedger) -> None:
+def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: Ledger) -> None:
     _, seen = outlook_of(ledger)
     assert seen == PendingSummary(
         events=5,
@@ -180,7 +181,7 @@ def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: SqliteLedge
     )
 
 
-def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: SqliteLedger) -> None:
+def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: Ledger) -> None:
     run, _ = outlook_of(ledger)
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)]
     ledger.commit([Outcome(row_id, State.SENT, 1, 200, "", "", 1.0, 0.1) for row_id in rows[:-1]], [])
@@ -188,18 +189,17 @@ def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: SqliteLed
     assert (seen.events, seen.subscribers, seen.types) == (1, 1, (("purchase", 1),))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=None).map(str) | MONEY, min_size=1))
-def test_sums_are_exact_whatever_the_numbers(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
+def test_sums_are_exact_whatever_the_numbers(ledger: Ledger, values: list[str]) -> None:
     """Also where Arrow's decimals would overflow in silence."""
-    with open_ledger(tmp_path_factory.mktemp("sums")) as ledger:
-        prepared = chunk([f"{n}@example.org" for n in range(len(values))])
-        run = planned(ledger, replace(prepared, values=text(*values)))
-        ((_, currency, count, total),) = ledger.pending_summary(run).totals
+    prepared = chunk([f"{n}@example.org" for n in range(len(values))])
+    run = planned(ledger, replace(prepared, values=text(*values)), digest="")
+    ((_, currency, count, total),) = ledger.pending_summary(run).totals
     assert (currency, count) == ("EUR", len(values))
     assert Fraction(total) == sum(map(Fraction, values))
 
 
-def test_the_outlook_of_nothing_is_empty(ledger: SqliteLedger) -> None:
+def test_the_outlook_of_nothing_is_empty(ledger: Ledger) -> None:
     run = planned(ledger, chunk(["a@example.org"], states=["invalid"]))
     assert ledger.pending_summary(run) == PendingSummary(0, 0, 0, "", (), (), None, None)

@@ -10,15 +10,17 @@ import pyarrow as pa
 import pytest
 
 from importer.errors import UsageError
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 FATES = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with open_ledger(tmp_path) as ledger:
         yield ledger
 
@@ -27,7 +29,7 @@ def emails(count: int) -> list[str]:
     return [f"{n}@example.org" for n in range(count)]
 
 
-def deliver(ledger: SqliteLedger, run: Run, *fates: State) -> Run:
+def deliver(ledger: Ledger, run: Run, *fates: State) -> Run:
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(fates))]
     ledger.commit([], rows)
     codes = ["api.refused" if fate is State.REFUSED else "doubt.status" for fate in fates]
@@ -38,11 +40,11 @@ def deliver(ledger: SqliteLedger, run: Run, *fates: State) -> Run:
     return released(ledger, run)
 
 
-def states(ledger: SqliteLedger, run: Run) -> list[str]:
+def states(ledger: Ledger, run: Run) -> list[str]:
     return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
 
 
-def test_rows_in_doubt_are_named_by_source_row_line_and_subscriber(ledger: SqliteLedger) -> None:
+def test_rows_in_doubt_are_named_by_source_row_line_and_subscriber(ledger: Ledger) -> None:
     run = new_run(ledger)
     for name in ("one.csv", "two.csv"):
         number = ledger.add_source(run, replace(SOURCE, name=name))
@@ -64,7 +66,7 @@ def test_rows_in_doubt_are_named_by_source_row_line_and_subscriber(ledger: Sqlit
 @pytest.mark.parametrize(
     ("word", "state"), [(State.SENT, RunState.FINISHED), (State.PENDING, RunState.STOPPED)], ids=["sent", "resend"]
 )
-def test_all_rows_in_doubt_are_settled_at_once(ledger: SqliteLedger, word: State, state: RunState) -> None:
+def test_all_rows_in_doubt_are_settled_at_once(ledger: Ledger, word: State, state: RunState) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(4))), *FATES)
     assert ledger.resolve(run, word) == 1
     assert states(ledger, run) == ["sent", "refused", "failed", word.value]
@@ -73,7 +75,7 @@ def test_all_rows_in_doubt_are_settled_at_once(ledger: SqliteLedger, word: State
     assert ledger.counts(run).balanced
 
 
-def test_rows_in_doubt_can_be_given_up_and_their_run_pruned(ledger: SqliteLedger) -> None:
+def test_rows_in_doubt_can_be_given_up_and_their_run_pruned(ledger: Ledger) -> None:
     """They may have been accepted: no other run sends them by itself, before and after."""
     run = deliver(ledger, planned(ledger, chunk(emails(1))), State.IN_DOUBT)
     assert ledger.is_open(run)
@@ -86,14 +88,14 @@ def test_rows_in_doubt_can_be_given_up_and_their_run_pruned(ledger: SqliteLedger
     assert states(ledger, planned(ledger, chunk(emails(1)), mapping="m3")) == ["duplicate"]
 
 
-def test_rows_in_doubt_are_settled_one_by_one(ledger: SqliteLedger) -> None:
+def test_rows_in_doubt_are_settled_one_by_one(ledger: Ledger) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(2))), State.IN_DOUBT, State.IN_DOUBT)
     second = ledger.doubtful(run)[1][0]
     assert ledger.resolve(run, State.PENDING, [second, second]) == 1
     assert states(ledger, run) == ["in_doubt", "pending"]
 
 
-def test_a_row_that_is_not_in_doubt_is_refused_and_nothing_is_settled(ledger: SqliteLedger) -> None:
+def test_a_row_that_is_not_in_doubt_is_refused_and_nothing_is_settled(ledger: Ledger) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(4))), *FATES)
     first = run.no << 40
     with pytest.raises(UsageError) as caught:
@@ -103,14 +105,14 @@ def test_a_row_that_is_not_in_doubt_is_refused_and_nothing_is_settled(ledger: Sq
     assert states(ledger, run)[3] == "in_doubt"
 
 
-def test_a_row_put_back_goes_out_with_its_attempts(ledger: SqliteLedger) -> None:
+def test_a_row_put_back_goes_out_with_its_attempts(ledger: Ledger) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(1))), State.IN_DOUBT)
     ledger.resolve(run, State.PENDING)
     (claim,) = ledger.commit([], [ledger.queue(run, after=None, count=1)[0][1]])
     assert (claim.body, claim.attempts) == (b"1", 1)
 
 
-def test_retry_puts_back_what_was_refused_or_failed_and_nothing_else(ledger: SqliteLedger) -> None:
+def test_retry_puts_back_what_was_refused_or_failed_and_nothing_else(ledger: Ledger) -> None:
     prepared = chunk(emails(6), states=["pending"] * 4 + ["invalid", "filtered"])
     run = deliver(ledger, planned(ledger, prepared), *FATES)
     assert ledger.retry(run) == (2, 0)
@@ -119,7 +121,7 @@ def test_retry_puts_back_what_was_refused_or_failed_and_nothing_else(ledger: Sql
     assert ledger.retry(run) == (0, 0)
 
 
-def test_retry_leaves_out_rows_that_another_run_has_delivered(ledger: SqliteLedger) -> None:
+def test_retry_leaves_out_rows_that_another_run_has_delivered(ledger: Ledger) -> None:
     first = deliver(ledger, planned(ledger, chunk(emails(2))), State.REFUSED, State.REFUSED)
     deliver(ledger, planned(ledger, chunk(emails(2))), State.SENT, State.REFUSED)
     assert ledger.retry(first) == (1, 1)
@@ -128,7 +130,7 @@ def test_retry_leaves_out_rows_that_another_run_has_delivered(ledger: SqliteLedg
     assert (row["code"], row["message"]) == ("duplicate.row", "taken care of by another run")
 
 
-def test_retry_leaves_out_keys_that_another_run_has_delivered(ledger: SqliteLedger) -> None:
+def test_retry_leaves_out_keys_that_another_run_has_delivered(ledger: Ledger) -> None:
     first = deliver(ledger, planned(ledger, chunk(emails(2), keys=["k", "l"]), digest="1"), *[State.REFUSED] * 2)
     deliver(ledger, planned(ledger, chunk(emails(1), keys=["k"]), digest="2"), State.SENT)
     assert ledger.retry(first) == (1, 1)
@@ -136,14 +138,14 @@ def test_retry_leaves_out_keys_that_another_run_has_delivered(ledger: SqliteLedg
     assert (row["state"], row["code"]) == ("duplicate", "duplicate.key")
 
 
-def test_a_retried_row_and_its_key_in_a_later_run_are_sent_once(ledger: SqliteLedger) -> None:
+def test_a_retried_row_and_its_key_in_a_later_run_are_sent_once(ledger: Ledger) -> None:
     first = deliver(ledger, planned(ledger, chunk(emails(1), keys=["k"]), digest="1"), State.REFUSED)
     ledger.retry(first)
     assert states(ledger, planned(ledger, chunk(emails(1), keys=["k"]), digest="2")) == ["pending"]
     assert states(ledger, first) == ["duplicate"], "taken over"
 
 
-def test_bodies_of_what_is_done_with_are_forgotten(ledger: SqliteLedger) -> None:
+def test_bodies_of_what_is_done_with_are_forgotten(ledger: Ledger) -> None:
     """What may still have to be sent keeps its body; whoever looks into the file finds no other."""
     count = 516
     run = planned(ledger, chunk(emails(count)))
@@ -160,7 +162,7 @@ def test_bodies_of_what_is_done_with_are_forgotten(ledger: SqliteLedger) -> None
     ledger.drop_bodies(run)
 
 
-def test_originals_are_kept_where_a_row_may_have_to_be_mended(ledger: SqliteLedger) -> None:
+def test_originals_are_kept_where_a_row_may_have_to_be_mended(ledger: Ledger) -> None:
     records = pa.table({"record": pa.array([b"x", b"y"])})
     whole = replace(chunk(emails(2)), raw_rows=records)
     broken = replace(chunk(emails(2), first_row=3, states=["pending", "invalid"]), raw_rows=records)
@@ -170,7 +172,7 @@ def test_originals_are_kept_where_a_row_may_have_to_be_mended(ledger: SqliteLedg
     assert states(ledger, run) == ["sent", "sent", "sent", "invalid"]
 
 
-def test_what_was_put_back_and_still_waits_can_be_taken_back(ledger: SqliteLedger) -> None:
+def test_what_was_put_back_and_still_waits_can_be_taken_back(ledger: Ledger) -> None:
     """Neither a 429 nor a claim that never left makes a row less doubtful, or less refused."""
     run = planned(ledger, chunk(emails(6)))
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=6)]
@@ -195,7 +197,7 @@ def test_what_was_put_back_and_still_waits_can_be_taken_back(ledger: SqliteLedge
     assert states(ledger, run) == before
 
 
-def test_what_the_user_has_resolved_is_not_taken_back(ledger: SqliteLedger) -> None:
+def test_what_the_user_has_resolved_is_not_taken_back(ledger: Ledger) -> None:
     run = deliver(ledger, planned(ledger, chunk(emails(1))), State.IN_DOUBT)
     ledger.resolve(run, State.PENDING)
     assert ledger.take_back(run) == 0

@@ -11,25 +11,27 @@ import pyarrow as pa
 import pytest
 
 from importer.errors import LedgerError, UsageError
-from importer.ledger import upkeep
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger import repair
+from importer.ledger.ledger import Ledger
+from importer.ledger.sqlite import size_of
 from importer.model import Outcome, Run, RunState, State
-from tests.support.ledgers import chunk, open_ledger, planned, released
+from importer.pipeline import prune
+from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
 
 A, B = "a@example.org", "b@example.org"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
-def states(ledger: SqliteLedger, run: Run) -> list[str]:
+def states(ledger: Ledger, run: Run) -> list[str]:
     return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
 
 
-def send_next(ledger: SqliteLedger, run: Run) -> None:
+def send_next(ledger: Ledger, run: Run) -> None:
     """One row is claimed and accepted."""
     row_id = ledger.queue(run, after=None, count=1)[0][1]
     ledger.commit([], [row_id])
@@ -39,25 +41,25 @@ def send_next(ledger: SqliteLedger, run: Run) -> None:
 # Lost commits
 
 
-def test_what_was_planned_is_in_the_database_itself(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_what_was_planned_is_in_the_database_itself(ledger: Ledger, tmp_path: Path) -> None:
     """Whatever becomes of the write-ahead log."""
     run = planned(ledger, chunk([A, B]))
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(ledger.path, copy / "ledger.db")
+    shutil.copy(path_of(ledger), copy / "ledger.db")
     with open_ledger(copy) as other:
         assert other.run(run.id).state is RunState.READY
         assert states(other, run) == ["pending", "pending"]
 
 
-def lose_log(ledger: SqliteLedger, directory: Path) -> None:
+def lose_log(ledger: Ledger, directory: Path) -> None:
     """A copy of a ledger in use, without its write-ahead log."""
     directory.mkdir()
     for name in ("ledger.db", "ledger.db.counter"):
-        shutil.copy(ledger.path.with_name(name), directory / name)
+        shutil.copy(path_of(ledger).with_name(name), directory / name)
 
 
-def test_a_lost_write_ahead_log_is_noticed(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_lost_write_ahead_log_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
     """One event was sent, and the ledger's file does not know it: nothing is sent until somebody has decided."""
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
@@ -70,14 +72,14 @@ def test_a_lost_write_ahead_log_is_noticed(ledger: SqliteLedger, tmp_path: Path)
         " and would be sent again"
     )
     assert "importer doctor --repair" in str(caught.value.hint)
-    assert upkeep.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
+    assert repair.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
 
 
-def test_after_repair_what_waited_is_in_doubt(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
     lose_log(ledger, tmp_path / "copy")
-    (said,) = upkeep.repair(tmp_path / "copy" / "ledger.db")
+    (said,) = repair.repair(tmp_path / "copy" / "ledger.db")
     assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
         " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
@@ -110,7 +112,7 @@ def test_a_ledger_that_moves_without_its_counter_goes_on(tmp_path: Path) -> None
         assert states(ledger, run) == ["sent", "sent"]
 
 
-def test_each_stretch_of_the_log_is_counted(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_each_stretch_of_the_log_is_counted(ledger: Ledger, tmp_path: Path) -> None:
     """Also after a checkpoint has emptied it."""
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
@@ -140,7 +142,7 @@ def damaged(tmp_path: Path) -> tuple[Path, Run]:
 
 def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
-    assert upkeep.health(path).trouble
+    assert repair.health(path).trouble
     with open_ledger(tmp_path) as ledger, pytest.raises(LedgerError) as caught:
         ledger.commit([], [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)])
     assert caught.value.message == f"the ledger {path} is damaged (database disk image is malformed)"
@@ -149,12 +151,12 @@ def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
 
 def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
-    said = upkeep.repair(path)
+    said = repair.repair(path)
     assert said[0].startswith(f"what could be read is in {path}, ")
     assert f"the damaged file is kept as {path}.damaged\nwarning: what was sent and is in the lost stretches" in said[0]
     assert Path(f"{path}.damaged").exists()
     assert not Path(f"{path}.repaired").exists()
-    assert upkeep.health(path).trouble == ""
+    assert repair.health(path).trouble == ""
     with open_ledger(tmp_path) as ledger:
         counts = ledger.counts(run)
         assert counts[State.IN_DOUBT] > 3000
@@ -166,7 +168,7 @@ def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
 # A person
 
 
-def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: Ledger, tmp_path: Path) -> None:
     ada, bob = "Ada@example.org", "bob@example.org"
     reasons = pa.table({"row": [1, 2], "code": ["currency.retired"] * 2, "field": ["value"] * 2, "value": [ada, bob]})
     records = pa.table({"record": pa.array([b"ada@,1", b"bob@,2", b"ada@,3"])})
@@ -194,7 +196,7 @@ def test_a_person_is_forgotten_and_what_they_got_is_not_sent_again(ledger: Sqlit
     assert not any(ada.encode() in path.read_bytes() for path in tmp_path.glob("ledger.db*") if path.is_file())
 
 
-def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A]))
     with open_ledger(tmp_path) as other:
         with pytest.raises(UsageError, match=f"run {run.id} is being worked on by another process"):
@@ -202,3 +204,25 @@ def test_a_person_is_not_forgotten_while_a_run_of_theirs_is_at_work(ledger: Sqli
         ledger.lock(run).release()
         assert other.forget(A) == 1
         assert other.forget("nobody@example.org") == 0
+
+
+def test_keys_and_addresses_that_are_only_compared_do_not_lie_open(ledger: Ledger) -> None:
+    """Once a run is pruned, neither can be read in the ledger's files."""
+    run = planned(ledger, chunk(["ada@example.org"], keys=["order-4711"]))
+    send_next(ledger, run)
+    ledger.drop_bodies(run)
+    ledger.prune(run)
+    ledger.shrink()
+    files = [path.read_bytes() for path in path_of(ledger).parent.glob("ledger.db*") if path.is_file()]
+    assert not any(word in content for content in files for word in (b"ada@example", b"order-4711"))
+
+
+def test_space_is_given_back(ledger: Ledger) -> None:
+    emails = [f"somebody-{number * 7919 % 100_003}@example.com" for number in range(5000)]
+    run = planned(ledger, chunk(emails))
+    queue = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)]
+    ledger.commit([Outcome(one, State.SENT, 1, 200, "", "Event created", 1.0, 0.1) for one in queue], [])
+    run = ledger.set_state(released(ledger, run), RunState.FINISHED)
+    before = size_of(path_of(ledger))
+    freed = prune.forget(ledger, [run])
+    assert freed == before - size_of(path_of(ledger)) > before / 4

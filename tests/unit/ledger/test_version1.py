@@ -14,7 +14,7 @@ import pytest
 
 from importer.errors import LedgerError
 from importer.ledger.database import file_lock
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Pause, PauseKind, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
@@ -59,21 +59,21 @@ def restore(path: Path) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     restore(tmp_path / "ledger.db")
     with open_ledger(tmp_path) as ledger:
         yield ledger
 
 
-def run_of(ledger: SqliteLedger, export: str) -> Run:
+def run_of(ledger: Ledger, export: str) -> Run:
     return next(run for run in ledger.runs() if ledger.sources(run)[0].source.name == f"{export}.csv")
 
 
-def states(ledger: SqliteLedger, run: Run) -> list[str]:
+def states(ledger: Ledger, run: Run) -> list[str]:
     return [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]
 
 
-def planned(ledger: SqliteLedger, home: Path, export: str, content: str = "", mapping: str = "") -> Run:
+def planned(ledger: Ledger, home: Path, export: str, content: str = "", mapping: str = "") -> Run:
     """A run of today's over an export."""
     (home / f"{export}.csv").write_text(content or EXPORTS[export], encoding="utf-8")
     (home / "m.yaml").write_text(mapping or MAPPINGS[export], encoding="utf-8")
@@ -84,7 +84,7 @@ def planned(ledger: SqliteLedger, home: Path, export: str, content: str = "", ma
     return ledger.seal(run)
 
 
-def test_it_is_said_that_it_was_carried_over_once(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_it_is_said_that_it_was_carried_over_once(ledger: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     assert ledger.notes[0] == f"the ledger {path} was carried over from an earlier version, with 18 rows"
     with open_ledger(tmp_path) as again:
@@ -92,14 +92,14 @@ def test_it_is_said_that_it_was_carried_over_once(ledger: SqliteLedger, tmp_path
 
 
 @pytest.mark.parametrize("export", ["plain", "keyed", "grouped", "ordered"])
-def test_every_row_stands_as_it_did(ledger: SqliteLedger, export: str) -> None:
+def test_every_row_stands_as_it_did(ledger: Ledger, export: str) -> None:
     run = run_of(ledger, export)
     assert states(ledger, run) == BEFORE[export]
     assert ledger.counts(run).balanced
     assert run.options["sources"] == [f"{export}.csv"]
 
 
-def test_what_was_packed_is_in_columns(ledger: SqliteLedger) -> None:
+def test_what_was_packed_is_in_columns(ledger: Ledger) -> None:
     plain = run_of(ledger, "plain")
     (batch,) = ledger.batches(plain, raw_rows=True)
     assert batch.table.select(["row", "line", "subscriber", "type", "value", "currency"]).to_pylist()[1] == {
@@ -115,7 +115,7 @@ def test_what_was_packed_is_in_columns(ledger: SqliteLedger) -> None:
     assert batch.table.column("leader").to_pylist() == [None, 1, None]
 
 
-def test_what_a_killed_importer_had_claimed_is_in_doubt(ledger: SqliteLedger) -> None:
+def test_what_a_killed_importer_had_claimed_is_in_doubt(ledger: Ledger) -> None:
     plain = run_of(ledger, "plain")
     assert plain.state is RunState.DELIVERING
     assert ledger.recover(plain) == 1
@@ -125,7 +125,7 @@ def test_what_a_killed_importer_had_claimed_is_in_doubt(ledger: SqliteLedger) ->
     ]
 
 
-def test_what_is_left_goes_out_in_its_order_with_its_bodies(ledger: SqliteLedger) -> None:
+def test_what_is_left_goes_out_in_its_order_with_its_bodies(ledger: Ledger) -> None:
     ordered = run_of(ledger, "ordered")
     rows = [row_id for _, row_id, _ in ledger.queue(ordered, after=None, count=9)]
     assert [claim.body for claim in ledger.commit([], rows)] == [
@@ -134,7 +134,7 @@ def test_what_is_left_goes_out_in_its_order_with_its_bodies(ledger: SqliteLedger
     ]
 
 
-def test_what_may_have_been_accepted_is_known_to_be(ledger: SqliteLedger) -> None:
+def test_what_may_have_been_accepted_is_known_to_be(ledger: Ledger) -> None:
     plain = run_of(ledger, "plain")
     ledger.retry(plain)
     rows = [row_id for _, row_id, _ in ledger.queue(plain, after=None, count=9)]
@@ -155,7 +155,7 @@ def test_what_may_have_been_accepted_is_known_to_be(ledger: SqliteLedger) -> Non
     ],
 )
 def test_the_same_files_again_send_only_what_was_not_delivered(
-    ledger: SqliteLedger, tmp_path: Path, export: str, now: list[str]
+    ledger: Ledger, tmp_path: Path, export: str, now: list[str]
 ) -> None:
     for run in ledger.runs():
         ledger.recover(run)
@@ -163,13 +163,13 @@ def test_the_same_files_again_send_only_what_was_not_delivered(
 
 
 def test_keys_are_known_in_whatever_file_they_come_and_however_they_are_read_now(
-    ledger: SqliteLedger, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     other = HEAD + "1001,a@example.org,1,1\n1002,b@example.org,2,2\n1004,d@example.org,4,4\n"
     assert states(ledger, planned(ledger, tmp_path, "keyed", other)) == ["duplicate", "duplicate", "pending"]
 
 
-def test_another_key_in_the_mapping_does_not_send_delivered_rows_again(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_another_key_in_the_mapping_does_not_send_delivered_rows_again(ledger: Ledger, tmp_path: Path) -> None:
     """A preset of today may make its keys of another column than the first version's did."""
     mapping = MAPPINGS["keyed"].replace("key: order", 'key: {template: "purchase {order}"}')
     assert states(ledger, planned(ledger, tmp_path, "keyed", mapping=mapping)) == ["duplicate", "duplicate", "invalid"]

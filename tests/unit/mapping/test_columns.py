@@ -25,6 +25,27 @@ def test_a_lacking_column_is_told_once_with_its_targets_and_the_nearest_name() -
 
 
 @pytest.mark.parametrize(
+    ("name", "other", "is_near"),
+    [
+        ("OrderNotes", "Order Notes", True),
+        ("Quanity", "Quantity", True),
+        ("E-Mail", "Email Address", True),
+        ("Order", "Order ID", True),
+        ("Total", "Subtotal", False),
+        ("Order Date", "Order ID", False),
+        ("From Email Address", "To Email Address", False),
+        ("Time", "Time Zone", False),
+        ("Discount Code", "Discount Amount", False),
+        ("line_item_1", "line_item_2", False),
+        ("Zip", "Email", False),
+    ],
+)
+def test_a_column_that_means_something_else_is_not_near(name: str, other: str, *, is_near: bool) -> None:
+    made = mapping(f"properties: {{a: '{name}'}}\n")
+    assert [one.nearest for one in check_columns(made, ["Email", other])] == [other if is_near else None]
+
+
+@pytest.mark.parametrize(
     ("pick", "missing"),
     [
         ("Total", ["Total"]),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from importer.ledger.sqlite import SqliteLedger
+from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
@@ -31,7 +31,7 @@ def write_rows(path: Path) -> None:
         pq.write_table(pa.Table.from_pylist(ROWS), path)
 
 
-def planned(ledger: SqliteLedger, path: Path) -> Run:
+def planned(ledger: Ledger, path: Path) -> Run:
     (path.parent / "m.yaml").write_text(MAPPING, encoding="utf-8")
     run = ledger.create_run(mapping_name="m", mapping_text="", mapping_digest="m", options={})
     mapping = load(str(path.parent / "m.yaml")).mapping
@@ -39,7 +39,7 @@ def planned(ledger: SqliteLedger, path: Path) -> Run:
     return ledger.seal(run)
 
 
-def deliver(ledger: SqliteLedger, run: Run, *states: State) -> None:
+def deliver(ledger: Ledger, run: Run, *states: State) -> None:
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(states))]
     ledger.commit([], rows)
     ledger.commit([Outcome(r, s, 1, 422, "api.refused", "no", 1.0, 0.1) for r, s in zip(rows, states, strict=True)], [])

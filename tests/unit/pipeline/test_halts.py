@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from importer.deliver import Progress
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Pace, Pause, PauseKind, Run
 from importer.pipeline.halts import Halts
 from tests.support.story import RUN

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from importer.ledger import dialect
+from importer.ledger import sqlite
 from importer.ledger.database import Database
+from importer.ledger.sqlite import SqliteDialect
 from importer.model import RunState
 from importer.pipeline import program
 from tests.support.program import importer
@@ -21,14 +22,14 @@ def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
-    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
     Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
     command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")
     with ExitStack() as stack, monkeypatch.context() as patch:
 
         def send(ledger: Any, run: Any, *_: Any) -> NoReturn:
-            other = Database(ledger.path)
+            other = Database(SqliteDialect(ledger.location))
             stack.callback(other.close)
             stack.enter_context(other.transaction())
             ledger.set_state(run, RunState.DELIVERING)

@@ -135,6 +135,27 @@ def test_a_first_row_without_digits_is_a_row_and_no_second_header() -> None:
     assert len(rows("name,city,note\nAda,Riga,hello\nBo,Oslo,\n")) == 2
 
 
+def test_a_second_header_that_says_what_columns_hold_is_no_row() -> None:
+    """Units, types or other names: texts where all rows have data."""
+    body = "1,a@example.com,5.50,2026-01-02\n2,b@example.com,6.50,2026-01-03\n"
+    for second in (",,EUR,yyyy-mm-dd", "integer,text,decimal,date", "Bestellung,E-Mail,Summe,Datum"):
+        outcome = read_bytes(f"order,email,total,date\n{second}\n{body}".encode())
+        assert [(row.row, row.code) for row in outcome.unreadable] == [(1, "row.repeated_header")]
+        assert outcome.column("order") == ["1", "2"]
+
+
+def test_names_below_what_groups_them_are_the_header() -> None:
+    body = "1,5.50,a@example.com,Ada\n2,6.50,b@example.com,Bo\n"
+    for above in ("Order,Order,Customer,Customer", "Order,,Customer,"):
+        outcome = read_bytes(f"{above}\nId,Total,Email,Name\n{body}".encode())
+        assert outcome.source.columns == ("Id", "Total", "Email", "Name")
+        assert outcome.notes == ("the header is on line 2; the lines above it are left out",)
+
+
+def test_a_header_once_more_in_quotes_is_no_row() -> None:
+    assert read_bytes(b'email,total\n"email","total"\na,1\n').column("email") == ["a"]
+
+
 def test_a_header_once_more_is_no_row() -> None:
     """At the top it belongs to the header; below, files were joined, the second perhaps with a byte order mark."""
     outcome = read_bytes(b"email,total\nemail,total\na,1\nemail,total\nb,2\n\xef\xbb\xbfemail,total\nc,3\n")

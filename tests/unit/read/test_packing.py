@@ -73,6 +73,12 @@ def test_a_file_cut_off_gives_its_whole_rows_and_then_an_error(kind: str) -> Non
     assert all(len(row["id"]) == 5 for row in outcome.rows if row["id"] != "id")
 
 
+def test_a_file_cut_off_in_its_first_line_does_not_speak_of_rows() -> None:
+    with pytest.raises(SourceError, match="the gzip data is cut off") as caught:
+        read_bytes(gzip.compress(TABLE)[:15])
+    assert "rows" not in caught.value.message
+
+
 @pytest.mark.parametrize("kind", ["gzip", "bz2", "xz"])
 def test_damage_in_the_middle_is_told(kind: str) -> None:
     packed = bytearray(PACKERS[kind](TABLE * 5))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import Format, State
 from importer.report import COLUMNS, ReportOptions, stream, write
 from importer.roundtrip import original_cell

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 
-from importer.ledger.interface import Ledger
+from importer.ledger.ledger import Ledger
 from importer.model import EncodedChunk, RunSource, RunState, State
 from importer.report import (
     CHECK,

@@ -95,6 +95,41 @@ GA4 = json.dumps({"event_name": "purchase", "event_timestamp": "1617691790431476
                   "ecommerce": {"transaction_id": "T1", "purchase_revenue": 12.5}}) + "\n"  # fmt: skip
 
 
+REVIEWS = """\
+review_id,order_id,review_score,review_creation_date
+r1,o1a2,4,2018-01-18 00:00:00
+r2,o3b4,5,2018-03-10 00:00:00
+"""
+REFUNDS = """\
+refund_id,order_id,amount,currency,created_at
+r1,o1a2,5.00,EUR,2026-01-02T10:00:00Z
+r2,o1a2,6.00,EUR,2026-01-03T10:00:00Z
+"""
+TRANSACTIONS = """\
+id,_fivetran_synced,order_id,refund_id,amount,created_at,kind,status,currency,test
+1,2025-07-19 09:00:00,4001,,49.00,2025-07-18 08:00:00,sale,success,EUR,false
+2,2025-07-19 09:00:00,4001,5,9.00,2025-07-18 09:00:00,refund,success,EUR,false
+3,2025-07-19 09:00:00,4002,,60.00,2025-07-18 09:00:00,authorization,success,EUR,false
+"""
+DISPUTES = """\
+id,_fivetran_synced,amount,charge_id,created,currency,status
+dp_1,2021-02-18 14:21:50,1200,ch_1,2021-02-18 14:07:57,usd,lost
+dp_2,2021-02-18 14:21:50,1200,ch_2,2021-02-18 14:07:57,usd,won
+"""
+SHIPMENTS = """\
+tracking_number,order_number,recipient_email,carrier,shipped_at,status
+T1,1,ada@example.com,UPS,2024-05-14T10:00:00Z,delivered
+T2,2,bo@example.com,UPS,2024-05-14T11:00:00Z,in_transit
+"""
+POINTS = "transaction_id,member,points,created_at\n1,7,100,2024-05-14T10:00:00Z\n2,7,-50,2024-05-15T10:00:00Z\n"
+OLIST_CUSTOMERS = "customer_id,customer_unique_id,customer_city\nc1,u1,franca\nc2,u2,sao bernardo\n"
+TILL = """\
+Order,Cashier Email,IBAN,Total,Currency
+1,eve@shop.example,DE89370400440532013000,12.50,EUR
+2,bo@shop.example,DE89370400440532013001,13.50,EUR
+"""
+
+
 def drafted(here: Path, name: str, text: str) -> tuple[Written, dict[str, Any], Path]:
     """What `init` writes for a file of that name and text: the whole, its decisions by name, and the mapping's file."""
     source, mapping = here / name, here / "m.yaml"
@@ -122,6 +157,14 @@ def events(written: Written) -> list[dict[str, Any]]:
         ("order_lines.csv", SHOPIFY_LINES, 'key: {template: "order_line {id}"}', "order_line"),
         ("page_views.csv", VIEWS, 'key: {template: "page_view {id}"}', "page_view"),
         ("cdnow.txt", CDNOW, None, "purchase"),
+        ("olist_order_reviews_dataset.csv", REVIEWS, 'key: {template: "review {review_id}"}', "review"),
+        ("refunds.csv", REFUNDS, 'key: {template: "refund {refund_id}"}', "refund"),
+        ("olist_customers_dataset.csv", OLIST_CUSTOMERS, 'key: {template: "customer {customer_id}"}', "customer"),
+        ("shopify__transaction.csv", TRANSACTIONS, 'key: {template: "purchase {id}"}', "purchase"),
+        ("stripe__dispute.csv", DISPUTES, 'key: {template: "dispute {id}"}', "dispute"),
+        ("export.csv", SHIPMENTS, None, "shipment"),
+        ("export.csv", POINTS, None, "points"),
+        ("sales.csv", TILL, 'key: {template: "purchase {Order}"}', "purchase"),
     ],
     ids=lambda one: one.partition(".")[0] if isinstance(one, str) and "\n" not in one else "",
 )  # fmt: skip
@@ -131,6 +174,7 @@ def test_a_table_that_names_nobody_gets_no_subscriber_and_does_not_run(
     written, decided, source = drafted(tmp_path, name, text)
     assert "\nsubscriber" not in written.text
     assert "# OPEN: Who is the event about" in written.text
+    assert "{email: Cashier" not in written.text
     assert written.trial is None
     assert decided["type"] == kind
     assert (f"\n{key}\n" in written.text) if key else ("\nkey" not in written.text)
@@ -139,6 +183,28 @@ def test_a_table_that_names_nobody_gets_no_subscriber_and_does_not_run(
     assert "this is open: Who is the event about" in checked.stderr
     ran = importer("run", str(source), "-m", str(tmp_path / "m.yaml"), "--sandbox", "--yes")
     assert (ran.exit_code, "this is open: " in ran.stderr) == (2, True)
+
+
+def test_sales_refunds_and_authorizations_of_one_table_are_told_apart(tmp_path: Path) -> None:
+    text = TRANSACTIONS.replace("order_id", "email,order_id").replace("09:00:00,4", "09:00:00,ada@example.com,4")
+    written, _, _ = drafted(tmp_path, "shopify__transaction.csv", text)
+    assert [event["value"] for event in events(written)] == [49]
+
+
+def test_the_larger_of_two_totals_is_not_guessed(tmp_path: Path) -> None:
+    """What was paid, shipping included, comes before the value of the goods; two columns alike are asked about."""
+    head, row = "Order ID,Email,Currency", "1,ada@example.com,EUR"
+    written, decided, _ = drafted(tmp_path, "a.csv", f"{head},Order Value,Order Total\n{row},50.00,55.00\n")
+    assert (decided["value"], events(written)[0]["value"]) == ("Order Total", 55)
+    written, decided, _ = drafted(tmp_path, "b.csv", f"{head},Amount,Betrag\n{row},50.00,55.00\n")
+    assert (decided["value"], "# value: Betrag" in written.text) == (None, True)
+
+
+def test_a_cart_that_was_bought_after_all_is_not_abandoned(tmp_path: Path) -> None:
+    head = "id,email,created_at,completed_at,total_price,currency"
+    rows = "1,a@example.com,2025-07-18,,12.50,EUR\n2,b@example.com,2025-07-18,2025-07-19,7.00,EUR\n"
+    written, decided, _ = drafted(tmp_path, "abandoned_checkout.csv", f"{head}\n{rows}")
+    assert (decided["type"], [one["value"] for one in events(written)]) == ("cart_abandoned", [12.5])
 
 
 def test_orders_of_a_warehouse_pair_amount_and_currency_and_have_utc(tmp_path: Path) -> None:
