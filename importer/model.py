@@ -98,6 +98,7 @@ ArrowTable: TypeAlias = Any
 """A ``pyarrow.Table``."""
 
 Format = Literal["csv", "jsonl", "parquet"]
+RejectsFormat = Literal["source", "xlsx"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ which number is an id with zeros in front.
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import re
 import tempfile
@@ -39,7 +40,6 @@ from importer.read.files import MAX_RATIO, Content, Input, recognise_compression
 from importer.read.reader import Limits
 from importer.read.records import Records
 from importer.read.textfile import TextSample
-from importer.temporary import room_for
 from importer.wording import counted, shown
 
 _DIGITS = 15
@@ -107,14 +107,17 @@ class _Sheet:
     def copy(self, rows: Iterator[tuple[Any, ...]], file: IO[str]) -> None:
         """Write the cells of all rows as text."""
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        line = 1
+        line, blank = 1, 0
         header: tuple[str, ...] = ()
         for number, row in enumerate(rows, start=1):
             cells = [self._text(at, cell) for at, cell in enumerate(row)]
             while cells and not cells[-1]:
                 cells.pop()
             if not cells:
+                blank += 1
                 continue
+            file.write("\n" * blank)
+            line, blank = line + blank, 0
             if self.moved[-1][1] + line - self.moved[-1][0] != number:
                 self.moved.append((line, number))
             writer.writerow(cells)
@@ -217,14 +220,25 @@ def open_workbook(source: Input, options: SourceOptions, limits: Limits, columns
     assert source.path is not None
     before = os.stat(source.path)  # noqa: PTH116 # as given
     _refuse_bombs(source, options.max_ratio or MAX_RATIO)
-    with warnings.catch_warnings(), tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
+    with (
+        warnings.catch_warnings(),
+        open(source.path, "rb") as opened,  # noqa: PTH123 # as given
+        tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file,
+    ):
         warnings.simplefilter("ignore")  # of parts of a workbook that say nothing of its cells
-        with closing(load_workbook(source.path, read_only=True, data_only=True)) as book:
+        with closing(load_workbook(opened, read_only=True, data_only=True)) as book:
             sheet, found = _chosen(source, book, options.sheet)
             found.reset_dimensions()  # what a program wrote there may be wrong
-            with room_for(f"the sheet of {shown(source.name)}", SpaceError, size="room for its text"):
+            try:
                 sheet.copy(found.iter_rows(), file)
                 file.flush()
+            except OSError as error:
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                    raise
+                raise SpaceError(
+                    f"the sheet of {shown(source.name)} finds no room in {tempfile.gettempdir()}: {error.strerror}",
+                    hint="make room there, or name a directory on another disk: TMPDIR=/that/directory",
+                ) from None
         content = Content(Input(source.name, file.name), "none")
     content.path = source.path if source.path.isprintable() else None
     try:
