@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from importer.errors import ReportError
-from importer.model import Counts, Format, Run, State
+from importer.model import Counts, Format, RejectsFormat, Run, State
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -29,6 +29,8 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
+    rejects_format: RejectsFormat = "source"
+    """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
 

@@ -33,6 +33,7 @@ from importer.report.model import (
     summary_bytes,
 )
 from importer.report.next_steps import next_steps
+from importer.report.reject_workbook import columns_by_target
 from importer.report.rejects import STATES, Rejects
 from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
@@ -186,7 +187,10 @@ def _with_rows(
 ) -> tuple[list[tuple[str, WrittenFile]], int]:
     """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
     name = f"report.{options.format}"
-    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs, _run_id(story.info))
+    report = WRITERS[options.format](outputs.create(name))
+    columns = columns_by_target(story.info.mapping_text, story.info.mapping_name)
+    as_workbook = options.rejects_format == "xlsx"
+    rejects = Rejects(outputs, _run_id(story.info), columns, as_workbook=as_workbook)
     for explained in batches:
         totals.add(explained)
         report.add(report_table(explained, story.info.run))
@@ -242,8 +246,9 @@ def _written(
 
 def _source(one: RunSource) -> SourceSummary:
     dialect = one.source.dialect
-    encoding = "" if dialect.format == "parquet" else dialect.encoding
-    return SourceSummary(one.source.name, one.rows, one.error, dialect.format, encoding)
+    form = "xlsx" if dialect.sheet else dialect.format
+    encoding = "" if form in ("parquet", "xlsx") else dialect.encoding
+    return SourceSummary(one.source.name, one.rows, one.error, form, encoding)
 
 
 def _between(start: float | None, end: float | None) -> float | None:
