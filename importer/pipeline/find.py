@@ -126,7 +126,7 @@ def newest_unfinished(ledger: Ledger) -> Run:
 
 
 def newest(ledger: Ledger, *, anywhere: bool = False) -> Run:
-    """The run that a command without a run means: the newest of this account and endpoint; ``anywhere``, else of all."""
+    """The newest run of this account and endpoint, for a command without a run; ``anywhere``: if none, of all."""
     if found := ledger.runs() or (ledger.runs(everywhere=True) if anywhere else []):
         return found[0]
     raise UsageError("there is no run here yet", hint="`importer runs` lists the runs of all accounts and endpoints")
