@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.ledger import counter
-from importer.ledger.copy import copy_table
+from importer.ledger.copy import NAMES, copy_table
 from importer.ledger.database import Database
 from importer.ledger.ledger import create, dialect_of, prepare
 from importer.ledger.location import LedgerLocation
 from importer.ledger.sqlite import FILES, SqliteDialect
-from importer.ledger.tables import CLAIMED, TABLES
+from importer.ledger.tables import CLAIMED
 from importer.model import State
 
 
@@ -94,13 +94,11 @@ def _salvage(path: Path) -> str:
     for end in FILES:
         fresh.with_name(fresh.name + end).unlink(missing_ok=True)
     old, new = Database(SqliteDialect(path)), Database(SqliteDialect(fresh))
-    lost = 0
     try:
         create(new)
-        new.execute("DELETE FROM ledger")
-        for statement in TABLES:
-            if statement.startswith("CREATE TABLE"):
-                lost += copy_table(old, new, statement.split()[2])
+        with new.transaction():
+            new.execute("DELETE FROM ledger")
+            lost = sum(copy_table(old, new, table) for table in NAMES)
         new.checkpoint()
     finally:
         old.close()
