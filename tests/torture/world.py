@@ -139,6 +139,8 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.ledger = new_ledger(home)
+        self.machine = "state"
+        """Importers that see the same state directory are on one machine."""
         self.events = home / "events.jsonl"
         self.out = home / "out"
         self.token = TOKENS[0]
@@ -196,7 +198,7 @@ class World:
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.home),
-            "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_STATE_HOME": str(self.home / self.machine),
             "PYTHONPATH": str(ROOT),
             "IMPORTER_LEDGER": self.ledger.uri if isinstance(self.ledger, PostgresLocation) else str(self.ledger),
             "IMPORTER_ENDPOINT": self.url,
