@@ -1,8 +1,7 @@
-"""Transform: the escape hatch, a Python function of the user's that rewrites rows before they are shaped.
+"""Transform: the escape hatch, a Python function of the user's that rewrites rows before they are converted.
 
-This stage owns loading ``file.py:function``, handing it each chunk as a DataFrame, and taking its result back into a
-chunk. It is named on the command line only, so that a mapping stays data. What the function does is the user's; where
-it fails, the error points into the user's file.
+It gets each chunk as a DataFrame and returns one. It is named on the command line only, so that a mapping stays data.
+Where it fails, the error points into the user's file.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ class Transform:
         except (Exception, SystemExit) as error:  # exit() in it must not pass for an import that is done
             raise TransformError(
                 f"{shown(self.spec)} failed on {where}: {_words(error)}{_place(error, self._path)}",
-                hint="nothing was sent; mend the function and run the command again",
+                hint="nothing was sent; correct the function and run the command again",
             ) from error
 
     def _check(self, result: Any, chunk: Chunk, where: str) -> None:
@@ -161,7 +160,7 @@ def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
             f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",
-            hint="mend the file",
+            hint="correct the file",
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

@@ -169,7 +169,7 @@ class NumberReader:
         text = text.strip().removeprefix("'").replace("\u2212", "-")
         if _NOT_FINITE.fullmatch(text):
             return ConversionError.NOT_FINITE
-        negative, number, sign = _undressed(text)
+        negative, number, sign = undressed(text)
         match = self._odd.fullmatch(number)
         if not match or not (match["whole"] or match["fraction"]):
             return self._refusal
@@ -221,7 +221,7 @@ def _sort_key(token: str) -> str:
     return f"0{key.translate(_COMPLEMENT)}~" if token.startswith("-") else f"1{key}"
 
 
-def _undressed(text: str) -> tuple[bool, str, str]:
+def undressed(text: str) -> tuple[bool, str, str]:
     """Whether the number is negative, its digits without sign, parentheses and currency, and the currency's sign.
 
     The digits are no number if there is one too many of these.

@@ -171,10 +171,15 @@ def _decide_currency(made: Draft, value: Column) -> None:
     if not options and len(others) == 1:
         grade = Grade.LIKELY
     options += [Option(one.name, "it has currency codes") for one in others]
+    if not options and value.money is not None and value.money.has_codes:
+        made.words["value_currency"] = {"column": value.name, "extract": "[A-Z]{3}"}
+        made.notes.setdefault("value_currency", []).append("sure: each amount has the code of its currency")
+        return
     if not options and sign in CURRENCY_OF_SIGN and sign not in _AMBIGUOUS_SIGNS:
         grade, options = Grade.SURE, [Option(CURRENCY_OF_SIGN[sign], f"the amounts have the sign {sign}")]
     elif not options:
-        options = ambiguous(sign)
+        coded = [one for one in made.sample.columns if one.currencies >= 0.9 and one.name not in made.used]
+        options = [Option(one.name, "its cells are currency codes") for one in coded] or ambiguous(sign)
     name = made.decisions.choose("value_currency", CURRENCY_QUESTION, grade, options, takes_any=True)
     made.note("value_currency", "value_currency")
     if name is None:

@@ -1,24 +1,20 @@
-"""How a column writes its numbers: recognised from the cells alone."""
+"""How a column writes its numbers: the forms of the mapping language that read its cells."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from importer.currencies import SIGNS
+import pyarrow as pa
 
-_SIGNS = "".join(sign for sign in SIGNS if len(sign) == 1)
-_BARE = re.compile(
-    rf"\(?'?[-+\u2212]?\s*[{_SIGNS}]?\s*-?"
-    rf"(?P<number>[0-9][0-9.,'\u2019 \u00a0\u2009\u202f_]*|[.,][0-9]+)\s*[{_SIGNS}]?\)?"
-)
-_SPACES = "[ \u00a0\u2009\u202f]"
-_GROUPS = {"": "", ",": ",", ".": r"\.", " ": _SPACES, "'": "['\u2019]"}
+from importer.convert.numbers import NumberForm, NumberReader, undressed
+from importer.currencies import CURRENT, SIGNS
+
 CURRENCY_OF_SIGN = {"£": "GBP", "$": "USD", "¥": "JPY", "₩": "KRW"} | {
-    sign: code for sign in _SIGNS if len(SIGNS[sign]) == 1 for code in SIGNS[sign]
+    sign: code for sign, codes in SIGNS.items() if len(codes) == 1 for code in codes
 }
 
 
@@ -27,34 +23,29 @@ class NumberStyle:
     """How numbers are written."""
 
     decimal: str = "."
+    """The decimal sign; both of them where either one is used."""
     thousands: str = ""
 
     def words(self) -> dict[str, Any]:
         """What a pick says of it."""
+        decimal = list(self.decimal) if len(self.decimal) > 1 else self.decimal
         if self.thousands:
-            return {"decimal": self.decimal, "thousands": self.thousands}
-        return {"decimal": self.decimal} if self.decimal != "." else {}
+            return {"decimal": decimal, "thousands": self.thousands}
+        return {"decimal": decimal} if self.decimal != "." else {}
 
     def example(self) -> str:
         """The number twelve hundred and a half, written so."""
-        return f"1{self.thousands}200{self.decimal}50"
+        return " or ".join(f"1{self.thousands}200{sign}50" for sign in self.decimal)
 
-    def fits(self, number: str) -> bool:
-        """Whether digits and signs are a number in this style."""
-        group = _GROUPS[self.thousands]
-        whole = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{group}[0-9]{{3}})+)" if group else "[0-9]+"
-        return re.fullmatch(rf"{whole}?(?:{re.escape(self.decimal)}[0-9]*)?", number) is not None
+    def read(self, texts: Sequence[str]) -> list[str | None]:
+        """The numbers as canonical texts; None where a text is no number in this style."""
+        found = NumberReader(NumberForm(self.decimal, self.thousands or None))(pa.array(texts, pa.string()))
+        numbers: list[str | None] = found.values.to_pylist()
+        return numbers
 
 
-_STYLES = (
-    NumberStyle(".", ""),
-    NumberStyle(",", ""),
-    NumberStyle(".", ","),
-    NumberStyle(",", "."),
-    NumberStyle(",", " "),
-    NumberStyle(".", " "),
-    NumberStyle(".", "'"),
-)
+_PLAIN, _COMMA, _GROUPED, _EITHER = NumberStyle(), NumberStyle(","), NumberStyle(".", ","), NumberStyle(".,")
+_STYLES = (_PLAIN, _COMMA, _GROUPED, *(NumberStyle(*signs) for signs in (",.", ", ", ". ", ".'")))
 """The plainest first."""
 
 
@@ -70,7 +61,9 @@ class Numbers:
     whole: bool
     """Whether they are all integers."""
     sign: str
-    """The currency sign that most of them have; empty for none."""
+    """The currency's sign or code that most of them have; empty for none."""
+    has_codes: bool
+    """Whether each of them names its currency by its code."""
 
 
 def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
@@ -79,41 +72,50 @@ def look(cells: Iterable[str], *, money: bool = False) -> Numbers | None:
     Amounts of ``money`` have no three decimals: three digits after the only comma are thousands.
     """
     texts = list(cells)
-    found = [(text, bare["number"].strip()) for text in texts if (bare := _BARE.fullmatch(text))]
-    if not found or len(found) < len(texts) / 2:
-        return None
-    fitting = {style: sum(style.fits(number) for _, number in found) for style in _STYLES}
+    found = {style: style.read(texts) for style in _STYLES}
+    fitting = {style: len(texts) - numbers.count(None) for style, numbers in found.items()}
     best = max(_STYLES, key=lambda style: fitting[style])
-    if not fitting[best]:
+    if fitting[best] < len(texts) / 2 or not fitting[best]:
         return None
-    numbers = [number for _, number in found if best.fits(number)]
-    rivals = [style for style in _STYLES if style != best and fitting[style] == fitting[best]]
-    other = next((style for style in rivals if any(_read(n, style) != _read(n, best) for n in numbers)), None)
-    if other is not None and best == NumberStyle() and not _groups_alone(numbers, "."):
-        other = None
-    if money and best.decimal == ",":
-        if best == NumberStyle(",") and _groups_alone(numbers, ","):
-            best, other = NumberStyle(".", ","), None
-        elif any("," in number and _groups_alone([number], ",") for number in numbers):
-            other = NumberStyle(".", ",")
-    signs = Counter(sign for text, _ in found for sign in _SIGNS if sign in text)
+    if fitting[best] < len(texts) and None not in (either := _EITHER.read(texts)):
+        best, found[_EITHER], fitting[_EITHER] = _EITHER, either, len(texts)
+    if len(best.decimal) == 1:
+        # Where some number has them, thousands are named: the next file may have one without a decimal sign.
+        best = next((style for style in _STYLES if _names_groups(style, best, texts, found)), best)
+    rivals = [style for style in _STYLES if fitting[style] == fitting[best] and style.decimal != best.decimal]
+    other = next((style for style in rivals if _differ(found[style], found[best])), None)
+    dressed = [undressed(text) for text, number in zip(texts, found[best], strict=True) if number is not None]
+    bare = [digits for _, digits, _ in dressed]
+    if money and best in (_PLAIN, _COMMA, _GROUPED) and _groups_alone(bare, ","):
+        best, other = _GROUPED, None
+    elif money and best.decimal == "," and any(_groups_alone([number], ",") for number in bare):
+        other = _GROUPED
+    signs = Counter(sign for _, _, sign in dressed if sign)
     return Numbers(
         share=fitting[best] / len(texts),
         style=best,
         other=other,
-        whole=all(re.fullmatch(r"[0-9]+(?:\.0+)?", _read(number, best)) for number in numbers),
-        sign=signs.most_common(1)[0][0] if signs.total() > len(found) / 2 else "",
+        whole=not any("." in number for number in found[best] if number is not None),
+        sign=signs.most_common(1)[0][0] if signs.total() > len(dressed) / 2 else "",
+        has_codes=all(sign in CURRENT for _, _, sign in dressed),
     )
 
 
-def _read(number: str, style: NumberStyle) -> str:
-    group = _GROUPS[style.thousands]
-    digits = re.sub(group, "", number) if group and style.fits(number) else number
-    return digits.replace(style.decimal, ".")
+def _names_groups(
+    style: NumberStyle, best: NumberStyle, texts: Sequence[str], found: Mapping[NumberStyle, list[str | None]]
+) -> bool:
+    """Whether a style reads all that the best one reads as the same numbers, of which some have its thousands."""
+    is_used = bool(style.thousands) and any(style.thousands in text for text in texts)
+    return is_used and style.decimal == best.decimal and found[style] == found[best]
+
+
+def _differ(numbers: Sequence[str | None], others: Sequence[str | None]) -> bool:
+    """Whether a text is another number in both readings."""
+    return any(one is not None and another not in (None, one) for one, another in zip(numbers, others, strict=True))
 
 
 def _groups_alone(numbers: list[str], sign: str) -> bool:
-    """Whether every number that has the sign could be grouped by it, as ``1.234``; one has it at least."""
+    """Whether every number that has the sign could be grouped by it, as ``1,234``; one has it at least."""
     return any(sign in number for number in numbers) and all(
-        re.fullmatch(rf"[1-9][0-9]{{0,2}}{re.escape(sign)}[0-9]{{3}}|[0-9]+", number) for number in numbers
+        re.fullmatch(rf"[1-9][0-9]{{0,2}}{sign}[0-9]{{3}}|[0-9]+", number) for number in numbers
     )

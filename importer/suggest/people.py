@@ -14,6 +14,7 @@ from importer.suggest.vocabulary import Fit, fit, is_never
 from importer.suggest.yaml_text import line
 
 _MOST_OFFERED = 4
+_SEVERAL = 3
 
 
 def decide_subscriber(made: Draft) -> None:
@@ -49,7 +50,7 @@ def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
         if one.nested or (one.distinct and one.emails < 0.5):
             continue
         if named and one.emails >= 0.9:
-            found.append((one, Grade.SURE))
+            found.append((one, Grade.SURE if _may_be_whom(one) else Grade.LIKELY))
         elif (named and (one.distinct or named is Fit.EXACT)) or (
             one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person"))
         ):
@@ -69,8 +70,8 @@ def addresses(sample: Sample) -> dict[str, str]:
 
 
 def _may_be_whom(one: Column) -> bool:
-    """Whether rows have different addresses; one that all rows share is the shop's own."""
-    return len(one.counts) > 1 or len(one.cells) == 1
+    """Whether rows have different addresses; one that several rows share may be the shop's own."""
+    return len(one.counts) > 1 or len(one.cells) < _SEVERAL
 
 
 def _unnamed(made: Draft) -> list[Column]:
@@ -82,6 +83,8 @@ def _reason(one: Column, grade: Grade) -> str:
     if not one.distinct:
         return "named like e-mail addresses, but its cells are blank"
     share = "all" if one.emails == 1 else f"{int(100 * one.emails)}%"
+    if not _may_be_whom(one):
+        return "named like e-mail addresses, but all rows have the same one, which may be the shop's own"
     named = "named like e-mail addresses, and" if fit(one.name, "email") else "not by its name, but"
     return f"{named} {share} of its cells {'are' if grade is Grade.SURE else 'look like'} e-mail addresses"
 

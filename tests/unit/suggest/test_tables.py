@@ -200,6 +200,38 @@ def test_the_larger_of_two_totals_is_not_guessed(tmp_path: Path) -> None:
     assert (decided["value"], "# value: Betrag" in written.text) == (None, True)
 
 
+@pytest.mark.parametrize(
+    ("column", "amounts", "currency", "expected"),
+    [
+        ("amount,cur", ["12.50,eur", "13.50,EUR", "7,usd"], "value_currency: cur", [12.5, 13.5, 7]),
+        ("amount,cur", ['"12,50",EUR', "13.50,EUR", "7,EUR"], "value_currency: cur", [12.5, 13.5, 7]),
+        (
+            "amount",
+            ["12 EUR", "13.50 EUR", "7 USD"],
+            'value_currency: {column: amount, extract: "[A-Z]{3}"}',
+            [12, 13.5, 7],
+        ),
+        ("amount", ['"12,50 zł"', '"1 250,00 zł"', "7 zł"], "value_currency: {const: PLN}", [12.5, 1250, 7]),
+        ("amount", ["12.50 kr", "13.50 kr", "7 kr"], "# value_currency: {const: CURRENCY}", None),
+        ("amount,money", ["12.50,EUR", "13.50,EUR", "7,USD"], "# value_currency: money", None),
+    ],
+)
+def test_a_currency_is_what_the_file_says_it_is(
+    column: str, amounts: list[str], currency: str, expected: list[float] | None, tmp_path: Path
+) -> None:
+    rows = "".join(f"{number},a{number}@example.com,{amount}\n" for number, amount in enumerate(amounts))
+    written, _, _ = drafted(tmp_path, "x.csv", f"order_id,email,{column}\n{rows}")
+    assert f"\n{currency}\n" in written.text
+    if expected is not None:
+        assert [event["value"] for event in events(written)] == expected
+
+
+def test_an_address_that_all_rows_share_is_worth_a_look(tmp_path: Path) -> None:
+    rows = "".join(f"{number},shop@shop.example,1.50,EUR\n" for number in range(3))
+    written, _, _ = drafted(tmp_path, "x.csv", f"order_id,email,total,currency\n{rows}")
+    assert "# likely: named like e-mail addresses, but all rows have the same one" in written.text
+
+
 def test_a_cart_that_was_bought_after_all_is_not_abandoned(tmp_path: Path) -> None:
     head = "id,email,created_at,completed_at,total_price,currency"
     rows = "1,a@example.com,2025-07-18,,12.50,EUR\n2,b@example.com,2025-07-18,2025-07-19,7.00,EUR\n"
