@@ -23,7 +23,7 @@ from importer.clock import Clock
 
 MAX_PAUSE = 3600.0
 """Seconds after which one request tries again, however long the API asks to wait."""
-FRESH = 5.0
+FRESH = 10.0
 """Seconds after which an importer that has written nothing, or has had nothing to send, is not counted."""
 _STALE = 300.0
 """Seconds after which nobody relies on what was known; only a pause that the API asked for lasts."""
