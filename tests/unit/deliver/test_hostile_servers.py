@@ -230,4 +230,4 @@ async def test_whatever_a_server_does_each_row_is_accounted_for_and_none_arrives
         assert seen.accepted[row] == 0 if state in {"refused", "pending"} else True, (row, state)
     assert seen.seconds < 3 * 3600
     if "one row" in name:
-        assert seen.states[State.SENT] == ROWS - 1, "one row never stops all"
+        assert seen.states[State.SENT] >= ROWS - 2, "one row stops its subscriber's next one at the most"
