@@ -62,7 +62,9 @@ def source_facts(summary: Summary, most: int) -> list[str]:
             end = "not read to its end" if one.rows else "not read"
             lines.append(f"{shown(one.name)}: {end}: {shown(one.error.removeprefix(f'{one.name}: '))}")
         elif not one.rows:
-            lines.append(f"{shown(one.name)}: {'has a header but no rows' if one.format == 'csv' else 'has no rows'}")
+            lines.append(
+                f"{shown(one.name)}: {'has a header but no rows' if one.format in ('csv', 'xlsx') else 'has no rows'}"
+            )
         else:
             lines.append(f"{shown(one.name)}: {counted(one.rows, 'row')}" + (f" ({how})" if how else ""))
     return lines
