@@ -209,6 +209,8 @@ class Delivery:
         now = self._clock.monotonic()
         self._wait = self._obstacle(now)
         if self._wait:
+            if self._wait > _LOOK:
+                self._give_slot_back()  # others of the account may use it meanwhile
             return None
         if not self._slot:
             self._wait = self._limiter.ask(now)
