@@ -22,9 +22,8 @@ from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
 from importer.suggest.second import add_lookup
-from importer.suggest.text import comment, lay_out
+from importer.suggest.text import comment, lay_out, printable
 from importer.suggest.trial import Trial
-from importer.suggest.yaml_text import printable
 from importer.wording import shown
 
 Ask = Callable[[Decision, Sample], str]
