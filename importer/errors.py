@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     DELIVERED = 0
     """All delivered, or nothing new to do."""
     INCOMPLETE = 1
-    """Finished, but some rows were not delivered, or the books do not balance."""
+    """Finished, but some rows were not delivered, or the numbers do not add up."""
     UNUSABLE = 2
     """Usage, mapping or input cannot be used; nothing was sent."""
     STOPPED = 3
@@ -42,7 +42,7 @@ class ExitCode(IntEnum):
 
 
 class ImporterError(Exception):
-    """Something the user can cause and can mend.
+    """Something the user can cause and can correct.
 
     ``message`` says what is wrong and where; ``hint`` says what to do next.
     """

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from importer.convert.cells import Cells
-from importer.convert.lookups import LookupDatabase, Lookups, LookupTable
+from importer.convert.lookups import LookupDatabase, LookupRows, Lookups, LookupTable, without_zeros
 from importer.convert.values import picker
-from importer.errors import SourceError, SpaceError
+from importer.errors import SourceError
 from importer.mapping.model import ImportMapping, Lookup
 from importer.read import expand, open_source
 
 _SHOWN = 5
-"""Keys with several answers that are named."""
-
-
-_MOST_IN_MEMORY = 256 << 20
+"""Pairs of lines with several answers that are named."""
+_MOST_IN_MEMORY = 64 << 20
 """Bytes of keys and answers that are kept in memory; more go to a temporary database."""
+_LINES = 1 << 40
+"""A row's place is the number of its file times this, and its line."""
 
 
 def read_lookups(mapping: ImportMapping, say: Callable[[str], None]) -> dict[str, Lookups]:
@@ -34,20 +32,16 @@ def read_lookups(mapping: ImportMapping, say: Callable[[str], None]) -> dict[str
         UsageError: a lookup names no file.
         SpaceError: the disk has no room for a large one.
     """
-    try:
-        return {
-            name: _table(name, mapping.lookups[name], columns, say) for name, columns in mapping.looked_up().items()
-        }
-    except sqlite3.OperationalError as error:  # a full disk
-        hint = "make room, or name a directory that has some: TMPDIR=/that/directory"
-        raise SpaceError(f"the lookups cannot be kept in a temporary file: {error}", hint=hint) from error
+    return {name: _table(name, mapping.lookups[name], columns, say) for name, columns in mapping.looked_up().items()}
 
 
 def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[str], None]) -> Lookups:
     wanted = tuple(dict.fromkeys((*lookup.key.columns(), *columns)))
     key_of = picker(lookup.key, identity=True)
+    by_value = lookup.key.as_ == "integer"
     rows = _Rows(columns)
-    for each in expand([lookup.file] if isinstance(lookup.file, str) else list(lookup.file)):
+    files = expand([lookup.file] if isinstance(lookup.file, str) else list(lookup.file))
+    for number, each in enumerate(files):
         with open_source(each, lookup.source, columns=wanted) as reader:
             lacking = [column for column in wanted if not reader.available(column)]
             if lacking:
@@ -64,15 +58,19 @@ def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[s
                         say(f"warning: {found_at}: not in the lookup `{name}` ({row.code}: {row.value})")
                     cells = Cells(chunk)
                     texts = key_of(cells).texts
+                    texts = without_zeros(texts) if by_value else texts
                     there = texts.is_valid()
                     answers = {column: cells.column(column).texts.filter(there) for column in columns}
-                    rows.add(each.name, pa.array(chunk.lines).filter(there), texts.filter(there), answers)
-    table, doubts = rows.table()
+                    places = pa.array(chunk.lines + number * _LINES)
+                    rows.add(places.filter(there), texts.filter(there), answers)
+    table = rows.table()
+    doubts = table.contradictions(_SHOWN)
     if doubts:
-        pairs = "; ".join(f"{one} and {other}" for one, other in doubts)
+        names = [f"{files[place // _LINES].name}, line {place % _LINES}" for pair in doubts for place in pair]
+        pairs = "; ".join(f"{one} and {other}" for one, other in zip(names[::2], names[1::2], strict=True))
         hint = "correct the file, or choose a key that is in one row alone"
         raise SourceError(name, f"the lookup has different answers for one key: {pairs}", hint=hint)
-    return table
+    return Lookups(table, by_value)
 
 
 class _Rows:
@@ -80,39 +78,32 @@ class _Rows:
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self._names = columns
-        self._parts: list[tuple[str, pa.Array, pa.Array, dict[str, pa.Array]]] = []
+        self._parts: list[tuple[pa.Array, pa.Array, dict[str, pa.Array]]] = []
         self._size = 0
         self._database: LookupDatabase | None = None
 
-    def add(self, file: str, lines: pa.Array, keys: pa.Array, columns: dict[str, pa.Array]) -> None:
+    def add(self, places: pa.Array, keys: pa.Array, columns: dict[str, pa.Array]) -> None:
         """Add rows."""
-        self._parts.append((file, lines, keys, columns))
+        self._parts.append((places, keys, columns))
         self._size += keys.nbytes + sum(one.nbytes for one in columns.values())
         if self._size > _MOST_IN_MEMORY:
             self._database = self._database or LookupDatabase(self._names)
             for part in self._parts:
-                self._database.add(_named(*part[:2]), *part[2:])
-            self._parts, self._size = [], _MOST_IN_MEMORY
+                self._database.add(*part)
+            self._parts = []
 
-    def table(self) -> tuple[Lookups, list[tuple[str, str]]]:
-        """All rows, and lines of rows that contradict each other."""
+    def table(self) -> LookupRows:
+        """All rows."""
         if self._database is not None:
             self._database.close_rows()
-            return self._database, self._database.contradictions(_SHOWN)
-        table = LookupTable(
-            pa.chunked_array([part[2] for part in self._parts], pa.string()).combine_chunks(),
-            {
-                name: pa.chunked_array([part[3][name] for part in self._parts], pa.string()).combine_chunks()
-                for name in self._names
-            },
-        )
-        doubts = table.contradictions()[:_SHOWN]
-        names = pa.chunked_array([_named(*part[:2]) for part in self._parts], pa.string()) if doubts else None
-        return table, [] if names is None else [(names[one].as_py(), names[other].as_py()) for one, other in doubts]
+            return self._database
+        places, keys, columns = zip(*self._parts, strict=True) if self._parts else ((), (), ())
+        whole = {name: _joined([each[name] for each in columns], pa.string()) for name in self._names}
+        return LookupTable(_joined(places, pa.int64()), _joined(keys, pa.string()), whole)
 
 
-def _named(file: str, lines: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(f"{file}, line ", lines.cast(pa.string()), "")
+def _joined(parts: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
+    return pa.chunked_array(parts, kind).combine_chunks()
 
 
 def content_of(mapping: ImportMapping) -> list[list[str]]:

@@ -1,29 +1,85 @@
-"""What is said where temporary files find no room.
-
-This module owns those words. What is kept in such a file, and for how long, is its users' business; the directory is
-the system's choice, and ``TMPDIR`` overrules it.
-"""
+"""A temporary database: Arrow tables in, Arrow tables out, on the disk, in a file without a name."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import os
+import threading
 from collections.abc import Iterator
 
-from importer.errors import ImporterError
+import adbc_driver_manager
+import adbc_driver_sqlite
+import pyarrow as pa
+
+from importer.errors import SpaceError
+from importer.model import ArrowTable
+
+_CACHE_KIB = 64 << 10
+"""Memory for SQLite's pages and for sorting."""
+_AT_ONCE = 65_536
+"""Rows by which ADBC tells the type of a result's column; one that is empty in all of them counts as whole numbers."""
 
 
-@contextlib.contextmanager
-def room_for(what: str, kind: type[ImporterError], *, size: str, safe: str = "", then: str = "") -> Iterator[None]:
-    """Raise ``kind`` where the block meets an `OSError`: ``what`` cannot be kept, for want of ``size`` in a directory.
+class TemporaryDatabase:
+    """A SQLite database that goes with this object. Any thread may use it, one at a time.
 
-    ``safe``: what is not lost by it; ``then``: what to do once there is room.
+    Raises `SpaceError` where the disk has no room.
     """
-    try:
-        yield
-    except OSError as error:
-        where = tempfile.tempdir or "a temporary file"  # not known if it was looked for in vain
-        raise kind(
-            f"{what} cannot be kept in {where}: {error.strerror or error}{safe}",
-            hint=f"make room there, or name a directory with {size}: TMPDIR=/that/directory{then}",
-        ) from error
+
+    def __init__(self, content: str) -> None:
+        """``content`` is what messages call what is kept in it."""
+        self._content = content
+        self._in_use = threading.Lock()
+        self._database = adbc_driver_sqlite.connect("")
+        self._connection = adbc_driver_manager.AdbcConnection(self._database)
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+            self.query(f"PRAGMA {pragma}")
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with self._statement() as statement:
+            statement.set_sql_query(sql)
+            statement.execute_update()
+
+    def insert(self, name: str, table: ArrowTable) -> None:
+        """Add rows to a table that has columns of these names."""
+        with self._statement() as statement:
+            options = {"adbc.ingest.target_table": name, "adbc.ingest.mode": "adbc.ingest.mode.append"}
+            statement.set_options(**options)
+            statement.bind_stream(table.to_reader())
+            statement.execute_update()
+
+    def query(self, sql: str) -> ArrowTable:
+        """What a query answers."""
+        with self._statement() as statement:
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
+            statement.set_sql_query(sql)
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(handle) as reader:
+                return reader.read_all()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
+        self._database.close()
+
+    @contextlib.contextmanager
+    def _statement(self) -> Iterator[adbc_driver_manager.AdbcStatement]:
+        with self._in_use:
+            try:
+                with adbc_driver_manager.AdbcStatement(self._connection) as statement:
+                    yield statement
+            except (adbc_driver_manager.Error, pa.ArrowException) as error:
+                if "full" not in str(error) and "disk I/O" not in str(error) and "unable to open" not in str(error):
+                    raise
+                raise SpaceError(
+                    f"{self._content} cannot be kept in {_directory()}: {error}",
+                    hint="make room there, or name a directory with room for three copies of the files: "
+                    "TMPDIR=/that/directory",
+                ) from error
+
+
+def _directory() -> str:
+    """Where SQLite puts its temporary files; its own order is in https://www.sqlite.org/tempfiles.html."""
+    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
+    return next((one for one in named if one and os.access(one, os.W_OK | os.X_OK)), "a temporary file")

@@ -121,7 +121,7 @@ class Transform:
         except (Exception, SystemExit) as error:  # exit() in it must not pass for an import that is done
             raise TransformError(
                 f"{shown(self.spec)} failed on {where}: {_words(error)}{_place(error, self._path)}",
-                hint="nothing was sent; mend the function and run the command again",
+                hint="nothing was sent; correct the function and run the command again",
             ) from error
 
     def _check(self, result: Any, chunk: Chunk, where: str) -> None:
@@ -161,7 +161,7 @@ def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
             f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",
-            hint="mend the file",
+            hint="correct the file",
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

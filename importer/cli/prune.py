@@ -1,4 +1,4 @@
-"""`importer prune`: forget what old runs told."""
+"""`importer prune`: delete the details of old runs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from importer.wording import counted
 @basic("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
 @ledger_options
 def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:  # fmt: skip
-    """Forget what old runs told, to keep the ledger small.
+    """Delete the details of old runs, to keep the ledger small.
 
     \b
     Once a month, from cron:
       importer prune --older-than 90d --yes
 
-    Of a run that has finished it drops the events, the original rows and the answers. Its books stay, and so does all
+    Of a run that has finished it drops the events, the original rows and the answers. Its totals stay, and so does all
     that keeps a row or a key from being sent twice. Runs with rows in doubt, or still to be sent, are left alone, and
     so are reports in files.
     """

@@ -124,7 +124,7 @@ def command(**given: Any) -> int:  # fmt: skip
 
     if not (given["yes"] or given["sandbox"]):
         raise UsageError(
-            "a watch sends without asking, for there is nobody to ask",
+            "a watch sends without asking",
             hint="give --yes if this is meant, or rehearse with --sandbox",
         )
     directory: Path = given["directory"]

@@ -56,6 +56,9 @@ class Dialect(Protocol):
     def bindable(self, table: ArrowTable) -> ArrowTable:
         """The values of a table as they can be stored."""
 
+    def inserts_by_temporary(self, database: Database) -> bool:
+        """Whether bulk inserts must go through a temporary table."""
+
     def analyze(self, table: str) -> str:
         """The statement after which a large new table is used well; empty if there is no need."""
 
@@ -184,6 +187,13 @@ class Database:
         """Add rows in bulk, in the transaction that is open if one is; ``columns`` are Arrow arrays by name."""
         rows = pa.table(dict(columns))
         if not rows.num_rows:
+            return
+        if not temporary and self.dialect.inserts_by_temporary(self):
+            names = ", ".join(rows.column_names)
+            self.execute(f"CREATE TEMP TABLE incoming AS SELECT {names} FROM {table} WITH NO DATA")
+            self.insert("incoming", columns, temporary=True)
+            self.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+            self.execute("DROP TABLE incoming")
             return
         options = {"adbc.ingest.target_table": table, "adbc.ingest.mode": "adbc.ingest.mode.append"}
         if temporary:

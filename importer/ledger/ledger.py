@@ -46,8 +46,8 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
         self.notes: list[str] = database.dialect.notes
         """Sentences to say to the user, on what opening the ledger has changed."""
         try:
-            database.writer = lock_number(f"{account}\0{endpoint}")
             prepare(database)
+            database.writer = lock_number(f"{account}\0{endpoint}")
             counter.refuse_older(database)
         except BaseException:
             database.close()

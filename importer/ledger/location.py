@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import platformdirs
 
@@ -28,7 +28,8 @@ class PostgresLocation:
         parts = urlsplit(self.uri)
         user, at, server = parts.netloc.rpartition("@")
         query = "&".join(one for one in parts.query.split("&") if one.partition("=")[0] not in _SECRETS)
-        return urlunsplit(parts._replace(netloc=user.partition(":")[0] + at + server, query=query))
+        address = f"{parts.scheme}://{user.partition(':')[0]}{at}{server}{parts.path}"
+        return f"{address}?{query}" if query else address
 
     def __repr__(self) -> str:
         return f"<PostgresLocation {self}>"

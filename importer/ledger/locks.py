@@ -108,8 +108,7 @@ class Leases:
 
     def are_kept(self, database: Database) -> bool:
         """Whether the database, asked over that connection, still knows all of them as this process's."""
-        with self._in_use:
-            names = len(self._held)
+        names = len(self._held)
         kept = database.value("SELECT COUNT(*) FROM lease WHERE owner = $1", self._owner)
         return bool(kept >= names)
 
@@ -142,9 +141,13 @@ class Leases:
             self._thread.start()
 
     def _keep_up(self) -> None:
-        while not self._over.wait(RENEW_SECONDS):
-            with contextlib.suppress(LedgerError):  # the next time, or the lease ends
+        pause = RENEW_SECONDS
+        while not self._over.wait(pause):
+            try:
                 self.renew()
+                pause = RENEW_SECONDS
+            except LedgerError:  # again, until the lease ends
+                pause = RENEW_SECONDS / 10
 
     def close(self) -> None:
         """End the thread and the connection; leases still held end by themselves."""

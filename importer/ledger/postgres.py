@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60.0
 """How long to wait for another importer's transaction; each is short."""
-CONNECT_SECONDS = 10
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "importer",
+}
+"""Parameters of a connection, unless the URI has its own: a server that a partition hides is given up after a while."""
 SCHEMA = "importer"
 
 _TYPES = {
@@ -59,6 +67,7 @@ class PostgresDialect:
         self.name = str(location)
         self.beside = location.beside
         self.notes: list[str] = []
+        self._row_security: bool | None = None
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
         """The database. Raises `UsageError` where its driver is not installed."""
@@ -71,13 +80,14 @@ class PostgresDialect:
             ) from None
         self.beside.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         uri = self._location.uri
-        if "connect_timeout=" not in uri:
-            uri += f"{'&' if '?' in uri else '?'}connect_timeout={CONNECT_SECONDS}"
+        for name, value in _PATIENCE.items():
+            if f"{name}=" not in uri:
+                uri += f"{'&' if '?' in uri else '?'}{name}={value}"
         database: adbc_driver_manager.AdbcDatabase = adbc_driver_postgresql.connect(uri)
         return database
 
     def at_opening(self) -> tuple[str, ...]:
-        """A server that a partition hides is given up after a while, and forgets its client as soon."""
+        """A client that a partition hides is forgotten by the server as soon as it gives up."""
         return (
             f"SET search_path = {SCHEMA}",
             f"SET lock_timeout = {round(BUSY_SECONDS * 1000)}",
@@ -108,6 +118,12 @@ class PostgresDialect:
                 column = column.cast(pa.int64())
             table = table.set_column(at, field.name, column)
         return table
+
+    def inserts_by_temporary(self, database: Database) -> bool:
+        """With row-level security, which refuses COPY."""
+        if self._row_security is None:
+            self._row_security = bool(database.value(f"SELECT row_security_active('{SCHEMA}.row')"))
+        return self._row_security
 
     def analyze(self, table: str) -> str:
         """Temporary tables are not looked at by the server itself."""

@@ -56,7 +56,7 @@ class Repeats(RunRepository):
             run.no,
         )
         if earlier:
-            sentences.append("--again sends once more what was delivered before")
+            sentences.append("--again sends anew what was delivered before")
         for (number,) in earlier:
             sentences += self._unsettled(number)
         sentences += [*self._conflicts(run), *self._taken_over(run), *self._grown(run)]

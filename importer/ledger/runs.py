@@ -39,12 +39,13 @@ class RunRepository(RunReader):
     ) -> Run:
         """Register a run in state PLANNING; this process holds its lock: an unlocked run in planning is a dead one."""
         now = self._now()
-        with self._db.transaction():
+        if self.scope() is None:
             self._db.execute(
                 "INSERT INTO scope (account, endpoint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
                 self._account,
                 self._endpoint,
             )
+        with self._db.transaction():
             run_id = self._new_id(now)
             self._db.execute(
                 "INSERT INTO run (id, scope, state, created_at, mapping_name, mapping_text, mapping_digest, options,"

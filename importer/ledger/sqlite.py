@@ -87,6 +87,10 @@ class SqliteDialect:
         """SQLite stores whatever comes."""
         return table
 
+    def inserts_by_temporary(self, database: Database) -> bool:  # noqa: ARG002  # never
+        """See `Dialect.inserts_by_temporary`."""
+        return False
+
     def analyze(self, table: str) -> str:  # noqa: ARG002  # SQLite's plans do not depend on it here
         """See `Dialect.analyze`."""
         return ""

@@ -461,7 +461,10 @@ class Lookup(Model):
     ]
     """The file, or several; a relative path counts from where the mapping is."""
     key: ValueMapping
-    """The value of the file's rows that is looked up; in rows that share it all answers must be the same."""
+    """The value of the file's rows that is looked up; in rows that share it all answers must be the same.
+
+    With `as: integer`, zeros in front of it do not count.
+    """
     source: SourceOptions = SourceOptions()
     """How to read the file, where recognition is not enough."""
 

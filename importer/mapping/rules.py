@@ -86,7 +86,7 @@ _INNER = Role("a value inside `first_of`", is_text=True, aggregates=())
 _CASE = Role("a value inside `cases`", is_text=True, aggregates=())
 _PART = Role("a value inside `parts`", is_text=True, aggregates=())
 _BY = Role("`by`", is_text=True, aggregates=())
-_LOOKUP_KEY = Role("a lookup's `key`", is_text=True, aggregates=())
+_LOOKUP_KEY = Role("a lookup's `key`", kinds=("text", "integer"), is_text=True, aggregates=())
 _OPERAND = Role("a value that is calculated with", implied="number", kinds=("number", "integer"), aggregates=())
 
 
@@ -385,10 +385,13 @@ def _misfits(keys: _Keys, role: Role) -> Iterator[Problem]:
 def _beside_text(keys: _Keys, role: Role) -> Iterator[Problem]:
     """Keys in a value that is inside another one, and only gives text."""
     origin = {_INNER: "first_of", _CASE: "cases", _PART: "template"}.get(role)
+    hint = f"put it beside `{origin}`" if origin else "leave it out"
     for key in keys.among(BESIDE_FIRST_OF):
-        yield keys.problem(
-            key, f"`{key}` is not for {role.name}", f"put it beside `{origin}`" if origin else "leave it out"
-        )
+        if key == "as" and role in (_BY, _LOOKUP_KEY):
+            if keys.valid("as") not in (role.kinds or ()):
+                yield keys.problem(key, f"`as` is not for {role.name}", "a lookup's `key` can be `as: integer`")
+        else:
+            yield keys.problem(key, f"`{key}` is not for {role.name}", hint)
     for key in keys.among(CALCULATIONS):
         hint = "calculate with values that have `first_of` or `cases` inside" if origin else "leave it out"
         yield keys.problem(key, f"`{key}` is not for {role.name}", hint)

@@ -111,7 +111,7 @@ def refuse_pruned(run: Run) -> None:
     if run.state is RunState.PRUNED:
         raise UsageError(
             f"run {run.id} was pruned: what its rows held and how they were answered is no longer known",
-            hint=f"its books remain (`importer runs {run.id}`), and nothing it sent is ever sent again",
+            hint=f"its totals remain (`importer runs {run.id}`), and nothing it sent is ever sent again",
         )
 
 
@@ -210,6 +210,8 @@ def _forget(ledger: Ledger, run: Run) -> None:
 
 def recover_if_dead(ledger: Ledger, run: Run) -> Run:
     """The run as it is now; if the process that worked on it was killed, its claimed rows are put in doubt first."""
+    if run.state not in _UNFINISHED:
+        return run
     lock = ledger.lock(run)
     if lock.held or not lock.try_acquire():
         return run

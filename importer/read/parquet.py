@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of
-from importer.read.each import digest_of_elements, rows_of_elements
+from importer.read.arrow import child_type, reach, struct_fields, text_of
+from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content
 from importer.read.reader import Limits, Reader, shorten
@@ -46,16 +46,15 @@ class ParquetReader(Reader):
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
         self._schema = self._file.schema_arrow
-        self._each = each if each in self._schema.names and is_list(self._schema.field(each).type) else ""
-        if each and not self._each and (each not in self._schema.names or "." in each):
-            raise SourceError(
-                content.name, f"has no column {each!r} for `each`", hint="`each` names a column of lists of the file"
-            )
-        if self._each:
-            at = self._schema.get_field_index(each)
-            self._schema = self._schema.set(at, pa.field(each, self._schema.field(at).type.value_type))
+        self._each, self._list = each, parts_of_list(self._schema, each) if each else None
+        if self._list is not None:
+            at = self._schema.get_field_index(self._list[0])
+            self._schema = self._schema.set(at, with_element(self._schema.field(at), self._list[1:]))
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
         super().__init__(content, Source(content.name, content.path, dialect, tuple(self._schema.names)))
+        if each and not self.available(each):
+            hint = "`each` names a column of lists of the file, or a path to one"
+            raise SourceError(content.name, f"has no column {each!r} for `each`", hint=hint)
         self._rows_read = 0
         self._rows_made = 0
         """Rows of chunks, which differ from those of the file where elements are rows."""
@@ -89,7 +88,7 @@ class ParquetReader(Reader):
     @property
     def digest(self) -> str:
         """See `Reader.digest`."""
-        return digest_of_elements(self._digest, self._each) if self._each else self._digest
+        return digest_of_elements(self._digest, self._each) if self._list else self._digest
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
@@ -127,7 +126,7 @@ class ParquetReader(Reader):
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
-        needed = None if raw_rows else list(dict.fromkeys(located.values()))
+        needed = None if raw_rows else list(dict.fromkeys((*located.values(), *(self._list or ())[:1])))
         rows = self._batch_rows(needed)
         try:
             for batch in self._file.iter_batches(rows, columns=needed):
@@ -150,12 +149,10 @@ class ParquetReader(Reader):
 
     def _chunks_of(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Iterator[Chunk]:
         lines = self._rows_read + 1 + np.arange(batch.num_rows)
-        if self._each not in batch.schema.names:
-            if self._each:  # nothing of the elements is wanted, but they are the rows all the same
-                raise SourceError(self.source.name, f"nothing in the mapping reads the elements of {self._each!r}")
+        if self._list is None:
             yield self._chunk(batch, lines, located, raw_rows=raw_rows)
             return
-        batch, origins = rows_of_elements(batch, self._each)
+        batch, origins = rows_of_elements(batch, self._list)
         for start in range(0, batch.num_rows, self._limits.rows):
             part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,21 @@ from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.people import addresses
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import fit, plain
+from importer.suggest.yaml_text import line
 
 _SHORT = 4
 """Digits of numbers that may count anything."""
 _ENOUGH = 0.5
 """Of a column's cells, those that must be keys of the second file."""
+_NEARLY_ALL = 0.9
+"""Those that leave no doubt, however the columns are called."""
 
 
 def add_lookup(made: Draft, second: Sample, mapping: str) -> None:
     """Propose the lookup, and take the subscriber's address from it where the file itself has none.
 
-    Where no column of the file has the second one's keys, a comment says so.
+    Where it is not plain which columns belong together, a question above both proposals; where no column of the file
+    has the second one's keys, a comment says so.
     """
     path = os.path.relpath(second.name, Path(mapping).parent)
     found = _joined(made.sample, second)
@@ -32,40 +37,46 @@ def add_lookup(made: Draft, second: Sample, mapping: str) -> None:
             f"likely: {second.name} is not used: no column of the file has the keys of a column there"
         )
         return
-    by, key, reason = found
     question = f"Which column has the keys of {second.name}"
-    name = made.decisions.choose(
-        "lookups", question, Grade.LIKELY, [Option(f"{by.name} = {key.name}", reason), Option(NONE, "it is not used")]
-    )
-    if name is None or name == NONE:
-        return
+    options = [Option(f"{found.by.name} = {found.key.name}", found.reason), Option(NONE, "it is not used")]
+    name = made.decisions.choose("lookups", question, Grade.LIKELY if found.is_plain else Grade.OPEN, options)
     lookup = re.sub(r"\W+", "_", Path(second.name).name.partition(".")[0]).strip("_") or "second"
-    source = dict(second.source)
-    made.words["lookups"] = {lookup: {"file": path, "key": key.name, **({"source": source} if source else {})}}
-    made.note("lookups", "lookups")
-    made.used.add(by.name)
-    found_there = addresses(second)
-    taken: dict[str, Any] = {
-        word: {"lookup": lookup, "by": by.name, "column": one} for word, one in found_there.items()
-    }
-    if not taken:
+    source = {"source": dict(second.source)} if second.source else {}
+    lookups = {lookup: {"file": path, "key": found.key.name, **source}}
+    addressed = addresses(second)
+    subscriber = _subscriber(made, lookup, found.by.name, addressed)
+    if name is None:
+        words = {"lookups": lookups, **({"subscriber": subscriber} if addressed else {})}
+        made.leave_open("lookups", "lookups", [line({word: value}) for word, value in words.items()])
         return
-    for word, own in (made.words.get("subscriber") or _inherited(made)).items():
-        # What the rows say themselves comes first.
-        if word == "email" and word in taken:
-            taken[word] = {"first_of": [own, taken[word]]}
-        else:
-            taken[word] = own
-    if "email" in taken and "phone" in taken and "on_invalid" not in taken["phone"]:
-        taken["phone"]["on_invalid"] = "omit"
-    made.words["subscriber"] = taken
+    if name == NONE:
+        return
+    made.words["lookups"] = lookups
+    made.note("lookups", "lookups")
+    made.used.add(found.by.name)
+    if not addressed:
+        return
+    made.words["subscriber"] = subscriber
     made.opens.pop("subscriber", None)
     made.decisions.made.pop("subscriber", None)
-    columns = " and ".join(f"`{one}`" for one in found_there.values())
-    made.decisions.choose(
-        "subscriber", "", Grade.LIKELY, [Option(f"{columns} of {second.name}", f"by {by.name}, its {key.name}")]
-    )
+    columns = " and ".join(f"`{one}`" for one in addressed.values())
+    reason = f"by {found.by.name}, its {found.key.name}"
+    made.decisions.choose("subscriber", "", Grade.LIKELY, [Option(f"{columns} of {second.name}", reason)])
     made.note("subscriber", "subscriber")
+
+
+def _subscriber(made: Draft, lookup: str, by: str, addressed: dict[str, str]) -> dict[str, Any]:
+    """The subscriber with the second file's addresses; what the rows say themselves comes first."""
+    taken: dict[str, Any] = {word: {"lookup": lookup, "by": by, "column": one} for word, one in addressed.items()}
+    for word, own in (made.words.get("subscriber") or _inherited(made)).items():
+        if word == "email" and word in taken:
+            candidates = own["first_of"] if isinstance(own, dict) and own.keys() == {"first_of"} else [own]
+            taken[word] = {"first_of": [*candidates, taken[word]]}
+        else:
+            taken[word] = own
+    if "email" in taken and "lookup" in taken.get("phone", ()):
+        taken["phone"]["on_invalid"] = "omit"
+    return taken
 
 
 def _inherited(made: Draft) -> dict[str, Any]:
@@ -74,9 +85,27 @@ def _inherited(made: Draft) -> dict[str, Any]:
     return {} if preset is None or "subscriber" in preset.needs else written(preset.subscriber)
 
 
-def _joined(first: Sample, second: Sample) -> tuple[Column, Column, str] | None:
-    """A column of the first file and the key of the second one that its cells are; the surest pair, and why."""
-    found: list[tuple[tuple[bool, float], Column, Column, str]] = []
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """A column of the first file, and the key of the second one that its cells are."""
+
+    by: Column
+    key: Column
+    reason: str
+    known: float
+    """Of the column's cells, the share that are keys."""
+    is_alike: bool
+    """Whether the names mean the same."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the cells leave no doubt, or the cells and the names together."""
+        return self.known >= (_ENOUGH if self.is_alike else _NEARLY_ALL)
+
+
+def _joined(first: Sample, second: Sample) -> _Joint | None:
+    """The surest pair of columns."""
+    found = []
     for key in second.columns:
         if not (key.is_full and key.is_unique) or key.emails >= _ENOUGH:
             continue
@@ -88,13 +117,10 @@ def _joined(first: Sample, second: Sample) -> tuple[Column, Column, str] | None:
             alike = _is_alike(by.name, key.name, second.name)
             # The first rows of a long list hold few of the keys.
             if known >= _ENOUGH and (alike or not _is_counter(key)):
-                found.append(((alike, known), by, key, f"{known:.0%} of its cells are keys there"))
+                found.append(_Joint(by, key, f"{known:.0%} of its cells are keys there", known, alike))
             elif alike and not second.whole:
-                found.append(((alike, known), by, key, "named alike"))
-    if not found:
-        return None
-    _, by, key, reason = max(found, key=lambda one: one[0])
-    return by, key, reason
+                found.append(_Joint(by, key, "named alike", known, alike))
+    return max(found, key=lambda one: (one.is_plain, one.is_alike, one.known), default=None)
 
 
 def _spelled(cell: str) -> str:

@@ -75,7 +75,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start it; it ends with this process."""
+        """Start it; it ends with the thread that calls this."""
         tied = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(

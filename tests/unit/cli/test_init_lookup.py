@@ -43,6 +43,30 @@ def test_a_second_file_without_the_keys_is_not_used(folder: Path) -> None:
     assert "OPEN" in text
 
 
+@pytest.mark.parametrize(
+    ("keys", "columns"), [(range(4), ("Buyer", "Number")), (range(50_000, 50_200), ("Customer ID", "Id"))]
+)
+def test_a_guess_that_the_cells_do_not_bear_out_is_a_question(
+    folder: Path, keys: range, columns: tuple[str, str]
+) -> None:
+    """Half of the keys under other names, or the same names and none of the keys: nobody gets an event by that."""
+    rows = "".join(f"o{at},u-{at % 7},{at}.50,EUR\n" for at in range(1, 30))
+    (folder / "orders.csv").write_text(f"Order,{columns[0]},Total,Currency\n{rows}", encoding="utf-8")
+    people = "".join(f"u-{at},p{at}@example.com\n" for at in keys)
+    people += "" if keys.start else "x-1,q@example.com\n"
+    (folder / "customers.csv").write_text(f"{columns[1]},Email\n{people}", encoding="utf-8")
+    limits = "importer.suggest.sampling.ROWS"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, 100)
+        outcome = importer("init", "orders.csv", "customers.csv", "--yes")
+    assert outcome.exit_code == 0, outcome.stderr
+    text = (folder / "orders.yaml").read_text(encoding="utf-8")
+    assert f"# lookups: {{customers: {{file: customers.csv, key: {columns[1]}}}}}" in text
+    assert f"# subscriber: {{email: {{lookup: customers, by: {columns[0]}, column: Email}}}}" in text
+    assert "# OPEN: Which column has the keys of customers.csv?" in text
+    assert importer("check", "orders.csv", "-m", "orders.yaml").exit_code == 2
+
+
 def test_more_than_two_files_are_refused() -> None:
     outcome = importer("init", "orders.csv", "customers.csv", "orders.csv")
     assert outcome.exit_code == 2

@@ -55,7 +55,7 @@ def test_what_may_have_arrived_is_not_planned_again(ledger: Ledger, fate: State)
     assert states(ledger, second) == ["duplicate", "pending"], "what was refused may be sent once more"
     assert ledger.repeats(second)[:2] == [
         f"1 row will not be sent: already in run {first.id} (duplicate.row)",
-        "--again sends once more what was delivered before",
+        "--again sends anew what was delivered before",
     ]
 
 
@@ -172,7 +172,7 @@ def test_a_key_is_sent_once_whichever_file_it_comes_from(ledger: Ledger) -> None
     assert states(ledger, second) == ["duplicate", "pending", "duplicate"]
     assert ledger.repeats(second)[:2] == [
         f"2 rows will not be sent: already in run {first.id} (duplicate.key)",
-        "--again sends once more what was delivered before",
+        "--again sends anew what was delivered before",
     ]
 
 
@@ -257,7 +257,7 @@ def test_a_key_that_waits_in_a_dead_run_is_taken_over(ledger: Ledger) -> None:
     assert ledger.counts(first).balanced
     assert ledger.repeats(second) == [
         f"1 row will not be sent: already in run {first.id} (duplicate.key)",
-        "--again sends once more what was delivered before",
+        "--again sends anew what was delivered before",
         f"2 rows that waited in the interrupted run {first.id} will be sent by this run",
     ]
 

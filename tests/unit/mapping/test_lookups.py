@@ -71,6 +71,7 @@ def test_a_file_without_the_column_is_refused_with_those_it_has(folder: Path) ->
         ("{lookup: customers, column: B}", "`lookup` needs `by`"),
         ("{lookup: customers, by: A, const: B}", "`lookup` needs `column`"),
         ("{by: A, column: B}", "`by` needs `lookup`"),
+        ("{lookup: customers, by: {column: A, as: integer}, column: B}", "a lookup's `key` can be `as: integer`"),
     ],
 )
 def test_what_a_lookup_needs_is_told(value: str, problem: str) -> None:
@@ -120,6 +121,26 @@ def test_the_content_of_lookups_is_part_of_what_a_run_is(folder: Path) -> None:
     assert fingerprint(options, loaded) == before
     customers.write_text("Customer ID,Name,Email\n17850,Ada,other@example.com\n", encoding="utf-8")
     assert fingerprint(options, loaded) != before
+
+
+@pytest.mark.parametrize("bound", [0, 1 << 20])
+def test_zeros_in_front_of_a_key_that_is_an_integer_do_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    """On either side; a number that a spreadsheet has rounded is still no key."""
+    monkeypatch.setattr("importer.lookups._MOST_IN_MEMORY", bound)
+    (folder / "maps" / "m.yaml").write_text(
+        MAPPING.replace("key: Customer ID", "key: {column: Customer ID, as: integer}")
+    )
+    customers = (
+        "Customer ID,Name,Email\n0017850,Ada,ada@example.com\n0,Bo,bo@example.com\n178500000000,Cy,cy@example.com\n"
+    )
+    (folder / "maps" / "customers.csv").write_text(customers, encoding="utf-8")
+    (folder / "orders.csv").write_text("Order,Customer\n1,17850.0\n2,000\n3,1.785E+11\n4,00017850\n", encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9")
+    sent = [json.loads(line) for line in outcome.stdout.splitlines()]
+    found = {one["properties"]["order"]: one["subscriber"]["email"] for one in sent}
+    assert found == {"1": "ada@example.com", "2": "bo@example.com", "4": "ada@example.com"}
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

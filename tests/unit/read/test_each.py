@@ -69,6 +69,42 @@ def test_rejects_hold_each_element_with_its_object_and_can_be_run_again(source: 
         assert [json.loads(line)["value"] for line in outcome.stdout.splitlines()] == [2, 3]
 
 
+def test_a_list_within_an_object_is_found_by_its_path(source: str) -> None:
+    """Also where the object is missing; what lies beside the list keeps its place."""
+    rows: list[dict[str, Any]] = [
+        {"id": one["id"], "mail": one["mail"], "order": {"n": one["id"], "lines": {"all": one["items"]}}}
+        for one in ORDERS
+    ]
+    rows.append({"id": "11", "mail": "e@example.com", "order": None})
+    if source.endswith("jsonl"):
+        Path(source).write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    mapping = MAPPING.replace("each: items", "each: order.lines.all").replace("items.", "order.lines.all.")
+    Path("m.yaml").write_text(mapping.replace("order: id", "order: order.n"), encoding="utf-8")
+    outcome = importer("check", source, "-m", "m.yaml", "--preview", "9")
+    assert [json.loads(line) for line in outcome.stdout.splitlines()] == [
+        {
+            "subscriber": {"email": "a@example.com"},
+            "type": "line",
+            "value": 1.5,
+            "properties": {"order": "7", "sku": "A"},
+        },
+        {"subscriber": {"email": "a@example.com"}, "type": "line", "properties": {"order": "7", "sku": "B"}},
+    ]
+    Path("m.yaml").write_text(MAPPING.replace("items.sku}", "mail}").replace("items.price", "id").split("prop")[0])
+    outcome = importer("check", source, "-m", "m.yaml")
+    assert ("has no column 'items' for `each`" in outcome.stderr) is source.endswith("parquet")
+
+
+def test_elements_are_rows_though_nothing_of_them_is_mapped(source: str) -> None:
+    Path("m.yaml").write_text(
+        "version: 1\neach: items\nsubscriber: {email: mail}\ntype: {const: line}\n", encoding="utf-8"
+    )
+    outcome = importer("check", source, "-m", "m.yaml", "--preview", "9")
+    assert len(outcome.stdout.splitlines()) == 4  # two of a@, and the orders without a list
+
+
 def test_csv_has_no_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m.yaml").write_text(MAPPING, encoding="utf-8")
