@@ -91,8 +91,8 @@ class Open:
 
     question: str
     """Empty where it is asked elsewhere."""
-    values: tuple[Any, ...]
-    """What could be written for the word that it is about."""
+    lines: tuple[tuple[str, Any], ...]
+    """What could be written: words and their values."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Draft:
         """Ask what was left open, above what could be written for the word."""
         decision = self.decisions.made[target]
         reason = f" ({decision.others[0].reason})" if decision.others else ""
-        self.opens[word] = Open(f"{decision.question}?{reason}", tuple(values))
+        self.opens[word] = Open(f"{decision.question}?{reason}", _lines(word, values))
 
     def write_source(self) -> None:
         """Fill ``source``: how the file is read, where that has to be said."""
@@ -134,8 +134,8 @@ class Draft:
             options = [Option(encoding, words) for encoding, words in readings]
             question = "In which encoding is the file, which is not UTF-8"
             self.decisions.choose("encoding", question, Grade.OPEN, options)
-            values = tuple(source | {"encoding": encoding} for encoding, _ in readings)
-            self.opens["source"] = Open(f"{question}? Without an answer `check` shows its words in each", values)
+            lines = tuple(("source", source | {"encoding": encoding}) for encoding, _ in readings)
+            self.opens["source"] = Open(f"{question}? Without an answer `check` shows its words in each", lines)
             return
         if "header" in source:
             self.notes["source"] = ["the file's first line looks like data, so columns are called 1, 2, 3 …"]
@@ -148,6 +148,10 @@ class Draft:
     def is_warehouse(self) -> bool:
         """Whether a loader copied the table into a warehouse, where times are UTC."""
         return any(is_warehouse(one.name) for one in self.sample.columns)
+
+
+def _lines(word: str, values: Sequence[Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((word.partition(".")[2] or word, value) for value in values)
 
 
 def put(words: dict[str, Any], target: str, value: Any) -> None:

@@ -53,8 +53,7 @@ def _comments(made: Draft, target: str, indent: str = "", *, inner: str = "") ->
     asked = made.opens.get(target)
     if asked is not None and asked.question:
         yield from comment(f"{OPEN} {asked.question}", indent, rest=" " * (len(OPEN) + 1))
-    word = target.partition(".")[2] or target
-    for value in asked.values if asked is not None else ():
+    for word, value in asked.lines if asked is not None else ():
         yield f"{indent}# {inner}{printable(f'{scalar(word)}: {flow(value)}')}"
 
 

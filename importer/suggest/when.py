@@ -50,7 +50,7 @@ def decide_time(made: Draft) -> None:
     if len(picks) > 1:
         if is_sortable:
             made.leave_open("order_by", "date order", [_order(one) for one in picks])
-            made.opens["properties.occurred_at"] = Open("", tuple(picks))
+            made.opens["properties.occurred_at"] = Open("", tuple(("occurred_at", one) for one in picks))
         else:
             made.leave_open("properties.occurred_at", "date order", picks)
         return
