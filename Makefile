@@ -14,11 +14,12 @@ help: ## show this list
 .venv: .venv/installed
 
 # The stamp is older than its sources whenever a pin, a dependency or a tool's setting changed.
-.venv/installed: pyproject.toml .ci/constraints.txt
+.venv/installed: pyproject.toml .ci/constraints.txt .ci/axe.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement .ci/constraints.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check
+	$(BIN)/python -m pip download -qq --disable-pip-version-check --require-hashes --no-deps --dest .venv/axe --requirement .ci/axe.txt
 	touch $@
 
 demo: .venv ## import samples/purchases.csv into a sandbox on this machine

@@ -1,9 +1,5 @@
 """The types that cross from room to room; all frozen.
 
-This module owns the vocabulary: what a source, a chunk, an event, a problem, a fate and a state are.
-It leaves every operation on them to the stages (read, shape, validate, encode, plan, deliver, report)
-and knows no file format, no HTTP and no SQL.
-
 Conventions: *row* is 1-based over a source's data rows; *line* is the 1-based physical line where that
 row starts (for Parquet it equals the row); *position* is the 0-based place within a chunk's table.
 """

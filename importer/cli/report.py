@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.child import token_hidden
 from importer.cli import completing
 from importer.cli.console import in_colour
 from importer.cli.options import basic, ledger_options, target_options
@@ -80,7 +81,8 @@ def _open(page: Path) -> None:
 
     click.echo(page)
     try:
-        shown = webbrowser.open(page.resolve().as_uri())
+        with token_hidden():
+            shown = webbrowser.open(page.resolve().as_uri())
     except (webbrowser.Error, OSError):
         shown = False
     if not shown:

@@ -27,6 +27,7 @@ from importer.sandbox.options import SandboxOptions
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
     from importer.pipeline.program import Result
+    from importer.read import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class RunOptions:
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    corrected: tuple[Input, ...] = ()
+    """Files of corrected rows that are read in the place of the sources."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False

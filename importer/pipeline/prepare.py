@@ -23,7 +23,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.read import Reader, expand, open_source, text_of
+from importer.read import Input, Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
 from importer.wording import brief, counted, shown
@@ -48,7 +48,7 @@ class ReadOptions:
 
 
 def prepare_sources(
-    arguments: Sequence[str], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
+    arguments: Sequence[str | Input], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
 ) -> Generator[SourceStream[EncodedChunk], None, None]:
     """Each source that the arguments name, in order. Raises `UsageError` where they name none.
 
@@ -82,7 +82,7 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
 
 
 def _converted(
-    arguments: Sequence[str],
+    arguments: Sequence[str | Input],
     mapping: ImportMapping,
     mapper: RowMapper,
     reading: ReadOptions,

@@ -105,7 +105,8 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
-        plan(ledger, current, prepare_sources(options.sources, loaded.mapping, reading, console.say), console.read)
+        sources = options.corrected or options.sources
+        plan(ledger, current, prepare_sources(sources, loaded.mapping, reading, console.say), console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)

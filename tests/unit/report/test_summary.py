@@ -159,8 +159,10 @@ Run 20261123-180355-k7 finished in 10 s (60 events a minute)
   rows read  10  every row is accounted for
 
 next
-  fix the 3 rows in rejects.csv, then run this (it sends only those)
+  fix the 3 rows in rejects.csv, then run this (it sends only those); or fix
+  them on a page
     importer run OUT/rejects.csv -m orders.yaml --endpoint https://api.example.com/v2
+    importer review 20261123-180355-k7 --endpoint https://api.example.com/v2
   if the rows are right as they are: send the row that the API refused again
     importer retry 20261123-180355-k7 --endpoint https://api.example.com/v2
 """
