@@ -67,7 +67,12 @@ def command(run_id: str | None, output: Path | None, *, opened: bool, **given: A
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(output, form))
+            rejects = run.options.get("rejects_format", "source")
+            written = report.write(
+                ledger,
+                run,
+                report.ReportOptions(output, form, rejects_format=rejects),
+            )
             click.echo(report.render_summary(written, colour=in_colour()), err=True, nl=False)
             if written.failure is not None:
                 raise written.failure

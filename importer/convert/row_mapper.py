@@ -75,6 +75,12 @@ class RowMapper:
         self._currency = None if said is None else str(said).upper()
         """The currency of rows that name none."""
 
+    def with_mapping(self, mapping: ImportMapping) -> RowMapper:
+        """A mapper of another mapping over the same lookups."""
+        other = RowMapper(mapping, self._lookups)
+        other.not_found = self.not_found
+        return other
+
     def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
         """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""
         cells = Cells(chunk, self._lookups)

@@ -40,12 +40,12 @@ def check_mapping(name: str) -> tuple[str, int]:
     return load(name).name, passed
 
 
-def preview(options: RunOptions, console: Console, count: int, show: Callable[[bytes], None]) -> None:
+def preview(options: RunOptions, say: Callable[[str], None], count: int, show: Callable[[bytes], None]) -> None:
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = options.load_mapping()
     run_tests(loaded)
     reading = ReadOptions(strict=options.strict, transform=options.transform)
-    with closing(prepare_sources(options.sources, loaded.mapping, reading, console.say)) as found:
+    with closing(prepare_sources(options.sources, loaded.mapping, reading, say)) as found:
         for supply in found:
             for prepared in supply.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
@@ -82,7 +82,7 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
         if options.out is None:
             return report.count_check(batches, sources, info, checking.explain)
-        outputs = ReportOptions(out=options.out, format=options.report_format)
+        outputs = ReportOptions(options.out, options.report_format, rejects_format=options.rejects_format)
         return report.write_check(batches, sources, info, outputs, checking.explain)
 
     read: list[RunSource] = []

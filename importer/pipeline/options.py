@@ -19,6 +19,7 @@ from importer.model import (
     Counts,
     Format,
     PendingSummary,
+    RejectsFormat,
     Run,
     scope_options,
 )
@@ -90,6 +91,7 @@ class RunOptions:
     out: Path | None = None
     """None: ``importer-runs/RUN``."""
     report_format: Format = "csv"
+    rejects_format: RejectsFormat = "source"
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
@@ -116,6 +118,7 @@ class RunOptions:
             "transform": self.transform,
             "out": None if self.out is None else str(self.out),
             "report_format": self.report_format,
+            "rejects_format": self.rejects_format,
             "keep_bodies": self.keep_bodies,
             "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
@@ -138,6 +141,7 @@ class RunOptions:
             strict=kept["strict"],
             out=out,
             report_format=kept["report_format"],
+            rejects_format=kept.get("rejects_format", "source"),
             keep_bodies=kept["keep_bodies"],
             delivery=delivery,
         )

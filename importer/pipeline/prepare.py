@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError
@@ -145,9 +146,11 @@ def _events(
     if transform is not None:
         yield from _transformed(reader, mapping, mapper, transform, reading)
         return
+    numbers = number_columns(mapping) if may_be_resaved(reader.source) else ()
+    lenient = mapper.with_mapping(with_both_signs(mapping)) if numbers else mapper
     with closing(_chunks(reader, mapping.columns(), mapping, reading)) as chunks:
         for chunk in chunks:
-            yield mapper(chunk)
+            yield (lenient if has_comma_decimals(chunk, numbers) else mapper)(chunk)
 
 
 def _chunks(

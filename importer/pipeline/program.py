@@ -204,7 +204,9 @@ def _report(
         # A ledger that takes nothing, such as a locked one, may still tell how far the run came.
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    outputs = ReportOptions(out, options.report_format, scope_options=target.scope_options)
+    outputs = ReportOptions(
+        out, options.report_format, rejects_format=options.rejects_format, scope_options=target.scope_options
+    )
     written = report.write(ledger, told, outputs, partial(_advise, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)

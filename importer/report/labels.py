@@ -64,7 +64,9 @@ def source_facts(summary: Summary, most: int) -> list[str]:
             why = " ".join([first, *(["; ".join(map(str.strip, rest))] if rest else [])])
             lines.append(f"{shown(one.name)}: {end}: {shown(why)}")
         elif not one.rows:
-            lines.append(f"{shown(one.name)}: {'has a header but no rows' if one.format == 'csv' else 'has no rows'}")
+            lines.append(
+                f"{shown(one.name)}: {'has a header but no rows' if one.format in ('csv', 'xlsx') else 'has no rows'}"
+            )
         else:
             lines.append(f"{shown(one.name)}: {counted(one.rows, 'row')}" + (f" ({how})" if how else ""))
     return lines

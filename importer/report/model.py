@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from importer.errors import ReportError
-from importer.model import Counts, Format, Run
+from importer.model import Counts, Format, RejectsFormat, Run
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -27,6 +27,8 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
+    rejects_format: RejectsFormat = "source"
+    """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
 

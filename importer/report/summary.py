@@ -86,8 +86,9 @@ def summary_bytes(summary: Summary) -> bytes:
 
 def _source(one: RunSource) -> SourceSummary:
     dialect = one.source.dialect
-    encoding = "" if dialect.format == "parquet" else dialect.encoding
-    return SourceSummary(one.source.name, one.rows, one.error, dialect.format, encoding)
+    form = "xlsx" if dialect.sheet else dialect.format
+    encoding = "" if form in ("parquet", "xlsx") else dialect.encoding
+    return SourceSummary(one.source.name, one.rows, one.error, form, encoding)
 
 
 def _between(start: float | None, end: float | None) -> float | None:

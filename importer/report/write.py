@@ -17,6 +17,7 @@ from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.check import Advise, no_advice, with_advice
 from importer.report.model import CHECK, ImportTotal, ReportOptions, RunInfo, Summary, Written, WrittenFile
 from importer.report.next_steps import next_steps
+from importer.report.reject_workbook import columns_by_target
 from importer.report.rejects import STATES, Rejects
 from importer.report.rows import ExplainedBatch, explain, report_table
 from importer.report.summary import Books, import_total, summarise, summary_bytes
@@ -173,7 +174,10 @@ def _with_rows(
 ) -> tuple[list[tuple[str, WrittenFile]], int]:
     """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
     name = f"report.{options.format}"
-    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs, _run_id(story.info))
+    report = WRITERS[options.format](outputs.create(name))
+    columns = columns_by_target(story.info.mapping_text, story.info.mapping_name)
+    as_workbook = options.rejects_format == "xlsx"
+    rejects = Rejects(outputs, _run_id(story.info), columns, as_workbook=as_workbook)
     for explained in batches:
         totals.add(explained)
         report.add(report_table(explained, story.info.run))
