@@ -20,7 +20,7 @@ from importer.model import SANDBOX_ENDPOINT, Counts, Run, State
 from importer.pipeline import find, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions
-from importer.report.summary import counts_by_name
+from importer.report.model import counts_by_name
 from importer.review.checks import Checker, corrected_of, written
 from importer.review.desk import Desk, Line
 from importer.review.load import load
@@ -240,7 +240,7 @@ class Review:
             with tempfile.TemporaryDirectory(prefix="importer-review-") as scratch:
                 inputs, members = written(rows, self.desk.forms, Path(scratch))
                 mapping = self._checker.reading([self.desk.forms[number] for number, _ in members])
-                options = replace(self._options.of_run(self.run), corrected=tuple(inputs), mapping=mapping, out=None)
+                options = replace(self._options.of_run(self.run), inputs=tuple(inputs), mapping=mapping, out=None)
                 if not self._conclude(program.run(options, self.target, self.work)):
                     return
         with open_ledger(self.target) as ledger:

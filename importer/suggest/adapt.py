@@ -81,7 +81,7 @@ def _currency(code: str, value: ValueMapping | None, sample: Sample) -> dict[str
     column = sample.column(value.column or "") if value is not None and value.aggregate is None else None
     if column is None or column.is_full:
         return {"const": code}
-    return {"template": f"{{{column.name}}} {code}", "extract": f"{code}$"}
+    return {"cases": [{"when": [{"column": column.name, "empty": False}], "use": {"const": code}}]}
 
 
 def _ask_whom(made: Draft, why: str) -> None:
