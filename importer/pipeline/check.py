@@ -80,9 +80,9 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     )  # fmt: skip
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
-        if options.out is None:
-            return report.count_check(batches, sources, info, checking.explain)
-        outputs = ReportOptions(options.out, options.report_format, rejects_format=options.rejects_format)
+        outputs = None
+        if options.out is not None:
+            outputs = ReportOptions(options.out, options.report_format, rejects_format=options.rejects_format)
         return report.write_check(batches, sources, info, outputs, checking.explain)
 
     read: list[RunSource] = []

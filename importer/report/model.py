@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from importer.errors import ReportError
-from importer.model import Counts, Format, RejectsFormat, Run
+from importer.model import Counts, Format, RejectsFormat, Run, State
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -346,3 +348,13 @@ class Written:
     """What is left to do."""
     failure: ReportError | None = None
     """Why the files could not be written; the counts are right all the same."""
+
+
+def counts_by_name(counts: Counts) -> dict[str, int]:
+    """``read`` and every state by its name."""
+    return {"read": counts.read} | {state.value: counts[state] for state in State}
+
+
+def summary_bytes(summary: Summary) -> bytes:
+    """The summary as indented JSON, ending in a line break."""
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"

@@ -20,7 +20,7 @@ from importer.model import SANDBOX_ENDPOINT, Counts, Run, State
 from importer.pipeline import find, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions
-from importer.report.summary import counts_by_name
+from importer.report.model import counts_by_name
 from importer.review.checks import Checker, corrected_of, written
 from importer.review.desk import Desk, Line
 from importer.review.load import load

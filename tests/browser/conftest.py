@@ -67,6 +67,8 @@ def flaws(browser: webdriver.Chrome) -> Callable[[], list[str]]:
       axe.run(document, {resultTypes: ["violations"]}).then((all) => done(all.violations.flatMap(
         (one) => one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))))"""
 
+    browser.set_script_timeout(120)
+
     def look() -> list[str]:
         browser.execute_script(axe)
         return list(browser.execute_async_script(run))

@@ -47,6 +47,7 @@ function mark() {
 }
 
 async function show(query, { focus } = {}) {
+  if (focus) at("said").textContent = "";
   const focused = document.activeElement?.id;
   const found = await (await ask(`rows?${new URLSearchParams(query)}`)).json();
   at("list").innerHTML = found.list;
@@ -112,6 +113,7 @@ async function follow(first) {
   let asked = false;
   at("work").hidden = false;
   at("bar").hidden = at("list").hidden = true;
+  at("said").textContent = "";
   for (;;) {
     const keep = answer.asks && asked;
     if (!keep) at("work").innerHTML = answer.html;

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from importer.model import RunSource, RunState, State, scope_options
-from importer.report import CHECK, ReportOptions, RunInfo, count_check, render_summary, write
+from importer.report import CHECK, ReportOptions, RunInfo, render_summary, write, write_check
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:fix"})
@@ -117,7 +117,7 @@ def test_after_a_check_the_next_step_is_the_run(tmp_path: Path) -> None:
     info = RunInfo(CHECK, "checked", "", "", "my orders.yaml", "", given=("drops/*.csv",))
     source = csv_source("email")
     rows = [Row(b"a", State.PENDING)]
-    done = count_check([batch(source, rows)], lambda: [RunSource(1, source, "", 1, "")], info)
+    done = write_check([batch(source, rows)], lambda: [RunSource(1, source, "", 1, "")], info, None)
     assert (
         render_summary(done).partition("\nnext\n")[2]
         == """\

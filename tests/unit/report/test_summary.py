@@ -17,7 +17,6 @@ from importer.report import (
     Checked,
     ReportOptions,
     RunInfo,
-    count_check,
     count_run,
     render_reasons,
     render_summary,
@@ -318,7 +317,7 @@ def test_a_check_writes_the_same_files_without_a_ledger(tmp_path: Path) -> None:
 def test_a_check_without_files_counts_the_same(tmp_path: Path) -> None:
     facts = RunInfo(run=CHECK, state="checked", account="", endpoint="", mapping_name="m.yaml", mapping_digest="0")
     sources = [RunSource(1, SOURCE, "", 2, "")]
-    counted = count_check([Checked()(prepared())], lambda: sources, facts)
+    counted = write_check([Checked()(prepared())], lambda: sources, facts, None)
     written = write_check([Checked()(prepared())], lambda: sources, facts, ReportOptions(tmp_path))
     assert counted == replace(written, paths=(), summary=replace(written.summary, files=()))
     assert "written to" not in render_summary(counted)
