@@ -11,11 +11,8 @@
     │   └── DiskFullError          3   no room left; the run stops cleanly and can be resumed
     ├── ReportError                1   an output cannot be written; what was delivered is in the ledger
     └── StoppedError               3   the run stopped before its end; `importer resume` goes on
-        ├── TokenError             3   401 or 403: the token is the problem, not the row
-        └── OutageError            3   the API stayed away longer than --outage-limit
 
-This module owns the wording's shape (``error:`` … blank line … ``hint:``) and the exit codes.
-Printing is the command line's business.
+Each is printed as ``error:`` …, a blank line, ``hint:`` ….
 """
 
 from __future__ import annotations
@@ -145,11 +142,3 @@ class StoppedError(ImporterError):
     """The run stopped before its end, with nothing lost."""
 
     exit_code = ExitCode.STOPPED
-
-
-class TokenError(StoppedError):
-    """The API answered 401 or 403: the token is missing, wrong, revoked or expired."""
-
-
-class OutageError(StoppedError):
-    """The API could not be reached for longer than the user wants to wait."""

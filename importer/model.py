@@ -1,9 +1,5 @@
 """The types that cross from room to room; all frozen.
 
-This module owns the vocabulary: what a source, a chunk, an event, a problem, a fate and a state are.
-It leaves every operation on them to the stages (read, shape, validate, encode, plan, deliver, report)
-and knows no file format, no HTTP and no SQL.
-
 Conventions: *row* is 1-based over a source's data rows; *line* is the 1-based physical line where that
 row starts (for Parquet it equals the row); *position* is the 0-based place within a chunk's table.
 """
@@ -98,6 +94,7 @@ ArrowTable: TypeAlias = Any
 """A ``pyarrow.Table``."""
 
 Format = Literal["csv", "jsonl", "parquet"]
+RejectsFormat = Literal["source", "xlsx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,8 @@ class Dialect:
     has_bom: bool = False
     skip_lines: int = 0
     """Lines before the header that are no data; rejects get as many, for the mapping skips them again."""
+    sheet: str = ""
+    """The sheet of the Excel workbook that this is; empty: it is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""What rejects files and the readers agree on, so that a mended reject becomes the very event its original would have.
+"""What rejects files and readers agree on: a corrected reject becomes the event its original would have been.
 
-This module owns two rules: which columns rejects append, and how a cell that a spreadsheet would take for a formula
-is made harmless in CSV outputs and restored on the way back. Writing the files is ``report``'s; a reader that meets a
-CSV whose header `is_rejects` applies `original` to the columns it reads, and need not know more.
+Two rules: which columns rejects append, and how a cell that a spreadsheet would take for a formula is made harmless in
+CSV outputs and restored when they are read: for a CSV whose header `is_rejects`, a reader applies `original`.
 
 The rule for formulas: a cell that starts with ``=``, ``@``, a tab, a line break, a full-width ``＝ ＋ － ＠``, or with
 ``+`` or ``-`` before anything but a plain number or phone (``-12.50``, ``+370 612 34567``, a lone ``-``) gets an

@@ -1,8 +1,6 @@
-"""What lies in a column of text, seen through its buffers instead of text by text.
+"""Quick looks at a column of text through its buffers: its bytes, whether an expression fits all texts, their hashes.
 
-This module owns quick looks at whole columns: their bytes, whether an expression fits all of them, whether they can
-do without trimming, and their hashes. What the texts mean is their readers'. Each look says the same as Arrow's kernels
-or as a loop would; it merely takes a fraction of the time where a column is as most columns are.
+Each gives the same result as Arrow's kernels or a loop, in a fraction of the time for most columns.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Transform: the escape hatch, a Python function of the user's that rewrites rows before they are shaped.
+"""Transform: the escape hatch, a Python function of the user's that rewrites rows before they are converted.
 
-This stage owns loading ``file.py:function``, handing it each chunk as a DataFrame, and taking its result back into a
-chunk. It is named on the command line only, so that a mapping stays data. What the function does is the user's; where
-it fails, the error points into the user's file.
+It gets each chunk as a DataFrame and returns one. It is named on the command line only, so that a mapping stays data.
+Where it fails, the error points into the user's file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What the shell offers when somebody presses Tab: files, mappings and presets, runs.
 
-This module owns what fits where; how each shell is spoken to is click's. It stays silent about whatever is wrong: the
-command itself will say it.
+Whatever is wrong, it stays silent: the command itself reports it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `importer doctor` looks at: everything that a live run needs, without sending anything.
 
-This module owns the findings and their advice. The only request it makes is the harmless ``GET /v2/subscribers``.
+The only request it makes is the harmless ``GET /v2/subscribers``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""A mapping's `tests`, run through the real stages: read, shape, validate, encode.
+"""A mapping's `tests`, run through the real stages: read, convert, validate, encode.
 
-This module owns how an example's rows become a file, and how what came is compared with what was expected. The words of
-an example are ``mapping.example``'s.
+An example's rows become a file, and its events and reasons are compared with the expected ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Which runs are old enough to be forgotten, and the forgetting.
-
-This module owns the choice; what is dropped and what stays of a run is ``ledger.pruning``'s.
-"""
+"""Which runs are old enough to be pruned, and the pruning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading: files into chunks of text columns, in one pass, at flat memory.
 
 ``expand`` turns the SOURCE arguments into inputs; ``open_source`` turns an input into a `Reader`, whose ``chunks`` are
-what the rest of the product works on. What the columns mean is the mapping's and ``convert``'s.
+what the rest of the product works on.
 """
 
 from importer.read.arrow import text_of

@@ -49,7 +49,7 @@ _SMALL = 64 << 20
 MAX_RATIO = 200
 """How many times its size a compressed file may unpack to. Tables of text rarely reach 50."""
 
-ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
+ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""

@@ -18,16 +18,16 @@ from importer.wording import shown
 STDIN = "<stdin>"
 
 
-def expand(arguments: Sequence[str]) -> list[Input]:
+def expand(arguments: Sequence[str | Input]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
     A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
-    out. A zip archive stands for its members. A file that is named twice is read once. Raises `UsageError` where an
-    argument matches nothing.
+    out. A zip archive stands for its members; an `Input` for itself. A file that is named twice is read once. Raises
+    `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
-        for source in _expand_one(argument):
+        for source in [argument] if isinstance(argument, Input) else _expand_one(argument):
             found.setdefault((os.path.realpath(source.path or STDIN), source.member), source)
     return list(found.values())
 

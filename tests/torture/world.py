@@ -85,7 +85,7 @@ class Importer:
     def stderr(self) -> str:
         """What it has said so far."""
         file = self.world.home / f"stderr-{self._number}"
-        return file.read_text(encoding="utf-8") if file.exists() else ""  # it has only just been started
+        return file.read_text(encoding="utf-8") if file.exists() else ""  # it has not begun yet
 
     @property
     def running(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal, localcontext
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -28,14 +27,6 @@ def exact(numbers: list[Decimal]) -> DecimalColumn:
 @given(NUMBERS)
 def test_tokens_come_back_as_they_were(numbers: list[Decimal]) -> None:
     assert exact(numbers).tokens().to_pylist() == [plain(one) for one in numbers]
-
-
-@settings(deadline=None)
-@given(NUMBERS)
-def test_ranks_are_in_the_order_of_the_numbers(numbers: list[Decimal]) -> None:
-    ranks = exact(numbers).ranks().tolist()
-    for (rank, number), (next_rank, following) in pairwise(zip(ranks, numbers, strict=True)):
-        assert (rank < next_rank, rank == next_rank) == (number < following, number == following)
 
 
 @settings(deadline=None)
