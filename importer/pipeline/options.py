@@ -23,6 +23,7 @@ from importer.model import (
     scope_options,
 )
 from importer.sandbox.options import SandboxOptions
+from importer.wording import public_name
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
@@ -107,7 +108,7 @@ class RunOptions:
     def kept(self) -> dict[str, Any]:
         """What `importer resume` must still know, as JSON values."""
         return {
-            "sources": list(self.sources),
+            "sources": list(map(public_name, self.sources)),
             "strict": self.strict,
             "again": self.again,
             "transform": self.transform,

@@ -66,7 +66,7 @@ def sample(argument: str, say: Callable[[str], None]) -> Sample:
 
 def is_file(each: Input) -> bool:
     """Whether it can be read more than once: no standard input, pipe or device."""
-    return each.path is not None and Path(each.path).is_file()
+    return each.is_remote or (each.path is not None and Path(each.path).is_file())
 
 
 def sample_again(sample: Sample, encoding: str) -> Sample:
