@@ -60,6 +60,7 @@ def shown_json(text: bytes) -> bytes:
 
 def shell_quoted(argument: str) -> str:
     r"""The argument as a shell takes it, on one line that hides nothing: ``orders.csv``, ``'a b.csv'``, ``$'a\nb'``."""
+    argument = public_name(argument)
     if argument.isprintable():
         return shlex.quote(argument)
     inside = "".join(

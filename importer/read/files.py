@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, BinaryIO, Literal, Protocol, cast
+from urllib.parse import unquote
 
 from backports import zstd
 
@@ -50,6 +51,9 @@ _SMALL = 64 << 20
 """What may always be unpacked, however well it is packed."""
 MAX_RATIO = 200
 """How many times its size a compressed file may unpack to. Tables of text rarely reach 50."""
+
+_NO_VALUE = ("", "__HIVE_DEFAULT_PARTITION__")
+"""What stands for a null in the name of a partition's directory."""
 
 ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 """What a data file is called, in a directory or an archive."""
@@ -211,6 +215,7 @@ class Content:
         self.name = source.name
         self.path = public_name(source.path) if source.path is not None and source.path.isprintable() else None
         """For the record; None as well where the path is no text."""
+        self.partitions = partitions("/".join(filter(None, (self.path, source.member))))
         self.compression: Compression = "none"
         self._max_ratio = max_ratio
         self._file = _open(source)
@@ -451,6 +456,14 @@ def _no_member(name: str, everything: list[str], members: list[str]) -> SourceEr
 def recognise_compression(head: bytes) -> Compression:
     """By the first bytes, whatever the name says."""
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "none")
+
+
+def partitions(path: str) -> dict[str, str | None]:
+    """The columns that directories called ``name=value`` are, as other programs partition datasets; outermost first."""
+    found = (part.partition("=") for part in path.split("/")[:-1])
+    return {
+        unquote(name): None if value in _NO_VALUE else unquote(value) for name, sign, value in found if sign and name
+    }
 
 
 def is_data_name(name: str) -> bool:

@@ -101,7 +101,7 @@ def _handler(web: WebServer) -> type[BaseHTTPRequestHandler]:
             status = web.refusing or (404 if data is None else 200)
             data = data if data is not None and status == 200 else b""
             tag = f'"{hash(data):x}"'
-            part = data
+            part, first = data, "0"
             if asked and web.in_ranges and status == 200:
                 first, last = asked.removeprefix("bytes=").split("-")
                 part, status = data[int(first) : int(last or len(data)) + 1], 206
