@@ -14,11 +14,12 @@ help: ## show this list
 .venv: .venv/installed
 
 # The stamp is older than its sources whenever a pin, a dependency or a tool's setting changed.
-.venv/installed: pyproject.toml .ci/constraints.txt
+.venv/installed: pyproject.toml .ci/constraints.txt .ci/axe.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement .ci/constraints.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check
+	$(BIN)/python -m pip download -qq --disable-pip-version-check --require-hashes --no-deps --dest .venv/axe --requirement .ci/axe.txt
 	touch $@
 
 demo: .venv ## import samples/purchases.csv into a sandbox on this machine
@@ -32,7 +33,7 @@ demo: .venv ## import samples/purchases.csv into a sandbox on this machine
 test: .venv ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-torture: .venv ## kill 200 imports and run 200 through random faults; minutes
+torture: .venv ## kill 200 imports, run 200 through random faults, stop, lock and damage others; minutes
 	$(BIN)/python -m tests.torture --kills 200 --faults 200
 
 lint: .venv ## check style, types and the direction of imports

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from importer.model import TOKEN_VARIABLE
 
+_LONG = 16
+"""Characters of a token that is looked for in other variables; a shorter text may be in any of them."""
 _ROOT = Path(__file__).parents[1]
 """Where the package lies."""
 
@@ -21,9 +25,31 @@ def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]
     )
 
 
+@contextmanager
+def token_hidden() -> Iterator[None]:
+    """Take the token out of the environment, while a library starts processes that inherit it, such as a browser."""
+    hidden = {name: value for name, value in os.environ.items() if name not in environment()}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def environment() -> dict[str, str]:
+    """Ours without the token, under whatever name it is there."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != TOKEN_VARIABLE and not (len(token) >= _LONG and token in value)
+    }
+
+
 def _environment() -> dict[str, str]:
-    """Ours without the token; a child finds the package also where it is not installed (a checkout)."""
-    environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    """A child finds the package also where it is not installed (a checkout)."""
+    found = environment()
     if _ROOT.name not in {"site-packages", "dist-packages"}:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
-    return environment
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), found.get("PYTHONPATH")]))
+    return found

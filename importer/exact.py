@@ -131,6 +131,12 @@ class DecimalColumn:
         with localcontext(UNLIMITED):
             return _objects([Decimal(unit).scaleb(-self.scale) for unit in self.units.tolist()])
 
+    def ranks(self) -> Int64s:
+        """Integers that are in the same order as the numbers."""
+        if self.units.dtype != object:
+            return self.units
+        return np.unique(self.units, return_inverse=True)[1].astype(np.int64)
+
 
 def product(factors: Sequence[DecimalColumn]) -> DecimalColumn:
     """The products of columns of one length, row by row."""

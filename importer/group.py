@@ -1,24 +1,21 @@
 """Rows that share ``group_by`` become one event, wherever in the run they are.
 
-All sources are read before the first event exists, so their rows wait in a temporary SQLite database, which has no name
-(``TMPDIR`` says on which disk) and goes when this process goes. SQLite sorts the rows by group and aggregates them;
-memory stays flat however many there are. Then the chunks come out as they came: each group's first row, its head, has
-the event, the other rows point to it.
+All sources are read before the first event exists, so their rows wait in a temporary database. It sorts them by group;
+whole groups are made into events many at a time, and memory stays flat however many there are. Then the chunks come out
+as they came: each group's first row, its head, has the event, the other rows point to it.
 
-A *place* is a row's position in the run, over all sources, from 0; the column ``p`` has it as digits of one length. A
-*cell* is NULL (absent), ``=`` and the value, or ``!`` (the value cannot be used). So ``min(p || cell)`` is the first.
+A *place* is a row's position in the run, over all sources, from 0. A *cell* is empty (absent), ``=`` and the value, or
+``!`` (the value cannot be used).
 """
 
 from __future__ import annotations
 
-import os
 import pickle
-import sqlite3
+from array import array
 from bisect import bisect_right
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -27,11 +24,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.errors import SourceError, SpaceError
-from importer.exact import UNLIMITED, token
+from importer.errors import SourceError
+from importer.exact import DecimalColumn, sums
 from importer.mapping.model import ImportMapping
-from importer.model import ArrowArray, Bools, Events, GroupTest, Int64s, Kind, Property, SourceStream, Violations
+from importer.model import (
+    ArrowArray,
+    ArrowTable,
+    Bools,
+    Events,
+    GroupTest,
+    Int64s,
+    Kind,
+    Property,
+    SourceStream,
+    Violations,
+)
 from importer.reasons import is_error
+from importer.temporary import TemporaryDatabase
 
 _ATTRIBUTES = {
     "subscriber.id": "subscriber_id",
@@ -50,25 +59,8 @@ _SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "ty
 """The report shows these of every row, head or not."""
 _AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency"})
 """Rows of one group may leave these out, but must not differ in them."""
-_PLACE = 12
-"""Digits of a place as text, by which the first and the last cell are found."""
-_CACHE_KIB = 64 << 10
-"""Memory for SQLite's pages and for sorting."""
-_NEAR = "(SELECT iif(rows.source = unreadable.source, rows.place, NULL) FROM rows WHERE rows.place {} LIMIT 1)"
-_NEXT_TO_UNREADABLE = f"""
-    UPDATE rows SET gap = near.gap FROM (
-        SELECT row, min(place) AS gap FROM (
-            SELECT {_NEAR.format("< unreadable.place ORDER BY rows.place DESC")} AS row, place FROM unreadable
-            UNION ALL
-            SELECT {_NEAR.format("> unreadable.place ORDER BY rows.place")} AS row, place FROM unreadable
-        ) GROUP BY row
-    ) AS near WHERE rows.place = near.row"""
-"""The rows before and after each unreadable one, skipping rows that are in no group."""
-_HEADS_OF_ROWS = """
-    SELECT rows.place, head FROM rows CROSS JOIN groups USING (space, key)
-    WHERE rows.place BETWEEN ? AND ? ORDER BY rows.place"""
-_WARNINGS_OF_HEADS = "SELECT head, code, target, value FROM head_warnings WHERE head BETWEEN ? AND ?"
-_DIFFERING = "SELECT head, target, first, value, place, other FROM differing WHERE head BETWEEN ? AND ?"
+_CONTENT = "the rows that wait for their groups"
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def grouped(
@@ -103,10 +95,10 @@ class _Column:
     """``first``, ``last``, ``sum``, ``min``, ``max``, ``count``, ``join``; ``merge`` for members of JSON objects."""
     kind: Kind
     separator: str
-    is_number: bool
-    """Whether values are compared as numbers, else as text."""
     must_agree: bool
     """Nobody said that one row's value stands for all, so a difference is worth a warning."""
+    missing: ArrowArray
+    """The value of a group in which no row has one: an array of length 1."""
 
     def of(self, events: Events) -> ArrowArray:
         """Its values in a chunk."""
@@ -114,17 +106,16 @@ class _Column:
             return getattr(events, _ATTRIBUTES[self.target])
         return self._property(events).values
 
-    def instants(self, events: Events) -> ArrowArray:
-        """The instants of its values, by which dates and times are compared."""
-        return self._property(events).instants
-
     def _property(self, events: Events) -> Property:
         return next(one for one in events.properties if f"properties.{one.name}" == self.target)
 
-    @property
-    def compares_dates(self) -> bool:
-        """Whether its values are compared as instants."""
-        return self.how in ("min", "max") and self.kind in ("date", "datetime") and self.target not in _ATTRIBUTES
+    def ranks(self, events: Events) -> ArrowArray | None:
+        """Numbers by which its values are compared, where these are neither numbers nor texts."""
+        if self.how not in ("min", "max"):
+            return None
+        if self.target == "order_by":
+            return None if pa.types.is_string(self.missing.type) else self.of(events)
+        return self._property(events).instants if self.kind in ("date", "datetime") else None
 
     @property
     def made(self) -> Kind:
@@ -136,134 +127,147 @@ class _Column:
         """Whether it takes the value of one row and ignores the others."""
         return self.how in ("first", "last")
 
-    def aggregate(self) -> _Aggregate:
-        """A new aggregate of one group, for SQLite."""
-        if self.how == "sum":
-            return _Sum()
-        if self.how == "merge":
-            return _Merge()
-        return _Join(self.separator) if self.how == "join" else _Extreme(self.how, self.is_number)
-
-    def sql(self, at: int) -> list[str]:
-        """What to select of a group, in the order in which `_Rows._group` reads it."""
+    def make(self, cells: ArrowArray, ranks: ArrowArray | None, groups: _Groups) -> tuple[ArrowArray, Int64s]:
+        """Each group's value, null where absent; and the row whose cell cannot be used, -1 where none counts."""
+        faulty = _flags(pc.equal(cells, "!"))
         if self.chooses:
-            selected = [f"{'min' if self.how == 'first' else 'max'}(p || c{at}) AS v{at}"]
+            filled = _flags(pc.not_equal(cells, ""))
+            taken = groups.first(filled) if self.how == "first" else groups.last(filled)
+            faults = np.where((taken >= 0) & faulty[taken], taken, -1)
+            return _values(cells, np.where(faults < 0, taken, -1)), faults
+        faults = groups.first(faulty)
+        rows = np.flatnonzero(_flags(pc.starts_with(cells, "=")))
+        counts = np.bincount(groups.of_rows[rows], minlength=groups.count)
+        if self.how == "count":
+            made = pa.array(counts).cast(pa.string())
         else:
-            rank = f"r{at}" if self.compares_dates else "NULL"
-            made = f"count(nullif(c{at}, '!'))" if self.how == "count" else f"made{at}(c{at}, {rank}, place)"
-            selected = [f"{made} AS v{at}", f"min(iif(c{at} = '!', place, NULL)) AS f{at}"]
-        if self.target in _AGREED:
-            cell = f"nullif(c{at}, '!')"
-            cell = f"lower({cell})" if self.target == "subscriber.email" else cell
-            selected += [f"min({cell} || p) AS least{at}", f"max({cell} || p) AS greatest{at}"]
-        elif self.must_agree:
-            selected.append(f"min({self.own_cell(at)}) < max({self.own_cell(at)}) AS d{at}")
-        return selected
+            texts = _values(cells, rows)
+            made = self._made(texts, None if ranks is None else ranks.take(pa.array(rows)), counts)
+        return pc.if_else(pa.array(faults < 0), made, None), faults
 
-    def own_cell(self, at: int) -> str:
-        """The cell in SQL, if it can be used; a key may fall back on what groups the rows where a row has none."""
-        cell = f"nullif(c{at}, '!')"
-        return f"iif(substr({cell}, -length(key)) = key, NULL, {cell})" if self.target == "key" else cell
+    def _made(self, texts: ArrowArray, ranks: ArrowArray | None, counts: Int64s) -> ArrowArray:
+        """What the values of each group make together; ``counts`` are how many of them each group has."""
+        ends = np.cumsum(counts)
+        filled = np.flatnonzero(counts)
+        starts = (ends - counts)[filled]
+        if not len(filled):
+            return pa.nulls(len(counts), pa.string())
+        if self.how in ("join", "merge"):
+            offsets = pa.array(np.concatenate([[0], ends[filled]]).astype(np.int32))
+            lists = pa.ListArray.from_arrays(offsets, texts)
+            made = pc.binary_join(lists, self.separator) if self.how == "join" else _merged(lists)
+        elif self.how == "sum":
+            made = sums(DecimalColumn.of(texts), starts).tokens()
+        else:
+            made = texts.take(pa.array(self._extreme(texts, ranks, starts)))
+        where = np.full(len(counts), -1, np.int64)
+        where[filled] = np.arange(len(filled))
+        return made.take(pa.array(where, mask=where < 0))
+
+    def _extreme(self, texts: ArrowArray, ranks: ArrowArray | None, starts: Int64s) -> Int64s:
+        """Of each stretch the first of the least, or of the greatest, values."""
+        if ranks is not None:
+            order = ranks.to_numpy(zero_copy_only=False)
+        elif self.kind in ("integer", "number"):
+            order = DecimalColumn.of(texts).ranks()
+        else:
+            order = pc.rank(texts, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
+        best = (np.minimum if self.how == "min" else np.maximum).reduceat(order, starts)
+        hits = np.flatnonzero(order == np.repeat(best, np.diff(np.append(starts, len(order)))))
+        return hits[np.searchsorted(hits, starts)]
+
+    def own(self, cells: ArrowArray, keys: ArrowArray) -> Bools:
+        """Which cells say something of their own; a key may fall back on what groups the rows where a row has none."""
+        says = _flags(pc.starts_with(cells, "="))
+        if self.target == "key":
+            rows = np.flatnonzero(says)
+            pairs = zip(_list(cells.take(pa.array(rows))), _list(keys.take(pa.array(rows))), strict=True)
+            says[rows] = [not cell.endswith(key) for cell, key in pairs]
+        return says
 
 
 def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
     """The columns that the mapping's events have."""
     picks = dict(mapping.fields())
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in absent.properties} | {"value": "number"}
+    values = {f"properties.{one.name}": one.values for one in absent.properties}
     columns = []
     for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
         pick = picks.get(target)
-        of_rows = {"event_time": absent.event_time, "more_properties": absent.more_properties}
-        if pick is None and of_rows.get(target) is None:
+        missing = values[target] if target in values else getattr(absent, _ATTRIBUTES[target])
+        if (pick is None and target not in ("event_time", "more_properties")) or missing is None:
             continue
-        kind = kinds.get(target, "text")
-        how = "merge" if target == "more_properties" else (pick.aggregate if pick else None) or "first"
-        whole = target == "order_by" and not pa.types.is_string(absent.order_value.type)  # type: ignore[union-attr]
         columns.append(
             _Column(
                 target,
-                how=how,
-                kind=kind,
+                how="merge" if target == "more_properties" else (pick.aggregate if pick else None) or "first",
+                kind=kinds.get(target, "text"),
                 separator=", " if pick is None or pick.separator is None else pick.separator,
-                is_number=whole or kind in ("integer", "number"),
                 must_agree=pick is not None and pick.aggregate is None and target not in ("order_by", *_AGREED),
+                missing=missing,
             )
         )
     return tuple(columns)
 
 
-class _Sum:
-    """The exact sum of a group's numbers."""
+class _Groups:
+    """Stretches of rows that are sorted by group, none empty."""
+
+    def __init__(self, table: ArrowTable) -> None:
+        """Of whole groups."""
+        self.table = table
+        keys, spaces = self.column("key"), self.numbers("space")
+        begins = np.ones(len(keys), np.bool_)
+        begins[1:] = _flags(pc.not_equal(keys[1:], keys[:-1])) | (spaces[1:] != spaces[:-1])
+        self.starts = np.flatnonzero(begins)
+        self.ends = np.append(self.starts[1:], len(keys))
+        self.count = len(self.starts)
+        self.of_rows = np.cumsum(begins) - 1
+        """Each row's group, from 0."""
+
+    def column(self, name: str) -> ArrowArray:
+        """A column of the table."""
+        return self.table.column(name).combine_chunks()
+
+    def numbers(self, name: str) -> Int64s:
+        """A column of integers."""
+        found: Int64s = self.table.column(name).to_numpy()
+        return found
+
+    def first(self, mask: Bools) -> Int64s:
+        """Each group's first row for which the mask is true; -1 where there is none."""
+        rows = np.append(np.flatnonzero(mask), len(mask))
+        found = rows[np.searchsorted(rows, self.starts)]
+        return np.where(found < self.ends, found, -1)
+
+    def last(self, mask: Bools) -> Int64s:
+        """Each group's last such row."""
+        rows = np.append(np.flatnonzero(mask), -1)
+        found = rows[np.searchsorted(rows[:-1], self.ends) - 1]
+        return np.where(found >= self.starts, found, -1)
+
+    def rows(self, group: int) -> range:
+        """A group's rows."""
+        return range(int(self.starts[group]), int(self.ends[group]))
+
+
+class _Noted:
+    """What is said of rows, by their places."""
 
     def __init__(self) -> None:
-        self._total: Decimal | None = None
+        self._rows: list[tuple[int, str, str, str]] = []
 
-    def step(self, cell: str | None, _rank: int | None, _place: int) -> None:
-        if cell is not None and cell[0] == "=":
-            self._total = UNLIMITED.add(Decimal(cell[1:]), self._total or 0)
+    def add(self, place: int, code: str, target: str, value: str) -> None:
+        """Note one."""
+        self._rows.append((int(place), code, target, value))
 
-    def finalize(self) -> str | None:
-        return None if self._total is None else token(self._total)
-
-
-class _Extreme:
-    """The least or the greatest of a group's values, the first of several."""
-
-    def __init__(self, how: str, is_number: bool) -> None:
-        self._least = how == "min"
-        self._is_number = is_number
-        self._best: tuple[Any, int, str] | None = None
-
-    def step(self, cell: str | None, rank: int | None, place: int) -> None:
-        if cell is None or cell[0] != "=":
-            return
-        size = rank if rank is not None else Decimal(cell[1:]) if self._is_number else cell
-        if self._best is not None:
-            best = self._best[0]
-            worse = size > best if self._least else size < best
-            if worse or (size == best and place > self._best[1]):
-                return
-        self._best = (size, place, cell[1:])
-
-    def finalize(self) -> str | None:
-        return None if self._best is None else self._best[2]
-
-
-class _Join:
-    """A group's texts, in the order of their rows."""
-
-    def __init__(self, separator: str) -> None:
-        self._separator = separator
-        self._texts: list[tuple[int, str]] = []
-
-    def step(self, cell: str | None, _rank: int | None, place: int) -> None:
-        if cell is not None and cell[0] == "=":
-            self._texts.append((place, cell[1:]))
-
-    def finalize(self) -> str | None:
-        return self._separator.join(text for _, text in sorted(self._texts)) if self._texts else None
-
-
-class _Merge:
-    """The members of a group's objects; of one that several rows have, the first."""
-
-    def __init__(self) -> None:
-        self._texts: list[tuple[int, str]] = []
-
-    def step(self, cell: str | None, _rank: int | None, place: int) -> None:
-        if cell is not None and cell[0] == "=":
-            self._texts.append((place, cell[1:]))
-
-    def finalize(self) -> str | None:
-        members: dict[str, msgspec.Raw] = {}
-        for _, text in sorted(self._texts):
-            for name, value in _MEMBERS.decode(f"{{{text}}}").items():
-                members.setdefault(name, value)
-        return msgspec.json.encode(members)[1:-1].decode() if members else None
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_Aggregate = _Sum | _Extreme | _Join | _Merge
+    def table(self) -> ArrowTable:
+        """All of it."""
+        columns = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
+        kinds = (pa.int64(), pa.string(), pa.string(), pa.string())
+        names = ("place", "code", "target", "value")
+        arrays = (pa.array(one, kind) for one, kind in zip(columns, kinds, strict=True))
+        return pa.table(dict(zip(names, arrays, strict=True)))
 
 
 class _Found:
@@ -284,349 +288,380 @@ class _Found:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """One group, as SQLite has aggregated it."""
-
-    head: int
-    """The place of its first row."""
-    values: list[str | None]
-    """Per column; None: absent, or it cannot be used."""
-    faults: dict[str, int]
-    """Per target with a value that cannot be used, the place of the first row that has one."""
-    chosen: frozenset[str]
-    """Targets of which only one row's value counts."""
-    conflicts: dict[str, list[tuple[int, str]]]
-    """Per target in which the rows differ, two places and their values."""
-    repeated: tuple[int, int] | None
-    """The places of two rows by which several sources seem to have the group whole."""
-    gap: int | None
-    """The place of a row that could not be read and may be part of the group."""
-    broken: int | None
-    """A source of the group that broke off."""
-    failed: int | None
-    """The test of ``where`` that leaves the group out; None: it is sent."""
-
-    def counts(self, code: str, target: str, place: int) -> bool:
-        """Whether a row's violation concerns the group's event."""
-        if self.failed is not None or (target in self.chosen and is_error(code, strict=False)):
-            return self.failed is None and self.faults.get(target) == place
-        return True
-
-
 class _Rows:
-    """All rows of the run, in SQLite. Add sources, `group` once, then take each source's chunks in order."""
+    """All rows of the run, in a database. Add sources, `group` once, then take each source's chunks in order."""
 
     def __init__(self, columns: Sequence[_Column], absent: Events) -> None:
         self._columns = columns
-        self._chosen = frozenset(column.target for column in columns if column.chooses)
-        self._absent = absent
+        self._lacks = absent.violations
         self._names: list[str] = []
         self._starts: list[int] = []
         """Of each source, the place of its first row."""
         self._broken: dict[int, SourceError] = {}
         self._digests: dict[str, int] = {}
+        self._copies: list[int] = []
+        """Sources that have the content of an earlier one."""
         self._places = 0
+        self._unreadable = array("q")
+        """Places of rows that could not be read, ascending."""
+        self._gaps: dict[int, int] = {}
+        """Per place of a row, that of an unreadable one beside it; rows without a group do not count."""
+        self._before: int | None = None
+        """The place of the source's last row in a group."""
+        self._gap: int | None = None
+        """The first unreadable place since then."""
         self._tests: tuple[GroupTest, ...] | None = None
         """The tests of ``where`` that are asked of groups, as any chunk has them; None before the first chunk."""
-        # "" is a temporary file without a name. Chunks may be taken on another thread than rows were added on.
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._read = TemporaryDatabase(_CONTENT)
+        self._made = TemporaryDatabase(_CONTENT)
+        noted = "place INTEGER, code TEXT, target TEXT, value TEXT"
+        for table, members in (
+            ("chunks", "start INTEGER, source INTEGER, size INTEGER, events BLOB"),
+            ("members", "place INTEGER, head INTEGER, failed INTEGER"),
+            ("warned", noted),
+            ("problems", noted),
+            ("warnings", noted),
+            ("ignored", "place INTEGER, target TEXT"),
+            ("repeated", "head INTEGER"),
+            ("groups", f"head INTEGER, {', '.join(f'v{at} TEXT' for at in range(len(columns)))}"),
+        ):
+            self._made.execute(f"CREATE TABLE {table} ({members})")
 
     def close(self) -> None:
         """Forget everything."""
-        self._database.close()
+        self._read.close()
+        self._made.close()
 
     def add(self, one: SourceStream[Events]) -> tuple[SourceStream[Events], str]:
         """Read a source to its end; the source and the digest of its content, empty if it could not be read."""
         number = len(self._names)
         self._names.append(one.source.name)
         self._starts.append(self._places)
+        self._before = self._gap = None
         try:
             for events in one.chunks:
-                with _room():
-                    self._insert(number, events)
+                self._insert(number, events)
         except SourceError as broken:
             self._broken[number] = broken
             return one, ""
         digest = "" if one.error else one.digest()
-        if digest and self._digests.setdefault(digest, number) != number and self._tests is not None:
-            with _room():
-                self._database.execute("UPDATE rows SET space = ?1 WHERE source = ?1", (number,))
+        if digest and self._digests.setdefault(digest, number) != number:
+            self._copies.append(number)
         return one, digest
-
-    def _create(self, tests: tuple[GroupTest, ...]) -> None:
-        self._tests = tests
-        self._database.executescript(
-            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_CACHE_KIB}; BEGIN;"
-        )
-        cells = [f"t{at}" for at in range(len(tests))]
-        for at, column in enumerate(self._columns):
-            cells += [f"c{at}", f"r{at}"] if column.compares_dates else [f"c{at}"]
-            self._database.create_aggregate(f"made{at}", 3, column.aggregate)  # type: ignore[arg-type]  # a factory
-        self._database.execute(
-            f"CREATE TABLE rows (place INTEGER PRIMARY KEY, p, source, space, key, fault, gap, {', '.join(cells)})"
-        )
-        self._database.execute("CREATE TABLE unreadable (place INTEGER PRIMARY KEY, source)")
-        self._database.execute("CREATE TABLE warned (place, code, target, value)")
-        self._database.execute("CREATE TABLE chunks (start INTEGER PRIMARY KEY, source, size, events BLOB)")
 
     def _insert(self, source: int, events: Events) -> None:
         membership, chunk = events.membership, events.chunk
         assert membership is not None, "only a grouped mapping's events are grouped"
-        if self._tests is None:
-            self._create(membership.tests)
+        self._tests = membership.tests
         places = chunk.rows - chunk.first_row + self._places
         inside = events.passes_filter & _flags(membership.keys.is_valid())
         faults = self._faults(events, places, inside)
-        cells: list[ArrowArray] = [test.passes for test in membership.tests]
-        for column in self._columns:
+        cells: dict[str, ArrowArray] = {}
+        for at, test in enumerate(membership.tests):
+            cells[f"t{at}"] = pc.fill_null(test.passes.cast(pa.int64()), -1)
+        for at, column in enumerate(self._columns):
             cell = pc.binary_join_element_wise("=", column.of(events).cast(pa.string()), "")
             if column.target in faults:
                 cell = pc.if_else(pa.array(faults.pop(column.target)), "!", cell)
-            cells += [cell, column.instants(events)] if column.compares_dates else [cell]
-        fault = pa.nulls(len(places), pa.string())
+            cells[f"c{at}"] = pc.fill_null(cell, "")
+            ranks = column.ranks(events)
+            if ranks is not None:
+                cells[f"r{at}"] = pc.fill_null(ranks, 0)
+        fault = pa.repeat("", len(places))
         for target, rows in faults.items():
             fault = pc.if_else(pa.array(rows), target, fault)
-        digits = pc.utf8_lpad(pa.array(places).cast(pa.string()), _PLACE, "0")
-        columns = [pa.array(places), digits, membership.keys, fault, *cells]
-        marks = ", ".join("?" * len(cells))
-        self._database.executemany(
-            f"INSERT INTO rows VALUES (?, ?, {source}, 0, ?, ?, NULL, {marks})",
-            zip(*(_list(one.filter(pa.array(inside))) for one in columns), strict=True),
-        )
+        columns = {
+            "place": pa.array(places),
+            "source": pa.repeat(pa.scalar(source, pa.int64()), len(places)),
+            "key": membership.keys,
+            "fault": fault,
+            **cells,
+        }
+        self._read.insert("rows", pa.table(columns).filter(pa.array(inside)))
         # A header is no part of any group.
-        lost = (one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header")
-        unreadable = [(self._places + at, source) for at in lost]
-        self._database.executemany("INSERT INTO unreadable VALUES (?, ?)", unreadable)
-        data = pickle.dumps(replace(events, chunk=replace(chunk, table=chunk.table.select([]), nested={})))
-        packed = pa.compress(data, "lz4", asbytes=True)
-        self._database.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", (self._places, source, len(data), packed))
+        lost = [one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header"]
+        self._note_gaps(places[inside], [self._places + at for at in lost])
+        left = replace(
+            events, chunk=replace(chunk, table=chunk.table.select([]), nested={}), properties=(), more_properties=None
+        )
+        data = pickle.dumps(left)
+        packed = {"start": [self._places], "source": [source], "size": [len(data)]}
+        self._made.insert("chunks", pa.table({**packed, "events": [pa.compress(data, "lz4", asbytes=True)]}))
         self._places += chunk.count
+
+    def _note_gaps(self, places: Int64s, lost: Sequence[int]) -> None:
+        """Note the rows of a chunk's groups that are next to unreadable ones, be it across chunks."""
+        self._unreadable.extend(lost)
+        if len(places) and self._gap is not None:
+            self._gaps.setdefault(int(places[0]), self._gap)
+            self._gap = None
+        for place in lost:
+            at = int(np.searchsorted(places, place))
+            before = int(places[at - 1]) if at else self._before
+            if before is not None:
+                self._gaps.setdefault(before, place)
+            if at < len(places):
+                self._gaps.setdefault(int(places[at]), place)
+            elif self._gap is None:
+                self._gap = place
+        if len(places):
+            self._before = int(places[-1])
 
     def _faults(self, events: Events, places: Int64s, inside: Bools) -> dict[str, Bools]:
         """Per target, the rows with an error in it; warnings of grouped rows are noted."""
         faults: dict[str, Bools] = {}
+        warned = _Noted()
         for one in events.violations:
             if is_error(one.code, strict=False):
                 faults.setdefault(one.field, np.zeros(len(places), np.bool_))[one.positions] = True
             elif is_error(one.code, strict=True):
-                warned = zip(places[one.positions].tolist(), one.values.to_pylist(), inside[one.positions], strict=True)
-                self._database.executemany(
-                    "INSERT INTO warned VALUES (?, ?, ?, ?)",
-                    [(place, one.code, one.field, value) for place, value, grouped in warned if grouped],
-                )
+                for position, value in zip(one.positions.tolist(), one.values.to_pylist(), strict=True):
+                    if inside[position]:
+                        warned.add(places[position], one.code, one.field, value or "")
+        self._made.insert("warned", warned.table())
         return faults
 
     def group(self) -> None:
         """Make one event of each group. Raises `SpaceError`."""
-        if self._tests is None:
-            return
-        broken = ", ".join(map(str, self._broken)) or "NULL"
-        parts = [
-            "space", "key", "min(place) AS head", "max(place) AS tail", "min(gap) AS gap", "min(p || fault) AS fault",
-            f"min(iif(source IN ({broken}), source, NULL)) AS broken", "min(source) AS first_source",
-            "max(source) AS last_source",
-        ]  # fmt: skip
-        for at, test in enumerate(self._tests):
-            said = {"first": f"min(p || t{at})", "any": f"max(t{at})"}.get(test.rows, f"min(t{at})")
-            parts.append(f"{said} AS t{at}")
-        for at, column in enumerate(self._columns):
-            parts += column.sql(at)
-        with _room():
-            self._database.execute(_NEXT_TO_UNREADABLE)
-            self._database.execute(
-                f"CREATE TABLE groups AS SELECT made.*, coalesce(gap, (SELECT min(place) FROM unreadable "
-                f"WHERE unreadable.place > head AND unreadable.place < tail)) AS hole "
-                f"FROM (SELECT {', '.join(parts)} FROM rows GROUP BY space, key) AS made"
-            )
-            self._database.execute("CREATE INDEX by_key ON groups (space, key, head)")
-            self._find_repeated()
-            self._database.execute("CREATE INDEX by_place ON groups (head)")
-            self._database.execute(
-                "CREATE TABLE head_warnings AS SELECT head, code, target, value FROM warned "
-                "CROSS JOIN rows USING (place) CROSS JOIN groups USING (space, key) WHERE head <> place"
-            )
-            self._note_differences()
-            self._database.execute("CREATE INDEX by_head ON head_warnings (head)")
+        if self._tests is not None and self._read.has("rows"):
+            copies = "".join(f" WHEN {number} THEN {number}" for number in self._copies)
+            space = f"CASE source{copies} ELSE -1 END" if copies else "-1"
+            rows = self._read.batches(f"SELECT {space} AS space, * FROM rows ORDER BY space, key, place")
+            for table in _whole(rows):
+                self._make(_Groups(table))
+        self._read.close()
+        for table in ("groups", "members", "problems", "ignored"):
+            column = "head" if table == "groups" else "place"
+            self._made.execute(f"CREATE INDEX {table}_in_order ON {table} ({column})")
+        self._made.execute(
+            "INSERT INTO warnings SELECT head, code, target, value FROM warned CROSS JOIN members USING (place) "
+            "WHERE head <> place AND failed < 0 AND head NOT IN (SELECT head FROM repeated)"
+        )
+        self._made.execute("CREATE INDEX warnings_in_order ON warnings (place)")
 
-    def _note_differences(self) -> None:
-        """Note the groups whose rows differ in a value of which the first row's is sent, and a row that differs."""
-        self._database.execute("CREATE TABLE differing (head, target, first, value, place, other)")
+    def _make(self, groups: _Groups) -> None:
+        """Make the events of these groups, and note what is wrong with them."""
+        places = groups.numbers("place")
+        heads = places[groups.starts]
+        fault = groups.column("fault")
+        at_fault = groups.first(_flags(pc.not_equal(fault, "")))
+        failed = self._failed(groups)
+        failed[at_fault >= 0] = -1
+        is_sent = failed < 0
+        noted, warnings = _Noted(), _Noted()
+        repeated = self._incomplete(groups, is_sent, noted)
+        self._invalid(groups, np.where(is_sent, at_fault, -1), fault, noted)
+        values: dict[str, ArrowArray] = {"head": pa.array(heads)}
         for at, column in enumerate(self._columns):
-            if column.must_agree and self._fetch(f"SELECT 1 FROM groups WHERE d{at} LIMIT 1"):
-                first = f"substr(v{at}, {_PLACE + 1})"
-                # With min(), SQLite takes the other columns from the same row.
-                self._database.execute(
-                    f"INSERT INTO differing SELECT head, ?, CAST(substr(v{at}, 1, {_PLACE}) AS INTEGER), {first}, "
-                    f"min(place), c{at} FROM rows CROSS JOIN groups USING (space, key) "
-                    f"WHERE d{at} AND {first} <> '!' AND {column.own_cell(at)} <> {first} GROUP BY head",
-                    (column.target,),
+            cells = groups.column(f"c{at}")
+            ranks = groups.column(f"r{at}") if f"r{at}" in groups.table.column_names else None
+            value, faults = column.make(cells, ranks, groups)
+            self._invalid(groups, np.where(is_sent, faults, -1), column.target, noted)
+            if column.chooses:
+                spared = _flags(pc.equal(cells, "!"))
+                spared[faults[faults >= 0]] = False
+                ignored = pa.array(places[spared])
+                self._made.insert(
+                    "ignored", pa.table({"place": ignored, "target": pa.repeat(column.target, len(ignored))})
                 )
-        self._database.execute("CREATE INDEX by_differing_head ON differing (head)")
+            absent = _flags(value.is_null()) & (faults < 0)
+            for one in self._lacks:
+                if one.field == column.target:
+                    for head in heads[absent & is_sent].tolist():
+                        noted.add(head, one.code, one.field, one.values[0].as_py() or "")
+            if column.target in _AGREED:
+                self._conflicts(groups, column.target, cells, is_sent, noted)
+            elif column.must_agree:
+                own = column.own(cells, groups.column("key"))
+                self._differences(groups, column, cells, own, is_sent & ~repeated, warnings)
+            default = column.missing[0].as_py()
+            if default is not None:
+                value = pc.if_else(pa.array(absent), str(default), value)
+            values[f"v{at}"] = pc.fill_null(value, "")
+        self._made.insert("groups", pa.table(values))
+        members = {"place": places, "head": heads[groups.of_rows], "failed": failed[groups.of_rows]}
+        self._made.insert("members", pa.table(members))
+        self._made.insert("repeated", pa.table({"head": heads[repeated]}))
+        self._made.insert("problems", noted.table())
+        self._made.insert("warnings", warnings.table())
 
-    def _find_repeated(self) -> None:
-        """Note the groups that several sources seem to have whole.
+    def _failed(self, groups: _Groups) -> Int64s:
+        """The first test of ``where`` that leaves each group out; -1: it is sent."""
+        assert self._tests is not None
+        failed = np.full(groups.count, -1, np.int64)
+        for at, test in reversed(list(enumerate(self._tests))):
+            says = groups.numbers(f"t{at}")
+            if test.rows == "first":
+                row = groups.first(says >= 0)
+                answers = np.where(row >= 0, says[row], -1)
+            else:
+                answers = (np.maximum if test.rows == "any" else np.minimum).reduceat(says, groups.starts)
+            failed[np.where(answers < 0, not test.blank, answers == 0)] = at
+        return failed
+
+    def _invalid(self, groups: _Groups, faults: Int64s, target: str | ArrowArray, noted: _Noted) -> None:
+        """Note the heads of groups in which another row has a value that cannot be used; -1: there is none."""
+        places, sources = groups.numbers("place"), groups.numbers("source")
+        for group in np.flatnonzero((faults >= 0) & (faults != groups.starts)).tolist():
+            row, head = int(faults[group]), int(groups.starts[group])
+            name = target if isinstance(target, str) else target[row].as_py()
+            noted.add(places[head], "group.invalid_row", name, self._named(places[row], sources[head]))
+
+    def _conflicts(self, groups: _Groups, target: str, cells: ArrowArray, is_sent: Bools, noted: _Noted) -> None:
+        """Note all rows of groups whose rows name different subscribers or currencies."""
+        texts = pc.utf8_lower(cells) if target == "subscriber.email" else cells
+        says = _flags(pc.starts_with(texts, "="))
+        differs = self._unlike_first(groups, texts, says)
+        places, sources = groups.numbers("place"), groups.numbers("source")
+        for group in np.flatnonzero((groups.first(differs) >= 0) & is_sent).tolist():
+            said = sorted((texts[row].as_py(), int(places[row])) for row in groups.rows(group) if says[row])
+            both = sorted((place, text[1:]) for text, place in (said[0], said[-1]))
+            for row in groups.rows(group):
+                told = ", ".join(f"{text} in {self._named(place, sources[row])}" for place, text in both)
+                noted.add(places[row], "group.conflict", target, told)
+
+    def _differences(
+        self, groups: _Groups, column: _Column, cells: ArrowArray, own: Bools, is_sent: Bools, noted: _Noted
+    ) -> None:
+        """Warn of groups whose rows differ in a value of which the first row's is sent, and name a row that differs."""
+        differs = groups.first(self._unlike_first(groups, cells, own)) >= 0
+        first = groups.first(_flags(pc.not_equal(cells, "")))
+        places, sources = groups.numbers("place"), groups.numbers("source")
+        for group in np.flatnonzero(differs & is_sent).tolist():
+            taken, source = int(first[group]), sources[groups.starts[group]]
+            text = cells[taken].as_py()
+            if text == "!":
+                continue
+            other = next(row for row in groups.rows(group) if own[row] and cells[row].as_py() != text)
+            named = f"{text[1:]} in {self._named(places[taken], source)}"
+            named += f", {cells[other].as_py()[1:]} in {self._named(places[other], source)}"
+            noted.add(places[groups.starts[group]], "group.differs", column.target, named)
+
+    @staticmethod
+    def _unlike_first(groups: _Groups, cells: ArrowArray, says: Bools) -> Bools:
+        """The rows that say something else than the first row of their group that says anything."""
+        codes = cells.dictionary_encode().indices.to_numpy()
+        first = groups.first(says)
+        differs: Bools = says & (codes != codes[first][groups.of_rows])
+        return differs
+
+    def _incomplete(self, groups: _Groups, is_sent: Bools, noted: _Noted) -> Bools:
+        """Note all rows of groups that may not be whole, or are so in several sources; which groups the latter are."""
+        places, sources = groups.numbers("place"), groups.numbers("source")
+        heads, tails = places[groups.starts], places[groups.ends - 1]
+        broken = groups.first(np.isin(sources, list(self._broken)))
+        beside = groups.first(np.isin(places, np.fromiter(self._gaps, np.int64)))
+        lost = np.append(np.frombuffer(self._unreadable, np.int64), np.iinfo(np.int64).max)
+        within = lost[np.searchsorted(lost, heads)]
+        several = np.minimum.reduceat(sources, groups.starts) < np.maximum.reduceat(sources, groups.starts)
+        repeated = np.zeros(groups.count, np.bool_)
+        odd = (broken >= 0) | (beside >= 0) | (within < tails) | several
+        for group in np.flatnonzero(odd & is_sent).tolist():
+            rows = groups.rows(group)
+            pair = self._repeated(groups, rows) if several[group] else None
+            repeated[group] = pair is not None
+            for row in rows:
+                name = partial(self._named, source=int(sources[row]))
+                if pair is not None:
+                    noted.add(places[row], "group.repeated", "", f"{name(pair[0])} and {name(pair[1])}")
+                if broken[group] >= 0:
+                    source = min(int(one) for one in sources[rows.start : rows.stop] if int(one) in self._broken)
+                    noted.add(places[row], "group.incomplete", "", f"{self._names[source]} broke off")
+                elif beside[group] >= 0 or within[group] < tails[group]:
+                    own = [
+                        self._gaps[place] for place in places[rows.start : rows.stop].tolist() if place in self._gaps
+                    ]
+                    gap = min(own) if own else int(within[group])
+                    noted.add(places[row], "group.incomplete", "", f"{name(gap)} cannot be read")
+        return repeated
+
+    def _repeated(self, groups: _Groups, rows: range) -> tuple[int, int] | None:
+        """Two places by which several sources seem to have a group whole.
 
         Either a row that would be added up is in two sources, or the value that one row stands for is in several, with
         another amount or another key: two nights' exports overlap, or two shops have the same number.
         """
-        self._database.execute("CREATE TABLE repeated (head PRIMARY KEY, one, other) WITHOUT ROWID")
-        at = {column.target: at for at, column in enumerate(self._columns)}
-        several = "FROM groups JOIN rows USING (space, key) WHERE first_source < last_source"
-        found = "INSERT OR IGNORE INTO repeated SELECT head, min(place), max(place)"
-        if "value" in self._chosen:
-            differ = " OR ".join(f"min(c{at[one]}) < max(c{at[one]})" for one in ("value", "key") if one in at)
-            self._database.execute(
-                f"{found} {several} AND c{at['value']} IS NOT NULL GROUP BY head "
-                f"HAVING min(source) < max(source) AND ({differ})"
-            )
-        adding = [f"c{at[one.target]} IS NOT NULL" for one in self._columns if one.how in ("sum", "count", "join")]
-        if adding:
-            cells = ", ".join(f"c{number}" for number in at.values())
-            self._database.execute(
-                f"{found} {several} AND ({' OR '.join(adding)}) GROUP BY head, {cells} HAVING min(source) < max(source)"
-            )
+        table = groups.table.slice(rows.start, len(rows))
+        where = list(zip(table.column("place").to_pylist(), table.column("source").to_pylist(), strict=True))
+        cells = {column.target: table.column(f"c{at}").to_pylist() for at, column in enumerate(self._columns)}
+        if any(column.target == "value" and column.chooses for column in self._columns):
+            valued = [at for at, cell in enumerate(cells["value"]) if cell]
+            said = [{cells[one][at] for at in valued} - {""} for one in ("value", "key") if one in cells]
+            if len({where[at][1] for at in valued}) > 1 and any(len(one) > 1 for one in said):
+                return where[valued[0]][0], where[valued[-1]][0]
+        adding = [cells[column.target] for column in self._columns if column.how in ("sum", "count", "join")]
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for at in range(len(rows)):
+            if any(one[at] for one in adding):
+                alike.setdefault(tuple(one[at] for one in cells.values()), []).append(at)
+        for _, same in sorted(alike.items()):
+            if len({where[at][1] for at in same}) > 1:
+                return where[same[0]][0], where[same[-1]][0]
+        return None
 
     def chunks(self, source: int) -> Iterator[Events]:
         """The chunks of one source, grouped; raises its `SourceError` where it broke off."""
         if self._tests is not None:
-            for (start,) in self._fetch("SELECT start FROM chunks WHERE source = ? ORDER BY start", source):
-                ((size, packed),) = self._fetch("SELECT size, events FROM chunks WHERE start = ?", start)
+            starts = self._made.query(f"SELECT start FROM chunks WHERE source = {source} ORDER BY start")
+            for start in starts.column(0).to_pylist():
+                (row,) = self._made.query(f"SELECT size, events FROM chunks WHERE start = {start}").to_pylist()
                 # This process wrote it, into a file without a name.
-                events = pickle.loads(pa.decompress(packed, size, "lz4", asbytes=True))  # noqa: S301
-                yield self._grouped(source, start, events)
+                events = pickle.loads(pa.decompress(row["events"], row["size"], "lz4", asbytes=True))  # noqa: S301
+                yield self._grouped(start, events)
         if source in self._broken:
             raise self._broken[source]
 
-    def _fetch(self, query: str, *values: int) -> list[tuple[Any, ...]]:
-        with _room():
-            return self._database.execute(query, values).fetchall()
-
-    def _grouped(self, source: int, start: int, events: Events) -> Events:
+    def _grouped(self, start: int, events: Events) -> Events:
         """A chunk whose heads have their groups' events."""
-        last = start + events.chunk.count - 1
+        between = f"BETWEEN {start} AND {start + events.chunk.count - 1}"
         places = events.chunk.rows - events.chunk.first_row + start
-        position_of = {place: position for position, place in enumerate(places.tolist())}
-        own = [self._group(row) for row in self._fetch("SELECT * FROM groups WHERE head BETWEEN ? AND ?", start, last)]
-        made = {group.head: group for group in own}
-        groups: dict[int, _Group] = {}
-        for place, head in self._fetch(_HEADS_OF_ROWS, start, last):
-            if head not in made:  # its head is in an earlier chunk
-                made[head] = self._group(*self._fetch("SELECT * FROM groups WHERE head = ?", head))
-            groups[position_of[place]] = made[head]
-
-        found = _Found()
-        passes = self._alone(events, groups, found)
+        members = self._made.query(f"SELECT place, head, failed FROM members WHERE place {between} ORDER BY place")
+        mine, head, failed = (_numbers(column) for column in members.columns)
+        at = np.searchsorted(places, mine)
+        in_group = np.zeros(len(places), np.bool_)
+        in_group[at] = True
         heads = np.full(len(places), -1, np.int64)
-        for position, group in groups.items():
-            is_head = group.head == places[position]
-            heads[position] = -1 if is_head else group.head
-            passes[position] = group.failed is None
-            if group.failed is not None:
-                _filter(events, group.failed, position, found)
-            else:
-                self._judge(group, source, position, found, is_head=is_head)
+        heads[at] = np.where(head == mine, -1, head)
+        found = _Found()
+        passes = self._alone(events, in_group, found)
+        passes[at] = failed < 0
+        for position, test in zip(at[failed >= 0].tolist(), failed[failed >= 0].tolist(), strict=True):
+            _filter(events, test, position, found)
+        self._say(f"problems WHERE place {between} ORDER BY rowid", places, passes, found)
+        ignored = self._made.query(f"SELECT place, target FROM ignored WHERE place {between}")
+        spared = set(zip(*(column.to_pylist() for column in ignored.columns), strict=True))
         for one in events.violations:
+            counts = passes | (one.code.startswith("filtered.") & ~in_group)
+            can_be_spared = is_error(one.code, strict=False)
             for position, value in zip(one.positions.tolist(), one.values.to_pylist(), strict=True):
-                mine = groups.get(position)
-                alone = passes[position] or one.code.startswith("filtered.")
-                if alone if mine is None else mine.counts(one.code, one.field, places[position]):
+                if counts[position] and not (can_be_spared and (int(places[position]), one.field) in spared):
                     found.add(one.code, one.field, position, value)
-        for head, code, target, value in self._warnings(source, start, last):
-            if passes[position_of[head]] and made[head].repeated is None:
-                found.add(code, target, position_of[head], value)
-        heading = {position: group for position, group in groups.items() if heads[position] == -1}
+        self._say(f"warnings WHERE place {between} ORDER BY rowid", places, passes, found)
+        made = self._made.query(f"SELECT * FROM groups WHERE head {between} ORDER BY head")
+        mask = np.zeros(len(places), np.bool_)
+        mask[np.searchsorted(places, _numbers(made.column(0)))] = True
         return replace(
-            self._with_values(events, heading),
+            self._with_values(events, made, mask),
             passes_filter=passes, violations=found.violations(), membership=None, group_heads=heads,
         )  # fmt: skip
 
-    def _warnings(self, source: int, start: int, last: int) -> Iterator[tuple[int, str, str, str]]:
-        """What heads between two places are warned of on account of their groups' other rows."""
-        yield from self._fetch(_WARNINGS_OF_HEADS, start, last)
-        for head, target, first, value, place, other in self._fetch(_DIFFERING, start, last):
-            rows = f"{value[1:]} in {self._named(first, source)}, {other[1:]} in {self._named(place, source)}"
-            yield head, "group.differs", target, rows
+    def _say(self, which: str, places: Int64s, passes: Bools, found: _Found) -> None:
+        """Add what was noted of a chunk's rows, but for those that are not sent."""
+        for row in self._made.query(f"SELECT place, code, target, value FROM {which}").to_pylist():
+            position = int(np.searchsorted(places, row["place"]))
+            if passes[position]:
+                found.add(row["code"], row["target"], position, row["value"])
 
-    def _group(self, row: Sequence[Any]) -> _Group:
-        """A row of the table ``groups``."""
-        assert self._tests is not None
-        _, _, head, _, _, fault, broken, first_source, last_source, *others = row
-        rest = iter(others)
-        repeated = None
-        if first_source < last_source:
-            repeated = next(iter(self._fetch("SELECT one, other FROM repeated WHERE head = ?", head)), None)
-        faults: dict[str, int] = {} if fault is None else {fault[_PLACE:]: int(fault[:_PLACE])}
-        failed = None
-        for at, test in enumerate(self._tests):
-            said = next(rest)
-            said = said[_PLACE:] if isinstance(said, str) else said
-            if failed is None and not (test.blank if said is None else int(said)):
-                failed = at
-        values: list[str | None] = []
-        conflicts = {}
-        for column in self._columns:
-            value = next(rest)
-            if column.target in self._chosen:
-                place, cell = (0, None) if value is None else (int(value[:_PLACE]), value[_PLACE:])
-                at_fault = place if cell == "!" else None
-                value = cell[1:] if cell and cell != "!" else None
-            else:
-                at_fault = next(rest)
-            if column.target in _AGREED:
-                least, greatest = next(rest), next(rest)
-                if least is not None and least[:-_PLACE] != greatest[:-_PLACE]:
-                    both = [(int(one[-_PLACE:]), one[1:-_PLACE]) for one in (least, greatest)]
-                    conflicts[column.target] = sorted(both)
-            elif column.must_agree:
-                next(rest)  # what differs is fetched for each chunk
-            if at_fault is not None:
-                faults[column.target] = at_fault
-            values.append(None if value is None or at_fault is not None else str(value))
-        return _Group(
-            head=head,
-            values=values,
-            faults=faults,
-            chosen=self._chosen,
-            conflicts=conflicts,
-            repeated=repeated,
-            gap=next(rest),
-            broken=broken,
-            failed=None if fault else failed,
-        )
-
-    def _alone(self, events: Events, groups: Mapping[int, _Group], found: _Found) -> Bools:
+    def _alone(self, events: Events, in_group: Bools, found: _Found) -> Bools:
         """Whether each row passes the tests of groups by itself; notes why rows that are in no group are left out."""
         assert events.membership is not None
         passes = events.passes_filter.copy()
         for at, test in enumerate(events.membership.tests):
             failed = passes & ~_flags(pc.fill_null(test.passes, test.blank))
             passes &= ~failed
-            for position in np.flatnonzero(failed).tolist():
-                if position not in groups:
-                    _filter(events, at, position, found)
+            for position in np.flatnonzero(failed & ~in_group).tolist():
+                _filter(events, at, position, found)
         return passes
-
-    def _judge(self, group: _Group, source: int, position: int, found: _Found, *, is_head: bool) -> None:
-        """What is wrong with the group: with all of its rows, or with its event."""
-        for target, cells in group.conflicts.items():
-            told = ", ".join(f"{value} in {self._named(place, source)}" for place, value in cells)
-            found.add("group.conflict", target, position, told)
-        if group.repeated is not None:
-            first, second = (self._named(place, source) for place in group.repeated)
-            found.add("group.repeated", "", position, f"{first} and {second}")
-        if group.broken is not None:
-            found.add("group.incomplete", "", position, f"{self._names[group.broken]} broke off")
-        elif group.gap is not None:
-            found.add("group.incomplete", "", position, f"{self._named(group.gap, source)} cannot be read")
-        if is_head:
-            for target, place in group.faults.items():
-                if place != group.head:
-                    found.add("group.invalid_row", target, position, self._named(place, source))
-            for one in self._absent.violations:
-                at = next((at for at, column in enumerate(self._columns) if column.target == one.field), None)
-                if at is not None and group.values[at] is None and one.field not in group.faults:
-                    found.add(one.code, one.field, position, one.values[0].as_py())
 
     def _named(self, place: int, source: int) -> str:
         """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""
@@ -634,21 +669,16 @@ class _Rows:
         row = f"row {place - self._starts[its] + 1}"
         return row if its == source else f"{self._names[its]}, {row}"
 
-    def _with_values(self, events: Events, heads: Mapping[int, _Group]) -> Events:
+    def _with_values(self, events: Events, made: ArrowTable, is_head: Bools) -> Events:
         """Events in which heads have their groups' values, and other rows only what the report shows of them."""
-        count = len(events.passes_filter)
-        mask = np.zeros(count, np.bool_)
-        mask[list(heads)] = True
+        count = len(is_head)
         attributes: dict[str, Any] = {}
         properties = []
         for at, column in enumerate(self._columns):
-            absent = column.of(self._absent)
-            values = pa.array([group.values[at] for group in heads.values()], pa.string()).cast(absent.type)
-            if absent[0].is_valid:
-                faulty = pa.array([column.target in group.faults for group in heads.values()], pa.bool_())
-                values = pc.if_else(faulty, values, pc.fill_null(values, absent[0]))
-            own = column.of(events) if column.target in _SHOWN else pa.nulls(count, absent.type)
-            whole = pc.replace_with_mask(own, pa.array(mask), values)
+            texts = made.column(f"v{at}").combine_chunks().cast(pa.string())
+            values = pc.if_else(pc.not_equal(texts, ""), texts, None).cast(column.missing.type)
+            own = column.of(events) if column.target in _SHOWN else pa.nulls(count, column.missing.type)
+            whole = pc.replace_with_mask(own, pa.array(is_head), values)
             if column.target in _ATTRIBUTES:
                 attributes[_ATTRIBUTES[column.target]] = whole
             else:
@@ -657,6 +687,42 @@ class _Rows:
         usual = dict.fromkeys(("subscriber_id", "email", "phone", "type", "value", "value_currency"), none)
         rest = dict.fromkeys(("key", "order_value", "event_time"))
         return replace(events, **(usual | rest | attributes), properties=tuple(properties))
+
+
+def _whole(batches: Iterable[pa.RecordBatch]) -> Iterator[ArrowTable]:
+    """Sorted rows, cut between groups."""
+    kept: list[ArrowTable] = []
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        kept.append(table)
+        last = int(_Groups(table).starts[-1])
+        if last == 0 and len(kept) > 1 and _Groups(pa.concat_tables([kept[-2][-1:], table[:1]])).count > 1:
+            kept.pop()
+        elif last > 0:
+            kept[-1] = table[:last]
+        else:
+            continue
+        yield pa.concat_tables(kept)
+        kept = [table[last:]]
+    if kept:
+        yield pa.concat_tables(kept)
+
+
+def _merged(lists: ArrowArray) -> ArrowArray:
+    """The members of each list's objects; of one that several have, the first."""
+    made = []
+    for texts in lists.to_pylist():
+        members: dict[str, msgspec.Raw] = {}
+        for text in texts:
+            for name, value in _MEMBERS.decode(f"{{{text}}}").items():
+                members.setdefault(name, value)
+        made.append(texts[0] if len(texts) == 1 else msgspec.json.encode(members)[1:-1].decode())
+    return pa.array(made, pa.string())
+
+
+def _values(cells: ArrowArray, rows: Int64s) -> ArrowArray:
+    """The values in the cells of these rows; null where a row is -1."""
+    return pc.utf8_slice_codeunits(cells.take(pa.array(rows, mask=rows < 0)), 1)
 
 
 def _filter(events: Events, test: int, position: int, found: _Found) -> None:
@@ -670,28 +736,15 @@ def _filter(events: Events, test: int, position: int, found: _Found) -> None:
 
 
 def _flags(array: ArrowArray) -> Bools:
-    found: Bools = np.asarray(array.to_numpy(zero_copy_only=False), np.bool_)
+    found: Bools = np.array(array.to_numpy(zero_copy_only=False), np.bool_)
     return found
 
 
-def _list(array: ArrowArray) -> list[Any]:
-    """As ``to_pylist``, in a fifth of the time for text."""
-    values: list[Any] = (array.to_numpy(zero_copy_only=False) if pa.types.is_string(array.type) else array).tolist()
+def _numbers(column: Any) -> Int64s:
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+def _list(array: ArrowArray) -> list[str]:
+    """As ``to_pylist``, in a fifth of the time."""
+    values: list[str] = array.to_numpy(zero_copy_only=False).tolist()
     return values
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Turn a full disk into `SpaceError`."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-            raise
-        # SQLite's own order: https://www.sqlite.org/tempfiles.html
-        named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
-        place = next((one for one in named if one and os.access(one, os.W_OK | os.X_OK)), "a temporary file")
-        raise SpaceError(
-            f"the rows that wait for their groups cannot be kept in {place}: {error}",
-            hint="make room there, or name a directory with room for three copies of the files: TMPDIR=/that/directory",
-        ) from error

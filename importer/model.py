@@ -94,6 +94,7 @@ ArrowTable: TypeAlias = Any
 """A ``pyarrow.Table``."""
 
 Format = Literal["csv", "jsonl", "parquet"]
+RejectsFormat = Literal["source", "xlsx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class Dialect:
     has_bom: bool = False
     skip_lines: int = 0
     """Lines before the header that are no data; rejects get as many, for the mapping skips them again."""
+    sheet: str = ""
+    """The sheet of the Excel workbook that this is; empty: it is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from importer.errors import SpaceError
 from importer.model import ArrowTable
 
-_CACHE_KIB = 64 << 10
+_CACHE_KIB = 32 << 10
 """Memory for SQLite's pages and for sorting."""
 _AT_ONCE = 65_536
 """Rows by which ADBC tells the type of a result's column; one that is empty in all of them counts as whole numbers."""
@@ -42,26 +42,42 @@ class TemporaryDatabase:
             statement.execute_update()
 
     def insert(self, name: str, table: ArrowTable) -> None:
-        """Add rows to a table that has columns of these names."""
+        """Add rows to a table that has these columns; it is made for the first ones."""
+        if not table.num_rows:
+            return
         with self._statement() as statement:
-            options = {"adbc.ingest.target_table": name, "adbc.ingest.mode": "adbc.ingest.mode.append"}
+            options = {"adbc.ingest.target_table": name, "adbc.ingest.mode": "adbc.ingest.mode.create_append"}
             statement.set_options(**options)
             statement.bind_stream(table.to_reader())
             statement.execute_update()
 
     def query(self, sql: str) -> ArrowTable:
         """What a query answers."""
-        with self._statement() as statement:
-            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
-            statement.set_sql_query(sql)
-            handle, _ = statement.execute_query()
-            with pa.RecordBatchReader.from_stream(handle) as reader:
-                return reader.read_all()
+        with self._reader(sql) as reader:
+            return reader.read_all()
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """What a query answers, batch by batch; meanwhile the database does nothing else."""
+        with self._reader(sql) as reader:
+            yield from reader
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self.query(f"SELECT 1 FROM sqlite_schema WHERE name = '{name}'").num_rows)  # noqa: S608  # no user's
 
     def close(self) -> None:
         """Forget everything."""
         self._connection.close()
         self._database.close()
+
+    @contextlib.contextmanager
+    def _reader(self, sql: str) -> Iterator[pa.RecordBatchReader]:
+        with self._statement() as statement:
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
+            statement.set_sql_query(sql)
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(handle) as reader:
+                yield reader
 
     @contextlib.contextmanager
     def _statement(self) -> Iterator[adbc_driver_manager.AdbcStatement]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "resume": "run:resume",
     "runs": "runs:command",
     "report": "report:command",
+    "review": "review:command",
     "retry": "run:retry",
     "resolve": "resolve:command",
     "watch": "watch:command",

@@ -66,7 +66,7 @@ def command(**given: Any) -> int:  # fmt: skip
     options = run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))
     if given["preview"]:
-        check.preview(options, console, given["preview"], lambda body: print_json(body + b"\n"))
+        check.preview(options, console.say, given["preview"], lambda body: print_json(body + b"\n"))
         return int(ExitCode.DELIVERED)
     written = check.check(options, console, rate=given["rate"])
     console.close()

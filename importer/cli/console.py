@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _VALUES = 6
 """Types and currencies whose values are shown before a live run."""
-_BAR = "{percentage:3.0f}%|{bar:6}| {postfix}"
+_BAR = "{percentage:3.0f}%|{bar:6}| {desc}"
 """The most important words come first: a narrow screen cuts the end, and nothing wraps."""
 
 _SHORTEST_SECRET = 8
@@ -56,7 +56,7 @@ class ConsoleOptions:
     output_format: str = "text"
     """``json``: the summary also goes to stdout."""
     brief: bool = False
-    """One of many runs: the plan takes one line, and the end takes none."""
+    """One of many runs: the plan takes one line."""
     timed: bool = False
     """Every line begins with the time, as in a service's log."""
 
@@ -229,7 +229,7 @@ class TerminalConsole:
         from importer.report import render_summary
 
         self._close_bar()
-        if self._options.brief:
+        if self._options.timed:  # the log of a service, in which each file has its line
             return
         self._options.print_summary(result)
         if result.ended.reason:
@@ -253,7 +253,7 @@ class TerminalConsole:
 
             self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
         self._bar.n = done
-        self._bar.set_postfix_str(progress_line(progress), refresh=True)
+        self._bar.set_description_str(progress_line(progress), refresh=True)
 
     def _close_bar(self) -> None:
         self._end_reading()
@@ -336,7 +336,7 @@ class JsonConsole:
 
     def conclude(self, result: Result) -> None:
         """Write what became of the rows."""
-        if self._options.brief:
+        if self._options.timed:  # the log of a service, in which each file has its line
             return
         self._options.print_summary(result)
         summary = result.written.summary

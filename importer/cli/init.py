@@ -16,9 +16,9 @@ from importer.errors import ExitCode, UsageError
 from importer.wording import counted, shell_quoted, shown
 
 if TYPE_CHECKING:
+    from importer.suggest.advise import Trial
     from importer.suggest.decide import Decision
     from importer.suggest.profile import Sample
-    from importer.suggest.trial import Trial
     from importer.suggest.write import Wanted, Written
 
 _WIDTH = 80
@@ -171,13 +171,16 @@ def _found(sample: Sample) -> str:
     parts = [
         rows,
         counted(len(sample.columns), "column"),
-        {"csv": "CSV", "jsonl": "JSON lines"}.get(sample.format, "Parquet"),
+        f"Excel, sheet {shown(sample.sheet)}"
+        if sample.sheet
+        else {"csv": "CSV", "jsonl": "JSON lines"}.get(sample.format, "Parquet"),
     ]
-    if sample.format == "csv":
+    if sample.format == "csv" and not sample.sheet:
         signs = {"\t": "tab", "whitespace": "blanks", ",": "comma", ";": "semicolon", "|": "bar"}
         parts.append(f"delimiter {signs.get(sample.delimiter, sample.delimiter)}")
-        parts += [] if sample.has_header else ["no header"]
-    parts += [] if sample.format == "parquet" else [sample.encoding]
+        parts += [sample.encoding]
+    parts += [sample.encoding] if sample.format == "jsonl" else []
+    parts += [] if sample.has_header else ["no header"]
     notes = [_wrapped(note, "  ", "  ") for note in sample.notes]
     return "\n".join([_wrapped(f"{shown(sample.name)}: {', '.join(parts)}", rest="  "), *notes])
 

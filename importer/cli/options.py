@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,6 +79,14 @@ def _processes(ctx: click.Context, param: click.Parameter, value: int | None) ->
         click.echo("notice: --processes has no effect any more; one process is faster than any limit", err=True)
 
 
+def _needs_excel(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001  # click's signature
+    if value == "xlsx" and find_spec("openpyxl") is None:
+        raise UsageError(
+            "--rejects-format xlsx needs an extra that is not installed", hint='pip install "sender-importer[excel]"'
+        )
+    return value
+
+
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options in the order in which they are listed."""
 
@@ -98,6 +107,9 @@ out_option = basic("--out", type=click.Path(path_type=Path, file_okay=False), me
 reading_options = options_of(
     output("--report-format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
            help="The report's format; rejects keep their source's."),
+    output("--rejects-format", type=click.Choice(["source", "xlsx"]), default="source", show_default=True,
+           callback=_needs_excel,
+           help="xlsx: rejects of CSV files as an Excel sheet, the cells at fault coloured (extra `excel`)."),
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
     safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
@@ -220,6 +232,7 @@ def run_options(given: dict[str, Any]) -> RunOptions:
         "again",
         "out",
         "report_format",
+        "rejects_format",
         "keep_bodies",
         "first",
         "wait",

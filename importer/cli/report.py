@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.child import token_hidden
 from importer.cli import completing
 from importer.cli.console import in_colour
 from importer.cli.options import basic, ledger_options, target_options
@@ -69,7 +70,12 @@ def command(run_id: str | None, output: Path | None, *, opened: bool, **given: A
             raise UsageError(f"-o {output}: not a format", hint="end the name in .csv, .jsonl or .parquet")
         else:
             form = run.options.get("report_format", "csv") if opened else "csv"
-            written = report.write(ledger, run, report.ReportOptions(output, form))
+            rejects = run.options.get("rejects_format", "source")
+            written = report.write(
+                ledger,
+                run,
+                report.ReportOptions(output, form, rejects_format=rejects),
+            )
             click.echo(report.render_summary(written, colour=in_colour()), err=True, nl=False)
             if written.failure is not None:
                 raise written.failure
@@ -83,7 +89,8 @@ def _open(page: Path) -> None:
 
     click.echo(page)
     try:
-        shown = webbrowser.open(page.resolve().as_uri())
+        with token_hidden():
+            shown = webbrowser.open(page.resolve().as_uri())
     except (webbrowser.Error, OSError):
         shown = False
     if not shown:

@@ -72,7 +72,7 @@ def _show(ledger: Ledger, run: Run) -> None:
     from importer import report
     from importer.model import RunState, State
     from importer.report.labels import states_in_words
-    from importer.report.summary import counts_by_name
+    from importer.report.model import counts_by_name
 
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, refuse_without_terminal
+from importer.cli.console import in_colour, refuse_without_terminal
 from importer.cli.init import answer_option, decide, look, on_terminal, save
 from importer.cli.options import account_options, basic, token_option
 from importer.cli.settings import Command, config_of
@@ -133,8 +133,7 @@ def _show_events(source: str, mapping: str) -> None:
     from importer.pipeline.options import RunOptions
 
     bodies: list[bytes] = []
-    console = TerminalConsole(ConsoleOptions(yes=True, quiet=True))
-    preview(RunOptions((source,), mapping), console, _EVENTS, bodies.append)
+    preview(RunOptions((source,), mapping), lambda _: None, _EVENTS, bodies.append)
     click.echo(f"\nthe first {counted(len(bodies), 'event')}:" if bodies else "\nno row becomes an event", err=True)
     for body in bodies:
         click.echo("\n".join(f"  {line}" for line in event_in_words(body)), err=True)

@@ -15,9 +15,8 @@ from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
 from importer.convert.lookups import Lookups
-from importer.convert.money import contradicting, from_minor_units
 from importer.convert.more_properties import more_properties
-from importer.convert.numbers import NumberForm, sortable
+from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
 from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns
@@ -75,6 +74,12 @@ class RowMapper:
         said = None if currency is None else currency.const or currency.default
         self._currency = None if said is None else str(said).upper()
         """The currency of rows that name none."""
+
+    def with_mapping(self, mapping: ImportMapping) -> RowMapper:
+        """A mapper of another mapping over the same lookups."""
+        other = RowMapper(mapping, self._lookups)
+        other.not_found = self.not_found
+        return other
 
     def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
         """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""

@@ -9,18 +9,22 @@ from importer.ledger.database import Database
 from importer.ledger.tables import STEP
 from importer.model import ArrowTable
 
-_MAX_FAILURES = 5_000
+_MAX_FAILURES = {"row": 5_000, "chunk": 1_000}
+_FEW_FAILURES = 200
 """Reads of a damaged table that fail before the rest of it is given up: a dead inner page hides what is behind it."""
 _KEPT_EMPTY = "order_value"
 """A column that only a plan in the making needs."""
 
 
-def copy_table(old: Database, new: Database, table: str) -> int:
-    """Copy a table past what cannot be read; returns how many stretches of it were lost. Leases stay where they are."""
+def copy_table(old: Database, new: Database, table: str, ranges: list[tuple[int, int]] | None = None) -> int:
+    """Copy a table past what cannot be read; returns how many stretches of it were lost. Leases stay where they are.
+
+    ``ranges`` are those of its first column that can hold anything; None: they are not known.
+    """
     if table == "lease":
         return 0
     if key := {"scope": "no", "run": "no", "source": "no", "row": "id", "chunk": "first_id"}.get(table):
-        return _copy_by(key, old, new, table)
+        return _copy_by(key, old, new, table, ranges or [(-(1 << 62), 1 << 62)])
     try:
         for batch in old.batches(f"SELECT * FROM {table}"):
             _paste(new, table, pa.Table.from_batches([batch]))
@@ -29,12 +33,11 @@ def copy_table(old: Database, new: Database, table: str) -> int:
     return 0
 
 
-def _copy_by(key: str, old: Database, new: Database, table: str) -> int:
+def _copy_by(key: str, old: Database, new: Database, table: str, ranges: list[tuple[int, int]]) -> int:
     """Copy by ranges of a column, halving those that cannot be read."""
     lost = failures = 0
-    ranges = [(-(1 << 62), 1 << 62)]
     while ranges:
-        if failures > _MAX_FAILURES:
+        if failures > _MAX_FAILURES.get(table, _FEW_FAILURES):
             return lost + len(ranges)
         first, last = ranges.pop()
         try:

@@ -24,7 +24,7 @@ def behind(database: Database) -> str:
     noted = read(database.dialect.beside)
     if noted is None or noted <= generation(database):
         return ""
-    cause = "" if database.dialect.shared else "its write-ahead log is lost, or "
+    cause = "" if database.dialect.shared else "its write-ahead log, or a part of it, is lost, or "
     return f"it is older than when it was last used: {cause}an older copy is in its place"
 
 

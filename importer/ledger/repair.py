@@ -6,13 +6,17 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
+from importer.errors import LedgerError
 from importer.ledger import counter
 from importer.ledger.copy import copy_table
 from importer.ledger.database import Database
 from importer.ledger.ledger import create, dialect_of, prepare
 from importer.ledger.location import LedgerLocation
 from importer.ledger.sqlite import FILES, SqliteDialect
-from importer.ledger.tables import CLAIMED, TABLES
+from importer.ledger.tables import CLAIMED, RUN_BITS, STEP, TABLES
 from importer.model import State
 
 
@@ -55,8 +59,12 @@ def repair(location: LedgerLocation) -> list[str]:
     try:
         if isinstance(location, Path) and database.dialect.damage(database):
             database.close()
-            done.append(_salvage(location))
+            found, unknown = _salvage(location)
+            done += found
             database = Database(dialect_of(location))
+            if unknown:
+                counter.note(database.dialect.beside, 1 + counter.generation(database))
+                return done
         if done or counter.behind(database):
             done.append(_doubt_pending(database))
             beside = database.dialect.beside
@@ -85,22 +93,37 @@ def _doubt_pending(database: Database) -> str:
     )
 
 
-def _salvage(path: Path) -> str:
+_REMEMBERED = ("ledger", "scope", "run", "source")
+"""Tables without which nobody knows what the rows in others are."""
+
+
+def _salvage(path: Path) -> tuple[list[str], bool]:
     """Copy table by table into a new file, in steps, past the pages that cannot be read.
 
-    The damaged file stays where it is until all is copied: half a ledger in its place would be taken for a whole one.
+    Rows whose place in a source is known are in doubt, where they cannot be read themselves: they are not sent again by
+    themselves when that file comes again. Returns sentences, and whether something may have been sent of which nothing
+    is known any more. The damaged file stays where it is until all is copied: half a ledger in its place would be taken
+    for a whole one.
     """
     damaged, fresh = path.with_name(path.name + ".damaged"), path.with_name(path.name + ".repaired")
     for end in FILES:
         fresh.with_name(fresh.name + end).unlink(missing_ok=True)
     old, new = Database(SqliteDialect(path)), Database(SqliteDialect(fresh))
-    lost = 0
+    lost: dict[str, int] = {}
     try:
-        create(new)
-        new.execute("DELETE FROM ledger")
-        for statement in TABLES:
-            if statement.startswith("CREATE TABLE"):
-                lost += copy_table(old, new, statement.split()[2])
+        secret, generation = _identity(old)
+        create(new, secret=secret)
+        new.execute("UPDATE ledger SET generation = $1", generation)
+        lost["ledger"] = int(secret is None)
+        for table in (statement.split()[2] for statement in TABLES if statement.startswith("CREATE TABLE")):
+            if table != "ledger":
+                known = table in {"row", "chunk"} and not lost["source"]
+                lost[table] = copy_table(old, new, table, _ranges(new) if known else None)
+        doubtful = _fill_gaps(new)
+        new.execute(
+            "INSERT INTO delivered_key SELECT r.scope, w.key_hash, w.id FROM row w"
+            f" JOIN run r ON r.no = w.id >> {RUN_BITS} WHERE w.key_hash IS NOT NULL ON CONFLICT DO NOTHING"
+        )
         new.checkpoint()
     finally:
         old.close()
@@ -109,11 +132,50 @@ def _salvage(path: Path) -> str:
         for end in FILES:
             with contextlib.suppress(FileNotFoundError):
                 source.with_name(source.name + end).rename(target.with_name(target.name + end))
-    words = f"what could be read is in {path}, {lost:,} stretches could not; the damaged file is kept as {damaged}"
-    if lost:
-        words += (
-            "\nwarning: what was sent and is in the lost stretches is not known any more, and would be sent again:"
-            " before the same files are imported again, restore a backup, or take out the rows that the reports of"
-            " their runs show as sent"
+    unknown = any(lost[table] for table in _REMEMBERED) or bool(doubtful and lost["delivered_key"])
+    stretches = f"{sum(lost.values()):,} stretches could not"
+    said = [f"what could be read is in {path}, {stretches}; the damaged file is kept as {damaged}"]
+    if doubtful:
+        said.append(f"{doubtful:,} rows could not be read and are in doubt, whatever had become of them")
+    if unknown:
+        said.append(
+            "warning: what was sent and is in the lost stretches is not known any more, and would be sent again; the"
+            " ledger is not used before you decide: restore a backup, or take out of the files that you import again"
+            " the rows that the reports of earlier runs show as sent, and run `importer doctor --repair` once more"
         )
-    return words
+    return said, unknown
+
+
+def _identity(database: Database) -> tuple[bytes | None, int]:
+    """The ledger's secret, without which its hashes mean nothing, and its generation."""
+    with contextlib.suppress(LedgerError):
+        for secret, generation in database.rows("SELECT secret, generation FROM ledger"):
+            return secret, generation
+    return None, 0
+
+
+def _ranges(database: Database) -> list[tuple[int, int]]:
+    """The first and the last id of each source's rows."""
+    return [(first, last) for first, last in database.rows("SELECT first_id, first_id + rows - 1 FROM source")]
+
+
+def _fill_gaps(database: Database) -> int:
+    """Put a row in doubt in each place of a known source that has none; returns how many."""
+    filled = 0
+    for first, count in database.rows(
+        "SELECT s.first_id, s.rows FROM source s JOIN run r ON r.no = s.run WHERE r.state <> 'planning'"
+    ):
+        for start in range(first, first + count, STEP):
+            places = np.arange(start, min(start + STEP, first + count))
+            found = database.query("SELECT id FROM row WHERE id BETWEEN $1 AND $2", int(places[0]), int(places[-1]))
+            missing = np.setdiff1d(places, found.column(0).to_numpy())
+            if not len(missing):
+                continue
+            columns = {"id": pa.array(missing), "lane": pa.array(np.zeros(len(missing), np.int64))}
+            words = {"state": State.IN_DOUBT.value, "code": "doubt.ledger"}
+            columns |= {name: pa.array([word] * len(missing)) for name, word in words.items()}
+            columns["maybe_sent"] = pa.array(np.ones(len(missing), np.int64))
+            with database.transaction():
+                database.insert("row", columns)
+            filled += len(missing)
+    return filled

@@ -442,6 +442,8 @@ class SourceOptions(Model):
     """pad: short rows are filled up with empty cells."""
     max_ratio: Annotated[int, Strict(), Field(ge=1, le=1_000_000), Expects("a number from 1 to 1000000")] | None = None
     """How many times its size a compressed file may unpack to; 200 without this key. More is taken for a bomb."""
+    sheet: Annotated[Annotated[str, AfterValidator(checks.filled)] | None, Expects("a sheet's name")] = None
+    """Of an Excel workbook, the sheet to read; the first one without this key."""
 
 
 class Lookup(Model):

@@ -38,7 +38,7 @@ def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
     The files of lookups follow, each with the digest of its content; then the file of ``--transform``.
     """
     with ThreadPoolExecutor(_AT_ONCE) as threads:  # each address is a question to a server
-        files = list(threads.map(Input.version, expand(options.sources)))
+        files = list(threads.map(Input.version, expand(options.readable)))
     if None in files:
         return []
     return [
@@ -118,18 +118,21 @@ def newest_unfinished(ledger: Ledger) -> Run:
     raise UsageError("there is no run to resume here", hint=hint)
 
 
-def newest(ledger: Ledger) -> Run:
-    """The run that a command without a run means: the newest of this account and endpoint."""
-    if found := ledger.runs():
+def newest(ledger: Ledger, *, anywhere: bool = False) -> Run:
+    """The newest run of this account and endpoint, for a command without a run; ``anywhere``: if none, of all."""
+    if found := ledger.runs() or (ledger.runs(everywhere=True) if anywhere else []):
         return found[0]
     raise UsageError("there is no run here yet", hint="`importer runs` lists the runs of all accounts and endpoints")
 
 
 @contextmanager
 def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
-    """The ledger, and the run of that id whatever its account and endpoint; without an id the newest here."""
-    with open_ledger(target_of(target, run_id) if run_id else target) as ledger:
-        yield ledger, recover_if_dead(ledger, ledger.run(run_id) if run_id else newest(ledger))
+    """The ledger, and the run of that id whatever its account and endpoint; without an id the newest."""
+    if run_id is None:
+        with open_ledger(target) as ledger:
+            run_id = newest(ledger, anywhere=True).id
+    with open_ledger(target_of(target, run_id)) as ledger:
+        yield ledger, recover_if_dead(ledger, ledger.run(run_id))
 
 
 def target_of(target: TargetOptions, run_id: str) -> TargetOptions:

@@ -20,6 +20,7 @@ from importer.model import (
     Counts,
     Format,
     PendingSummary,
+    RejectsFormat,
     Run,
     scope_options,
 )
@@ -29,6 +30,7 @@ from importer.wording import public_name, shown
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
     from importer.pipeline.program import Result
+    from importer.read import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,15 @@ class RunOptions:
     """Send what was delivered before once more, knowingly."""
     out: Path | None = None
     """None: ``importer-runs/RUN``."""
+    out_afterwards: Path | None = None
+    """Where the outputs are moved to, by which the report names them; None: they stay."""
     report_format: Format = "csv"
+    rejects_format: RejectsFormat = "source"
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
+    inputs: tuple[Input, ...] = ()
+    """What is read in the place of the sources: corrected rows, or files with names of their own."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
@@ -115,6 +122,11 @@ class RunOptions:
         """Raises `UsageError` where ``out`` is no path."""
         if self.out is not None:
             on_this_machine(self.out)
+
+    @property
+    def readable(self) -> tuple[str | Input, ...]:
+        """What to read."""
+        return self.inputs or self.sources
 
     def load_mapping(self) -> LoadedMapping:
         """Raises `MappingError` with all that is wrong with it."""
@@ -131,6 +143,7 @@ class RunOptions:
             "transform": self.transform,
             "out": None if self.out is None else str(self.out),
             "report_format": self.report_format,
+            "rejects_format": self.rejects_format,
             "keep_bodies": self.keep_bodies,
             "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
@@ -153,6 +166,7 @@ class RunOptions:
             strict=kept["strict"],
             out=out,
             report_format=kept["report_format"],
+            rejects_format=kept.get("rejects_format", "source"),
             keep_bodies=kept["keep_bodies"],
             delivery=delivery,
         )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError
@@ -23,7 +24,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.read import Reader, expand, open_source, text_of
+from importer.read import Input, Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
 from importer.wording import brief, counted, shown
@@ -48,7 +49,7 @@ class ReadOptions:
 
 
 def prepare_sources(
-    arguments: Sequence[str], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
+    arguments: Sequence[str | Input], mapping: ImportMapping, reading: ReadOptions, say: Callable[[str], None]
 ) -> Generator[SourceStream[EncodedChunk], None, None]:
     """Each source that the arguments name, in order. Raises `UsageError` where they name none.
 
@@ -82,7 +83,7 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
 
 
 def _converted(
-    arguments: Sequence[str],
+    arguments: Sequence[str | Input],
     mapping: ImportMapping,
     mapper: RowMapper,
     reading: ReadOptions,
@@ -145,9 +146,11 @@ def _events(
     if transform is not None:
         yield from _transformed(reader, mapping, mapper, transform, reading)
         return
+    numbers = number_columns(mapping) if may_be_resaved(reader.source) else ()
+    lenient = mapper.with_mapping(with_both_signs(mapping)) if numbers else mapper
     with closing(_chunks(reader, mapping.columns(), mapping, reading)) as chunks:
         for chunk in chunks:
-            yield mapper(chunk)
+            yield (lenient if has_comma_decimals(chunk, numbers) else mapper)(chunk)
 
 
 def _chunks(

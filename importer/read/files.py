@@ -55,7 +55,7 @@ MAX_RATIO = 200
 _NO_VALUE = ("", "__HIVE_DEFAULT_PARTITION__")
 """What stands for a null in the name of a partition's directory."""
 
-ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
+ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""

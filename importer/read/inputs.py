@@ -19,16 +19,16 @@ from importer.wording import is_remote, public_name, shown
 STDIN = "<stdin>"
 
 
-def expand(arguments: Sequence[str]) -> list[Input]:
+def expand(arguments: Sequence[str | Input]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
     A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
-    out. An address stands for an object, for all below a prefix, or is a glob. A zip archive stands for its members. A
-    file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
+    out. An address stands for an object, for all below a prefix, or is a glob. A zip archive stands for its members; an
+    `Input` for itself. A file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
-        for source in _expand_one(argument):
+        for source in [argument] if isinstance(argument, Input) else _expand_one(argument):
             path = source.path or STDIN
             found.setdefault((path if source.is_remote else os.path.realpath(path), source.member), source)
     return list(found.values())

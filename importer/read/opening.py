@@ -1,4 +1,4 @@
-"""Which reader an input gets: compression, Parquet, encoding, then JSONL or CSV are recognised in this order."""
+"""Which reader an input gets: workbook, compression, Parquet, encoding, then JSONL or CSV, in this order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importer.mapping.model import SourceOptions
 from importer.read.delimited import DelimitedReader
 from importer.read.detect import PARQUET_MAGIC, recognise_format, refuse_foreign
 from importer.read.encoding import recognise_encoding, utf8_blocks
+from importer.read.excel import is_workbook, open_workbook
 from importer.read.files import MAX_RATIO, Content, Input
 from importer.read.jsonl import JsonLinesReader
 from importer.read.parquet import ParquetReader
@@ -33,6 +34,8 @@ def open_source(
     `SourceError` if the input cannot be read at all: missing, damaged, encrypted, or of a foreign format.
     """
     try:
+        if is_workbook(source):
+            return open_workbook(source, options, limits, columns)
         content = Content(source, options.compression, options.max_ratio or MAX_RATIO)
         try:
             return _reader(content, options, limits, columns, each or "")

@@ -6,11 +6,10 @@ then, and nothing here sends anything.
 
 from importer.report.atomic import prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
-from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile
+from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile, summary_bytes
 from importer.report.rows import COLUMNS
-from importer.report.summary import summary_bytes
 from importer.report.terminal import render_reasons, render_summary
-from importer.report.write import count_check, count_run, stream, write, write_check, write_file
+from importer.report.write import count_run, stream, write, write_check, write_file
 
 __all__ = [
     "ASSUMED_RATE",
@@ -23,7 +22,6 @@ __all__ = [
     "Summary",
     "Written",
     "WrittenFile",
-    "count_check",
     "count_run",
     "prepare",
     "render_reasons",

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from importer.errors import ReportError
-from importer.model import Counts, Format, Run
+from importer.model import Counts, Format, RejectsFormat, Run, State
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -27,8 +29,12 @@ class ReportOptions:
     """Of the report. Rejects keep their sources' formats."""
     rejects: bool = True
     """Whether to write the rows that were not delivered into files of their own."""
+    rejects_format: RejectsFormat = "source"
+    """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
+    out_afterwards: Path | None = None
+    """Where the directory is moved to, by which the report names its files; None: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +317,11 @@ class Summary:
     import_total: ImportTotal | None = None
     """The import that the run is part of; None where it is all of it."""
 
+    @property
+    def given_up(self) -> int:
+        """Failed rows that the user gave up: nothing is left to do for them."""
+        return sum(one.count for one in self.reasons if one.code == "failed.given_up")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -337,3 +348,13 @@ class Written:
     """What is left to do."""
     failure: ReportError | None = None
     """Why the files could not be written; the counts are right all the same."""
+
+
+def counts_by_name(counts: Counts) -> dict[str, int]:
+    """``read`` and every state by its name."""
+    return {"read": counts.read} | {state.value: counts[state] for state in State}
+
+
+def summary_bytes(summary: Summary) -> bytes:
+    """The summary as indented JSON, ending in a line break."""
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"

@@ -28,10 +28,13 @@ def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iter
             " and ".join(path.name for path in rejects[:2]) if len(rejects) <= 2 else f"{len(rejects)} rejects files"
         )
         yield Step(
-            f"fix the {_rows(undelivered)} in {names}, then run this (it sends only those)",
-            (f"importer run {files} -m {shell_quoted(info.mapping_name)}{_transform(info)}{options}",),
+            f"fix the {_rows(undelivered)} in {names}, then run this (it sends only those); or fix them on a page",
+            (
+                f"importer run {files} -m {shell_quoted(info.mapping_name)}{_transform(info)}{options}",
+                f"importer review {info.run}{options}",
+            ),
         )
-    failed = 0 if left else rows[State.FAILED.value]
+    failed = 0 if left else rows[State.FAILED.value] - summary.given_up
     if (refused := rows[State.REFUSED.value]) and not failed and not left:  # the same command sends what failed, too
         yield Step(
             f"if the rows are right as they are: send the {_rows(refused)} that the API refused again",

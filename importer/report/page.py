@@ -23,8 +23,7 @@ from markupsafe import Markup, escape
 from importer.model import Pause, PauseKind, State
 from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
 from importer.report.model import ReasonSummary, RunInfo, Step, Summary
-from importer.report.timeline import Series
-from importer.report.totals import OUTCOMES, UNSURE, ShownRow, Totals
+from importer.report.totals import OUTCOMES, UNSURE, Series, ShownRow, Totals
 from importer.wording import counted, duration, shown
 
 _SOURCES = 200

@@ -41,8 +41,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.model import ArrowArray, ArrowTable, Dialect, Source
-from importer.report.rows import ExplainedBatch
-from importer.report.tables import ParquetTable
+from importer.report.rows import ExplainedBatch, ParquetTable
 from importer.roundtrip import (
     APPENDED,
     DOUBT,

@@ -13,7 +13,7 @@ file is ``rejects.<format>``, and it is written even if no row is in it; otherwi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from importer.model import ArrowTable, RowBatch, Source, State
 from importer.report.atomic import Outputs
 from importer.report.model import WrittenFile
 from importer.report.reject_files import Rejected, RejectsWriter, open_writer
+from importer.report.reject_workbook import WorkbookRejects, suits
 from importer.report.rows import ExplainedBatch
 from importer.roundtrip import APPENDED, DOUBT
 
@@ -48,9 +49,17 @@ class _Form:
 class Rejects:
     """All rejects and in-doubt files of one run, written as batches come by."""
 
-    def __init__(self, outputs: Outputs, run: str) -> None:
+    def __init__(
+        self, outputs: Outputs, run: str, columns: Mapping[str, tuple[str, ...]], *, as_workbook: bool = False
+    ) -> None:
+        """``columns`` are those that each target of the mapping comes from. Rejects of workbooks are workbooks.
+
+        ``as_workbook``: rejects of CSV sources are, too.
+        """
         self._outputs = outputs
         self._run = run
+        self._columns = columns
+        self._as_workbook = as_workbook
         self._forms: dict[tuple[object, ...], _Form] = {}
         self.without_originals = 0
         """Rows that belong in a file but whose original cells are no longer kept."""
@@ -84,7 +93,7 @@ class Rejects:
         for form, name in zip(self._forms.values(), names, strict=True):
             for kind, writer in form.writers.items():
                 writer.close()
-                final = f"{_FILE_NAMES[kind]}{name}.{form.first.dialect.format}"
+                final = f"{_FILE_NAMES[kind]}{name}.{self._ending(form, kind)}"
                 written.append((self._placeholder(form, kind), WrittenFile(final, kind, form.rows.get(kind, 0))))
         return written
 
@@ -97,14 +106,21 @@ class Rejects:
 
     def _writer(self, form: _Form, kind: str) -> RejectsWriter:
         if kind not in form.writers:
-            form.writers[kind] = open_writer(
-                self._outputs.create(self._placeholder(form, kind)), form.first, form.schema, _APPENDED[kind]
-            )
+            file = self._outputs.create(self._placeholder(form, kind))
+            if self._ending(form, kind) == "xlsx":
+                form.writers[kind] = WorkbookRejects(file, form.first, _APPENDED[kind], self._columns)
+            else:
+                form.writers[kind] = open_writer(file, form.first, form.schema, _APPENDED[kind])
         return form.writers[kind]
+
+    def _ending(self, form: _Form, kind: str) -> str:
+        """How the file's name ends; rows in doubt stay in a form that `importer resolve` reads."""
+        wanted = kind == "rejects" and (self._as_workbook or bool(form.first.dialect.sheet))
+        return "xlsx" if wanted and suits(form.first) else form.first.dialect.format
 
     def _placeholder(self, form: _Form, kind: str) -> str:
         number = next(number for number, other in enumerate(self._forms.values(), 1) if other is form)
-        return f"{_FILE_NAMES[kind]}{f'-{number}' if number > 1 else ''}.{form.first.dialect.format}"
+        return f"{_FILE_NAMES[kind]}{f'-{number}' if number > 1 else ''}.{self._ending(form, kind)}"
 
 
 def _is_parquet(source: Source) -> bool:

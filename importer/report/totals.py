@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import OTHER, Sums, token
-from importer.model import ArrowArray, ArrowTable, Counts, State
-from importer.report.distinct import Distinct
+from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.messages import fix_of, severity_of
 from importer.report.model import CurrencyTotal, Example, FilterSummary, ReasonSummary, TypeTotals
 from importer.report.rows import SEPARATOR, ExplainedBatch
-from importer.report.timeline import Timeline
+from importer.texts import Hashes, hashes
 from importer.wording import shown
 
 FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")
@@ -48,6 +47,125 @@ _OUTCOME_OF = {
 """Of rows that carry an event of their own; the others are left out, part of another event, or sent before."""
 _STATES = pa.array([state.value for state in _OUTCOME_OF])
 _OUTCOMES = np.array([*_OUTCOME_OF.values()], np.int64)
+
+EXACT = 250_000
+"""Distinct texts that are counted exactly: 8 bytes each, and five times that while they are sorted."""
+WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_419_200)
+"""Of a step, in seconds: each a multiple of the one before."""
+MOST_STEPS = 120
+"""Steps of a chart."""
+_KEPT_STEPS = 1_024
+"""Steps kept while counting."""
+
+
+class Distinct:
+    """A count of distinct texts at flat memory; nulls are none.
+
+    Exact up to a bound, by 64-bit hashes; beyond it an estimate from the smallest hashes (Bar-Yossef and others,
+    "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
+    """
+
+    def __init__(self, *, exact: int = EXACT) -> None:
+        self._bound = exact
+        self._known = np.empty(0, np.uint64)
+        """The smallest hashes, ascending, each once; all of them while they are no more than the bound."""
+        self._waiting: list[Hashes] = []
+        self._size = 0
+        self.is_exact = True
+
+    def add(self, texts: ArrowArray) -> None:
+        """Count a column's texts."""
+        texts = texts.drop_null()
+        if not len(texts):
+            return
+        found = hashes(texts)
+        if not self.is_exact:
+            found = found[found < self._known[-1]]
+        self._waiting.append(found)
+        self._size += len(found)
+        if self._size > self._bound:
+            self._merge()
+
+    def count(self) -> int:
+        """How many there are; about that many unless ``is_exact``."""
+        self._merge()
+        if self.is_exact:
+            return len(self._known)
+        # The k-th smallest of n hashes lies at about k/n of their range.
+        return round((len(self._known) - 1) / ((int(self._known[-1]) + 1) / 2**64))
+
+    def _merge(self) -> None:
+        # Sorting is ten times faster than `np.unique`, which builds a table of hashes first.
+        together = np.concatenate([self._known, *self._waiting])
+        self._known, self._waiting, self._size = together[:0], [], 0
+        together.sort()
+        self._known = together[np.append(True, together[1:] != together[:-1])] if len(together) else together
+        if len(self._known) > self._bound:
+            self._known = self._known[: self._bound].copy()
+            self.is_exact = False
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What happened, step by step, without holes."""
+
+    begin: float
+    """Seconds since the epoch."""
+    width: int
+    """Seconds."""
+    counts: tuple[tuple[int, ...], ...]
+    """Per step the count of each kind; of a longer time than the widest steps reach, the end."""
+
+    @property
+    def end(self) -> float:
+        """When the last step is over."""
+        return self.begin + self.width * len(self.counts)
+
+
+class Timeline:
+    """Counts moments by kind; where they lie too far apart for the memory, steps grow."""
+
+    def __init__(self, kinds: int, widths: Sequence[int] = WIDTHS) -> None:
+        self._kinds = kinds
+        self._widths = widths
+        self._level = 0
+        self._steps: dict[int, Int64s] = {}
+
+    def add(self, seconds: np.ndarray[tuple[int], np.dtype[np.float64]], kinds: Int64s) -> None:
+        """Count moments (seconds since the epoch) of kinds (0 to ``kinds`` - 1), shapes (n,)."""
+        if not len(seconds):
+            return
+        span = float(seconds.max() - seconds.min())
+        while span / self._widths[self._level] > _KEPT_STEPS and self._level + 1 < len(self._widths):
+            self._widen()
+        numbers = np.floor(seconds / self._widths[self._level]).astype(np.int64)
+        distinct, inverse = np.unique(numbers, return_inverse=True)
+        size = len(distinct) * self._kinds
+        counts = np.bincount(inverse * self._kinds + kinds, minlength=size).reshape(-1, self._kinds)
+        for number, found in zip(distinct.tolist(), counts, strict=True):
+            self._steps[number] = self._steps.get(number, 0) + found
+        while len(self._steps) > _KEPT_STEPS and self._level + 1 < len(self._widths):
+            self._widen()
+
+    def series(self) -> Series | None:
+        """Everything counted; None if nothing was."""
+        if not self._steps:
+            return None
+        while max(self._steps) - min(self._steps) >= MOST_STEPS and self._level + 1 < len(self._widths):
+            self._widen()
+        last = max(self._steps)
+        first = max(min(self._steps), last - MOST_STEPS + 1)
+        nothing = np.zeros(self._kinds, np.int64)
+        width = self._widths[self._level]
+        counts = tuple(tuple(self._steps.get(at, nothing).tolist()) for at in range(first, last + 1))
+        return Series(float(first * width), width, counts)
+
+    def _widen(self) -> None:
+        factor = self._widths[self._level + 1] // self._widths[self._level]
+        self._level += 1
+        steps, self._steps = self._steps, {}
+        for number, found in steps.items():
+            self._steps[number // factor] = self._steps.get(number // factor, 0) + found
 
 
 @dataclass(frozen=True, slots=True)

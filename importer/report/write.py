@@ -5,25 +5,43 @@ Each output gets each batch once, in one pass; another output is one more line i
 
 from __future__ import annotations
 
+import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit, urlunsplit
 
+import importer
 from importer.errors import ReportError
 from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.check import Advise, no_advice, with_advice
-from importer.report.model import CHECK, ImportTotal, ReportOptions, RunInfo, Summary, Written, WrittenFile
+from importer.report.model import (
+    CHECK,
+    ImportTotal,
+    MappingSummary,
+    ReportOptions,
+    RunInfo,
+    SourceSummary,
+    Summary,
+    Written,
+    WrittenFile,
+    counts_by_name,
+    summary_bytes,
+)
 from importer.report.next_steps import next_steps
+from importer.report.reject_workbook import columns_by_target
 from importer.report.rejects import STATES, Rejects
-from importer.report.rows import ExplainedBatch, explain, report_table
-from importer.report.summary import Books, import_total, summarise, summary_bytes
-from importer.report.tables import WRITERS
+from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
+from importer.wording import iso
 
 _PAGE = "report.html"
+_SHORTEST = 1.0
+"""Seconds; two answers in one millisecond are not a thousand a second."""
 
 Explain = Callable[[Summary, Totals], Summary]
 """Adds to a summary what only a check knows."""
@@ -59,42 +77,32 @@ def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise = no_
     counts = ledger.counts(run)
     undelivered = any(counts[state] for kind in STATES.values() for state in kind)
     scope = scope_options(run.account, run.endpoint) if options.scope_options is None else options.scope_options
-    story = _story(ledger, run, scope, raw_rows=options.rejects and undelivered)
 
     def explained(summary: Summary, _: Totals) -> Summary:
         return replace(summary, reasons=with_advice(summary.reasons, advise))
 
-    return _write(replace(story, explain=explained), options)
+    return _write(_story(ledger, run, scope, explained, raw_rows=options.rejects and undelivered), options)
+
+
+def count_run(ledger: Ledger, run: Run) -> Written:
+    """What `write` would return, without writing anything."""
+    return _count(_story(ledger, run, scope_options(run.account, run.endpoint), _nothing_more, raw_rows=False))
 
 
 def write_check(
     batches: Iterable[RowBatch],
     sources: Callable[[], Sequence[RunSource]],
     info: RunInfo,
-    options: ReportOptions,
+    options: ReportOptions | None,
     explain: Explain = _nothing_more,
 ) -> Written:
-    """Write the same files for `importer check`, which has no ledger.
+    """Write the same files for `importer check`, which has no ledger; without ``options`` nothing is written.
 
     ``batches`` come as they are checked (`Checked` makes them); ``sources`` is asked once they are at their end.
     Rows that are valid are ``pending``. ``explain`` is `Checking.explain`.
     """
-    return _write(_Story(info, batches, sources, explain=explain), options)
-
-
-def count_check(
-    batches: Iterable[RowBatch],
-    sources: Callable[[], Sequence[RunSource]],
-    info: RunInfo,
-    explain: Explain = _nothing_more,
-) -> Written:
-    """What `write_check` would return, for a check that writes no files."""
-    return _count(_Story(info, batches, sources, explain=explain))
-
-
-def count_run(ledger: Ledger, run: Run) -> Written:
-    """What `write` would return, without writing anything."""
-    return _count(_story(ledger, run, scope_options(run.account, run.endpoint), raw_rows=False))
+    story = _Story(info, batches, sources, explain=explain)
+    return _count(story) if options is None else _write(story, options)
 
 
 def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
@@ -112,15 +120,21 @@ def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
     writer.close()
 
 
-def _story(ledger: Ledger, run: Run, scope: str, *, raw_rows: bool) -> _Story:
+def _story(ledger: Ledger, run: Run, scope: str, explain: Explain, *, raw_rows: bool) -> _Story:
     return _Story(
         info=RunInfo.of_run(run, scope),
         batches=ledger.batches(run, raw_rows=raw_rows),
         sources=lambda: ledger.sources(run),
         counts=lambda: ledger.counts(run),
         pauses=ledger.halts(run),
-        import_total=lambda: import_total(ledger, run),
+        explain=explain,
+        import_total=lambda: _import_total(ledger, run),
     )
+
+
+def _import_total(ledger: Ledger, run: Run) -> ImportTotal | None:
+    runs = ledger.import_of(run)
+    return ImportTotal(tuple(one.id for one in runs), counts_by_name(ledger.import_counts(runs))) if runs[1:] else None
 
 
 def _explained(batches: Iterable[RowBatch]) -> Iterator[ExplainedBatch]:
@@ -158,7 +172,8 @@ def _with_files(
     with Outputs(options.out, again=_again(story.info)) as outputs:
         files, lost = ([], 0) if batches is None else _with_rows(story, options, batches, totals, outputs)
         files.append((_PAGE, WrittenFile(_PAGE, "page", totals.counts.read)))
-        written = _written(story, totals, tuple(file for _, file in files), lost, options.out)
+        there = options.out_afterwards or options.out
+        written = _written(story, totals, tuple(file for _, file in files), lost, there)
         page = render_page(story.info, written.summary, totals, written.steps, story.pauses)
         outputs.create(_PAGE).write(page)
         outputs.create(SUMMARY).write(summary_bytes(written.summary))
@@ -173,7 +188,10 @@ def _with_rows(
 ) -> tuple[list[tuple[str, WrittenFile]], int]:
     """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
     name = f"report.{options.format}"
-    report, rejects = WRITERS[options.format](outputs.create(name)), Rejects(outputs, _run_id(story.info))
+    report = WRITERS[options.format](outputs.create(name))
+    columns = columns_by_target(story.info.mapping_text, story.info.mapping_name)
+    as_workbook = options.rejects_format == "xlsx"
+    rejects = Rejects(outputs, _run_id(story.info), columns, as_workbook=as_workbook)
     for explained in batches:
         totals.add(explained)
         report.add(report_table(explained, story.info.run))
@@ -187,14 +205,65 @@ def _with_rows(
 def _written(
     story: _Story, totals: Totals, files: tuple[WrittenFile, ...] = (), lost: int = 0, out: Path | None = None
 ) -> Written:
-    sources = tuple(story.sources())
+    info, sources = story.info, tuple(story.sources())
     kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
     # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
     counts = Counts(kept.read, totals.counts.by_state)
-    books = Books(counts, counts.balanced and kept.balanced, sources, lost, story.import_total())
-    summary = story.explain(summarise(story.info, books, totals, files), totals)
+    balanced = counts.balanced and kept.balanced
+    delivering = _between(totals.first_answer, totals.last_answer)
+    reasons = totals.reasons()
+    warnings: Counter[str] = Counter()
+    for reason in reasons:
+        if reason.severity == "warning":
+            warnings[reason.code] += reason.count
+    summary = Summary(
+        run=info.run,
+        state=info.state,
+        started_at=iso(info.started_at),
+        finished_at=iso(info.finished_at),
+        balanced=balanced,
+        rows=counts_by_name(counts),
+        account=info.account,
+        endpoint=_without_secrets(info.endpoint),
+        mapping=MappingSummary(info.mapping_name, info.mapping_digest),
+        stop_reason=info.stop_reason,
+        seconds=_between(info.started_at, info.finished_at),
+        seconds_delivering=delivering,
+        events_per_second=_rate(totals.answers, delivering),
+        sources=tuple(map(_source, sources)),
+        reasons=reasons,
+        warnings=dict(warnings),
+        filters=totals.filters(),
+        totals=totals.money(),
+        without_originals=lost,
+        files=files,
+        versions={"importer": importer.__version__, "python": platform.python_version()},
+        import_total=story.import_total(),
+    )
+    summary = story.explain(summary, totals)
     rejects = [out / one.name for one in files if one.holds == "rejects" and one.rows] if out else []
-    return Written((), counts, books.balanced, summary, tuple(next_steps(story.info, summary, rejects)))
+    return Written((), counts, balanced, summary, tuple(next_steps(info, summary, rejects)))
+
+
+def _source(one: RunSource) -> SourceSummary:
+    dialect = one.source.dialect
+    form = "xlsx" if dialect.sheet else dialect.format
+    encoding = "" if form in ("parquet", "xlsx") else dialect.encoding
+    return SourceSummary(one.source.name, one.rows, one.error, form, encoding)
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(max(0.0, end - start), 3)
+
+
+def _rate(answers: int, seconds: float | None) -> float | None:
+    """Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying."""
+    return None if seconds is None or seconds < _SHORTEST else round((answers - 1) / seconds, 3)
+
+
+def _without_secrets(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _run_id(info: RunInfo) -> str:

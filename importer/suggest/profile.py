@@ -129,6 +129,8 @@ class Sample:
     """Whether these are all its rows."""
     format: str = "csv"
     delimiter: str = ","
+    sheet: str = ""
+    """The sheet of the Excel workbook; empty: it is none."""
     encoding: str = "utf-8"
     has_header: bool = True
     doubled: tuple[str, ...] = ()

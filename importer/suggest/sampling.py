@@ -120,6 +120,7 @@ def _made(each: Input, reader: Reader, found: _Found, options: SourceOptions, bi
         found.whole,
         format=dialect.format,
         delimiter=dialect.delimiter,
+        sheet=dialect.sheet,
         encoding=dialect.encoding,
         has_header=has_header,
         doubled=_doubled(header),

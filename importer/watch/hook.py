@@ -6,7 +6,6 @@ prints is shown line by line, as any foreign text. One that fails is reported an
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from importer.deliver.token import VARIABLE
+from importer import child
 from importer.watch.outcome import FileOutcome
 from importer.wording import brief
 
@@ -44,14 +43,13 @@ def run_hook(option: str, command: str, outcome: FileOutcome, summary: Path, say
         "IMPORTER_RUN": outcome.run,
         "IMPORTER_REASON": outcome.reason,
     }
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | added
     # A file, not a pipe: what the command leaves running in the background must not keep this process waiting.
     with tempfile.TemporaryFile() as output:
         try:
             done = subprocess.run(  # noqa: S603  # the user's own command, from the command line
                 ["/bin/sh", "-c", command],
                 input=content,
-                env=environment,
+                env=child.environment() | added,
                 timeout=MAX_SECONDS,
                 check=False,
                 stdout=output,

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         yield driver
     finally:
         driver.quit()
+
+
+@pytest.fixture
+def flaws(browser: webdriver.Chrome) -> Callable[[], list[str]]:
+    """What axe-core finds wrong with the page, for people who see, hear or point less well."""
+    found = sorted((Path(sys.prefix) / "axe").glob("*.whl"))
+    if not found and os.environ.get("CI") != "true":
+        pytest.skip("axe-core is not here: `make .venv/installed` fetches it")
+    with zipfile.ZipFile(found[-1]) as wheel:
+        axe = wheel.read("axe_playwright_python/axe.min.js").decode()
+    run = """const done = arguments[arguments.length - 1];
+      axe.run(document, {resultTypes: ["violations"]}).then((all) => done(all.violations.flatMap(
+        (one) => one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))))"""
+
+    browser.set_script_timeout(120)
+
+    def look() -> list[str]:
+        browser.execute_script(axe)
+        return list(browser.execute_async_script(run))
+
+    return look
 
 
 Resize = Callable[..., None]

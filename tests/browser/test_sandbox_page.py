@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -39,7 +40,8 @@ def post(sandbox: Running, name: str, kind: str = "purchase") -> int:
 
 
 def eventually(browser: Chrome, found: Callable[[Chrome], Any]) -> Any:
-    return WebDriverWait(browser, 10, 0.05).until(found)
+    """What is found at last; an element that a page has just replaced is looked for again."""
+    return WebDriverWait(browser, 10, 0.05, (StaleElementReferenceException,)).until(found)
 
 
 def rows(browser: Chrome) -> list[str]:

@@ -288,8 +288,8 @@ def test_cells_pass_through_as_they_are() -> None:
 def test_a_disk_without_room_is_said_to_be_one() -> None:
     """A limit on the size of files stands for a full disk."""
     code = (
-        "import resource, sys; from importer import group; from tests.unit.group import test_sources as t\n"
-        "group._CACHE_KIB = 64; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
+        "import resource, sys; from importer import temporary; from tests.unit.group import test_sources as t\n"
+        "temporary._CACHE_KIB = 64; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
         "try: t.group(t.mapping(), t.file('a.csv', *[t.row(str(n)) for n in range(20_000)]))\n"
         "except Exception as error: print(error)"
     )

@@ -114,13 +114,13 @@ def test_an_archive_without_data_says_so() -> None:
         read_bytes(file.getvalue())
 
 
-def test_a_spreadsheet_is_named_as_one() -> None:
+def test_a_document_is_named_as_one() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("[Content_Types].xml", "x")
-        archive.writestr("xl/workbook.xml", "x")
+        archive.writestr("word/document.xml", "x")
     with pytest.raises(SourceError, match="is a spreadsheet or document") as caught:
-        read_bytes(file.getvalue(), name="orders.xlsx")
+        read_bytes(file.getvalue(), name="orders.docx")
     assert caught.value.hint == "save it as CSV (UTF-8) first"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from importer.model import RunSource, RunState, State, scope_options
-from importer.report import CHECK, ReportOptions, RunInfo, count_check, render_summary, write
+from importer.report import CHECK, ReportOptions, RunInfo, render_summary, write, write_check
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:fix"})
@@ -36,8 +36,10 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
     out = tmp_path / "my out"
     shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), REHEARSAL, ReportOptions(out)))
     commands = f"""\
-  fix the 2 rows in rejects.csv, then run this (it sends only those)
+  fix the 2 rows in rejects.csv, then run this (it sends only those); or fix
+  them on a page
     importer run '{out}/rejects.csv' -m orders.yaml --transform own.py:fix --sandbox --account 'shop eu'
+    importer review {RUN.id} --sandbox --account 'shop eu'
   if the rows are right as they are: send the row that the API refused again
     importer retry {RUN.id} --sandbox --account 'shop eu'
   look in Sender for the row in doubt, then say: arrived, or not
@@ -91,17 +93,17 @@ def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> 
 def test_the_page_has_the_same_commands(tmp_path: Path) -> None:
     write(ledger(batch(csv_source("email"), ROWS)), replace(REHEARSAL, account="eu"), ReportOptions(tmp_path))
     page = (tmp_path / "report.html").read_text()
-    for command in ("run", f"retry {RUN.id}", f"resolve {RUN.id}"):
+    for command in ("run", f"review {RUN.id}", f"retry {RUN.id}", f"resolve {RUN.id}"):
         assert f">importer {command}" in page, command
-    assert page.count(" --sandbox --account eu") == 4
+    assert page.count(" --sandbox --account eu") == 5
 
 
 def test_another_ledger_than_the_usual_one_is_named_in_every_command(tmp_path: Path) -> None:
     options = ReportOptions(tmp_path, scope_options=" --sandbox --ledger my.db")
     shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), REHEARSAL, options))
-    assert shown.count(" --sandbox --ledger my.db") == 4
+    assert shown.count(" --sandbox --ledger my.db") == 5
     page = (tmp_path / "report.html").read_text()
-    assert page.count(" --sandbox --ledger my.db") == 4
+    assert page.count(" --sandbox --ledger my.db") == 5
     assert "--account" not in shown.partition("\nnext\n")[2] + page
 
 
@@ -115,7 +117,7 @@ def test_after_a_check_the_next_step_is_the_run(tmp_path: Path) -> None:
     info = RunInfo(CHECK, "checked", "", "", "my orders.yaml", "", given=("drops/*.csv",))
     source = csv_source("email")
     rows = [Row(b"a", State.PENDING)]
-    done = count_check([batch(source, rows)], lambda: [RunSource(1, source, "", 1, "")], info)
+    done = write_check([batch(source, rows)], lambda: [RunSource(1, source, "", 1, "")], info, None)
     assert (
         render_summary(done).partition("\nnext\n")[2]
         == """\

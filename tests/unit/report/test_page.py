@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from importer.model import Pause, PauseKind, RunSource, State
 from importer.report import CHECK, ReportOptions, RunInfo, write, write_check
 from importer.report.check import Checking
-from importer.report.timeline import MOST_STEPS, WIDTHS, Timeline
+from importer.report.totals import MOST_STEPS, WIDTHS, Timeline
 from tests.support.pages import INFO, SOURCE, story
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 

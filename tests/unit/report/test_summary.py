@@ -17,7 +17,6 @@ from importer.report import (
     Checked,
     ReportOptions,
     RunInfo,
-    count_check,
     count_run,
     render_reasons,
     render_summary,
@@ -159,8 +158,10 @@ Run 20261123-180355-k7 finished in 10 s (60 events a minute)
   rows read  10  every row is accounted for
 
 next
-  fix the 3 rows in rejects.csv, then run this (it sends only those)
+  fix the 3 rows in rejects.csv, then run this (it sends only those); or fix
+  them on a page
     importer run OUT/rejects.csv -m orders.yaml --endpoint https://api.example.com/v2
+    importer review 20261123-180355-k7 --endpoint https://api.example.com/v2
   if the rows are right as they are: send the row that the API refused again
     importer retry 20261123-180355-k7 --endpoint https://api.example.com/v2
 """
@@ -316,7 +317,7 @@ def test_a_check_writes_the_same_files_without_a_ledger(tmp_path: Path) -> None:
 def test_a_check_without_files_counts_the_same(tmp_path: Path) -> None:
     facts = RunInfo(run=CHECK, state="checked", account="", endpoint="", mapping_name="m.yaml", mapping_digest="0")
     sources = [RunSource(1, SOURCE, "", 2, "")]
-    counted = count_check([Checked()(prepared())], lambda: sources, facts)
+    counted = write_check([Checked()(prepared())], lambda: sources, facts, None)
     written = write_check([Checked()(prepared())], lambda: sources, facts, ReportOptions(tmp_path))
     assert counted == replace(written, paths=(), summary=replace(written.summary, files=()))
     assert "written to" not in render_summary(counted)

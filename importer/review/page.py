@@ -1,0 +1,302 @@
+"""The page of a review, for a browser on this machine.
+
+Its address carries a secret of this process, which every request repeats; requests that name another host or come from
+another site are refused. What the browser gets is HTML made by templates that escape everything, under a policy that
+runs this page's own script alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Any
+
+import jinja2
+import msgspec
+from aiohttp import web
+from markupsafe import Markup, escape
+
+from importer.report.labels import amount, states_in_words
+from importer.review.desk import PAGE, STATUSES, Filter, Line
+from importer.review.session import Review
+from importer.wording import counted, duration, iso, shown
+
+HOST = "127.0.0.1"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+_NO_ACCESS = (
+    "Open the address that `importer review` printed: it carries a secret, because this page shows customers' data."
+)
+_LONGEST = 1_000_000
+"""Bytes of a request."""
+_MEANINGS = {"arrived": "arrived", "lost": "did not arrive", "given_up": "given up", "as_is": "sent as it is"}
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    no: int
+    column: str
+    text: str
+
+
+class _Like(msgspec.Struct, frozen=True):
+    no: int
+    column: str
+
+
+class _Word(msgspec.Struct, frozen=True):
+    word: str
+    numbers: list[int] = []
+    """Rows; empty: all that the filter leaves."""
+    note: str = ""
+    status: str = "open"
+    code: str = ""
+    text: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    yes: bool
+
+
+class Page:
+    """Answers a browser that knows the secret, about one review."""
+
+    def __init__(self, review: Review, secret: str, finish: Callable[[], None], close: Callable[[], None]) -> None:
+        """``finish`` has what was decided done, on another thread; ``close`` ends the page."""
+        self._review = review
+        self._secret = secret
+        self._finish = finish
+        self._close = close
+        self.last_used = time.monotonic()
+        """When the browser asked last, in monotonic seconds."""
+
+    def app(self) -> web.Application:
+        """The page as an application."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_LONGEST)
+        app.add_routes(
+            [
+                web.get("/", self._show),
+                web.get("/review.css", _asset("review.css", "text/css")),
+                web.get("/review.js", _asset("review.js", "text/javascript")),
+                web.get("/rows", self._rows),
+                web.post("/type", self._type),
+                web.post("/like", self._like),
+                web.post("/word", self._word),
+                web.post("/undo", self._undo),
+                web.get("/plan", self._plan),
+                web.post("/finish", self._begin),
+                web.get("/work", self._work),
+                web.post("/answer", self._answer),
+                web.post("/close", self._end),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+        here = host.rpartition(":")[0] in (HOST, "localhost") and origin in (None, f"http://{host}")
+        given = request.headers.get("X-Review-Secret") or request.query.get("secret", "")
+        open_to_all = request.path in ("/review.css", "/review.js")
+        if not here or not (open_to_all or secrets.compare_digest(given.encode(), self._secret.encode())):
+            return web.Response(status=403, text=_NO_ACCESS, headers=_HEADERS)
+        self.last_used = time.monotonic()
+        if self._review.work.active and request.path in ("/type", "/like", "/word", "/undo"):
+            return web.Response(status=409, text="wait until what was decided is done", headers=_HEADERS)
+        try:
+            return await handler(request)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+            return web.Response(status=400, text="this is no request of the page", headers=_HEADERS)
+
+    # What it shows
+
+    async def _show(self, _: web.Request) -> web.Response:
+        counts = self._review.desk.counts()
+        status = next((name for name in STATUSES if counts[name]), "open")
+        chosen = Filter(status)
+        return await self._html("page.html", **self._list(chosen, 0), **self._bar())
+
+    async def _rows(self, request: web.Request) -> web.Response:
+        query = request.query
+        status = query.get("status", "open")
+        chosen = Filter(status if status in STATUSES else "open", query.get("code", ""), query.get("text", "").strip())
+        after = query.get("after", "0")
+        found = self._list(chosen, int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0)
+        return _json({"list": self._render("list.html", **found), "bar": self._render("bar.html", **self._bar())})
+
+    def _list(self, chosen: Filter, after: int) -> dict[str, Any]:
+        desk = self._review.desk
+        lines = desk.page(chosen, after)
+        counted_like = cache(desk.count_like)
+        return {
+            "review": self._review,
+            "chosen": chosen,
+            "lines": [_Shown(line, self._review, counted_like) for line in lines],
+            "total": desk.count(chosen),
+            "after": after,
+            "next": lines[-1].no if len(lines) == PAGE else None,
+            "codes": desk.codes(chosen.status),
+        }
+
+    def _bar(self) -> dict[str, Any]:
+        desk = self._review.desk
+        counts, decided = desk.counts(), desk.decided()
+        return {
+            "counts": counts,
+            "statuses": STATUSES,
+            "decided": decided,
+            "can_undo": desk.can_undo(),
+            "waiting": self._review.waiting,
+            "can_finish": bool(counts["ready"] or counts["given_up"] or decided or self._review.waiting),
+        }
+
+    # What is typed
+
+    async def _type(self, request: web.Request) -> web.Response:
+        typed = msgspec.json.decode(await request.read(), type=_Typed)
+        lines = await asyncio.to_thread(self._review.type_cell, typed.no, typed.column, typed.text)
+        return self._changed(lines, typed.no, typed.column)
+
+    def _changed(self, lines: list[Line], number: int, column: str) -> web.Response:
+        seen = [_Shown(line, self._review, self._review.desk.count_like) for line in lines[:PAGE]]
+        like = next((one.like(column) for one in seen if one.line.no == number), 0)
+        verdicts = {one.line.no: self._render("verdict.html", one=one) for one in seen}
+        return _json({"verdicts": verdicts, "like": like, "bar": self._render("bar.html", **self._bar())})
+
+    async def _like(self, request: web.Request) -> web.Response:
+        wanted = msgspec.json.decode(await request.read(), type=_Like)
+        review = self._review
+        line = review.desk.line(wanted.no)
+        before = line.content.cell(review.desk.forms[line.form], wanted.column) or ""
+        text = line.edits.get(wanted.column, before)
+        count = await asyncio.to_thread(review.type_like, wanted.column, before, text)
+        return self._said(f"{counted(count, 'row')} more changed")
+
+    async def _word(self, request: web.Request) -> web.Response:
+        said = msgspec.json.decode(await request.read(), type=_Word)
+        if said.word not in ("", *_MEANINGS):
+            raise ValueError(said.word)
+        desk = self._review.desk
+        numbers = said.numbers or desk.matching(Filter(said.status, said.code, said.text))
+        if said.word in ("given_up", "as_is", ""):
+            numbers = [line.no for line in desk.lines(numbers[:1])] if len(numbers) == 1 else numbers
+        await asyncio.to_thread(self._review.word, numbers, f"{said.word} {said.note.strip()}".strip())
+        return self._said(f"{counted(len(numbers), 'row')}: {_MEANINGS.get(said.word, 'open again')}")
+
+    async def _undo(self, _: web.Request) -> web.Response:
+        count = await asyncio.to_thread(self._review.undo)
+        return self._said(f"taken back in {counted(count, 'row')}")
+
+    def _said(self, words: str) -> web.Response:
+        return _json({"said": words, "bar": self._render("bar.html", **self._bar())})
+
+    # What is done in the end
+
+    async def _plan(self, _: web.Request) -> web.Response:
+        return await self._html("plan.html", review=self._review, **self._bar())
+
+    async def _begin(self, _: web.Request) -> web.Response:
+        if not self._review.work.active:
+            self._review.work.begin()
+            self._finish()
+        return self._at_work()
+
+    async def _work(self, _: web.Request) -> web.Response:
+        return self._at_work()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self._review.work.answer(yes=msgspec.json.decode(await request.read(), type=_Answer).yes)
+        return self._at_work()
+
+    def _at_work(self) -> web.Response:
+        work = self._review.work
+        done = self._review.is_done and not work.active and not work.error
+        shown_work = self._render("work.html", review=self._review, work=work, done=done)
+        if done:
+            self._close()
+        return _json({"active": work.active, "asks": work.forecast is not None, "done": done, "html": shown_work})
+
+    async def _end(self, _: web.Request) -> web.Response:
+        self._close()
+        return self._said("This page is closed; what you typed is kept.")
+
+    async def _html(self, name: str, **values: Any) -> web.Response:
+        return web.Response(text=self._render(name, **values), content_type="text/html", headers=_HEADERS)
+
+    def _render(self, name: str, **values: Any) -> str:
+        return _TEMPLATES.get_template(name).render(**values)
+
+
+class _Shown:
+    """A row as the templates show it."""
+
+    def __init__(self, line: Line, review: Review, count_like: Callable[[str, str], int]) -> None:
+        self.line = line
+        self.form = review.desk.forms[line.form]
+        self._count_like = count_like
+        cells = line.content.cells(self.form, review.mapped)
+        guilty = dict.fromkeys(column for one in line.problems if one.is_error for column in one.columns)
+        wanted = dict.fromkeys([*guilty, *line.edits])
+        self.bad = [(name, line.edits.get(name, cells[name]), cells[name]) for name in wanted if name in cells]
+        self.others = [(name, text, text) for name, text in cells.items() if name not in wanted]
+        self.meaning = _MEANINGS.get(line.word, "")
+
+    def like(self, column: str) -> int:
+        """How many other rows have the same bad text in that column."""
+        before = self.line.content.cell(self.form, column) or ""
+        own = column not in self.line.edits
+        return max(0, self._count_like(column, before) - own) if before or not own else 0
+
+
+def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    text = files("importer.review").joinpath("templates", name).read_text(encoding="utf-8")
+
+    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
+        return web.Response(text=text, content_type=content_type, headers=_HEADERS)
+
+    return handle
+
+
+def _json(content: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=_HEADERS)
+
+
+def _finalized(value: object) -> object:
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    return shown(value) if isinstance(value, str) else "" if value is None else value
+
+
+def _exact(text: str) -> Markup:
+    """Text with all its characters, for what is edited."""
+    return escape(text)
+
+
+_TEMPLATES = jinja2.Environment(
+    autoescape=True,
+    loader=jinja2.PackageLoader("importer.review"),
+    finalize=_finalized,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "exact": _exact, "counted": counted, "duration": duration, "amount": amount, "states": states_in_words, "iso": iso,
+    "file_name": lambda name: PurePath(name).name or name,
+}  # fmt: skip
