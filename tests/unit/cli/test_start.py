@@ -105,6 +105,12 @@ def test_an_answer_that_cannot_be_is_refused(answer: str, words: str) -> None:
     assert words in outcome.stderr
 
 
+def test_a_file_without_rows_is_no_beginning(folder: Path) -> None:
+    (folder / "orders.csv").write_text(ORDERS.partition("\n")[0] + "\n", encoding="utf-8")
+    outcome = start(*ANSWERS)
+    assert (outcome.exit_code, outcome.stderr.startswith("error: orders.csv has no rows\n")) == (2, True)
+
+
 def test_a_mapping_that_is_there_is_used_and_never_overwritten(folder: Path) -> None:
     (folder / "orders.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: order_paid}\n")
     outcome = start()
