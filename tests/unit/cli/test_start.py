@@ -138,6 +138,14 @@ def test_going_live_without_a_terminal_needs_live_and_yes(folder: Path, monkeypa
     assert "a live run asks before it sends, and there is no terminal to ask on" in outcome.stderr
 
 
+@pytest.mark.parametrize("line", ["live = true", 'answer = ["subscriber=Email"]'])
+def test_no_settings_file_goes_live_or_says_whom_the_events_are_about(folder: Path, line: str) -> None:
+    (folder / "importer.toml").write_text(f"[start]\n{line}\n")
+    (folder / "importer.toml").chmod(0o600)
+    outcome = start(*ANSWERS)
+    assert (outcome.exit_code, "cannot be set here" in outcome.stderr) == (2, True), outcome.stderr
+
+
 class Terminal:
     """`importer start orders.csv` on a terminal of its own."""
 
