@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.object_store import ObjectStore, object_store
 from tests.support.processes import Sandbox
 
 if TYPE_CHECKING:
@@ -39,3 +40,18 @@ def postgres() -> Iterator[Server]:
     server = Server()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[ObjectStore]:
+    """A real S3 server on loopback."""
+    with object_store() as server:
+        yield server
+
+
+@pytest.fixture
+def store(store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The S3 server, as the environment names it."""
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return store_server
