@@ -31,6 +31,7 @@ from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions, default_ledger
+from importer.read import Input
 from importer.report import Summary
 from importer.report.rows import SCHEMA
 from importer.roundtrip import original
@@ -104,16 +105,18 @@ def check(
     """
     console = _Console()
     loaded = _loaded(mapping)
-    with _named(sources) as names, tempfile.TemporaryDirectory() as scratch:
+    with _readable(sources) as (names, inputs), tempfile.TemporaryDirectory() as scratch:
         form: Format = "parquet" if out is None else report_format
         place = Path(scratch) if out is None else Path(out)
-        options = RunOptions(names, loaded, strict=strict, transform=transform, out=place, report_format=form)
+        options = RunOptions(
+            names, loaded, strict=strict, transform=transform, out=place, report_format=form, inputs=inputs
+        )
         written = checking.check(options, console)
         _raise_if_unreadable(written.summary)
         rows = _rows(place / f"report.{form}", form)
     paths = () if out is None else written.paths
-    found = Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths)
-    return _renamed(found, sources, names)
+    _take_index(rows, sources)
+    return Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths)
 
 
 def run(
@@ -140,16 +143,16 @@ def run(
     if sandbox:
         target = replace(target, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
     console = _Console(confirm)
-    with _named(sources) as names:
-        options = replace(settings.options, sources=names, mapping=_loaded(mapping))
+    with _readable(sources) as (names, inputs):
+        options = replace(settings.options, sources=names, mapping=_loaded(mapping), inputs=inputs)
         done = program.run(options if out is None else replace(options, out=Path(out)), target, console)
     _raise_if_unreadable(done.written.summary)
     with open_ledger(target) as ledger:
         table = BytesIO()
         report.stream(ledger, done.run, table, "parquet")
     rows = _frame(pq.read_table(pa.BufferReader(table.getvalue())))
-    found = Result(rows, done.written.summary, done.exit_code, tuple(console.said), done.written.paths)
-    return _renamed(found, sources, names)
+    _take_index(rows, sources)
+    return Result(rows, done.written.summary, done.exit_code, tuple(console.said), done.written.paths)
 
 
 def _loaded(mapping: MappingLike) -> LoadedMapping:
@@ -191,15 +194,10 @@ def _raise_if_unreadable(summary: Summary) -> None:
         raise SourceError(name, error.removeprefix(f"{name}: "), hint="correct the file, or the mapping's `source`")
 
 
-def _renamed(result: Result, sources: Sources, names: tuple[str, ...]) -> Result:
-    """A DataFrame is called so, not like the scratch file that held it, and its report has its index."""
-    if not isinstance(sources, pd.DataFrame):
-        return result
-    (path,) = names
-    rows = result.report.replace({"source": {path: _FRAME}})
-    if len(rows) == len(sources):
+def _take_index(rows: pd.DataFrame, sources: Sources) -> None:
+    """Give the report of a DataFrame its index."""
+    if isinstance(sources, pd.DataFrame) and len(rows) == len(sources):
         rows.index = sources.index
-    return replace(result, report=rows, messages=tuple(message.replace(path, _FRAME) for message in result.messages))
 
 
 @dataclass(slots=True)
@@ -262,17 +260,17 @@ def _in_notebook() -> bool:
 
 
 @contextmanager
-def _named(sources: Sources) -> Iterator[tuple[str, ...]]:
-    """Sources as names; a DataFrame is in a temporary Parquet file meanwhile."""
+def _readable(sources: Sources) -> Iterator[tuple[tuple[str, ...], tuple[Input, ...]]]:
+    """Sources as paths, and a DataFrame as an input of that name; it is in a temporary Parquet file meanwhile."""
     if isinstance(sources, str | os.PathLike):
-        yield (os.fspath(sources),)
+        yield (os.fspath(sources),), ()
     elif isinstance(sources, pd.DataFrame):
         with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / f"{_FRAME}.parquet"
+            path = str(Path(scratch) / f"{_FRAME}.parquet")
             pq.write_table(_table(sources), path)
-            yield (str(path),)
+            yield (path,), (Input(_FRAME, path),)
     else:
-        yield tuple(os.fspath(source) for source in sources)
+        yield tuple(os.fspath(source) for source in sources), ()
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:

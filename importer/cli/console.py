@@ -56,7 +56,7 @@ class ConsoleOptions:
     output_format: str = "text"
     """``json``: the summary also goes to stdout."""
     brief: bool = False
-    """One of many runs: the plan takes one line, and the end takes none."""
+    """One of many runs: the plan takes one line."""
     timed: bool = False
     """Every line begins with the time, as in a service's log."""
 
@@ -229,7 +229,7 @@ class TerminalConsole:
         from importer.report import render_summary
 
         self._close_bar()
-        if self._options.brief:
+        if self._options.timed:  # the log of a service, in which each file has its line
             return
         self._options.print_summary(result)
         if result.ended.reason:
@@ -336,7 +336,7 @@ class JsonConsole:
 
     def conclude(self, result: Result) -> None:
         """Write what became of the rows."""
-        if self._options.brief:
+        if self._options.timed:  # the log of a service, in which each file has its line
             return
         self._options.print_summary(result)
         summary = result.written.summary

@@ -136,6 +136,7 @@ class Repeats(RunRepository):
             "SELECT r.id, r.state, COUNT(*), COUNT(CASE WHEN e.state IN ($1, $2) THEN 1 END)"
             f" FROM row m JOIN row e ON e.id = m.other JOIN run r ON r.no = e.id >> {RUN_BITS}"
             " WHERE m.id BETWEEN $3 AND $4 AND m.state = $5 AND r.no <> $6 AND e.state IN ($7, $8, $1, $2)"
+            " AND COALESCE(e.code, '') <> 'failed.given_up'"
             " GROUP BY r.no, r.id, r.state ORDER BY r.no",
             State.IN_DOUBT,
             State.FAILED,

@@ -45,7 +45,7 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
     loaded = options.load_mapping()
     run_tests(loaded)
     reading = ReadOptions(strict=options.strict, transform=options.transform)
-    with closing(prepare_sources(options.sources, loaded.mapping, reading, say)) as found:
+    with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
         for supply in found:
             for prepared in supply.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
@@ -135,7 +135,7 @@ def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
     reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
-    plan(ledger, run, prepare_sources(options.sources, loaded.mapping, reading, ignore), ignore)
+    plan(ledger, run, prepare_sources(options.readable, loaded.mapping, reading, ignore), ignore)
     return ledger.seal(run)
 
 
@@ -149,7 +149,7 @@ def _batches(
     checking, repeats = observers
     written = options.out is not None  # the page shows the first events
     reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
-    found = prepare_sources(options.sources, loaded.mapping, reading, console.say)
+    found = prepare_sources(options.readable, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
         rows, error = 0, supply.error
@@ -171,14 +171,16 @@ def _batches(
 def exit_code(written: Written, *, ready: bool = True) -> ExitCode:
     """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
 
-    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter.
+    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter. So
+    were those that the user gave up.
     ``ready``: pending rows count as good.
     """
     counts = written.counts
     broken = [source for source in written.summary.sources if source.error]
     if broken and not counts.read:
         return ExitCode.UNUSABLE
-    bad = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
+    bad = (State.INVALID, State.REFUSED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
+    failed = counts[State.FAILED] - written.summary.given_up
     none_left = counts.read > 0 and counts[State.FILTERED] == counts.read
     whole = written.balanced and written.failure is None and not broken and not none_left
-    return ExitCode.DELIVERED if whole and not any(counts[state] for state in bad) else ExitCode.INCOMPLETE
+    return ExitCode.DELIVERED if whole and not failed and not any(map(counts.__getitem__, bad)) else ExitCode.INCOMPLETE

@@ -38,7 +38,7 @@ def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
     The files of lookups follow, each with the digest of its content; then the file of ``--transform``.
     """
     files: list[list[Any]] = []
-    for each in expand(options.corrected or options.sources):
+    for each in expand(options.readable):
         if each.path is None:
             return []
         try:

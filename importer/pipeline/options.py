@@ -90,18 +90,25 @@ class RunOptions:
     """Send what was delivered before once more, knowingly."""
     out: Path | None = None
     """None: ``importer-runs/RUN``."""
+    out_afterwards: Path | None = None
+    """Where the outputs are moved to, by which the report names them; None: they stay."""
     report_format: Format = "csv"
     rejects_format: RejectsFormat = "source"
     keep_bodies: bool = False
     first: int | None = None
     """Send so many, then ask again."""
-    corrected: tuple[Input, ...] = ()
-    """Files of corrected rows that are read in the place of the sources."""
+    inputs: tuple[Input, ...] = ()
+    """What is read in the place of the sources: corrected rows, or files with names of their own."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+
+    @property
+    def readable(self) -> tuple[str | Input, ...]:
+        """What to read."""
+        return self.inputs or self.sources
 
     def load_mapping(self) -> LoadedMapping:
         """Raises `MappingError` with all that is wrong with it."""

@@ -105,8 +105,7 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
     try:
-        sources = options.corrected or options.sources
-        plan(ledger, current, prepare_sources(sources, loaded.mapping, reading, console.say), console.read)
+        plan(ledger, current, prepare_sources(options.readable, loaded.mapping, reading, console.say), console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)
@@ -205,7 +204,11 @@ def _report(
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
     outputs = ReportOptions(
-        out, options.report_format, rejects_format=options.rejects_format, scope_options=target.scope_options
+        out,
+        options.report_format,
+        rejects_format=options.rejects_format,
+        scope_options=target.scope_options,
+        out_afterwards=options.out_afterwards,
     )
     written = report.write(ledger, told, outputs, partial(_advise, current))
     if not left:

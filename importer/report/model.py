@@ -33,6 +33,8 @@ class ReportOptions:
     """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
+    out_afterwards: Path | None = None
+    """Where the directory is moved to, by which the report names its files; None: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,11 @@ class Summary:
     """What only a check knows; None for runs."""
     import_total: ImportTotal | None = None
     """The import that the run is part of; None where it is all of it."""
+
+    @property
+    def given_up(self) -> int:
+        """Failed rows that the user gave up: nothing is left to do for them."""
+        return sum(one.count for one in self.reasons if one.code == "failed.given_up")
 
 
 @dataclass(frozen=True, slots=True)

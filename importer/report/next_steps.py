@@ -34,7 +34,7 @@ def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iter
                 f"importer review {info.run}{options}",
             ),
         )
-    failed = 0 if left else rows[State.FAILED.value]
+    failed = 0 if left else rows[State.FAILED.value] - summary.given_up
     if (refused := rows[State.REFUSED.value]) and not failed and not left:  # the same command sends what failed, too
         yield Step(
             f"if the rows are right as they are: send the {_rows(refused)} that the API refused again",

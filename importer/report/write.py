@@ -172,7 +172,8 @@ def _with_files(
     with Outputs(options.out, again=_again(story.info)) as outputs:
         files, lost = ([], 0) if batches is None else _with_rows(story, options, batches, totals, outputs)
         files.append((_PAGE, WrittenFile(_PAGE, "page", totals.counts.read)))
-        written = _written(story, totals, tuple(file for _, file in files), lost, options.out)
+        there = options.out_afterwards or options.out
+        written = _written(story, totals, tuple(file for _, file in files), lost, there)
         page = render_page(story.info, written.summary, totals, written.steps, story.pauses)
         outputs.create(_PAGE).write(page)
         outputs.create(SUMMARY).write(summary_bytes(written.summary))

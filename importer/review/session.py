@@ -240,7 +240,7 @@ class Review:
             with tempfile.TemporaryDirectory(prefix="importer-review-") as scratch:
                 inputs, members = written(rows, self.desk.forms, Path(scratch))
                 mapping = self._checker.reading([self.desk.forms[number] for number, _ in members])
-                options = replace(self._options.of_run(self.run), corrected=tuple(inputs), mapping=mapping, out=None)
+                options = replace(self._options.of_run(self.run), inputs=tuple(inputs), mapping=mapping, out=None)
                 if not self._conclude(program.run(options, self.target, self.work)):
                     return
         with open_ledger(self.target) as ledger:

@@ -24,7 +24,7 @@ from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.pipeline.program import Result
-from importer.read import is_data_name
+from importer.read import expand, is_data_name
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
 from importer.watch.hook import run_hook
@@ -210,13 +210,15 @@ class Watcher:
         if before is not None and _is_finished(before.run, target):
             return before
         signature = signature_of(path)
-        options = replace(self._options.run, sources=(str(path),), mapping=rule.mapping)
+        inputs = tuple(replace(one, name=one.name.replace(str(path), taken)) for one in expand([str(path)]))
+        options = replace(self._options.run, sources=(str(path),), inputs=inputs, mapping=rule.mapping)
         refused = self._refused(taken, rule, options)
         if refused is not None and signature_of(path) == signature:
             return refused
         if signature_of(path) != signature:
             return self._changed(path, FileOutcome(Place.PROCESSING, ExitCode.INCOMPLETE))
-        options = replace(options, out=self._inbox.report(taken, Place.PROCESSING), brief=True)
+        out, afterwards = (self._inbox.report(taken, place) for place in (Place.PROCESSING, Place.DONE))
+        options = replace(options, out=out, out_afterwards=afterwards, brief=True)
         try:
             result = program.run(options, target, self._console.console)
         finally:
@@ -254,7 +256,7 @@ class Watcher:
     def _moved(self, taken: str, outcome: FileOutcome) -> FileOutcome:
         """Move a file to its last place; its outcome, with paths as they are then."""
         before, after = (self._inbox.path(taken, place) for place in (Place.PROCESSING, outcome.place))
-        reason = outcome.reason.replace(f"{before}: ", "").replace(str(before), str(after))
+        reason = outcome.reason.removeprefix(f"{taken}: ").replace(f"{before}: ", "").replace(str(before), str(after))
         outcome = replace(outcome, name=taken, path=after, reason=reason, at=self._console.now())
         if outcome.place is Place.PROCESSING:
             return outcome

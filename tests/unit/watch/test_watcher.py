@@ -203,6 +203,17 @@ def test_a_live_watch_needs_yes(tmp_path: Path) -> None:
     assert "hint: give --yes if this is meant, or rehearse with --sandbox" in outcome.stderr
 
 
+def test_reports_name_files_where_they_are_afterwards(night: Night) -> None:
+    night.drop("a.csv", "a@example.com", "nobody")
+    outcome = night.watch()
+    report = night.drops / "done" / "a.csv.report"
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert "done/a.csv.report/rejects.csv" in page
+    texts = [path.read_text(encoding="utf-8") for path in report.iterdir() if path.suffix in (".csv", ".json")]
+    assert all("processing" not in text for text in (page, outcome.stdout, outcome.stderr, *texts))
+    assert "sandbox shows" not in outcome.stderr
+
+
 def test_every_line_of_the_log_has_its_time(night: Night) -> None:
     night.drop("a.csv", "a@example.com", header="email")
     night.drop("b.csv", "b@example.com", header="mail")
