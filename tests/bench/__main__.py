@@ -8,12 +8,10 @@ docs/speed.md between its markers.
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 from pathlib import Path
 
-from tests.bench import delivery, preparation
-from tests.bench.processes import sink
+from tests.bench import delivery, waiting
 from tests.bench.table import Bench, Size
 
 PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
@@ -22,26 +20,18 @@ BEGIN, END = "<!-- bench: written by `make bench` -->", "<!-- end of bench -->"
 
 def bench(found: Bench) -> None:
     """All of it, the short things first."""
-    preparation.small(found)
-    preparation.stages(found)
-    with sink() as port:
-        url = f"http://127.0.0.1:{port}/v2"
-        delivery.plain(found, url)
-        if shutil.which("wrk"):
-            found.lines.append(delivery.wrk(url))
-        delivery.encrypted(found)
-        delivery.sandbox(found)
-        if found.size.minute:
-            delivery.minute(found)
-        if found.size.peers:
-            delivery.others(found, url)
-    if found.size.large:
-        preparation.memory(found)
+    waiting.small(found)
+    waiting.checks(found)
+    waiting.plans(found)
+    delivery.plain(found)
+    delivery.encrypted(found)
+    if found.size.minute:
+        delivery.minute(found)
 
 
 def publish(lines: list[str]) -> None:
     """Print the table, and put it between the page's markers."""
-    head = ["| what | rows | s | rows/s | CPU µs/row | peak MiB | beside |", "|---|---|---|---|---|---|---|"]
+    head = ["| what | rows | s | CPU µs/row | peak MiB | beside |", "|---|---|---|---|---|---|"]
     table = "\n".join([*head, *lines])
     print(table)  # noqa: T201 - its output
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
@@ -52,10 +42,9 @@ def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--large", type=int, default=5_000_000, help="0: leave it out")
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--large", type=int, default=3_000_000, help="0: leave it out")
+    parser.add_argument("--events", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--no-minute", dest="minute", action="store_false")
     size = Size(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as name:

@@ -15,18 +15,23 @@ IMPORTER = str(Path(sys.executable).with_name("importer"))
 FORMATS = ("csv", "jsonl", "parquet")
 MAPPING = """\
 version: 1
-key: order
-subscriber: {id: customer, email: email}
-type: {const: purchase}
+key: {key}
+subscriber: {{email: {email}}}
+type: {{const: purchase}}
 value: total
 value_currency: currency
 properties:
   order: order
   items: items
-  quantity: {column: quantity, as: integer}
-  gift: {column: gift, as: boolean}
-  ordered_at: {column: ordered_at, as: datetime, timezone: Europe/Vilnius}
-"""
+  quantity: {{column: quantity, as: integer}}
+  gift: {{column: gift, as: boolean}}
+  ordered_at: {{column: ordered_at, as: datetime, timezone: Europe/Vilnius}}
+{more}"""
+
+
+def mapping(email: str, more: str = "", key: str = "order") -> str:
+    """A mapping of the exports, which takes the address from ``email``."""
+    return MAPPING.format(key=key, email=email, more=more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,6 @@ class Size:
     """Of what shows flat memory; 0: none."""
     events: int
     rounds: int
-    peers: bool
     minute: bool
     """Whether to watch a delivery at 60 a minute, which takes a minute and a half."""
 
@@ -52,21 +56,17 @@ class Bench:
     size: Size
     lines: list[str] = field(default_factory=list)
 
-    @property
-    def mapping(self) -> Path:
-        """The mapping for all exports, as a file."""
-        path = self.home / "mapping.yaml"
-        if not path.exists():
-            path.write_text(MAPPING, encoding="utf-8")
+    def mapping(self, name: str, text: str) -> Path:
+        """A mapping's file."""
+        path = self.home / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
         return path
 
     def add(self, what: str, count: int, found: list[Measured], *ratio: str) -> None:
         """A line of medians."""
-        seconds, cpu = median(one.seconds for one in found), median(one.cpu for one in found)
-        peak = max(one.peak for one in found) >> 20
+        seconds, peak = median(one.seconds for one in found), max(one.peak for one in found) >> 20
         self.lines.append(
-            f"| {what} | {count:,} | {seconds:.2f} | {count / seconds:,.0f} | {cpu / count * 1e6:.1f}"
-            f" | {f'{peak:,}' if peak else ''} | {''.join(ratio)} |"
+            f"| {what} | {count:,} | {seconds:.2f} | {cost(found, count):,.1f} | {peak:,} | {''.join(ratio)} |"
         )
 
     def importer(
@@ -79,10 +79,15 @@ class Bench:
         where = ("--endpoint", url) if url else ()
         return measure([IMPORTER, *words, *where], self.home, ours, ends=ends)
 
+    def check(self, file: Path, mapped: Path | None = None, *, ends: int = 0) -> Measured:
+        """`importer check` as a user starts it."""
+        mapped = mapped or self.mapping("mapping", mapping("email"))
+        return self.importer("check", str(file), "-m", str(mapped), ends=ends)
+
     def run(self, file: Path, *words: str, url: str = "", **how: object) -> Measured:
         """`importer run` of a file, to its report."""
-        out = str(self.home / "out")
-        return self.importer("run", str(file), "-m", str(self.mapping), "--yes", "--out", out, *words, url=url, **how)  # type: ignore[arg-type]  # handed on as they came
+        out, mapped = str(self.home / "out"), self.mapping("mapping", mapping("email"))
+        return self.importer("run", str(file), "-m", str(mapped), "--yes", "--out", out, *words, url=url, **how)  # type: ignore[arg-type]  # handed on as they came
 
     def exports(self, rows: int) -> dict[str, Path]:
         """The same rows in each format."""
@@ -96,13 +101,14 @@ class Bench:
         return measure([sys.executable, "-m", f"tests.bench.{module}", *words], self.home)
 
 
-def part(figure: list[float]) -> Measured:
-    """Of a process that measured itself: wall seconds and CPU seconds."""
-    return Measured(figure[0], figure[1], 0, "")
+def cost(found: list[Measured], count: int) -> float:
+    """The median of CPU per row, in microseconds."""
+    return median(one.cpu for one in found) / count * 1e6
 
 
-def beside(these: list[Measured], those: list[Measured], name: str) -> str:
-    """The ratio of speed and of CPU, pair by pair."""
+def beside(these: list[Measured], those: list[Measured], name: str, *, of: str = "speed") -> str:
+    """The ratio of speed or of wall time, and of CPU, pair by pair."""
     pairs = list(zip(these, those, strict=True))
-    speed = median(other.seconds / one.seconds for one, other in pairs)
-    return f"{speed:.2f} of {name}, {median(one.cpu / other.cpu for one, other in pairs):.2f} of its CPU"
+    walls = [one.seconds / other.seconds for one, other in pairs]
+    wall = median(walls if of == "wall time" else [1 / one for one in walls])
+    return f"{wall:.2f} of the {of} and {median(one.cpu / other.cpu for one, other in pairs):.2f} of the CPU of {name}"

@@ -25,6 +25,7 @@ from pathlib import Path
 from tests.torture.hindrance import ledgers, signals
 from tests.torture.pairs import pair
 from tests.torture.scenario import Tally
+from tests.torture.soak import soak
 from tests.torture.storm import fair_weather_or_foul, storm
 from tests.torture.world import BrokenPromiseError
 
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=15, metavar="N", help="pairs of importers over the same rows")
     parser.add_argument("--signals", type=int, default=15, metavar="N", help="imports stopped, continued, hung up on")
     parser.add_argument("--ledgers", type=int, default=15, metavar="N", help="imports with a locked or damaged ledger")
+    parser.add_argument("--soak", type=int, metavar="DAYS", help="nothing but simulated days, of 300 rows each")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), metavar="S")
     parser.add_argument("--replay", metavar="SEED", help="run the one scenario that a failure named")
     asked = parser.parse_args()
@@ -112,6 +114,8 @@ def main() -> int:
     began = time.monotonic()
     if asked.replay:
         torture.one(asked.replay)
+    elif asked.soak:
+        _say(soak(base, asked.soak, rows=300))
     else:
         _say(f"seed {asked.seed}")
         for kind in KINDS:

@@ -78,7 +78,8 @@ class Importer:
     @property
     def stderr(self) -> str:
         """What it has said so far."""
-        return (self.world.home / f"stderr-{self._number}").read_text(encoding="utf-8")
+        file = self.world.home / f"stderr-{self._number}"
+        return file.read_text(encoding="utf-8") if file.exists() else ""  # it has not begun yet
 
     @property
     def running(self) -> bool:
