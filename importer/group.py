@@ -426,9 +426,11 @@ class _Rows:
         if self._tests is not None and self._read.has("rows"):
             copies = "".join(f" WHEN {number} THEN {number}" for number in self._copies)
             space = f"CASE source{copies} ELSE -1 END" if copies else "-1"
-            rows = self._read.batches(f"SELECT {space} AS space, * FROM rows ORDER BY space, key, place")
-            for table in _whole(rows):
-                self._make(_Groups(table))
+            with closing(
+                self._read.batches(f"SELECT {space} AS space, * FROM rows ORDER BY space, key, place")
+            ) as rows:
+                for table in _whole(rows):
+                    self._make(_Groups(table))
         self._read.close()
         for table in ("groups", "members", "problems", "ignored"):
             column = "head" if table == "groups" else "place"
