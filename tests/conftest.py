@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.object_store import ObjectStore, object_store
 from tests.support.processes import Sandbox
 
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -23,3 +24,18 @@ def sandboxes_start_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("importer.sandbox.process.start_child", Sandbox)
         yield
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[ObjectStore]:
+    """A real S3 server on loopback."""
+    with object_store() as server:
+        yield server
+
+
+@pytest.fixture
+def store(store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The S3 server, as the environment names it."""
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return store_server

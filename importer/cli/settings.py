@@ -32,8 +32,8 @@ HELP_ALL = "importer.help_all"
 ARGUMENTS = "importer.arguments"
 """Where the context keeps the settings, whether all options are shown, and what was typed."""
 _FILE = "importer.toml"
-_COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "row"})
-"""Options that can reach customers: each time they are meant, they are typed."""
+_COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "give-up", "row", "live", "answer"})
+"""Options that can reach customers, or decide whom: each time they are meant, they are typed."""
 _CODE = frozenset({"transform", "on-finish", "on-success"})
 """Options that name code to run."""
 _OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})

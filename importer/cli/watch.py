@@ -120,7 +120,7 @@ def command(**given: Any) -> int:  # fmt: skip
     DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
-    from importer.pipeline.options import RunOptions
+    from importer.pipeline.options import RunOptions, on_this_machine
     from importer.watch import WatchConsole, Watcher, WatchOptions
     from importer.watch.outcome import FileLimits
 
@@ -129,7 +129,7 @@ def command(**given: Any) -> int:  # fmt: skip
             "a watch sends without asking",
             hint="give --yes if this is meant, or rehearse with --sandbox",
         )
-    directory: Path = given["directory"]
+    directory = on_this_machine(given["directory"])
     options = WatchOptions(
         directory=directory,
         rules=_rules(directory, given["mapping"], given["drops"]),

@@ -227,6 +227,20 @@ def test_rows_that_differ_in_what_the_first_one_says_are_named() -> None:
     }
 
 
+def test_members_of_more_properties_in_which_rows_differ_are_named() -> None:
+    words = mapping(more_properties={"columns": "*"})
+    said = ('"a": 1, "b": "x"', '"a": 1, "b": "y"', '"c": 2')
+    more = pa.array(said)
+    made = group(
+        words,
+        file("a.csv", row("x"), row("x"), row("x")),
+        change=lambda one: replace(one, more_properties=more),
+    )
+    assert {one for one in made.violations if one[1] == DIFFERS} == {
+        (0, DIFFERS, "properties.b", '"x" in row 1, "y" in row 2')
+    }
+
+
 def test_groups_beside_an_unreadable_row_wait_for_it() -> None:
     """It may belong to the group before, to the group after, or to one that goes on behind it; not to others."""
     rows = (row("x"), row("w"), row(None), None, None, row("y"), row("y"), row("x"), row("z"))
