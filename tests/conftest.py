@@ -4,14 +4,20 @@ In CI (``CI`` is set) they try the same examples each time, so that a build can 
 looking.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.object_store import ObjectStore, object_store
 from tests.support.processes import Sandbox
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
 
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
@@ -24,6 +30,16 @@ def sandboxes_start_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("importer.sandbox.process.start_child", Sandbox)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; one for each process that runs tests, from the first test on that asks for it."""
+    from tests.support.postgres import Server  # its imports are slow, and few tests need it
+
+    server = Server()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")
