@@ -1,8 +1,8 @@
 """Objects behind an address: ``s3://``, ``gs://`` and ``abfs://`` by pyarrow, ``https://`` by fsspec.
 
 Bytes are read in ranges, nothing is copied to this machine. Credentials are found as each ecosystem's own tools find
-them; what an address itself holds of them is never shown (`public_name`). The fields of errors that the libraries
-raise differ, so that `_explained` goes by their words.
+them; those in an address are never shown (`public_name`). The libraries' errors have no common fields, so that
+`_as_source_error` goes by their words.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _KINDS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs", "https": "htt
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _BLOCK = 4 << 20
 """Bytes asked for at a time over HTTPS."""
-_PATIENCE = timedelta(seconds=60)
-"""How long Google's library tries again; its own answer is 15 minutes."""
+_PATIENCE = timedelta(seconds=20)
+"""How long Google's library tries again; 15 minutes by itself."""
 
 _NO_CREDENTIALS = {
     "s3": "check the credentials, as `aws s3 ls` finds them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`), and the "
@@ -37,7 +37,8 @@ _NO_CREDENTIALS = {
 _MISSING = re.compile(r"NO_SUCH_KEY|RESOURCE_NOT_FOUND|Path does not exist|\b404\b")
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|ContainerNotFound")
 _DENIED = re.compile(
-    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|\b40[13]\b|PERMISSION_DENIED|[Cc]redential"
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|[Cc]redential|OAuth2 access token|"
+    r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED"
 )
 _UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot connect|Could not|Timeout|Disconnected")
 

@@ -16,6 +16,7 @@ import pytest
 from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions
 from importer.read import Limits, expand, open_source
+from importer.read.remote import _explained
 from tests.support.object_store import ObjectStore, WebServer
 from tests.unit.read.helpers import read_file
 
@@ -102,6 +103,27 @@ def test_a_store_that_cannot_be_reached_is_named_with_the_reason(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match=r"^error: s3://exports/a.csv: cannot be reached \("):
         expand(["s3://exports/a.csv"])
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        (
+            "s3://b/a.csv",
+            OSError("AWS Error ACCESS_DENIED during HeadObject operation"),
+            "access denied\n\nhint: check",
+        ),
+        ("s3://b/a.csv", OSError("Bucket 'b' not found"), "no such bucket"),
+        ("gs://b/a.csv", OSError("Could not create a OAuth2 access token"), "access denied\n\nhint: run `gcloud"),
+        ("abfs://c@a/a.csv", OSError("DefaultAzureCredential failed"), "access denied\n\nhint: run `az login`"),
+        ("https://h/a.csv", TimeoutError(), "cannot be reached"),
+        ("https://h/a.csv", ValueError("bad https://me:pw@h/a.csv?s=pw here"), "read (bad https://h/a.csv here)\n"),
+    ],
+)
+def test_what_libraries_raise_becomes_words_and_a_hint(address: str, error: Exception, words: str) -> None:
+    with pytest.raises(SourceError) as raised, _explained(address):
+        raise error
+    assert words in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
