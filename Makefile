@@ -33,7 +33,7 @@ demo: .venv ## import samples/purchases.csv into a sandbox on this machine
 test: .venv ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-torture: .venv ## kill 200 imports and run 200 through random faults; minutes
+torture: .venv ## kill 200 imports, run 200 through random faults, stop, lock and damage others; minutes
 	$(BIN)/python -m tests.torture --kills 200 --faults 200
 
 lint: .venv ## check style, types and the direction of imports

@@ -426,9 +426,11 @@ class _Rows:
         if self._tests is not None and self._read.has("rows"):
             copies = "".join(f" WHEN {number} THEN {number}" for number in self._copies)
             space = f"CASE source{copies} ELSE -1 END" if copies else "-1"
-            rows = self._read.batches(f"SELECT {space} AS space, * FROM rows ORDER BY space, key, place")
-            for table in _whole(rows):
-                self._make(_Groups(table))
+            with closing(
+                self._read.batches(f"SELECT {space} AS space, * FROM rows ORDER BY space, key, place")
+            ) as rows:
+                for table in _whole(rows):
+                    self._make(_Groups(table))
         self._read.close()
         for table in ("groups", "members", "problems", "ignored"):
             column = "head" if table == "groups" else "place"
@@ -474,6 +476,8 @@ class _Rows:
             elif column.must_agree:
                 own = column.own(cells, groups.column("key"))
                 self._differences(groups, column, cells, own, is_sent & ~repeated, warnings)
+            elif column.how == "merge":
+                self._different_members(groups, cells, is_sent & ~repeated, warnings)
             default = column.missing[0].as_py()
             if default is not None:
                 value = pc.if_else(pa.array(absent), str(default), value)
@@ -519,6 +523,24 @@ class _Rows:
             for row in groups.rows(group):
                 told = ", ".join(f"{text} in {self._named(place, sources[row])}" for place, text in both)
                 noted.add(places[row], "group.conflict", target, told)
+
+    def _different_members(self, groups: _Groups, cells: ArrowArray, is_sent: Bools, noted: _Noted) -> None:
+        """Warn of members of objects in which rows of a group differ, and of which the first is sent."""
+        says = _flags(pc.starts_with(cells, "="))
+        differs = groups.first(self._unlike_first(groups, cells, says)) >= 0
+        places, sources = groups.numbers("place"), groups.numbers("source")
+        for group in np.flatnonzero(differs & is_sent).tolist():
+            head = int(groups.starts[group])
+            seen: dict[str, tuple[int, str]] = {}
+            unlike: dict[str, tuple[int, str]] = {}
+            for row in (row for row in groups.rows(group) if says[row]):
+                for name, value in _MEMBERS.decode(f"{{{cells[row].as_py()[1:]}}}").items():
+                    mine = (row, bytes(value).decode())
+                    if seen.setdefault(name, mine)[1] != mine[1]:
+                        unlike.setdefault(name, mine)
+            for name, other in unlike.items():
+                both = (f"{text} in {self._named(places[row], sources[head])}" for row, text in (seen[name], other))
+                noted.add(places[head], "group.differs", f"properties.{name}", ", ".join(both))
 
     def _differences(
         self, groups: _Groups, column: _Column, cells: ArrowArray, own: Bools, is_sent: Bools, noted: _Noted

@@ -144,7 +144,7 @@ def run(
         target = replace(target, sandbox=sandbox if isinstance(sandbox, SandboxOptions) else SandboxOptions())
     console = _Console(confirm)
     with _readable(sources) as (names, inputs):
-        options = replace(settings.options, sources=names, mapping=_loaded(mapping), inputs=inputs)
+        options = replace(settings.options, sources=names, mapping=_loaded(mapping), inputs=inputs, brief=True)
         done = program.run(options if out is None else replace(options, out=Path(out)), target, console)
     _raise_if_unreadable(done.written.summary)
     with open_ledger(target) as ledger:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 
 import pyarrow as pa
 
 from importer.convert.cells import Cells
 from importer.convert.lookups import LookupDatabase, LookupRows, Lookups, LookupTable, without_zeros
 from importer.convert.values import picker
-from importer.errors import SourceError
+from importer.errors import ImporterError, SourceError
 from importer.mapping.model import ImportMapping, Lookup
 from importer.read import expand, open_source
 
@@ -114,7 +114,7 @@ def content_of(mapping: ImportMapping) -> list[list[str]]:
         for each in expand([file] if isinstance(file, str) else list(file)):
             digest = ""
             if each.path is not None:
-                with suppress(OSError), Path(each.path).open("rb") as opened:
+                with suppress(OSError, ImporterError), io.BufferedReader(each.open()) as opened:
                     digest = hashlib.file_digest(opened, "sha256").hexdigest()
             found.append([name, each.name, digest])
     return found

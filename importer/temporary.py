@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import adbc_driver_manager
 import adbc_driver_sqlite
@@ -56,7 +56,7 @@ class TemporaryDatabase:
         with self._reader(sql) as reader:
             return reader.read_all()
 
-    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, sql: str) -> Generator[pa.RecordBatch, None, None]:
         """What a query answers, batch by batch; meanwhile the database does nothing else."""
         with self._reader(sql) as reader:
             yield from reader

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,25 @@ def shown(text: str) -> str:
     return "".join(one if one.isprintable() else _escaped(one) for one in text)
 
 
+def is_remote(argument: str) -> bool:
+    """Whether it is an address (``s3://…``), and no path on this machine."""
+    return re.match(r"[a-z][a-z0-9+.-]*://", argument) is not None
+
+
+def public_name(address: str) -> str:
+    """An address without user, password and query, where signatures are; a path as it is."""
+    scheme = address.partition("://")[0]
+    if scheme in {"http", "https"}:
+        address = re.sub(r"[?#].*", "", address)
+    # The name before the @ of an Azure address is that of a container.
+    return address if scheme in {"abfs", "abfss"} else re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address)
+
+
+def without_secrets(text: str) -> str:
+    """A library's message with the addresses in it shown as by `public_name`."""
+    return re.sub(r"(https?://)(?:[^/@\s]*@)?([^\s'\"<>?#]*)[^\s'\"<>]*", r"\1\2", text)
+
+
 def brief(text: str, most: int = 60) -> str:
     """`shown`, cut to ``most`` characters: for the names of columns, which can be of any length."""
     line = shown(text[: most + 1])
@@ -40,6 +60,7 @@ def shown_json(text: bytes) -> bytes:
 
 def shell_quoted(argument: str) -> str:
     r"""The argument as a shell takes it, on one line that hides nothing: ``orders.csv``, ``'a b.csv'``, ``$'a\nb'``."""
+    argument = public_name(argument)
     if argument.isprintable():
         return shlex.quote(argument)
     inside = "".join(

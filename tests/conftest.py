@@ -4,13 +4,20 @@ In CI (``CI`` is set) they try the same examples each time, so that a build can 
 looking.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.object_store import ObjectStore, object_store
 from tests.support.processes import Sandbox
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
 
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
@@ -23,3 +30,28 @@ def sandboxes_start_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("importer.sandbox.process.start_child", Sandbox)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; one for each process that runs tests, from the first test on that asks for it."""
+    from tests.support.postgres import Server  # its imports are slow, and few tests need it
+
+    server = Server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[ObjectStore]:
+    """A real S3 server on loopback."""
+    with object_store() as server:
+        yield server
+
+
+@pytest.fixture
+def store(store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The S3 server, as the environment names it."""
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return store_server

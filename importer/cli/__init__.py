@@ -40,6 +40,7 @@ COMMANDS = {
     "doctor": "doctor:command",
     "prune": "prune:command",
     "forget": "forget:command",
+    "ledger": "ledger:command",
     "sandbox": "sandbox:command",
 }
 """In the order of the help; each with the module of this package, and the command there."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _VALUES = 6
 """Types and currencies whose values are shown before a live run."""
-_BAR = "{percentage:3.0f}%|{bar:6}| {postfix}"
+_BAR = "{percentage:3.0f}%|{bar:6}| {desc}"
 """The most important words come first: a narrow screen cuts the end, and nothing wraps."""
 
 _SHORTEST_SECRET = 8
@@ -253,7 +253,7 @@ class TerminalConsole:
 
             self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
         self._bar.n = done
-        self._bar.set_postfix_str(progress_line(progress), refresh=True)
+        self._bar.set_description_str(progress_line(progress), refresh=True)
 
     def _close_bar(self) -> None:
         self._end_reading()

@@ -16,9 +16,9 @@ from importer.errors import ExitCode, UsageError
 from importer.wording import counted, shell_quoted, shown
 
 if TYPE_CHECKING:
+    from importer.suggest.advise import Trial
     from importer.suggest.decide import Decision
     from importer.suggest.profile import Sample
-    from importer.suggest.trial import Trial
     from importer.suggest.write import Wanted, Written
 
 _WIDTH = 80

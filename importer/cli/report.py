@@ -51,7 +51,10 @@ def command(run_id: str | None, output: Path | None, *, opened: bool, **given: A
     """
     from importer import report
     from importer.pipeline.find import open_run, refuse_pruned
+    from importer.pipeline.options import on_this_machine
 
+    if output is not None:
+        on_this_machine(output)
     target = target_options(given)
     with open_run(target, run_id) as (ledger, run):
         refuse_pruned(run)

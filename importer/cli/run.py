@@ -56,9 +56,9 @@ def command(**given: Any) -> int:
       importer run orders.csv -m orders.yaml --sandbox
       importer run orders.csv -m orders.yaml
 
-    SOURCE is a file, a glob, a directory, or - for standard input; CSV, JSONL or Parquet, compressed or not. The same
-    command again, after an interruption, goes on where it stopped. Exit codes: 0 all delivered, 1 some rows were not,
-    2 nothing could be done, 3 stopped before the end (`importer resume` goes on).
+    SOURCE is a file, a glob, a directory, an address (s3, gs, abfs, https), or - for standard input; CSV, JSONL or
+    Parquet, compressed or not. The same command again, after an interruption, goes on where it stopped. Exit codes: 0
+    all delivered, 1 some rows were not, 2 nothing could be done, 3 stopped before the end (`importer resume` goes on).
     """
     from importer.pipeline import program
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import sys
 import tomllib
@@ -31,8 +32,8 @@ HELP_ALL = "importer.help_all"
 ARGUMENTS = "importer.arguments"
 """Where the context keeps the settings, whether all options are shown, and what was typed."""
 _FILE = "importer.toml"
-_COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "row"})
-"""Options that can reach customers: each time they are meant, they are typed."""
+_COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "give-up", "row", "live", "answer"})
+"""Options that can reach customers, or decide whom: each time they are meant, they are typed."""
 _CODE = frozenset({"transform", "on-finish", "on-success"})
 """Options that name code to run."""
 _OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})
@@ -52,7 +53,7 @@ class _Settings:
 
 
 class Option(click.Option):
-    """An option that belongs to a group of the help; groups that `ADVANCED` lists show with --help-all only."""
+    """An option that belongs to a group of the help; but for the first, --help lists their names only."""
 
     def __init__(self, *args: Any, group: str = "Basics", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -60,7 +61,6 @@ class Option(click.Option):
 
 
 GROUPS = ("Basics", "Pace and time", "Safety", "Output", "Connection", "Sandbox", "Settings")
-ADVANCED = ("Connection", "Sandbox", "Settings")
 
 
 class Command(click.Command):
@@ -107,13 +107,13 @@ class Command(click.Command):
             if record is not None:
                 groups.setdefault(getattr(param, "group", "Basics"), []).append(record)
         everything = ctx.meta.get(HELP_ALL, False)
-        for group in GROUPS:
-            if group in groups and (everything or group not in ADVANCED):
-                with formatter.section(group):
-                    formatter.write_dl(groups[group])
-        if not everything:
-            formatter.write_paragraph()
-            formatter.write_text("--help-all shows the options for connection, sandbox and settings, too.")
+        explained = [group for group in GROUPS if group in groups and (everything or group == GROUPS[0])]
+        for group in explained:
+            with formatter.section(group):
+                formatter.write_dl(groups[group])
+        if others := [group for group in GROUPS if group in groups and group not in explained]:
+            with formatter.section(f"More, explained by {ctx.command_path} --help-all"):
+                formatter.write_dl([(group, " ".join(_long_name(one) for one, _ in groups[group])) for group in others])
 
     def _read_settings(self, info_name: str | None, args: list[str], parent: click.Context | None) -> _Settings:
         with click.Context(self, info_name=info_name, parent=parent, resilient_parsing=True) as ctx:
@@ -129,6 +129,11 @@ class Command(click.Command):
         if path is None:
             return _Settings(from_env_file=brought)
         return _Settings(path, bool(named), _values(self, path, found=not named), brought)
+
+
+def _long_name(declaration: str) -> str:
+    """``--out`` of ``--out DIR``."""
+    return next(part for part in re.split("[ ,]", declaration) if part.startswith("--"))
 
 
 def variable(name: str) -> str:

@@ -66,6 +66,8 @@ def command(
     if live and not (yes or asks):
         refuse_without_terminal()
     wanted = look(sources, mapping)
+    if not wanted.sample.rows:
+        raise UsageError(f"{shown(wanted.sample.name)} has no rows", hint="start with a file that has some")
     work = [sources[0], "-m", wanted.name, *config_of(click.get_current_context())]
     _head("1. What the file is, and what its rows become")
     if Path(wanted.name).exists():

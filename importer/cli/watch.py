@@ -16,6 +16,8 @@ from importer.cli.options import (
     console_options,
     delivery_options_of,
     ledger_options,
+    output,
+    pace,
     safety,
     sending_options,
     target_options,
@@ -45,13 +47,13 @@ if TYPE_CHECKING:
     help="Which mapping a file gets by its name. [default: DIR/drops.yaml]",
 )
 @basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
-@basic(
+@pace(
     "--marker",
     default="",
     metavar="SUFFIX",
     help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.",
 )
-@basic(
+@pace(
     "--stable-for",
     "--settle",
     "stable_for",
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="A file that has not changed for this time is complete.",
 )
-@basic(
+@pace(
     "--retry-after",
     "retry",
     type=Duration(),
@@ -86,7 +88,7 @@ if TYPE_CHECKING:
 )
 @basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
 @basic("--on-success", default="", metavar="CMD", help="Run CMD after each file of which every row was delivered.")
-@basic(
+@output(
     "--report-format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
     default="csv",
@@ -94,8 +96,8 @@ if TYPE_CHECKING:
     help="The reports' format; rejects keep their source's.",
 )
 @basic("--transform", default="", metavar="FILE:FUNCTION", help="As for `importer run`.")
-@basic("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
-@basic(
+@safety("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
+@output(
     "--metrics-port",
     type=click.IntRange(1, 65535),
     metavar="PORT",
@@ -118,7 +120,7 @@ def command(**given: Any) -> int:  # fmt: skip
     DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
-    from importer.pipeline.options import RunOptions
+    from importer.pipeline.options import RunOptions, on_this_machine
     from importer.watch import WatchConsole, Watcher, WatchOptions
     from importer.watch.outcome import FileLimits
 
@@ -127,7 +129,7 @@ def command(**given: Any) -> int:  # fmt: skip
             "a watch sends without asking",
             hint="give --yes if this is meant, or rehearse with --sandbox",
         )
-    directory: Path = given["directory"]
+    directory = on_this_machine(given["directory"])
     options = WatchOptions(
         directory=directory,
         rules=_rules(directory, given["mapping"], given["drops"]),

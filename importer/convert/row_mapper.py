@@ -15,9 +15,8 @@ from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
 from importer.convert.lookups import Lookups
-from importer.convert.money import contradicting, from_minor_units
 from importer.convert.more_properties import more_properties
-from importer.convert.numbers import NumberForm, sortable
+from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
 from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns

@@ -40,7 +40,7 @@ MAX_TRIES = 3
 MAX_TURNED_AWAY = 5
 """429s of a row, each after the API has taken another row, or a probe, before the row is left for another run."""
 _LOOK = 0.5
-"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened; up to four
+"""Seconds after which the dispatcher looks again, for progress and the schedule, even if nothing happened; up to ten
 times as many while it waits for long."""
 _GATHER = 0.25
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
@@ -209,6 +209,8 @@ class Delivery:
         now = self._clock.monotonic()
         self._wait = self._obstacle(now)
         if self._wait:
+            if self._wait > _LOOK:
+                self._give_slot_back()  # others of the account may use it meanwhile
             return None
         if not self._slot:
             self._wait = self._limiter.ask(now)
@@ -306,7 +308,7 @@ class Delivery:
             if now - shown >= _LOOK / 2:
                 shown = now
                 self._show(watch)
-            look = min(max(_LOOK, self._wait / 100), 4 * _LOOK)
+            look = min(max(_LOOK, self._wait / 100), 10 * _LOOK)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._wait or look, look)):
                     await self._wakeup.wait()

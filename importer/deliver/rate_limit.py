@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from importer.deliver.shared_limit import MAX_PAUSE, Member, RateLimitState, SharedState
 from importer.model import Pace, PauseKind, Response, ResponseKind
+
+T = TypeVar("T")
 
 WINDOW = 60.0
 """Seconds: ``X-RateLimit-Limit`` is per minute."""
@@ -79,7 +81,7 @@ class RateLimiter:
     _counted: tuple[float, int] = (0.0, 0)
     """Since when so many answers have come, for ``throughput``."""
     _asked: float = -math.inf
-    _changes: list[Callable[[], None]] = field(default_factory=list)
+    _changes: list[tuple[Callable[[float], None], float]] = field(default_factory=list)
     """Changes that wait for the state."""
 
     @property
@@ -107,35 +109,33 @@ class RateLimiter:
     def ask(self, now: float) -> float:
         """Seconds until one request may leave, at most: an answer may shorten it. 0.0: now, and it is counted."""
         self._asked = now
-        with self._held(now) as held:
-            return self._ask(now) if held else _POLL
+        wait = self._act(self._ask, now)
+        return _POLL if wait is None else wait
 
     def give_back(self, now: float) -> None:
         """A request did not leave after all."""
         self.in_flight -= 1
-        self._change(self._uncount, now)
+        self._change(lambda _: self._uncount(), now)
 
     def record(self, response: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
         self.in_flight -= 1
         self._count(now)
-        self._change(partial(self._record, response, now), now)
+        self._change(partial(self._record, response), now)
 
     def observe(self, response: Response, now: float) -> None:
         """What any answer tells of the limit, a probe's included: it is counted as well."""
-        self._change(partial(self._observe, response, now), now)
+        self._change(partial(self._observe, response), now)
 
     def exchange(self, now: float) -> None:
         """Show the account's other importers that this one is there, and see what they know."""
         if self.shared is not None:
-            with self._held(now):
-                pass
+            self._act(lambda _: None, now)
 
     def leave(self, now: float) -> None:
         """This importer sends nothing more; what it has learnt stays."""
         if self.shared is not None:
-            with self._held(now):
-                self.state.members.pop(self.name, None)
+            self._act(lambda _: self.state.members.pop(self.name), now)
             self.shared.close()
 
     def rate(self, now: float) -> float | None:
@@ -172,25 +172,32 @@ class RateLimiter:
             halt=PauseKind.LIMIT if waits else None,
         )
 
-    @contextmanager
-    def _held(self, now: float) -> Iterator[bool]:
-        """Hold the state, to read and change it; False while another importer does."""
-        with nullcontext(self.state) if self.shared is None else self.shared.hold(self.state) as state:
+    def _act(self, action: Callable[[float], T], now: float) -> T | None:
+        """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
+        if self.shared is None:
+            self._take_part(now)
+            return action(now)
+        with self.shared.hold(self.state) as state:
             if state is None:
-                yield False
-                return
+                return None
             self.state = state
-            state.members[self.name] = Member(now, self._asked, self.in_flight)
-            state.drop_lost(now)
+            self._take_part(now)
             changes, self._changes = self._changes, []
-            for change in changes:
-                change()
-            yield True
+            for change, at in changes:
+                change(at)
+            return action(now)
 
-    def _change(self, change: Callable[[], None], now: float) -> None:
-        self._changes.append(change)
-        with self._held(now):
-            pass
+    def _take_part(self, now: float) -> None:
+        self.state.members[self.name] = Member(now, self._asked, self.in_flight)
+        self.state.drop_lost(now)
+
+    def _change(self, change: Callable[[float], None], now: float) -> None:
+        def made(at: float) -> bool:
+            change(at)
+            return True
+
+        if not self._act(made, now):
+            self._changes.append((change, now))
 
     def _ask(self, now: float) -> float:
         state = self.state

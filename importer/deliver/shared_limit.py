@@ -23,7 +23,7 @@ from importer.clock import Clock
 
 MAX_PAUSE = 3600.0
 """Seconds after which one request tries again, however long the API asks to wait."""
-FRESH = 5.0
+FRESH = 10.0
 """Seconds after which an importer that has written nothing, or has had nothing to send, is not counted."""
 _STALE = 300.0
 """Seconds after which nobody relies on what was known; only a pause that the API asked for lasts."""
@@ -94,10 +94,14 @@ class RateLimitState(msgspec.Struct):
 
     def active(self, now: float) -> int:
         """How many importers have something to send."""
+        if len(self.members) == 1:
+            return 1
         return max(sum(now - member.asked < FRESH for member in self.members.values()), 1)
 
     def drop_lost(self, now: float) -> None:
         """Count importers no more that have crashed; what they had in flight counts as used."""
+        if len(self.members) == 1:
+            return
         for name in [name for name, member in self.members.items() if now - member.seen >= FRESH]:
             self.remaining -= self.members.pop(name).in_flight
 

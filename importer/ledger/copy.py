@@ -1,19 +1,70 @@
-"""Copying a ledger's tables: to another database, or past pages that cannot be read."""
+"""Copying a ledger: to another database, or past pages that cannot be read."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from importer.errors import LedgerError
+from importer.errors import LedgerError, UsageError
+from importer.ledger import counter
 from importer.ledger.database import Database
-from importer.ledger.tables import STEP
-from importer.model import ArrowTable
+from importer.ledger.ledger import Ledger, dialect_of, prepare
+from importer.ledger.location import LedgerLocation
+from importer.ledger.tables import STEP, TABLES
+from importer.model import ArrowTable, RunState
 
 _MAX_FAILURES = {"row": 5_000, "chunk": 1_000}
 _FEW_FAILURES = 200
 """Reads of a damaged table that fail before the rest of it is given up: a dead inner page hides what is behind it."""
 _KEPT_EMPTY = "order_value"
 """A column that only a plan in the making needs."""
+
+
+NAMES = tuple(definition.split()[2] for definition in TABLES if definition.startswith("CREATE TABLE"))
+"""Of the tables, each after those that it refers to."""
+
+
+def copy_ledger(source: LedgerLocation, target: LedgerLocation) -> tuple[int, int]:
+    """Copy a whole ledger into an empty one, all or nothing; returns how many runs and rows there are.
+
+    Raises `UsageError` where the target is not empty, or somebody works on the source; `LedgerError` where either
+    cannot be used, or the source is damaged.
+    """
+    if not source.exists():
+        raise UsageError(f"there is no ledger {source}", hint="name an existing one first, then where it goes")
+    with Ledger(source, account="", endpoint="") as old:
+        if trouble := old.database.dialect.damage(old.database):
+            raise LedgerError(f"the ledger {source} is damaged: {trouble}", hint="see `importer doctor` first")
+        _refuse_used(old)
+        generation = counter.generation(old.database)
+        new = Database(dialect_of(target))
+        try:
+            prepare(new)
+            if new.value("SELECT COUNT(*) FROM run"):
+                raise UsageError(f"{target} is not empty", hint="copy into a new file or database")
+            with new.transaction():
+                new.execute("DELETE FROM ledger")
+                for table in NAMES:
+                    if copy_table(old.database, new, table):
+                        raise LedgerError(
+                            f"the ledger {source} cannot be read to its end", hint="see `importer doctor`"
+                        )
+                    if statement := new.dialect.after_copy(table):
+                        new.query(statement)
+                _refuse_used(old)
+                if counter.generation(old.database) != generation:
+                    raise UsageError(f"the ledger {source} was used meanwhile", hint="copy it while no importer runs")
+            new.checkpoint()
+            counter.note(new.dialect.beside, generation)
+            runs, rows = (int(new.value(f"SELECT COUNT(*) FROM {table}")) for table in ("run", "row"))
+        finally:
+            new.close()
+    return runs, rows
+
+
+def _refuse_used(ledger: Ledger) -> None:
+    for run in ledger.runs(everywhere=True):
+        if run.state not in (RunState.FINISHED, RunState.PRUNED) and ledger.is_alive(run):
+            raise UsageError(f"run {run.id} is being worked on", hint="wait for it, or stop it, then copy the ledger")
 
 
 def copy_table(old: Database, new: Database, table: str, ranges: list[tuple[int, int]] | None = None) -> int:
@@ -62,6 +113,5 @@ def _copy_by(key: str, old: Database, new: Database, table: str, ranges: list[tu
 def _paste(new: Database, table: str, rows: ArrowTable) -> None:
     if rows.num_rows:
         columns = {name: rows.column(name) for name in rows.column_names if name != _KEPT_EMPTY}
-        with new.transaction():
-            # SQLite tells no type of a column that is empty throughout.
-            new.insert(table, {name: one for name, one in columns.items() if one.null_count < len(one)})
+        # SQLite tells no type of a column that is empty throughout.
+        new.insert(table, {name: one for name, one in columns.items() if one.null_count < len(one)})

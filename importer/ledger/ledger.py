@@ -64,6 +64,11 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
     ) -> None:
         self.close()
 
+    @property
+    def database(self) -> Database:
+        """The database, for whoever copies all of it."""
+        return self._db
+
     def __repr__(self) -> str:
         return f"<Ledger {self._db.dialect.name}>"
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from importer.errors import LedgerError
 from importer.ledger import counter
-from importer.ledger.copy import copy_table
+from importer.ledger.copy import NAMES, copy_table
 from importer.ledger.database import Database
 from importer.ledger.ledger import create, dialect_of, prepare
 from importer.ledger.location import LedgerLocation
 from importer.ledger.sqlite import FILES, SqliteDialect
-from importer.ledger.tables import CLAIMED, RUN_BITS, STEP, TABLES
+from importer.ledger.tables import CLAIMED, RUN_BITS, STEP
 from importer.model import State
 
 
@@ -115,10 +115,11 @@ def _salvage(path: Path) -> tuple[list[str], bool]:
         create(new, secret=secret)
         new.execute("UPDATE ledger SET generation = $1", generation)
         lost["ledger"] = int(secret is None)
-        for table in (statement.split()[2] for statement in TABLES if statement.startswith("CREATE TABLE")):
-            if table != "ledger":
-                known = table in {"row", "chunk"} and not lost["source"]
-                lost[table] = copy_table(old, new, table, _ranges(new) if known else None)
+        with new.transaction():
+            for table in NAMES:
+                if table != "ledger":
+                    known = table in {"row", "chunk"} and not lost["source"]
+                    lost[table] = copy_table(old, new, table, _ranges(new) if known else None)
         doubtful = _fill_gaps(new)
         new.execute(
             "INSERT INTO delivered_key SELECT r.scope, w.key_hash, w.id FROM row w"

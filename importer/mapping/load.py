@@ -26,7 +26,7 @@ from importer.mapping.model import ImportMapping
 from importer.mapping.positions import Document, parse
 from importer.mapping.positions import Path as DataPath
 from importer.mapping.rules import problems_between
-from importer.wording import shown
+from importer.wording import is_remote, shown
 
 MAX_SIZE = 256 << 10
 """Bytes of a mapping file: thousands of keys, read in seconds. A larger file is refused before it is read."""
@@ -216,7 +216,9 @@ class _Chain:
         for name, lookup in mapping.lookups.items():
             folder = Path(self.origin(("lookups", name)).name).parent
             several = [lookup.file] if isinstance(lookup.file, str) else lookup.file
-            found[name] = lookup.model_copy(update={"file": tuple(str(folder / one) for one in several)})
+            found[name] = lookup.model_copy(
+                update={"file": tuple(one if is_remote(one) else str(folder / one) for one in several)}
+            )
         return mapping.model_copy(update={"lookups": found})
 
     def meets(self, key: str, mapping: ImportMapping) -> bool:

@@ -28,6 +28,7 @@ from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
 from importer.report.check import no_advice
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.texts import Hashes, hashes
+from importer.wording import public_name
 
 
 def check_mapping(name: str) -> tuple[str, int]:
@@ -76,7 +77,7 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
     info = RunInfo(
         CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
-        transform=options.transform, given=options.sources,
+        transform=options.transform, given=tuple(map(public_name, options.sources)),
     )  # fmt: skip
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:

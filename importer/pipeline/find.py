@@ -7,9 +7,8 @@ working on one run.
 from __future__ import annotations
 
 import hashlib
-import os
-import stat as stat_module
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,33 +22,27 @@ from importer.mapping.load import LoadedMapping
 from importer.model import SANDBOX_ENDPOINT, Run, RunState
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import RunOptions, TargetOptions
-from importer.read import expand
+from importer.read import Input, expand
 from importer.sandbox.options import SandboxOptions
 
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock: `importer runs` holds each for a moment."""
 
+_AT_ONCE = 16
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
 def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
-    """The files as they are now: path, member, size and time of change; empty where one cannot be told (stdin).
+    """The files as they are now (`Input.version`); empty where one cannot be told (stdin).
 
     The files of lookups follow, each with the digest of its content; then the file of ``--transform``.
     """
-    files: list[list[Any]] = []
-    for each in expand(options.readable):
-        if each.path is None:
-            return []
-        try:
-            stat = os.stat(each.path)  # noqa: PTH116  # a path that open() could not read either is told of later
-        except OSError:
-            return []
-        if not stat_module.S_ISREG(stat.st_mode):
-            return []
-        files.append([each.path, each.member, stat.st_size, stat.st_mtime_ns])
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # each address is a question to a server
+        files = list(threads.map(Input.version, expand(options.readable)))
+    if None in files:
+        return []
     return [
-        *files,
+        *map(list, filter(None, files)),
         *content_of(loaded.mapping),
         *([[options.transform, *_digest_of_function(options.transform)]] if options.transform else []),
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from importer.deliver.options import DeliveryOptions, Progress
+from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
     DEFAULT_ENDPOINT,
@@ -24,6 +25,7 @@ from importer.model import (
     scope_options,
 )
 from importer.sandbox.options import SandboxOptions
+from importer.wording import public_name, shown
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
@@ -76,6 +78,17 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
     return platformdirs.user_state_path("importer") / "ledger.db"
 
 
+def on_this_machine(place: Path) -> Path:
+    """The path; raises `UsageError` for an address such as ``s3://…``: only sources may be one."""
+    if found := re.match(r"([a-z][a-z0-9+.-]+):/", str(place)):
+        address = str(place).replace(":/", "://", 1)
+        raise UsageError(
+            f"{shown(address)}: only sources can be read from {found[1]}://; this must be a directory here",
+            hint="name one on this machine, and copy what is in it afterwards",
+        )
+    return place
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is to be delivered, and how."""
@@ -105,6 +118,11 @@ class RunOptions:
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
 
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where ``out`` is no path."""
+        if self.out is not None:
+            on_this_machine(self.out)
+
     @property
     def readable(self) -> tuple[str | Input, ...]:
         """What to read."""
@@ -119,7 +137,7 @@ class RunOptions:
     def kept(self) -> dict[str, Any]:
         """What `importer resume` must still know, as JSON values."""
         return {
-            "sources": list(self.sources),
+            "sources": list(map(public_name, self.sources)),
             "strict": self.strict,
             "again": self.again,
             "transform": self.transform,

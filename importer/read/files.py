@@ -19,14 +19,17 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, BinaryIO, Literal, Protocol, cast
+from urllib.parse import unquote
 
 from backports import zstd
 
-from importer.errors import SourceError
-from importer.wording import shown
+from importer.errors import ImporterError, SourceError
+from importer.read.remote import RemoteFile, version_of
+from importer.wording import is_remote, public_name, shown
 
 Compression = Literal["none", "gzip", "bz2", "xz", "zstd", "zip"]
 
@@ -49,6 +52,9 @@ _SMALL = 64 << 20
 MAX_RATIO = 200
 """How many times its size a compressed file may unpack to. Tables of text rarely reach 50."""
 
+_NO_VALUE = ("", "__HIVE_DEFAULT_PARTITION__")
+"""What stands for a null in the name of a partition's directory."""
+
 ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -62,9 +68,38 @@ class Input:
     name: str
     """As the user would name it: a path as given, ``archive.zip/orders.csv``, ``<stdin>``."""
     path: str | None
-    """The absolute path on this machine; None for stdin."""
+    """The absolute path on this machine, or the address; None for stdin."""
     member: str | None = None
     """The name inside the zip archive at ``path``."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is an object behind an address."""
+        return self.path is not None and is_remote(self.path)
+
+    def open(self) -> io.RawIOBase:
+        """Its bytes as they are stored; raises `OSError`, or `SourceError` for an object behind an address."""
+        if self.path is None:
+            return io.FileIO(sys.stdin.fileno(), closefd=False)
+        return RemoteFile(self.path) if self.is_remote else io.FileIO(self.path)
+
+    def version(self) -> tuple[str, str | None, int | None, int | str] | None:
+        """What tells it from a changed one, and from others: path, member, size, and time of change or ETag.
+
+        None where that cannot be told: standard input, a pipe, something that is not there.
+        """
+        if self.path is None:
+            return None
+        if self.is_remote:
+            with suppress(ImporterError):
+                return public_name(self.path), self.member, *version_of(self.path)
+            return None
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - a path that open() could not read either is reported later
+        except OSError:
+            return None
+        regular = stat.S_ISREG(status.st_mode)
+        return (self.path, self.member, status.st_size, status.st_mtime_ns) if regular else None
 
 
 class ByteReader(Protocol):
@@ -178,12 +213,13 @@ class Content:
         Raises `SourceError` where it cannot be opened.
         """
         self.name = source.name
-        self.path = source.path if source.path is None or source.path.isprintable() else None
+        self.path = public_name(source.path) if source.path is not None and source.path.isprintable() else None
         """For the record; None as well where the path is no text."""
+        self.partitions = partitions("/".join(filter(None, (self.path, source.member))))
         self.compression: Compression = "none"
         self._max_ratio = max_ratio
         self._file = _open(source)
-        self._status = os.fstat(self._file.fileno())
+        self._status = None if isinstance(self._file, RemoteFile) else os.fstat(self._file.fileno())
         self._base = 0
         self._spooled: list[IO[bytes]] = []
         self._hash = hashlib.sha256()
@@ -193,7 +229,7 @@ class Content:
         self._failure: Exception | None = None
         try:
             if source.member is None:
-                self.size = self._status.st_size if self.is_regular else None
+                self.size = self._stored_size()
                 self._stored = self._top = _Layer(io.BufferedReader(self._file, _PIECE))
             else:
                 self.compression = "zip"
@@ -206,8 +242,13 @@ class Content:
 
     @property
     def is_regular(self) -> bool:
-        """Whether it is a file that can be sought in: no pipe, socket or terminal."""
-        return stat.S_ISREG(self._status.st_mode)
+        """Whether it is a file that can be sought in: no pipe, socket, terminal, or server that gives no parts."""
+        return self._file.seekable() if self._status is None else stat.S_ISREG(self._status.st_mode)
+
+    def _stored_size(self) -> int | None:
+        if isinstance(self._file, RemoteFile):
+            return self._file.version.size
+        return self._status.st_size if self._status is not None and self.is_regular else None
 
     def _unpack(self, wanted: Compression | None) -> None:
         if wanted == "none":
@@ -285,7 +326,7 @@ class Content:
         copy.seek(0)
         return copy
 
-    def seekable(self) -> IO[bytes]:
+    def seekable(self) -> IO[bytes] | io.RawIOBase:
         """All content as a file that can be sought in; use it instead of ``peek`` and ``read``."""
         if self.is_regular and self.compression == "none":
             self._file.seek(0)
@@ -346,9 +387,11 @@ class Content:
 
     def check_unchanged(self) -> None:
         """Raise `SourceError` if the file is not what it was when it was opened."""
-        now = os.fstat(self._file.fileno())
-        was = self._status
-        if self.is_regular and (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
+        if isinstance(self._file, RemoteFile):
+            self._file.check_unchanged()
+            return
+        now, was = os.fstat(self._file.fileno()), self._status
+        if was is not None and self.is_regular and (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
             how = f": it had {was.st_size:,} bytes and has {now.st_size:,}" if now.st_size != was.st_size else ""
             hint = "run it again when nothing writes to the file any more"
             raise SourceError(self.name, f"has changed while it was read{how}", hint=hint)
@@ -381,12 +424,10 @@ class Content:
             copy.close()
 
 
-def _open(source: Input) -> io.FileIO:
+def _open(source: Input) -> io.RawIOBase:
     name = source.name
     try:
-        if source.path is None:
-            return io.FileIO(sys.stdin.fileno(), closefd=False)
-        file = io.FileIO(source.path)
+        file = source.open()
     except FileNotFoundError:
         raise SourceError(name, "no such file", hint="check the path; the file may have been moved") from None
     except IsADirectoryError:
@@ -395,6 +436,8 @@ def _open(source: Input) -> io.FileIO:
         raise SourceError(name, "permission denied", hint=f"chmod u+r {shown(name)}") from None
     except (OSError, ValueError) as error:
         raise SourceError(name, getattr(error, "strerror", None) or str(error)) from error
+    if source.path is None or source.is_remote:
+        return file
     mode = os.fstat(file.fileno()).st_mode
     if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not file.isatty()):
         file.close()
@@ -413,6 +456,14 @@ def _no_member(name: str, everything: list[str], members: list[str]) -> SourceEr
 def recognise_compression(head: bytes) -> Compression:
     """By the first bytes, whatever the name says."""
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "none")
+
+
+def partitions(path: str) -> dict[str, str | None]:
+    """The columns that directories called ``name=value`` are, as other programs partition datasets; outermost first."""
+    found = (part.partition("=") for part in path.split("/")[:-1])
+    return {
+        unquote(name): None if value in _NO_VALUE else unquote(value) for name, sign, value in found if sign and name
+    }
 
 
 def is_data_name(name: str) -> bool:

@@ -1,19 +1,20 @@
 """From the command line's SOURCE arguments to the list of inputs."""
 
 # Names stay exactly as the user wrote them, which pathlib would normalise.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH118, PTH120, PTH123, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH118, PTH120, PTH207
 
 from __future__ import annotations
 
 import glob
+import io
 import os
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from importer.errors import UsageError
+from importer.errors import SourceError, UsageError
 from importer.read.files import ENDINGS, Input, data_members, is_data_name, recognise_compression
-from importer.wording import shown
+from importer.read.remote import find_remote
+from importer.wording import is_remote, public_name, shown
 
 STDIN = "<stdin>"
 
@@ -22,13 +23,14 @@ def expand(arguments: Sequence[str | Input]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
     A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
-    out. A zip archive stands for its members; an `Input` for itself. A file that is named twice is read once. Raises
-    `UsageError` where an argument matches nothing.
+    out. An address stands for an object, for all below a prefix, or is a glob. A zip archive stands for its members; an
+    `Input` for itself. A file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
         for source in [argument] if isinstance(argument, Input) else _expand_one(argument):
-            found.setdefault((os.path.realpath(source.path or STDIN), source.member), source)
+            path = source.path or STDIN
+            found.setdefault((path if source.is_remote else os.path.realpath(path), source.member), source)
     return list(found.values())
 
 
@@ -39,11 +41,8 @@ def _expand_one(argument: str) -> Iterator[Input]:
         yield from _directory(argument)
     elif os.path.lexists(argument):
         yield from _file(argument)
-    elif re.match(r"[a-z][a-z0-9+.-]+://", argument):
-        raise UsageError(
-            f"{shown(argument)}: only files on this machine and standard input can be read",
-            hint="download it first, or pipe it: `… | importer run - …`",
-        )
+    elif is_remote(argument):
+        yield from _remote(argument)
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))
         if not matches:
@@ -55,6 +54,13 @@ def _expand_one(argument: str) -> Iterator[Input]:
                 yield from _directory(match)
     else:
         raise UsageError(f"{shown(argument)}: no such file or directory", hint=_look(argument))
+
+
+def _remote(argument: str) -> Iterator[Input]:
+    for address, is_named in find_remote(argument):
+        name = public_name(address)
+        if is_named or is_data_name(name):
+            yield from _members(Input(name, address), look=name.lower().endswith(".zip"))
 
 
 def _look(argument: str) -> str:
@@ -93,19 +99,23 @@ def _directory(directory: str) -> Iterator[Input]:
 def _file(path: str) -> Iterator[Input]:
     """A file, or an archive's members. A file that cannot be opened is found out when its turn to be read comes."""
     name = os.fsencode(path).decode("utf-8", "backslashreplace")
-    whole = Input(name, os.path.abspath(path))
-    members: list[str] = []
     # What was read of a pipe would be gone.
-    if os.path.isfile(path):
+    yield from _members(Input(name, os.path.abspath(path)), look=os.path.isfile(path))
+
+
+def _members(whole: Input, *, look: bool) -> Iterator[Input]:
+    """The members of an archive, if it is worth a look whether it is one; else the file itself."""
+    members: list[str] = []
+    if look:
         try:
-            with open(path, "rb") as file:
-                if recognise_compression(file.read(6)) == "zip":
+            with io.BufferedReader(whole.open()) as file:
+                if recognise_compression(file.peek(6)) == "zip":
                     with zipfile.ZipFile(file) as archive:
                         members = data_members(archive)
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
+        except (OSError, ValueError, RuntimeError, SourceError, zipfile.BadZipFile):
             members = []
     if not members or len(set(members)) < len(members):
         yield whole
         return
     for member in members:
-        yield Input(f"{name}/{member}", whole.path, member)
+        yield Input(f"{whole.name}/{member}", whole.path, member)

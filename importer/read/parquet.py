@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ class ParquetReader(Reader):
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
         self._schema = self._file.schema_arrow
+        own = self._schema.names
+        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
+        """Columns that the file's directories are; one of its own that is called so counts more."""
+        for name in self._partitions:
+            self._schema = self._schema.append(pa.field(name, pa.string()))
         self._each, self._list = each, parts_of_list(self._schema, each) if each else None
         if self._list is not None:
             at = self._schema.get_field_index(self._list[0])
@@ -88,7 +94,10 @@ class ParquetReader(Reader):
     @property
     def digest(self) -> str:
         """See `Reader.digest`."""
-        return digest_of_elements(self._digest, self._each) if self._list else self._digest
+        digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
+        if digest and self._partitions:  # the same rows in another partition are other rows
+            digest = hashlib.sha256(json.dumps([digest, self._partitions]).encode()).hexdigest()
+        return digest
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
@@ -127,9 +136,14 @@ class ParquetReader(Reader):
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
         needed = None if raw_rows else list(dict.fromkeys((*located.values(), *(self._list or ())[:1])))
+        if needed is not None:
+            needed = [column for column in needed if column not in self._partitions]
         rows = self._batch_rows(needed)
         try:
-            for batch in self._file.iter_batches(rows, columns=needed):
+            for stored in self._file.iter_batches(rows, columns=needed):
+                batch = stored
+                for name, value in self._partitions.items():
+                    batch = batch.append_column(name, pa.array([value] * len(batch), pa.string()))
                 for part in _parts(batch, self._limits.batch):
                     for chunk in self._chunks_of(part, located, raw_rows=raw_rows):
                         yield chunk

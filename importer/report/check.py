@@ -128,7 +128,8 @@ class Checking:
     def close_source(self, source: Source) -> None:
         """Look at the header of a source; JSON lines have none, since every line may have other keys."""
         if source.columns:
-            self._headers.setdefault(source.columns, []).append(source.name)
+            # Readers find columns without the blanks around their names.
+            self._headers.setdefault(tuple(map(str.strip, source.columns)), []).append(source.name)
 
     def explain(self, summary: Summary, totals: Totals) -> Summary:
         """The summary with all that was found."""

@@ -60,7 +60,9 @@ def source_facts(summary: Summary, most: int) -> list[str]:
         how = ", ".join(part for part in (one.format.upper() if one.format else "", shown(one.encoding)) if part)
         if one.error:
             end = "not read to its end" if one.rows else "not read"
-            lines.append(f"{shown(one.name)}: {end}: {shown(one.error.removeprefix(f'{one.name}: '))}")
+            first, *rest = one.error.removeprefix(f"{one.name}: ").splitlines() or [""]
+            why = " ".join([first, *(["; ".join(map(str.strip, rest))] if rest else [])])
+            lines.append(f"{shown(one.name)}: {end}: {shown(why)}")
         elif not one.rows:
             lines.append(
                 f"{shown(one.name)}: {'has a header but no rows' if one.format in ('csv', 'xlsx') else 'has no rows'}"

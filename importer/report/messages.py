@@ -20,10 +20,6 @@ from importer.wording import shown
 _EMPTY = "an empty cell"
 _FIELD, _VALUE = "\ufffa", "\ufffb"
 """Stand for the field and the value while a template is filled for a whole column; `shown` lets neither through."""
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
@@ -99,6 +95,6 @@ def _readings(text: str) -> str:
 
 def _long(year: int, month: int, day: int) -> str:
     try:
-        return f"{day} {_MONTHS[date(year, month, day).month - 1]} {year}"
+        return f"{day} {date(year, month, day):%B} {year}"
     except ValueError:
         return "no date"

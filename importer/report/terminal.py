@@ -199,7 +199,7 @@ def _notes(one: FilterSummary) -> str:
 
 
 def _test(one: FilterSummary) -> str:
-    return "(--transform)" if one.test == "filtered.transform" else f"`{shown(one.test)}`"
+    return "(--transform)" if one.test == "filtered.transform" else f"`{brief(one.test)}`"
 
 
 def _columns(check: CheckSummary | None) -> Iterator[str]:

@@ -6,6 +6,6 @@ numbers.py     how numbers are written      when.py     when it happened
 times.py       how times are written        people.py   who it is about
 vocabulary.py  names and words, as data     money.py    what it is worth, in which currency
 adapt.py       a preset, adapted to a file  rows.py     which rows are no events
-write.py       questions, trials, the text  text.py     the mapping's layout;  yaml_text.py  values as YAML
-trial.py       a mapping tried on rows      advice.py   from cells to a line;  advise.py  lines that were tried
+write.py       questions, trials, the text  text.py     the mapping's layout
+advice.py      from cells to a line         advise.py   lines that were tried on rows
 """

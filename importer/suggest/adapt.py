@@ -18,7 +18,6 @@ from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import Column, Sample
 from importer.suggest.times import Times
 from importer.suggest.when import decide_date_order, decide_zone
-from importer.suggest.yaml_text import line
 
 _GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")
 
@@ -71,7 +70,7 @@ def _add_needs(made: Draft, preset: ImportMapping) -> None:
     code = made.decisions.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
     if code is None:
         names = [one.name for one in options] or ["CURRENCY"]
-        made.leave_open(word, word, [line({word: _currency(one, preset.value, made.sample)}) for one in names])
+        made.leave_open(word, word, [_currency(one, preset.value, made.sample) for one in names])
     else:
         made.words[word] = _currency(code.upper(), preset.value, made.sample)
         made.note(word, word)
@@ -94,9 +93,7 @@ def _ask_whom(made: Draft, why: str) -> None:
     if name is not None and made.sample.column(name) is not None:
         made.words["subscriber"] = {"email": name}
     else:
-        made.leave_open(
-            "subscriber", "subscriber", [line({"subscriber": {"email": one}}) for one in emails or ["COLUMN"]]
-        )
+        made.leave_open("subscriber", "subscriber", [{"email": one} for one in emails or ["COLUMN"]])
 
 
 def _add_times(made: Draft, mapping: ImportMapping) -> None:
@@ -124,9 +121,8 @@ def _add_times(made: Draft, mapping: ImportMapping) -> None:
 
 def _leave_open(made: Draft, target: str, picks: Sequence[dict[str, Any]]) -> None:
     """The question once, and its lines for each target."""
-    word, _, name = target.partition(".")
     asked = any("day (dmy)" in one.question for one in made.opens.values())
-    made.leave_open(target, "date order", [line({name or word: pick}) for pick in picks])
+    made.leave_open(target, "date order", picks)
     if asked:
         made.opens[target] = replace(made.opens[target], question="")
 

@@ -14,8 +14,8 @@ from importer.mapping.checks import ORDERS
 from importer.mapping.model import ImportMapping, Subscriber, ValueMapping
 from importer.suggest import numbers, times
 from importer.suggest.people import country_of
+from importer.suggest.text import flow, scalar
 from importer.suggest.vocabulary import Fit, fit, is_nothing, meant
-from importer.suggest.yaml_text import flow, scalar
 
 _Words = tuple[str, dict[str, Any]]
 """What the cells have in common, and the keys of a value mapping that help."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Kind, is_warehouse
-from importer.suggest.yaml_text import line
 
 NONE = "none"
 """The option that leaves something out."""
@@ -92,8 +91,8 @@ class Open:
 
     question: str
     """Empty where it is asked elsewhere."""
-    lines: tuple[str, ...]
-    """What could be written, a line of YAML each."""
+    lines: tuple[tuple[str, Any], ...]
+    """What could be written: words and their values."""
 
 
 @dataclass
@@ -122,11 +121,11 @@ class Draft:
         """Put what was decided above a word."""
         self.notes.setdefault(word, []).extend(text for one in targets if (text := self.decisions.note(one)))
 
-    def leave_open(self, word: str, target: str, lines: Sequence[str]) -> None:
-        """Ask what was left open, above the lines that could be written."""
+    def leave_open(self, word: str, target: str, values: Sequence[Any]) -> None:
+        """Ask what was left open, above what could be written for the word."""
         decision = self.decisions.made[target]
         reason = f" ({decision.others[0].reason})" if decision.others else ""
-        self.opens[word] = Open(f"{decision.question}?{reason}", tuple(lines))
+        self.opens[word] = Open(f"{decision.question}?{reason}", _lines(word, values))
 
     def write_source(self) -> None:
         """Fill ``source``: how the file is read, where that has to be said."""
@@ -135,7 +134,7 @@ class Draft:
             options = [Option(encoding, words) for encoding, words in readings]
             question = "In which encoding is the file, which is not UTF-8"
             self.decisions.choose("encoding", question, Grade.OPEN, options)
-            lines = tuple(line({"source": source | {"encoding": encoding}}) for encoding, _ in readings)
+            lines = tuple(("source", source | {"encoding": encoding}) for encoding, _ in readings)
             self.opens["source"] = Open(f"{question}? Without an answer `check` shows its words in each", lines)
             return
         if "header" in source:
@@ -149,6 +148,10 @@ class Draft:
     def is_warehouse(self) -> bool:
         """Whether a loader copied the table into a warehouse, where times are UTC."""
         return any(is_warehouse(one.name) for one in self.sample.columns)
+
+
+def _lines(word: str, values: Sequence[Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((word.partition(".")[2] or word, value) for value in values)
 
 
 def put(words: dict[str, Any], target: str, value: Any) -> None:

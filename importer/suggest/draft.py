@@ -172,7 +172,7 @@ def _decide_type(made: Draft) -> None:
     question = "The event's type: a column, or a text that is the same for all rows"
     name = made.decisions.choose("type", question, grade, options, takes_any=True)
     if name is None:
-        made.leave_open("type", "type", ["type: {const: imported}"])
+        made.leave_open("type", "type", [{"const": "imported"}])
         return
     column = sample.column(name)
     if column is None:

@@ -9,7 +9,6 @@ from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_minor, plain
-from importer.suggest.yaml_text import line
 
 _AMBIGUOUS_SIGNS = {"$": ("USD", "CAD", "AUD"), "¥": ("JPY", "CNY")}
 CURRENCY_QUESTION = "Which currency are the amounts in, which the file does not name: a code such as EUR"
@@ -62,7 +61,7 @@ def decide_value(made: Draft) -> None:
     name = made.decisions.choose("value", question, grade, [*options, Option(NONE, "the event has no value")])
     made.note("value", "value")
     if name is None:
-        made.leave_open("value", "value", [line({"value": _number(one)}) for one in found[:3]])
+        made.leave_open("value", "value", [_number(one) for one in found[:3]])
         return
     column = made.sample.column(name)
     if product is not None and "×" in name:
@@ -128,7 +127,7 @@ def _write_value(made: Draft, column: Column) -> None:
     if made.group is not None and column.varies_within(made.group):
         picks = [one | {"aggregate": "sum"} for one in picks]
     if asked:
-        made.leave_open("value", asked[0], [line({"value": one}) for one in picks])
+        made.leave_open("value", asked[0], picks)
     else:
         made.words["value"] = picks[0]
 
@@ -185,7 +184,7 @@ def _decide_currency(made: Draft, value: Column) -> None:
     if name is None:
         columns = [one.name for one in options if made.sample.column(one.name) is not None]
         codes = [{"const": one.name} for one in options if one.name not in columns] or [{"const": "CURRENCY"}]
-        made.leave_open("value_currency", "value_currency", [line({"value_currency": one}) for one in columns or codes])
+        made.leave_open("value_currency", "value_currency", columns or codes)
     elif name != NONE:
         made.words["value_currency"] = _currency(made, name)
 

@@ -11,7 +11,6 @@ import phonenumbers
 from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_never
-from importer.suggest.yaml_text import line
 
 _MOST_OFFERED = 4
 _SEVERAL = 3
@@ -181,7 +180,7 @@ def _leave_open(made: Draft, emails: Sequence[str]) -> None:
         made.words["subscriber"] = {word: name}
         made.used.add(name)
         return
-    lines = [line({"subscriber": {"email": one}}) for one in emails[:_MOST_OFFERED] or ("COLUMN",)]
-    lines += [line({"subscriber": {"phone": {"column": one, "country": "COUNTRY"}}}) for one in phones[:1]]
-    lines += [line({"subscriber": {"id": one}}) for one in ids[:2]]
-    made.leave_open("subscriber", "subscriber", lines)
+    values: list[Any] = [{"email": one} for one in emails[:_MOST_OFFERED] or ("COLUMN",)]
+    values += [{"phone": {"column": one, "country": "COUNTRY"}} for one in phones[:1]]
+    values += [{"id": one} for one in ids[:2]]
+    made.leave_open("subscriber", "subscriber", values)

@@ -19,6 +19,7 @@ from importer.model import ArrowTable
 from importer.read import EncodingError, Input, Limits, Reader, expand, open_source
 from importer.suggest.profile import Column, Sample
 from importer.suggest.times import DECISIVE
+from importer.wording import public_name
 
 ROWS = 5_000
 """Rows looked at."""
@@ -44,7 +45,7 @@ def sample(argument: str, say: Callable[[str], None]) -> Sample:
     broken, empty = None, None
     inputs = expand([argument])
     if any(not is_file(each) for each in inputs):
-        name = "standard input" if argument == "-" else argument
+        name = "standard input" if argument == "-" else public_name(argument)
         hint = "save it to a file first: … > export.csv"
         raise UsageError(f"{name} cannot be read twice, as `importer init` has to", hint=hint)
     for at, each in enumerate(inputs):
@@ -57,16 +58,16 @@ def sample(argument: str, say: Callable[[str], None]) -> Sample:
             empty = empty or found
             continue
         if len(inputs) > 1:
-            say(f"{argument} is {len(inputs):,} files; this looks at {each.name}")
+            say(f"{public_name(argument)} is {len(inputs):,} files; this looks at {each.name}")
         return found
     if empty is not None:
         return empty
-    raise broken or UsageError(f"{argument} names no file")
+    raise broken or UsageError(f"{public_name(argument)} names no file")
 
 
 def is_file(each: Input) -> bool:
     """Whether it can be read more than once: no standard input, pipe or device."""
-    return each.path is not None and Path(each.path).is_file()
+    return each.is_remote or (each.path is not None and Path(each.path).is_file())
 
 
 def sample_again(sample: Sample, encoding: str) -> Sample:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from importer.suggest.decide import NONE, Draft, Grade, Option
 from importer.suggest.people import addresses
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import fit, plain
-from importer.suggest.yaml_text import line
 
 _SHORT = 4
 """Digits of numbers that may count anything."""
@@ -47,7 +46,8 @@ def add_lookup(made: Draft, second: Sample, mapping: str) -> None:
     subscriber = _subscriber(made, lookup, found.by.name, addressed)
     if name is None:
         words = {"lookups": lookups, **({"subscriber": subscriber} if addressed else {})}
-        made.leave_open("lookups", "lookups", [line({word: value}) for word, value in words.items()])
+        made.leave_open("lookups", "lookups", ())
+        made.opens["lookups"] = replace(made.opens["lookups"], lines=tuple(words.items()))
         return
     if name == NONE:
         return

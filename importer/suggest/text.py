@@ -5,12 +5,12 @@ Comments hold names and shapes, never a file's cells: they may be somebody's add
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from importer.suggest.decide import OPEN, Draft, Open
-from importer.suggest.yaml_text import flow, printable, scalar
+from importer.suggest.decide import OPEN, Draft
 
 _WIDTH = 100
 _MOST_LEFT = 60
@@ -18,6 +18,9 @@ _MOST_LEFT = 60
 ORDER = ("version", "extends", "source", "lookups", "each", "where", "group_by", "order_by", "key", "subscriber",
          "type", "value", "value_currency", "properties", "more_properties", "missing_columns")  # fmt: skip
 _NESTED = ("subscriber", "properties")
+_BARE = re.compile(r"[^\W\d_](?:[\w./$()&+-]|[ ](?=[\w./$()&+-]))*", re.ASCII)
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
@@ -47,14 +50,11 @@ def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
 def _comments(made: Draft, target: str, indent: str = "", *, inner: str = "") -> Iterator[str]:
     for note in made.notes.get(target, ()):
         yield from comment(note, indent)
-    if target in made.opens:
-        yield from _open(made.opens[target], indent, inner)
-
-
-def _open(asked: Open, indent: str, inner: str) -> Iterator[str]:
-    if asked.question:
+    asked = made.opens.get(target)
+    if asked is not None and asked.question:
         yield from comment(f"{OPEN} {asked.question}", indent, rest=" " * (len(OPEN) + 1))
-    yield from (f"{indent}# {inner}{printable(line)}" for line in asked.lines)
+    for word, value in asked.lines if asked is not None else ():
+        yield f"{indent}# {inner}{printable(f'{scalar(word)}: {flow(value)}')}"
 
 
 def _word(made: Draft, word: str) -> Iterator[str]:
@@ -90,3 +90,51 @@ def _left(left: Mapping[str, Any], *, beside: bool) -> Iterator[str]:
         yield f"{indent}{scalar(name)}: {flow(pick)}"
     if len(left) > _MOST_LEFT:
         yield f"{indent}and {len(left) - _MOST_LEFT} more columns"
+
+
+def flow(value: Any) -> str:
+    """A value on one line: ``{column: Total, decimal: ","}``; a pick that is nothing but a column is its name."""
+    if isinstance(value, Mapping):
+        if list(value) == ["column"]:
+            return flow(value["column"])
+        return "{" + ", ".join(f"{scalar(str(name))}: {_member(name, one)}" for name, one in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(value)
+
+
+def _member(name: str, value: Any) -> str:
+    """A zone or a country that a column names is not written like one that is named itself."""
+    if name in ("timezone", "country") and isinstance(value, Mapping) and list(value) == ["column"]:
+        return f"{{column: {scalar(value['column'])}}}"
+    return flow(value)
+
+
+def scalar(value: Any) -> str:
+    """A text, a number, true, false or null; quoted where it would be read as something else."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    if _BARE.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    if "\\" in text and text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def printable(text: str) -> str:
+    """The text on one line, for a comment."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _escaped(letter: str) -> str:
+    if letter in _ESCAPES:
+        return _ESCAPES[letter]
+    if letter.isprintable() and letter != "\ufeff":
+        return letter
+    point = ord(letter)
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

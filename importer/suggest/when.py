@@ -9,7 +9,6 @@ from importer.suggest.decide import NONE, Decisions, Draft, Grade, Open, Option,
 from importer.suggest.profile import Column
 from importer.suggest.times import Times
 from importer.suggest.vocabulary import Fit, fit, is_warehouse, plain
-from importer.suggest.yaml_text import line
 
 
 def decide_time(made: Draft) -> None:
@@ -49,12 +48,11 @@ def decide_time(made: Draft) -> None:
     picks = [pick | ({"format": form} if form else {}) | zone for form in forms]
     properties = made.words.setdefault("properties", {})
     if len(picks) > 1:
-        told = tuple(line({"occurred_at": one}) for one in picks)
         if is_sortable:
-            made.leave_open("order_by", "date order", [line({"order_by": _order(one)}) for one in picks])
-            made.opens["properties.occurred_at"] = Open("", told)
+            made.leave_open("order_by", "date order", [_order(one) for one in picks])
+            made.opens["properties.occurred_at"] = Open("", tuple(("occurred_at", one) for one in picks))
         else:
-            made.leave_open("properties.occurred_at", "date order", told)
+            made.leave_open("properties.occurred_at", "date order", picks)
         return
     properties["occurred_at"] = picks[0]
     made.note("properties.occurred_at", "time", "time zone")

@@ -15,16 +15,14 @@ from importer.model import Chunk
 from importer.read import open_source
 from importer.suggest.adapt import adapt
 from importer.suggest.advice import Advice, written
-from importer.suggest.advise import improved
+from importer.suggest.advise import Trial, improved
 from importer.suggest.decide import Decision, Draft, Grade, Option, put
 from importer.suggest.draft import decide_properties, draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
 from importer.suggest.second import add_lookup
-from importer.suggest.text import comment, lay_out
-from importer.suggest.trial import Trial
-from importer.suggest.yaml_text import printable
+from importer.suggest.text import comment, lay_out, printable
 from importer.wording import shown
 
 Ask = Callable[[Decision, Sample], str]

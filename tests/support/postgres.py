@@ -74,12 +74,12 @@ class Server:
         )  # fmt: skip
         self.start()
 
-    def start(self) -> None:
-        """Start it; it ends with the thread that calls this."""
-        tied = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
+    def start(self, *, tied: bool = True) -> None:
+        """Start it; ``tied``: it ends with the thread that calls this."""
+        ties = ["setpriv", "--pdeathsig", "QUIT"] if tied and shutil.which("setpriv") else []
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*(self._as or tied[:1]), *tied[1:], self._programs / "postgres", "-D", self.home / "data", "-k",
+                [*(self._as or ties[:1]), *ties[1:], self._programs / "postgres", "-D", self.home / "data", "-k",
                  self.home, *itertools.chain.from_iterable(("-c", one) for one in _SETTINGS)],
                 cwd="/", stdout=log, stderr=log,
             )  # fmt: skip

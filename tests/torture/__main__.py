@@ -22,9 +22,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from tests.support.postgres import Server
+from tests.torture import world
 from tests.torture.hindrance import ledgers, signals
 from tests.torture.pairs import pair
 from tests.torture.scenario import Tally
+from tests.torture.soak import soak
 from tests.torture.storm import fair_weather_or_foul, storm
 from tests.torture.world import BrokenPromiseError
 
@@ -104,14 +107,22 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=15, metavar="N", help="pairs of importers over the same rows")
     parser.add_argument("--signals", type=int, default=15, metavar="N", help="imports stopped, continued, hung up on")
     parser.add_argument("--ledgers", type=int, default=15, metavar="N", help="imports with a locked or damaged ledger")
+    parser.add_argument("--soak", type=int, metavar="DAYS", help="nothing but simulated days, of 300 rows each")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), metavar="S")
+    parser.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite", help="where ledgers are kept")
     parser.add_argument("--replay", metavar="SEED", help="run the one scenario that a failure named")
     asked = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="torture-"))
+    server = Server() if asked.ledger == "postgresql" else None
+    os.environ["XDG_STATE_HOME"] = str(base / "state")
+    if server is not None:
+        world.new_ledger = lambda _: server.database()
     torture = Torture(base, time.monotonic() + 60 * MINUTES)
     began = time.monotonic()
     if asked.replay:
         torture.one(asked.replay)
+    elif asked.soak:
+        _say(soak(base, asked.soak, rows=300))
     else:
         _say(f"seed {asked.seed}")
         for kind in KINDS:
@@ -125,6 +136,8 @@ def main() -> int:
     _say(f"{failed}; {time.monotonic() - began:.0f} s")
     if not torture.failures:
         shutil.rmtree(base)
+    if server is not None:
+        server.remove()
     return bool(torture.failures)
 
 

@@ -68,7 +68,7 @@ def moment(rng: random.Random, importer: Importer) -> Callable[[], bool]:
     if kind == "arrivals":
         wanted = world.arrived() + rng.choice((1, 150, 1_500, 15_000, rng.randrange(1, 150_000)))
         return _later(lambda: world.arrived() >= wanted, delay)
-    if kind == "commits":
+    if kind == "commits" and isinstance(world.ledger, Path):
         return _later(_changes(world.ledger.with_name("ledger.db-wal"), rng.randrange(1, 60)), delay)
     return _later(lambda: "is about to send" in importer.stderr and any(world.out.glob(".importer-*")), delay)
 

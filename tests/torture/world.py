@@ -22,6 +22,9 @@ from typing import Self
 
 import importer
 from importer.errors import UsageError
+from importer.ledger.database import Database
+from importer.ledger.ledger import dialect_of
+from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.tables import CLAIMED
 from importer.sandbox.faults import parse_faults
 from importer.sandbox.options import SandboxOptions
@@ -34,6 +37,9 @@ PATIENCE = 90.0
 """Seconds that any one importer may take."""
 POLL = 0.001
 ROOT = Path(importer.__file__).parents[1]
+
+
+_CLAIMED_ROWS = f"SELECT COUNT(*) FROM row WHERE state = '{CLAIMED}'"  # noqa: S608  # the room's own word
 
 
 class BrokenPromiseError(AssertionError):
@@ -78,7 +84,8 @@ class Importer:
     @property
     def stderr(self) -> str:
         """What it has said so far."""
-        return (self.world.home / f"stderr-{self._number}").read_text(encoding="utf-8")
+        file = self.world.home / f"stderr-{self._number}"
+        return file.read_text(encoding="utf-8") if file.exists() else ""  # it has not begun yet
 
     @property
     def running(self) -> bool:
@@ -117,12 +124,23 @@ class Importer:
         return Done(code, (self.world.home / f"stdout-{self._number}").read_text(encoding="utf-8"), self.stderr)
 
 
+def sqlite_file(home: Path) -> LedgerLocation:
+    """A world's ledger, unless `new_ledger` makes others."""
+    return home / "ledger.db"
+
+
+new_ledger: Callable[[Path], LedgerLocation] = sqlite_file
+"""Makes the ledger of a world."""
+
+
 class World:
     """A home directory with a ledger, a sandbox and its record; a context manager that ends what it started."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.ledger = home / "ledger.db"
+        self.ledger = new_ledger(home)
+        self.machine = "state"
+        """Importers that see the same state directory are on one machine."""
         self.events = home / "events.jsonl"
         self.out = home / "out"
         self.token = TOKENS[0]
@@ -180,9 +198,9 @@ class World:
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.home),
-            "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_STATE_HOME": str(self.home / self.machine),
             "PYTHONPATH": str(ROOT),
-            "IMPORTER_LEDGER": str(self.ledger),
+            "IMPORTER_LEDGER": self.ledger.uri if isinstance(self.ledger, PostgresLocation) else str(self.ledger),
             "IMPORTER_ENDPOINT": self.url,
             "SENDER_API_TOKEN": self.token,
         }
@@ -220,20 +238,24 @@ class World:
 
     def claimed(self) -> int:
         """Rows that a killed importer had claimed: the next one puts them in doubt."""
-        count = self._ask("SELECT COUNT(*) FROM row WHERE state = ?", CLAIMED)
+        count = self._ask(_CLAIMED_ROWS)
         return count if isinstance(count, int) else 0
 
     def state(self) -> str:
         """How far the newest run has come; empty if there is none."""
         return str(self._ask("SELECT state FROM run ORDER BY no DESC LIMIT 1") or "")
 
-    def _ask(self, question: str, *values: object) -> object:
+    def _ask(self, question: str) -> object:
         """Ask the ledger as a killed importer left it, and change nothing in it; None if it has no answer."""
+        if isinstance(self.ledger, PostgresLocation):
+            with contextlib.closing(Database(dialect_of(self.ledger))) as database:
+                answer: object = database.value(question)
+                return answer
         if not self.ledger.exists():
             return None
         try:
             with contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=5)) as ledger:
-                found = ledger.execute(question, values).fetchone()
+                found = ledger.execute(question).fetchone()
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):  # killed while it made the ledger
                 return None

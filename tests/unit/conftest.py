@@ -12,14 +12,6 @@ from tests.support import ledgers
 from tests.support.postgres import Server
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; one for each process that runs tests, from the first test on that asks for it."""
-    server = Server()
-    yield server
-    server.remove()
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`each_database` is SQLite, then PostgreSQL; rules with invented examples are tried on SQLite alone, for time."""
     if "each_database" in metafunc.fixturenames:

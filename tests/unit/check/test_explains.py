@@ -239,3 +239,15 @@ def test_a_file_given_twice_is_checked_once(here: Path) -> None:
     (here / "copy.csv").write_text("Email\na@example.com\n")
     found = json.loads(importer("check", "a.csv", "copy.csv", "-m", "m.yaml", "--format", "json").stdout)
     assert (found["rows"]["pending"], found["rows"]["duplicate"]) == (1, 1)
+
+
+def test_columns_are_found_as_readers_find_them_and_a_long_error_is_one_line(here: Path) -> None:
+    (here / "m.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: a}\n", encoding="utf-8")
+    (here / "a.csv").write_text("Email , Name \nada@example.com , Ada \n")
+    (here / "b.csv").write_bytes("Email,Name\nada@example.com,Žilvinas Šiaulys\n".encode("cp1257"))
+    shown = importer("check", "a.csv", "b.csv", "-m", "m.yaml").stderr
+    assert "missing column" not in shown
+    said = " ".join(shown.partition("Check finished")[2].split())
+    assert "b.csv: not read: is not UTF-8, and its letters can be read in more than one way: cp1" in said
+    assert "cp1257: Žilvinas, Šiaulys" in said
+    assert "}; cp125" in said

@@ -27,6 +27,13 @@ def test_the_help_of_every_command_opens_with_a_sentence_and_an_example(command:
     assert any(f"importer {command}" in line for line in lines)
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_fits_a_screen_and_names_all_options(command: str) -> None:
+    short, whole = (importer(command, word).stdout for word in ("--help", "--help-all"))
+    assert len(short.splitlines()) <= 50
+    assert set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", whole, re.MULTILINE)) <= set(re.findall(r"--[a-z-]+", short))
+
+
 def test_the_list_of_commands_shows_each_with_its_whole_first_sentence() -> None:
     listed = importer("--help").stdout.partition("Commands:\n")[2]
     assert re.findall(r"^  (\w+)  ", listed, re.MULTILINE) == list(COMMANDS)

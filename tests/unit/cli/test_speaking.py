@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.console import ProgressThrottle, progress_line
+from importer.cli.console import ConsoleOptions, ProgressThrottle, TerminalConsole, progress_line
 from importer.deliver import Progress
-from importer.model import Pace
+from importer.model import Counts, Pace, PendingSummary, State
+from importer.pipeline.options import Forecast
 from tests.support.program import Outcome, importer
+from tests.support.story import RUN
 
 SENDING = Progress(
     sent=12,
@@ -139,3 +141,31 @@ def test_the_summary_also_goes_to_stdout_if_asked_for(run: Callable[..., Outcome
     outcome = run("--format", "json", "--quiet")
     summary = json.loads(outcome.stdout)
     assert (outcome.exit_code, summary["rows"]["sent"], summary["balanced"]) == (1, 2, True)
+
+
+def test_the_question_shows_an_event_whole_the_parts_and_what_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    event = b'{"subscriber":{"email":"ada@example.com","phone":"+37060000000"},"type":"purchase","value":1206.50,'
+    event += b'"value_currency":"EUR","properties":{"order_id":"1001","items":"Mug, blue\\u001b[2J","quantity":3}}'
+    totals = (("purchase", "EUR", 260, "39564"),)
+    pending = PendingSummary(2600, 1200, 4, "ada@example.com", (("purchase", 2600),), totals, None, None, event)
+    counts = Counts(3030, {State.PENDING: 2600, State.INVALID: 400, State.FILTERED: 30})
+    forecast = Forecast(
+        RUN, pending, 60, 2600.0, "https://api.example.com", rehearsal=False, counts=counts, first=2, most=1500
+    )
+    assert TerminalConsole(ConsoleOptions(yes=True)).confirm(forecast)
+    assert capsys.readouterr().err.split("\n")[1:-1] == [
+        "  events       2,600 of 3,030 rows; not sent: 400 invalid, 30 filtered",
+        "  in all now   1,500 of them (--max-events); 1,100 wait for `importer resume`",
+        "  at first     2 of them (--first); then it asks again",
+        "  subscribers  1,200; most for one: 4 (ada@example.com)",
+        "  types        purchase (2,600)",
+        "  value        39,564.00 EUR in 260 events of type purchase",
+        "  will take    about 43 min 20 s at 60 requests a minute",
+        "  one of them",
+        "    purchase of 1,206.50 EUR for ada@example.com / +37060000000",
+        "      order_id: 1001",
+        "      items: Mug, blue\\x1b[2J",
+        "      quantity: 3",
+        "Each event is recorded as happening now, and can start automations:",
+        "e-mails to real people.",
+    ]

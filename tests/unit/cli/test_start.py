@@ -105,6 +105,12 @@ def test_an_answer_that_cannot_be_is_refused(answer: str, words: str) -> None:
     assert words in outcome.stderr
 
 
+def test_a_file_without_rows_is_no_beginning(folder: Path) -> None:
+    (folder / "orders.csv").write_text(ORDERS.partition("\n")[0] + "\n", encoding="utf-8")
+    outcome = start(*ANSWERS)
+    assert (outcome.exit_code, outcome.stderr.startswith("error: orders.csv has no rows\n")) == (2, True)
+
+
 def test_a_mapping_that_is_there_is_used_and_never_overwritten(folder: Path) -> None:
     (folder / "orders.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: order_paid}\n")
     outcome = start()
@@ -130,6 +136,14 @@ def test_going_live_without_a_terminal_needs_live_and_yes(folder: Path, monkeypa
     outcome = start(*ANSWERS, "--live")
     assert outcome.exit_code == 2
     assert "a live run asks before it sends, and there is no terminal to ask on" in outcome.stderr
+
+
+@pytest.mark.parametrize("line", ["live = true", 'answer = ["subscriber=Email"]'])
+def test_no_settings_file_goes_live_or_says_whom_the_events_are_about(folder: Path, line: str) -> None:
+    (folder / "importer.toml").write_text(f"[start]\n{line}\n")
+    (folder / "importer.toml").chmod(0o600)
+    outcome = start(*ANSWERS)
+    assert (outcome.exit_code, "cannot be set here" in outcome.stderr) == (2, True), outcome.stderr
 
 
 class Terminal:

@@ -170,8 +170,8 @@ def test_a_crashed_importer_is_counted_for_some_seconds(tmp_path: Path) -> None:
     assert one.ask(0.0) == 0.0
     assert other.ask(0.0) > 0, "one request leaves, whoever sends it"
     assert other.state.in_flight == 1
-    simulation.now = 6.0
-    assert other.ask(6.0) == 0.0
+    simulation.now = 11.0
+    assert other.ask(11.0) == 0.0
     assert (other.state.in_flight, other.state.remaining) == (1, 49)
 
 
@@ -184,11 +184,11 @@ def test_an_importer_that_is_stopped_amid_a_step_holds_the_others_up_for_some_se
         other.record(answer(200, limit=60, remaining=9, reset_in=60.0), 0.1)
         assert other.ask(0.1) > 0
         assert other.trouble == ""
-        simulation.now = 6.0
-        other.ask(6.0)
+        simulation.now = 11.0
+        other.ask(11.0)
         assert other.trouble.endswith("another importer holds it; is that one stopped?")
         assert other.state.limit == 60
-    other.exchange(6.1)
+    other.exchange(11.1)
     assert other.trouble == ""
 
 

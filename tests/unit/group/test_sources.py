@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from importer.model import Violations
+from importer.errors import SpaceError
+from importer.model import ArrowTable, Violations
+from importer.temporary import TemporaryDatabase
 from tests.unit.group.building import File, Row, group
 from tests.unit.group.test_grouped import mapping
 
@@ -224,6 +227,20 @@ def test_rows_that_differ_in_what_the_first_one_says_are_named() -> None:
     }
 
 
+def test_members_of_more_properties_in_which_rows_differ_are_named() -> None:
+    words = mapping(more_properties={"columns": "*"})
+    said = ('"a": 1, "b": "x"', '"a": 1, "b": "y"', '"c": 2')
+    more = pa.array(said)
+    made = group(
+        words,
+        file("a.csv", row("x"), row("x"), row("x")),
+        change=lambda one: replace(one, more_properties=more),
+    )
+    assert {one for one in made.violations if one[1] == DIFFERS} == {
+        (0, DIFFERS, "properties.b", '"x" in row 1, "y" in row 2')
+    }
+
+
 def test_groups_beside_an_unreadable_row_wait_for_it() -> None:
     """It may belong to the group before, to the group after, or to one that goes on behind it; not to others."""
     rows = (row("x"), row("w"), row(None), None, None, row("y"), row("y"), row("x"), row("z"))
@@ -296,3 +313,26 @@ def test_a_disk_without_room_is_said_to_be_one() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.startswith("error: the rows that wait for their groups cannot be kept in /"), done.stderr
     assert "hint: make room there, or name a directory with room for three copies of the files: TMPDIR=" in done.stdout
+
+
+def test_a_disk_that_fills_up_while_groups_are_made_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows are still being read then; that does not hide the reason."""
+    inserted = TemporaryDatabase.insert
+
+    def insert(self: TemporaryDatabase, name: str, table: ArrowTable) -> None:
+        if name == "groups":
+            raise SpaceError("the disk is full")
+        inserted(self, name, table)
+
+    monkeypatch.setattr(TemporaryDatabase, "insert", insert)
+    with pytest.raises(SpaceError, match="the disk is full"):
+        group(mapping(), file("a.csv", row("x"), row("y")))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_groups_are_whole_however_the_rows_are_cut(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("importer.temporary._AT_ONCE", at_once)
+    keys = ["x", "y", "x", "z", "z", "x", "w", "x"]
+    made = group(mapping(properties={"sum": SUM}), file("a.csv", *map(row, keys)))
+    assert {place: event["sum"] for place, event in made.events.items()} == {0: "4", 1: "1", 3: "2", 6: "1"}
+    assert made.group_heads == [-1, -1, 0, -1, 3, 0, -1, 0]

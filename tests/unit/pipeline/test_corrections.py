@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,10 @@ from importer.model import Outcome, Run, RunState, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import ReportOptions, write
+from importer.sandbox import SandboxOptions, process
+from importer.sandbox.faults import parse_faults
 from tests.support.ledgers import open_ledger
+from tests.support.program import importer
 
 ROWS = [{"email": f"{name}@example.org", "total": "1"} for name in ("ada", "bo", "cy")]
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nvalue: total\n"
@@ -65,3 +69,51 @@ def test_a_reject_that_was_accepted_is_not_sent_again_by_retry_or_by_the_first_f
         ]
         deliver(ledger, again, State.REFUSED)
         assert ledger.retry(first) == (1, 1)
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["by row", "by key"])
+def test_whatever_is_run_again_each_order_arrives_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyed: bool
+) -> None:
+    """Rejects twice, `retry`, the first file, a copy of it: over a real ledger and a real sandbox."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.setenv("SENDER_API_TOKEN", "rehearsal-token")
+    wrong = {3: "not an address", 7: ""}
+    rows = [f"{number},{wrong.get(number, f'c{number}@example.org')},1\n" for number in range(20)]
+    for name in ("orders.csv", "copy.csv"):  # the same content
+        Path(name).write_text("".join(["order,email,total\n", *rows]))
+    key = "key: order\n" if keyed else ""
+    Path("m.yaml").write_text(f"{MAPPING}{key}properties: {{order: order}}\n")
+
+    def arrived() -> Counter[str]:
+        lines = Path("events.jsonl").read_text().splitlines() if Path("events.jsonl").exists() else []
+        return Counter(json.loads(line)["event"]["properties"]["order"] for line in lines)
+
+    def at_the_api(faults: str, *commands: tuple[str, ...]) -> list[int]:
+        options = SandboxOptions(
+            tokens=("rehearsal-token",), events="events.jsonl", faults=parse_faults(faults), port=port[0], seed=1
+        )
+        with process.start(options) as running:
+            port[0] = running.port
+            monkeypatch.setenv("IMPORTER_ENDPOINT", running.url)
+            return [importer(*command).exit_code for command in commands]
+
+    port = [0]
+    send = ("-m", "m.yaml", "--yes", "--max-refused", "0")
+    assert at_the_api("lie=0.4", ("run", "orders.csv", *send, "--out", "one")) == [1]
+    first = importer("runs").stdout.split()[0]
+    missing = 20 - len(arrived())
+    assert 5 < missing < 15
+    rejects = Path("one/rejects.csv").read_text()
+    assert rejects.count("\n") == missing + 1
+    Path("fixed.csv").write_text(rejects.replace("not an address", "c3@example.org"))
+    assert at_the_api("lie=0.3", ("run", "fixed.csv", *send, "--out", "two")) == [1]
+    assert missing > 20 - len(arrived()) > 1
+    again = [
+        *(("retry", first, "--yes", "--out", "three"), ("run", "copy.csv", *send, "--out", "four")),
+        *(("run", "fixed.csv", *send, "--out", "five"), ("run", "two/rejects.csv", *send, "--out", "six")),
+    ]
+    assert set(at_the_api("", *again)) <= {0, 1, 2}
+    assert sorted(arrived(), key=int) == [str(number) for number in range(20) if number != 7]
+    assert set(arrived().values()) == {1}

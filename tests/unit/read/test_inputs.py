@@ -91,5 +91,5 @@ def test_nothing_to_read_is_a_usage_error(folder: Path, argument: str, words: st
 
 
 def test_a_remote_address_says_what_can_be_read() -> None:
-    with pytest.raises(UsageError, match=r"s3://bucket/a\.csv: only files on this machine and standard input"):
-        expand(["s3://bucket/a.csv"])
+    with pytest.raises(UsageError, match=r"ftp://host/a\.csv: cannot be read from here; known are s3://"):
+        expand(["ftp://host/a.csv"])

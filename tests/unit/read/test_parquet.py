@@ -272,3 +272,45 @@ def test_rows_that_the_footer_announces_and_that_do_not_come_are_told() -> None:
     outcome = read_bytes(announced, ["a"], name="x.parquet")
     assert outcome.error is not None
     assert "it announces 8 rows and holds 3" in outcome.error.message
+
+
+def partitioned(folder: Path, *directories: str, **columns: list[Any]) -> list[Path]:
+    """The same file in each directory."""
+    paths = []
+    for directory in directories:
+        paths.append(folder / directory / "part-0.parquet")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].write_bytes(packed(pa.table(columns or {"id": [1, 2]})))
+    return paths
+
+
+def test_the_directories_of_a_partitioned_dataset_are_columns(tmp_path: Path) -> None:
+    partitioned(tmp_path, "shop=north%20side/day=2026-01-31", "shop=__HIVE_DEFAULT_PARTITION__/day=")
+    rows = []
+    for source in expand([str(tmp_path)]):
+        with open_source(source, SourceOptions()) as reader:
+            assert reader.source.columns == ("id", "shop", "day")
+            assert reader.available("day")
+            for chunk in reader.chunks(["id", "day", "shop"], raw_rows=True):
+                assert chunk.raw_rows is not None
+                assert chunk.raw_rows.column_names == ["id", "shop", "day"]
+                rows += chunk.table.to_pylist()
+    nothing = {"shop": None, "day": None}
+    north = {"shop": "north side", "day": "2026-01-31"}
+    assert rows == [{"id": "1"} | nothing, {"id": "2"} | nothing, {"id": "1"} | north, {"id": "2"} | north]
+
+
+def test_a_partition_alone_can_be_read_without_any_column_of_the_file(tmp_path: Path) -> None:
+    (path,) = partitioned(tmp_path, "shop=north")
+    assert read_file(path, ["shop"]).column("shop") == ["north", "north"]
+
+
+def test_a_column_of_the_file_counts_more_than_a_directory_of_its_name(tmp_path: Path) -> None:
+    (path,) = partitioned(tmp_path, "shop=north", shop=["south"])
+    assert read_file(path).column("shop") == ["south"]
+
+
+def test_the_same_rows_in_another_partition_are_other_content(tmp_path: Path) -> None:
+    north, south = partitioned(tmp_path, "shop=north", "shop=south")
+    (again,) = partitioned(tmp_path / "copy", "shop=north")
+    assert read_file(north).digest == read_file(again).digest != read_file(south).digest

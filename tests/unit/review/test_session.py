@@ -128,6 +128,39 @@ def test_a_row_that_the_api_refuses_again_comes_back_as_it_was_corrected(importe
     assert [line.row for line in shown(review)] == [3, 4, 5]
 
 
+def test_a_run_that_is_declined_leaves_nothing_behind(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a run that waits nor a report: the corrected rows are still on the page, and can be sent later."""
+    review = begun(imported)
+    review.type_cell(shown(review)[0].no, "Email", "bo@example.com")
+    monkeypatch.setattr(Work, "confirm", lambda work, forecast: False)
+    review.finish()
+    assert review.work.words[-1] == "nothing was sent; what you corrected is still here"
+    assert [line.edits for line in shown(review, "ready")] == [{"Email": "bo@example.com"}]
+    with imported.ledger as ledger:
+        assert len(ledger.runs()) == 1
+    assert list((imported.directory / "importer-runs").iterdir()) == []
+    monkeypatch.setattr(Work, "confirm", lambda work, forecast: True)
+    review.finish()
+    assert review.counts[State.SENT] == 2
+
+
+def test_what_waits_in_an_interrupted_run_is_sent_too(imported: Import) -> None:
+    imported.run(imported.csv(*ROWS))
+    review = imported.review()
+    assert review.waiting == 2
+    review.finish()
+    assert review.counts[State.SENT] == 2
+
+
+def test_an_error_is_said_and_what_was_typed_stays(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    review = begun(imported)
+    review.type_cell(shown(review)[0].no, "Email", "bo@example.com")
+    review.target.environment["SENDER_API_TOKEN"] = ""  # type: ignore[index]  # a test's own dict
+    review.finish()
+    assert "token" in review.work.error
+    assert review.desk.counts()["ready"] == 1
+
+
 @pytest.mark.parametrize("word", ["arrived", "lost"])
 def test_rows_in_doubt_are_settled(imported: Import, word: str) -> None:
     imported.run(imported.csv(*ROWS), [State.SENT, State.IN_DOUBT])

@@ -1,0 +1,285 @@
+"""Objects behind an address: ``s3://``, ``gs://`` and ``abfs://`` by pyarrow, ``https://`` by fsspec.
+
+Bytes are read in ranges, nothing is copied to this machine. Credentials are found as each ecosystem's own tools find
+them; those in an address are never shown (`public_name`). The libraries' errors have no common fields, so that
+`_as_source_error` goes by their words.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from importer.errors import ImporterError, SourceError, UsageError
+from importer.wording import public_name, shorten, shown, without_secrets
+
+_KINDS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs", "https": "https", "http": "https"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_BLOCK = 4 << 20
+"""Bytes asked for at a time over HTTPS."""
+_PATIENCE = timedelta(seconds=20)
+"""How long Google's library tries again; 15 minutes by itself."""
+
+_NO_CREDENTIALS = {
+    "s3": "check the credentials, as `aws s3 ls` finds them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`), and the "
+    "rights s3:GetObject and s3:ListBucket",
+    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "abfs": "run `az login`, or set AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
+    "https": "check the address; one that was signed may have expired, and ~/.netrc holds passwords",
+}
+_MISSING = re.compile(r"NO_SUCH_KEY|RESOURCE_NOT_FOUND|Path does not exist|\b404\b")
+_NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|ContainerNotFound")
+_DENIED = re.compile(
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|[Cc]redential|OAuth2 access token|"
+    r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED"
+)
+_UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot connect|Could not|Timeout|Disconnected")
+
+
+class Version(NamedTuple):
+    """What tells a changed object from an unchanged one."""
+
+    size: int | None
+    """Bytes; None where a server does not say."""
+    mark: str
+    """The ETag, else the time of change; empty where a server says neither."""
+
+
+class RemoteFile(io.RawIOBase):
+    """An object as a binary file; every failure is a `SourceError` in the user's words."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        with _explained(address):
+            self._file, self.version, self._is_seekable = _opened(address)
+
+    def check_unchanged(self) -> None:
+        """Raise `SourceError` if the object is not what it was when it was opened."""
+        now, was = version_of(self._address), self.version
+        if now != was:
+            sizes = None not in {now.size, was.size} and now.size != was.size
+            how = f": it had {was.size:,} bytes and has {now.size:,}" if sizes else ""
+            hint = "run it again when nothing writes to the object any more"
+            raise SourceError(public_name(self._address), f"has changed while it was read{how}", hint=hint)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether the server gives parts of the object."""
+        return self._is_seekable
+
+    def readinto(self, buffer: Any, /) -> int:
+        """See `io.RawIOBase.readinto`."""
+        with memoryview(buffer).cast("B") as room, _explained(self._address, self.check_unchanged):
+            data = self._file.read(len(room))
+            room[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """See `io.RawIOBase.seek`."""
+        self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        """See `io.RawIOBase.tell`."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Release the connection."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def version_of(address: str) -> Version:
+    """The object as it is now; raises `SourceError`."""
+    with _explained(address):
+        if _kind(address) == "https":
+            return _web(address)[1]
+        file, version, _ = _opened(address)
+        file.close()
+        return version
+
+
+def find_remote(address: str) -> list[tuple[str, bool]]:
+    """The objects that an address names, sorted, each with whether it was named itself: all below a prefix, or by glob.
+
+    Raises `UsageError` where there is none, and `SourceError` where they cannot be listed.
+    """
+    if _kind(address) == "https":
+        return [(address, True)]
+    with _explained(address):
+        store, path = _store(address)
+        from pyarrow.fs import FileType
+
+        if not path.endswith("/") and store.get_file_info(path).type == FileType.File:
+            return [(address, True)]
+        return sorted(
+            (f"{address[: len(address) - len(path)]}{key}", is_named) for key, is_named in _listed(store, path, address)
+        )
+
+
+def _listed(store: Any, path: str, address: str) -> list[tuple[str, bool]]:
+    """The keys below a prefix, or those that match a glob; with whether the glob names the key and no prefix of it."""
+    from pyarrow.fs import FileSelector, FileType
+
+    pattern = path.rstrip("/").split("/")
+    fixed = next((at for at, part in enumerate(pattern) if set(part) & set("*?[")), len(pattern))
+    root = "/".join(pattern[:fixed])
+    if not fixed:
+        raise UsageError(f"{shown(address)}: names no bucket", hint="a pattern may follow the bucket's name")
+    found = []
+    infos: list[Any] = []
+    with suppress(FileNotFoundError):
+        infos = store.get_file_info(FileSelector(root, recursive=True))
+    for info in infos:
+        parts = info.path.split("/")[fixed:]
+        if info.type == FileType.File and not any(part.startswith(".") for part in parts):
+            named = _matches(parts, pattern[fixed:]) if fixed < len(pattern) else None
+            if fixed == len(pattern) or named is not None:
+                found.append((info.path, bool(named)))
+    if not found:
+        what = "no object there" if fixed == len(pattern) else "no object matches"
+        raise UsageError(f"{shown(public_name(address))}: {what}", hint=_look(address))
+    return found
+
+
+def _matches(parts: list[str], pattern: list[str]) -> bool | None:
+    """Whether a glob names the whole key (True) or a prefix of it (False); None if neither."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        found = {_matches(parts[at:], pattern[1:]) for at in range(len(parts))}
+        return True if not pattern[1:] or True in found else None
+    if parts and fnmatchcase(parts[0], pattern[0]):
+        return _matches(parts[1:], pattern[1:])
+    return None
+
+
+def _kind(address: str) -> str:
+    """``s3``, ``gs``, ``abfs`` or ``https``; raises `UsageError` for an address that cannot be read."""
+    name = shown(public_name(address))
+    parts = urlsplit(address)
+    if parts.scheme not in _KINDS:
+        raise UsageError(
+            f"{name}: cannot be read from here; known are s3://, gs://, abfs:// and https://",
+            hint="download it first, or pipe it: `… | importer run - …`",
+        )
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        hint = "anyone on the way could change what is read; use https://"
+        raise UsageError(f"{name}: plain HTTP is for this machine alone", hint=hint)
+    kind = _KINDS[parts.scheme]
+    if kind in {"s3", "gs"} and "@" in parts.netloc:
+        raise UsageError(f"{name}: credentials do not belong in the address", hint=_NO_CREDENTIALS[kind])
+    return kind
+
+
+def _opened(address: str) -> tuple[Any, Version, bool]:
+    if _kind(address) != "https":
+        store, path = _store(address)
+        file = store.open_input_file(path)
+        facts = {key.lower(): value.decode() for key, value in (file.metadata() or {}).items()}
+        mark = next((facts[name] for name in ("etag", "generation", "last-modified") if facts.get(name)), "")
+        return file, Version(file.size(), mark or str(store.get_file_info(path).mtime_ns or "")), True
+    client, version = _web(address)
+    in_ranges = _gives_parts(client, address, version.size)
+    file = client.open(address, block_size=_BLOCK if in_ranges else 0, size=version.size)
+    return file, version, in_ranges
+
+
+def _store(address: str) -> tuple[Any, str]:
+    """The file system of an object store, and the path in it: the bucket and the key as they are written."""
+    from pyarrow import fs
+
+    kind, path, environment = _kind(address), address.split("://", 1)[1], os.environ
+    if kind == "s3":
+        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        if endpoint:
+            plain, _, host = endpoint.rpartition("://")
+            return fs.S3FileSystem(endpoint_override=host.rstrip("/"), scheme=plain or "https", region=region), path
+        return fs.S3FileSystem(region=region or fs.resolve_s3_region(path.split("/")[0])), path
+    if kind == "gs":
+        return fs.GcsFileSystem(retry_time_limit=_PATIENCE), path
+    container, _, account = path.partition("/")[0].partition("@")
+    account = account.split(".")[0] or environment.get("AZURE_STORAGE_ACCOUNT", "")
+    if not account:
+        raise UsageError(f"{shown(address)}: names no storage account", hint="set AZURE_STORAGE_ACCOUNT")
+    key, token = environment.get("AZURE_STORAGE_KEY"), environment.get("AZURE_STORAGE_SAS_TOKEN")
+    return fs.AzureFileSystem(account, account_key=key, sas_token=token), f"{container}/{path.partition('/')[2]}"
+
+
+def _web(address: str) -> tuple[Any, Version]:
+    """The HTTP client, and the object's version."""
+    try:
+        import fsspec
+    except ImportError:
+        raise UsageError(
+            f"{shown(public_name(address))}: https:// needs a package that is not installed",
+            hint="pip install 'sender-importer[remote]'",
+        ) from None
+    # Proxies and ~/.netrc, as other programs use them.
+    client = fsspec.filesystem("https", client_kwargs={"trust_env": True})
+    facts = client.info(address)
+    _kind(facts.get("url") or address)  # refuses a redirect to plain HTTP
+    mark = facts.get("ETag") or facts.get("Last-Modified") or ""
+    return client, Version(facts.get("size"), str(mark))
+
+
+def _gives_parts(client: Any, address: str, size: int | None) -> bool:
+    """Ask for the second byte: not every server says whether it gives parts."""
+    if size is None or size < 2:
+        return False
+    with client.open(address, block_size=_BLOCK, cache_type="none", size=size) as file:
+        file.seek(1)
+        try:
+            return len(file.read(1)) == 1
+        except ValueError:  # the whole came
+            return False
+
+
+@contextmanager
+def _explained(address: str, look_first: Any = None) -> Iterator[None]:
+    """Turn whatever a library raises into a `SourceError`; ``look_first`` may raise a better one."""
+    try:
+        yield
+    except ImporterError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
+        if look_first is not None:
+            look_first()
+        raise _as_source_error(address, error) from None
+
+
+def _as_source_error(address: str, error: Exception) -> SourceError:
+    # fsspec calls everything that a request can end in a missing file.
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    name, words = public_name(address), shorten(without_secrets(str(cause)), 200)
+    status = getattr(cause, "status", None)
+    if status in {401, 403} or _DENIED.search(words):
+        return SourceError(name, "access denied", hint=_NO_CREDENTIALS[_kind(address)])
+    if _NO_BUCKET.search(words):
+        return SourceError(name, "no such bucket", hint="check its name")
+    if isinstance(cause, FileNotFoundError) or status in {404, 410} or _MISSING.search(words):
+        return SourceError(name, "no such object", hint=_look(address))
+    if _UNREACHABLE.search(words) or isinstance(cause, TimeoutError):
+        return SourceError(
+            name, f"cannot be reached ({words})", hint="check the name and the network, then run it again"
+        )
+    return SourceError(name, f"cannot be read ({words})", hint="run it again; if it fails again, download it first")
+
+
+def _look(address: str) -> str:
+    if address.startswith("s3://"):
+        head = re.split(r"[*?\[]", address)[0].rpartition("/")[0]
+        return f"check the name: aws s3 ls {shown(head)}/"
+    return "check the address"

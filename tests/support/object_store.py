@@ -1,0 +1,124 @@
+"""A real S3 server on loopback, and a web server that may give parts of files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pyarrow.fs
+
+BUCKET = "exports"
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """The server's bucket, and the variables by which programs find it."""
+
+    endpoint: str
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """As for any S3 program."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @cached_property
+    def _files(self) -> Any:
+        scheme, host = self.endpoint.split("://")
+        return pyarrow.fs.S3FileSystem(
+            access_key="tests", secret_key="tests", endpoint_override=host, scheme=scheme, allow_bucket_creation=True
+        )
+
+    def put(self, key: str, data: bytes) -> str:
+        """Store an object; returns its address."""
+        self._files.create_dir(BUCKET)
+        with self._files.open_output_stream(f"{BUCKET}/{key}") as stream:
+            stream.write(data)
+        return f"s3://{BUCKET}/{key}"
+
+
+@contextmanager
+def object_store() -> Iterator[ObjectStore]:
+    """The server, in this process."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it reports each request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield ObjectStore(f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+@dataclass
+class WebServer:
+    """Answers GET and HEAD with ``files``, each path's content."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    in_ranges: bool = True
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    """Method, path and Range of each request."""
+    refusing: int = 0
+    """The status that all are answered with, if any."""
+    address: str = ""
+
+    @contextmanager
+    def running(self) -> Iterator[WebServer]:
+        """Listens on a free port of loopback."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        self.address = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _handler(web: WebServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range", "")
+            web.requests.append((self.command, self.path, asked))
+            data = web.files.get(self.path.partition("?")[0])
+            status = web.refusing or (404 if data is None else 200)
+            data = data if data is not None and status == 200 else b""
+            tag = f'"{hash(data):x}"'
+            part, first = data, "0"
+            if asked and web.in_ranges and status == 200:
+                first, last = asked.removeprefix("bytes=").split("-")
+                part, status = data[int(first) : int(last or len(data)) + 1], 206
+            self.send_response(status)
+            if web.in_ranges:
+                self.send_header("Accept-Ranges", "bytes")
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}")
+            self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(len(part)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(part)
+
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server asks for
+
+        def log_message(self, *args: object) -> None:
+            """Print nothing."""
+
+    return Handler
