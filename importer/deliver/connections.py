@@ -15,13 +15,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 
 from importer.model import ResponseKind
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
@@ -161,6 +163,10 @@ class Watch(asyncio.Protocol):
 class Connector(aiohttp.TCPConnector):
     """A pool that never hands out a connection on which the server has spoken unasked."""
 
+    def __init__(self, *, limit: int, keepalive_timeout: float, ssl: SSLContext | Literal[True]) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, ssl=ssl)
+        self._resting: dict[Connection, asyncio.TimerHandle] = {}
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,
@@ -179,7 +185,7 @@ class Connector(aiohttp.TCPConnector):
                 watch = Watch(transport, protocol)
                 transport.set_protocol(watch)
             if watch.needs_rest:
-                asyncio.get_running_loop().call_later(_REST, connection.close)
+                self._resting[connection] = asyncio.get_running_loop().call_later(_REST, self._rested, connection)
                 continue
             try:
                 quiet = await watch.is_quiet()
@@ -194,3 +200,14 @@ class Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         raise SpokeUnaskedError
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """See `aiohttp.BaseConnector.close`; connections at rest are closed as well."""
+        for connection, timer in list(self._resting.items()):
+            timer.cancel()
+            self._rested(connection)
+        await super().close(abort_ssl=abort_ssl)
+
+    def _rested(self, connection: Connection) -> None:
+        del self._resting[connection]
+        connection.close()

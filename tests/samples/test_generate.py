@@ -50,6 +50,7 @@ def test_the_purchases_show_a_flaw_for_every_reason_that_planning_a_csv_can_give
         "duplicate.changed",
         "subscriber.forgotten",
         "lookup.not_found",
+        "filtered.given_up",
     }
     later = {code for code in REASONS if code.split(".")[0] in {"group", "source", "api", "doubt", "failed"}}
     assert shown == set(REASONS) - elsewhere - later

@@ -1,8 +1,10 @@
 """Servers that speak unasked: their words end the connection, and the answer before them is not trusted."""
 
 import asyncio
+import gc
 from functools import partial
 
+import aiohttp
 import pytest
 
 from importer.deliver.client import Client
@@ -142,3 +144,14 @@ async def test_a_connection_that_is_idle_now_and_then_is_kept() -> None:
             assert (await api.post(BODY)).fate is ResponseKind.SENT
             await asyncio.sleep(0.5)
     assert server.connections == 1
+
+
+@virtual_time
+async def test_a_connection_at_rest_is_closed_with_the_client() -> None:
+    """A run that ends meanwhile leaves none behind, which aiohttp would complain of."""
+    async with raw_server(answering(answer())) as server, client(server) as api:
+        for _ in range(101):
+            assert (await api.post(BODY)).fate is ResponseKind.SENT
+    assert server.connections == 2, "the first one rests"
+    held = [each for each in gc.get_objects() if isinstance(each, aiohttp.connector.Connection)]
+    assert all(each.protocol is None for each in held)
