@@ -50,6 +50,8 @@ class ParquetReader(Reader):
         own = self._schema.names
         self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
         """Columns that the file's directories are; one of its own that is called so counts more."""
+        self._mapped_partitions: dict[str, str | None] = {}
+        """Those that the mapping reads: a file in another directory is the same content to any other mapping."""
         for name in self._partitions:
             self._schema = self._schema.append(pa.field(name, pa.string()))
         self._each, self._list = each, parts_of_list(self._schema, each) if each else None
@@ -95,8 +97,8 @@ class ParquetReader(Reader):
     def digest(self) -> str:
         """See `Reader.digest`."""
         digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
-        if digest and self._partitions:  # the same rows in another partition are other rows
-            digest = hashlib.sha256(json.dumps([digest, self._partitions]).encode()).hexdigest()
+        if digest and self._mapped_partitions:  # the same rows in another partition are other rows
+            digest = hashlib.sha256(json.dumps([digest, self._mapped_partitions]).encode()).hexdigest()
         return digest
 
     def available(self, column: str) -> bool:
@@ -130,6 +132,9 @@ class ParquetReader(Reader):
     def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         columns = list(dict.fromkeys((*columns, *self._taken())))
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
+        self._mapped_partitions = {
+            name: self._partitions[name] for name in self._partitions if name in located.values()
+        }
         for column, head in located.items():
             if self._schema.names.count(head) > 1:
                 raise SourceError(
