@@ -1,4 +1,4 @@
-"""Time, injectable: whoever waits or stamps takes a ``Clock``, so that tests never sleep."""
+"""Time, injectable: code that waits or stamps takes a ``Clock``, so that tests never sleep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Clock(Protocol):
         """Seconds that never go back; for measuring and waiting."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; ``0`` gives way to other tasks."""
+        """Wait; ``0`` lets other tasks run."""
 
 
 class SystemClock:

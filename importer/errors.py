@@ -24,7 +24,7 @@ from importer.wording import counted, shown
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller; the table in the design's "Command line"."""
+    """The process's exit codes; the table in the design's "Command line"."""
 
     DELIVERED = 0
     """All delivered, or nothing new to do."""

@@ -78,7 +78,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run may be told besides its sources; as the options of `importer run`."""
+    """A run's options besides its sources; as the options of `importer run`."""
 
     target: TargetOptions | None = None
     """Account, endpoint, token, ledger …; None: as the command line without options."""

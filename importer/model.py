@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a row stands. Every row read is in exactly one of these; their counts add up to the rows read."""
+    """A row's state. Every row read is in exactly one of these; their counts add up to the rows read."""
 
     SENT = "sent"
     """The API accepted its event."""
@@ -109,7 +109,7 @@ class Dialect:
     """One character or more, or ``whitespace`` for runs of blanks."""
     quote: str = '"'
     escape: str = ""
-    """What takes the meaning from a quote or delimiter behind it; empty: only a doubled quote stands for one."""
+    """What takes the meaning from a quote or delimiter behind it; empty: only a doubled quote means one."""
     has_header: bool = True
     has_bom: bool = False
     skip_lines: int = 0
@@ -320,7 +320,7 @@ class EncodedChunk:
     group_heads: Int64s | None
     """As in `Events`, -1 for rows that could not be read; a row that has one is GROUPED, or INVALID by itself."""
     bodies: ArrowArray
-    """``binary``: the very bytes of the request's body; null unless PENDING, or where nobody wants them."""
+    """``binary``: the very bytes of the request's body; null unless PENDING, or where they are not wanted."""
     subscribers: ArrowArray
     """How the report names the subscriber: e-mail, else phone, else id; null where the row shows none."""
     identities: tuple[ArrowArray, ArrowArray, ArrowArray]
@@ -412,7 +412,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How delivery stands with the account's quota, for progress and metrics."""
+    """Delivery's pace against the account's quota, for progress and metrics."""
 
     rate: float | None
     """Requests a second it aims at; None while nothing is known."""

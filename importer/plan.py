@@ -12,7 +12,7 @@ from importer.model import EncodedChunk, Run, SourceStream
 def plan(
     ledger: PlanWriter, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
 ) -> None:
-    """Write every row of every source into the ledger; ``on_rows`` is told how many came with each chunk."""
+    """Write every row of every source into the ledger; ``on_rows`` gets the number of rows of each chunk."""
     for stream in sources:
         number = ledger.add_source(run, stream.source)
         digest, error = "", stream.error

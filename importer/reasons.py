@@ -217,7 +217,7 @@ where the documentation is silent, else the standard that is named.
 
 
 def markdown() -> str:
-    """The list as it stands in ``docs/reasons.md``."""
+    """The text of ``docs/reasons.md``."""
     lifted = ", ".join(f"`{code}`" for code in sorted(LIFTED_BY_STRICT))
     return "\n".join([_PREAMBLE.format(lifted=lifted), *(line for title in _SECTIONS for line in _section(title))])
 

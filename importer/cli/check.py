@@ -60,8 +60,8 @@ def command(**given: Any) -> int:  # fmt: skip
 
     if not given["sources"]:
         name, passed = check.check_mapping(given["mapping"])
-        told = f"all its tests pass ({passed})" if passed else "it has no tests"
-        click.echo(f"{shown(name)} is a valid mapping; {told}", err=True)
+        tests = f"all its tests pass ({passed})" if passed else "it has no tests"
+        click.echo(f"{shown(name)} is a valid mapping; {tests}", err=True)
         return int(ExitCode.DELIVERED)
     options = run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))

@@ -1,4 +1,4 @@
-"""What the shell offers when somebody presses Tab: files, mappings and presets, runs.
+"""What the shell offers on Tab: files, mappings and presets, runs.
 
 Whatever is wrong, it stays silent: the command itself reports it.
 """

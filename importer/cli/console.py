@@ -225,7 +225,7 @@ class TerminalConsole:
         raise error
 
     def conclude(self, result: Result) -> None:
-        """Show what became of every row; keep a rehearsal's page alive for as long as somebody looks at it."""
+        """Show what became of every row; keep a rehearsal's page alive until Enter."""
         from importer.report import render_summary
 
         self._close_bar()
@@ -463,7 +463,7 @@ def _forecast_text(forecast: Forecast) -> str:
         pace = counted(forecast.limit, "request")
         lines.append(f"  will take    about {duration(forecast.seconds)} at {pace} a minute")
     elif not forecast.rehearsal:
-        lines.append("  will take    unknown: the API did not tell its limit")
+        lines.append("  will take    unknown: the API did not name its limit")
     if not forecast.rehearsal:
         example = event_in_words(outlook.example) if outlook.example else []
         lines += ["  one of them"] + [f"    {brief(line, 74)}" for line in example]

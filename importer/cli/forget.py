@@ -21,7 +21,7 @@ def command(subscriber: str, yes: bool, **given: Any) -> None:
     """Remove a person from the ledger, and keep that nothing is ever sent to them twice.
 
     \b
-    When somebody asks to be forgotten:
+    When a person asks to be forgotten:
       importer forget --subscriber ada@example.com
 
     Takes their address, the bodies of their events and the original rows out of all runs of this account. Keyed hashes

@@ -1,4 +1,4 @@
-"""`importer report`: a run's report once more, from the ledger."""
+"""`importer report`: write a run's report again, from the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer runs`: the runs of all accounts, and how each stands."""
+"""`importer runs`: the runs of all accounts, and the state of each."""
 
 from __future__ import annotations
 

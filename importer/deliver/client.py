@@ -168,9 +168,9 @@ class Client:
     async def post(self, body: bytes, distrust: Distrust | None = None) -> Response:
         """Send one event; returns how that ended and raises nothing but cancellation.
 
-        ``distrust`` is called later if bytes that nobody asked for follow the answer, or one after it on the same
+        ``distrust`` is called later if unrequested bytes follow the answer, or one after it on the same
         connection: then it may not be this event's.
-        Whoever cancels `post` while it runs must take the row for in doubt. Raises `RuntimeError` outside
+        A caller that cancels `post` while it runs must treat the row as in doubt. Raises `RuntimeError` outside
         ``async with``.
         """
         attempt = Attempt(body)

@@ -78,7 +78,7 @@ class Watch(asyncio.Protocol):
         self.protocol = protocol
         self.idle = True
         self.spoke = False
-        """Bytes have come that nobody asked for."""
+        """Unrequested bytes have come."""
         self.ended = False
         """aiohttp closes the connection after this answer: the server has closed it, says so, or has said too much."""
         self._answers: deque[tuple[float, ResponseKind, Callable[[], None] | None]] = deque(maxlen=_BUSY)
@@ -129,7 +129,7 @@ class Watch(asyncio.Protocol):
         self._answers.clear()
 
     async def is_quiet(self) -> bool:
-        """Whether nothing has come that nobody asked for; the event loop reads first what has come already."""
+        """Whether no unrequested bytes have come; the event loop reads first what has come already."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         return not (self.spoke or self.transport.is_closing() or self.protocol.should_close)

@@ -112,7 +112,7 @@ class Delivery:
         blocked: frozenset[int] | set[int] = frozenset(),
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``pending`` rows wait; those of ``blocked`` lanes wait for the user. ``say`` tells of trouble as it comes."""
+        """``pending`` rows wait; those of ``blocked`` lanes wait for the user. ``say`` reports trouble as it comes."""
         self._session = session
         self._clock = session.clock
         self._limiter = session.limiter
@@ -231,7 +231,7 @@ class Delivery:
         return claim
 
     def _obstacle(self, now: float) -> float:
-        """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer can tell."""
+        """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer brings news."""
         if words := self._writer.sending_stops():
             self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._startup.accepted and self._out
@@ -482,7 +482,7 @@ class Delivery:
         self._flush.set()
 
     def _report(self, response: Response) -> None:
-        """Trouble on the way is told at once, in words, and once a minute while it lasts."""
+        """Trouble with the network is reported at once, in words, and once a minute while it lasts."""
         if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
             self._report_words(f"warning: {response.message}; trying again")
 

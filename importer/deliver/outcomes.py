@@ -16,7 +16,7 @@ _STATES = {
     ResponseKind.IN_DOUBT: State.IN_DOUBT,
 }
 GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
-"""What to do about an end that is nobody's mistake."""
+"""What to do about an end that is not the row's fault."""
 
 
 def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOptions) -> Outcome:
@@ -32,7 +32,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
         state = State.PENDING if attempts < options.max_attempts else State.FAILED
         code = code if state is State.PENDING else "failed.attempts"
     elif state is State.REFUSED and claim.doubtful:
-        # What the API says now does not tell what it did then: no other run is to send this row by itself.
+        # The API's answer now does not show what it did then: no other run is to send this row by itself.
         state, code = State.FAILED, "failed.refused"
     return Outcome(
         id=claim.id,

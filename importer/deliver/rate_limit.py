@@ -124,7 +124,7 @@ class RateLimiter:
         self._change(partial(self._record, response), now)
 
     def observe(self, response: Response, now: float) -> None:
-        """What any answer tells of the limit, a probe's included: it is counted as well."""
+        """Take over what any answer says of the limit, a probe's included: it is counted as well."""
         self._change(partial(self._observe, response), now)
 
     def exchange(self, now: float) -> None:

@@ -24,7 +24,7 @@ other 2xx                               in doubt        undocumented: 202 promis
 other 4xx                               refused         the request itself is at fault, whoever repeats it; whatever
                                                         the body says, ``success: true`` included, or if it is
                                                         cut short or never comes
-5xx and beyond                          in doubt        the server may have failed after the event was made
+5xx and above                           in doubt        the server may have failed after the event was made
 ======================================  ==============  =====================================================
 """
 
@@ -134,7 +134,7 @@ def unanswered(message: str, *, may_have_left: bool, latency: float, local: bool
 
 
 def distrusted(answer: Response) -> Response:
-    """The same response where bytes that nobody asked for followed it: it may be the answer to another event."""
+    """The same response where unrequested bytes followed it: it may be the answer to another event."""
     status = "" if answer.status is None else f" (HTTP {answer.status})"
     return msgspec.structs.replace(
         answer,
@@ -190,7 +190,7 @@ def _judge_success(status: int, body: bytes, redact: Redact, *, complete: bool) 
 
 
 def _contradicts_itself(body: bytes) -> bool:
-    """Whether ``success`` stands there more than once, with different values: JSON leaves open which one counts."""
+    """Whether ``success`` is there more than once, with different values: JSON leaves open which one counts."""
     outermost: list[tuple[str, Any]] = []
 
     def keep(pairs: list[tuple[str, Any]]) -> None:

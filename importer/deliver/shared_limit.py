@@ -26,7 +26,7 @@ MAX_PAUSE = 3600.0
 FRESH = 10.0
 """Seconds after which an importer that has written nothing, or has had nothing to send, is not counted."""
 _STALE = 300.0
-"""Seconds after which nobody relies on what was known; only a pause that the API asked for lasts."""
+"""Seconds after which the state is not relied on; only a pause that the API asked for lasts."""
 _SIZE = 4
 
 
@@ -80,7 +80,7 @@ class RateLimitState(msgspec.Struct):
     strikes: int = 0
     """429s in a row that named no time."""
     own_pace: float | None = None
-    """Requests a second, where a limit is not told but felt."""
+    """Requests a second, where no limit is named, but answers show one."""
     accepted: int = 0
     """Answers since the last 429, or the beginning, which was at ``accepted_since``."""
     accepted_since: float = math.nan
@@ -180,7 +180,7 @@ class SharedState:
 
     def _open(self) -> int:
         if self._handle is not None and os.fstat(self._handle).st_nlink == 0:
-            self.close()  # somebody has tidied up
+            self.close()  # the file was deleted
         if self._handle is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -15,7 +15,7 @@ from importer.wording import shown
 
 VARIABLE = TOKEN_VARIABLE
 MASK = "[token]"
-"""What stands wherever the token would show."""
+"""Shown in place of the token."""
 MAX_LENGTH = 8192
 """Longer tokens fit into no server's header."""
 _TELLING = 8

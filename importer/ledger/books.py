@@ -1,4 +1,4 @@
-"""What the ledger tells of a run: its totals, every row in source order, and what is about to be sent.
+"""Reads a run from the ledger: its totals, every row in source order, and what is about to be sent.
 
 Changes nothing, and may run beside a delivery.
 """

@@ -26,7 +26,7 @@ NAMES = tuple(definition.split()[2] for definition in TABLES if definition.start
 def copy_ledger(source: LedgerLocation, target: LedgerLocation) -> tuple[int, int]:
     """Copy a whole ledger into an empty one, all or nothing; returns how many runs and rows there are.
 
-    Raises `UsageError` where the target is not empty, or somebody works on the source; `LedgerError` where either
+    Raises `UsageError` where the target is not empty, or a process works on the source; `LedgerError` where either
     cannot be used, or the source is damaged.
     """
     if not source.exists():
@@ -113,5 +113,5 @@ def _copy_by(key: str, old: Database, new: Database, table: str, ranges: list[tu
 def _paste(new: Database, table: str, rows: ArrowTable) -> None:
     if rows.num_rows:
         columns = {name: rows.column(name) for name in rows.column_names if name != _KEPT_EMPTY}
-        # SQLite tells no type of a column that is empty throughout.
+        # SQLite names no type for a column that is empty throughout.
         new.insert(table, {name: one for name, one in columns.items() if one.null_count < len(one)})

@@ -1,7 +1,7 @@
 """The counter: a file of this machine that repeats the ledger's ``generation``.
 
-The ledger counts up with the first commit after each checkpoint, and the file follows: whoever finds the ledger behind
-its file knows that commits are missing, since the write-ahead log was lost or an older copy was put in its place.
+The ledger counts up with the first commit after each checkpoint, and the file follows: an importer that
+finds the ledger behind its file knows that commits are missing, since the write-ahead log was lost or an older copy was put in its place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def counter_file(beside: Path) -> Path:
 
 
 def behind(database: Database) -> str:
-    """Why commits are missing, in words; empty if none are, or where there is no counter file to tell."""
+    """Why commits are missing, in words; empty if none are, or where there is no counter file."""
     noted = read(database.dialect.beside)
     if noted is None or noted <= generation(database):
         return ""

@@ -177,7 +177,7 @@ class Database:
             return changed
 
     def run(self, statement: str) -> None:
-        """Run a statement whose answer, if it gives one, nobody needs."""
+        """Run a statement without a result, or whose result is not needed."""
         if statement.startswith("PRAGMA"):
             self.query(statement)
         else:

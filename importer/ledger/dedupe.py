@@ -59,7 +59,7 @@ class _Twin:
     run_id: str
     where: str
     keyed: bool
-    """Keys can tell the two apart."""
+    """Keys distinguish the two."""
     held: bool
     """Nothing may be taken from the twin's run: it is this one, or a process works on it."""
 
@@ -325,7 +325,7 @@ class Deduplicator:
 
 
 def _same_event(mine: str, theirs: str, twin: _Twin) -> str:
-    """In SQL, whether two rows of one content are the same event: of one type, and not told apart by keys."""
+    """In SQL, whether two rows of one content are the same event: of one type, and not distinguished by keys."""
     keys = f"({mine}.key_hash IS NULL OR {theirs}.key_hash IS NULL)" if twin.keyed else "1 = 1"
     return f"COALESCE({mine}.type = {theirs}.type, 1 = 1) AND {keys}"
 

@@ -1,6 +1,6 @@
 """Keyed hashes, for what is only ever compared: identifiers, subscribers, events and keys.
 
-The secret lies in the ledger itself, so that the one file is all that a backup needs. The hashes keep addresses and
+The secret is in the ledger itself, so that the one file is all that a backup needs. The hashes keep addresses and
 keys of forgotten rows from being read in the file, from being looked up in tables made elsewhere, and two ledgers from
 being compared; who has the file can still try out an address that they guess.
 """
@@ -58,7 +58,7 @@ class Hasher:
         return hashed.digest()
 
     def events(self, bodies: ArrowArray) -> ArrowArray:
-        """64-bit hashes of bodies, int64, null where there is none; they tell whether an event has changed."""
+        """64-bit hashes of bodies, int64, null where there is none; they show whether an event has changed."""
         there = bodies.is_valid().to_numpy(zero_copy_only=False)
         found, hashed = bodies.drop_null(), np.zeros(len(bodies), dtype=np.int64)
         digests = hashes(found, seed=self._seed).view(np.int64)

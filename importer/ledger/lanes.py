@@ -3,7 +3,7 @@
 Identifiers (id, e-mail, phone) that ever stand in one row name one subscriber, and rows that share an identifier,
 directly or through others, share a lane. While chunks come in, a row's lane is the hash of its first identifier, and
 what else the row shows is noted as a tie; when all rows are there, lanes that share an identifier become one. What no
-row shows (that a@example.com and +370… are one person) cannot be known. Nothing is remembered beyond the run.
+row shows (that a@example.com and +370… are one person) cannot be known. Nothing is remembered after the run.
 """
 
 from __future__ import annotations

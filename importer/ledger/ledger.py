@@ -66,7 +66,7 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
 
     @property
     def database(self) -> Database:
-        """The database, for whoever copies all of it."""
+        """The database, to copy all of it."""
         return self._db
 
     def __repr__(self) -> str:

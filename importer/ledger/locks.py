@@ -61,7 +61,7 @@ class Leases:
         return f"<Leases {sorted(self._held)}>"
 
     def acquire(self, name: str, scope: int, what: str) -> bool:
-        """Take a lease if nobody has it; the lock of its file, if it has one, is held. ``what`` says what for."""
+        """Take a lease if it is free; the lock of its file, if it has one, is held. ``what`` says what for."""
         with self._in_use:
             asked = self._clock()
             now = self._database().dialect.now
@@ -89,7 +89,7 @@ class Leases:
                     self._database().execute("DELETE FROM lease WHERE name = $1 AND owner = $2", name, self._owner)
 
     def renew(self) -> None:
-        """Make the leases last longer, those that nobody has taken meanwhile."""
+        """Make the leases last longer, those that no other process has taken meanwhile."""
         with self._in_use:
             if not self._held:
                 return
@@ -102,7 +102,7 @@ class Leases:
             self._held = {name: asked + LEASE_SECONDS if name in kept else float("-inf") for name in self._held}
 
     def are_lost(self) -> bool:
-        """Whether a lease has ended, or is about to; asks nobody."""
+        """Whether a lease has ended, or is about to, by this process's own clock."""
         least = self._clock() + MARGIN_SECONDS
         return any(end < least for end in list(self._held.values()))
 
@@ -113,7 +113,7 @@ class Leases:
         return bool(kept >= names)
 
     def foreign(self, name: str) -> tuple[str, float] | None:
-        """Who else has a lease that cannot be taken yet, and for how many seconds; None if nobody has."""
+        """Who else has a lease that cannot be taken yet, and for how many seconds; None if no one has."""
         with self._in_use:
             now = self._database().dialect.now
             found = self._database().rows(
@@ -126,7 +126,7 @@ class Leases:
         return (str(found[0][0]), float(found[0][1])) if found else None
 
     def holder(self, name: str) -> str:
-        """Who has a lease, in words; empty if nobody has."""
+        """Who has a lease, in words; empty if it is free."""
         with self._in_use:
             return str(self._database().value("SELECT holder FROM lease WHERE name = $1", name) or "")
 
@@ -175,7 +175,7 @@ class Lock:
         return bool(self._file.is_locked)
 
     def try_acquire(self, *, patience: float = 0.0) -> bool:
-        """Take the lock if nobody holds it, or gives it back within so many seconds."""
+        """Take the lock if it is free, or becomes so within so many seconds."""
         until = elapsed() + patience
         try:
             self._file.acquire(timeout=-1 if patience == float("inf") else patience)

@@ -139,7 +139,7 @@ class PlanWriter(RunRepository):
         }
 
     def _origins(self, run: Run, prepared: EncodedChunk) -> ArrowArray | None:
-        """The ids of the rows that this chunk's rows correct; null where a row is nobody's correction."""
+        """The ids of the rows that this chunk's rows correct; null where a row corrects none."""
         if prepared.origins is None or prepared.origins.column("run").null_count == prepared.count:
             return None
         where = prepared.origins.select(["run", "source"]).combine_chunks()

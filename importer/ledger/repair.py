@@ -94,7 +94,7 @@ def _doubt_pending(database: Database) -> str:
 
 
 _REMEMBERED = ("ledger", "scope", "run", "source")
-"""Tables without which nobody knows what the rows in others are."""
+"""Tables without which the rows of others have no meaning."""
 
 
 def _salvage(path: Path) -> tuple[list[str], bool]:

@@ -1,4 +1,4 @@
-"""Runs: their states, and the lock that tells a living run from a dead one."""
+"""Runs: their states, and the lock that distinguishes a living run from a dead one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RunRepository(RunReader):
     def run(self, run_id: str, *, everywhere: bool = False) -> Run:
         """Find a run by its id or an unambiguous beginning of it; raises `UsageError` if there is none.
 
-        ``everywhere``: of whichever account and endpoint; `Run.account` and `Run.endpoint` tell which.
+        ``everywhere``: of whichever account and endpoint; `Run.account` and `Run.endpoint` say which.
         """
         runs = self.runs(everywhere=everywhere)
         matches = [run for run in runs if run.id == run_id] or [run for run in runs if run.id.startswith(run_id)]
@@ -154,11 +154,11 @@ class RunRepository(RunReader):
         return None if found is None else int(found)
 
     def lock(self, run: Run) -> Lock:
-        """The lock of whoever works on the run, the same object however often it is asked for."""
+        """The lock of the process that works on the run, the same object however often it is asked for."""
         return self._lock(run.id)
 
     def sender_lock(self, run: Run) -> Lock | None:
-        """The lock of whoever sends for the account, where several machines may; None where one machine does."""
+        """The lock of the account's sender, where several machines may send; None where one machine does."""
         if self._leases is None:
             return None
         return self._lock(f"sender-{self.scope()}", f"run {run.id} on ")

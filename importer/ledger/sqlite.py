@@ -43,7 +43,7 @@ class SqliteDialect:
 
     shared = False
     now = "unixepoch('subsec')"
-    # Rows by whose values ADBC tells a result column's type, and rows in one batch of a result.
+    # Rows by whose values ADBC infers a result column's type, and rows in one batch of a result.
     statement_options: Mapping[str, str] = {"adbc.sqlite.query.batch_rows": "65536"}
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +113,7 @@ class SqliteDialect:
         return f"PRAGMA wal_checkpoint({'PASSIVE' if beside_others else 'TRUNCATE'})"
 
     def shrink(self) -> tuple[str, ...]:
-        """See `Dialect.shrink`; nobody else may use the database."""
+        """See `Dialect.shrink`; no other connection may use the database."""
         return ("VACUUM", self.checkpoint(beside_others=False))
 
     def after_copy(self, table: str) -> str:  # noqa: ARG002  # SQLite goes on from the highest number

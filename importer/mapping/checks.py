@@ -1,4 +1,4 @@
-"""What a single key may be set to, beyond its type: patterns, zones, encodings, formats, names.
+"""What a single key may be set to, besides its type: patterns, zones, encodings, formats, names.
 
 Each check returns the value, or raises what is wrong with it (`errors.invalid`).
 """

@@ -100,7 +100,7 @@ def _lacks(value: ValueMapping, there: Callable[[str], bool]) -> Iterable[str]:
     if value.operands():
         return dict.fromkeys(name for one in value.operands() for name in _lacks(one, there))
     if value.cases is not None:
-        # Without a column of a test no case can be told from another; a value is only lacked where all are.
+        # Without a column of a test cases cannot be distinguished; a value is only lacked where all are.
         tests = [name for case in value.cases for test in case.when for name in test.columns() if not there(name)]
         lacks = [tuple(_lacks(case.use, there)) for case in value.cases]
         return dict.fromkeys([*tests, *(name for names in lacks for name in names if all(lacks))])

@@ -78,7 +78,7 @@ def load(name: str, *, partial: bool = False) -> LoadedMapping:
 
 
 def loads(text: str, name: str, *, partial: bool = False) -> LoadedMapping:
-    """Load a mapping from its text; ``name`` is the file in messages, and what it extends lies beside it.
+    """Load a mapping from its text; ``name`` is the file in messages, and what it extends is beside it.
 
     Raises:
         MappingError: it is not a mapping, or one with problems; all of them.

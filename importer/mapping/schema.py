@@ -23,7 +23,7 @@ from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, ImportMapping
 from importer.mapping.rules import BESIDE_FIRST_OF
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
-"""Where the schema lies in the source tree."""
+"""Where the schema is in the source tree."""
 
 Schema = dict[str, Any]
 

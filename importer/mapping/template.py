@@ -24,7 +24,7 @@ def split(template: str) -> tuple[Piece, ...]:
     """Cut ``template`` into pieces, in order; neighbouring literals are one piece.
 
     Raises:
-        ValueError: a brace stands alone, or one pair names no column; the text says which.
+        ValueError: a brace is alone, or one pair names no column; the text says which.
     """
     pieces: list[Piece] = []
     literal = ""

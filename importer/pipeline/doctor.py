@@ -40,7 +40,7 @@ class Severity(StrEnum):
 
     OK = "ok"
     WARN = "warn"
-    """A run will do, but somebody should look."""
+    """A run is possible, but this deserves a look."""
     FAIL = "fail"
     """A run will not do."""
 

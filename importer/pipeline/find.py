@@ -33,7 +33,7 @@ _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
 def fingerprint(options: RunOptions, loaded: LoadedMapping) -> list[list[Any]]:
-    """The files as they are now (`Input.version`); empty where one cannot be told (stdin).
+    """The files as they are now (`Input.version`); empty where one has none (stdin).
 
     The files of lookups follow, each with the digest of its content; then the file of ``--transform``.
     """
@@ -177,9 +177,9 @@ def locked(
 
 @contextmanager
 def sending(ledger: Ledger, run: Run, *, wait: bool, say: Callable[[str], None]) -> Iterator[str]:
-    """Be the only sender of the account, where several machines may send; gives who else is at it, empty if nobody.
+    """Be the only sender of the account, where several machines may send; returns who else is at it, empty if no one.
 
-    A rehearsal has a sandbox of its own, and hinders nobody.
+    A rehearsal has a sandbox of its own, and blocks no other.
     """
     lock = None if run.endpoint == SANDBOX_ENDPOINT else ledger.sender_lock(run)
     if lock is None:

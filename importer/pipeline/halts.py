@@ -34,7 +34,7 @@ class Halts:
             self._note(PauseKind.STOPPED, self._run.finished_at, self._now())
 
     def watch(self, progress: Progress) -> None:
-        """How delivery stands now."""
+        """Delivery's progress now."""
         if progress.pace.halt is not self._kind:
             self.end()
             self._kind, self._since = progress.pace.halt, self._now()

@@ -100,7 +100,7 @@ class RunOptions:
     transform: str = ""
     """``file.py:function``: the user's own function between reading and shaping."""
     again: bool = False
-    """Send what was delivered before once more, knowingly."""
+    """Send again what was delivered before."""
     out: Path | None = None
     """None: ``importer-runs/RUN``."""
     out_afterwards: Path | None = None
@@ -200,7 +200,7 @@ class Console(Protocol):
         """Tell something."""
 
     def require_answer(self) -> None:
-        """A live run will ask: raises `UsageError` if nobody is there to answer."""
+        """A live run will ask: raises `UsageError` without a terminal."""
 
     def confirm(self, forecast: Forecast) -> bool:
         """Show what is about to be sent; whether to go on."""

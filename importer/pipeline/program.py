@@ -200,7 +200,7 @@ def _report(
     except LedgerError:
         if not ended.reason:
             raise
-        # A ledger that takes nothing, such as a locked one, may still tell how far the run came.
+        # A ledger that takes nothing, such as a locked one, may still be read.
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
     outputs = ReportOptions(

@@ -39,7 +39,7 @@ def choose(ledger: Ledger, before: float) -> Choice:
 def forget(ledger: Ledger, runs: Sequence[Run]) -> int:
     """Forget them, and give the space back; returns how many bytes that were.
 
-    A run that somebody works on right now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:
+    A run that a process works on now is left. Raises `LedgerError` where the ledger is in use and cannot shrink:
     then the space is free within it, for the next runs.
     """
     before = ledger.size()

@@ -2,8 +2,8 @@
 
 Each is written under a hidden temporary name in the directory it belongs to, flushed to the disk, and only then renamed
 into place; readable by their owner alone, for they hold customers' addresses. A writer holds a lock on its temporary
-files, so that the next one can tell the leftovers of a crash, which it removes, from the files of a report that is
-being written beside it.
+files, so that the next one can distinguish the leftovers of a crash, which it removes, from the files of a report
+that is being written beside it.
 
 An output of an earlier report that the new one does not have (an ``in-doubt.csv`` after everything was resolved) is
 removed, for it would ask for work that is done. A file that the earlier report did not write, or that was changed
@@ -48,7 +48,7 @@ class Outputs:
     """
 
     def __init__(self, directory: Path, *, again: str) -> None:
-        """``again`` tells the user what to do once the cause is removed."""
+        """``again`` says what to do once the cause is removed."""
         self._directory = directory
         self._again = again
         self._open: dict[str, tuple[Path, BinaryIO]] = {}

@@ -32,7 +32,7 @@ TONES = {
     State.FAILED: "unsure",
     State.PENDING: "waiting",
 }
-"""What colours mean: four meanings, and none for rows that nobody has to care about."""
+"""What colours mean: four meanings, and none for rows that need no care."""
 
 
 def label_of(state: State, *, checked: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@
   away again (``importer.roundtrip``), so that a re-run sends what the original would have sent.
 - A record that does not split into the header's cells (too short, too long, an open quote) goes whole into
   ``importer_original`` and leaves the other cells empty. Filled up or cut off it would be a row that can be read, and a
-  re-run would deliver it although nobody corrected it.
+  re-run would deliver it uncorrected.
 - A source without a header, with ``whitespace`` or several characters as its delimiter, without a quote, or with an
   escape character has no place for further cells that its mapping would read back. Its rejects are the bare records;
   the report has the reasons. Records whose quote never closes come last there, so that they swallow no other row.
@@ -21,7 +21,7 @@ brace. A line that is no object becomes an object of its own, with the raw text 
 
 Files of rows in doubt have more columns: the event's key, its value and when it was sent, and an empty ``arrived`` for
 the user to fill in, which `importer resolve --from` reads. In rejects of rejects all these columns and keys are
-replaced; an original that nobody corrected is kept.
+replaced; an uncorrected original is kept.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from importer.wording import iso
 _WHITESPACE = "whitespace"
 _UNCLOSED = "row.unclosed_quote"
 _NOT_IN_CELLS = re.compile(r"\brow\.(?!undecodable)")
-"""Codes of rows that the reader could not tell into cells."""
+"""Codes of rows that the reader could not split into cells."""
 _QUOTED_KEY = f'"{JSON_KEY}"'
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOTE = msgspec.json.Decoder(dict[str, object])
@@ -258,7 +258,7 @@ class CsvRejects:
 
 @dataclass(frozen=True)
 class _Cells:
-    """How cells are told apart."""
+    """How a record is split into cells."""
 
     delimiter: str
     quote: str

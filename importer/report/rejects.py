@@ -2,7 +2,7 @@
 
 A row that is invalid or refused goes to ``rejects``, to be corrected and run again, and with it all rows that were to
 be part of its event: an order that is run again without some of its lines would be a wrong one. A row that is in doubt
-or has failed may have been accepted, so it goes to a file of its own that nobody runs again by accident. Pending rows
+or has failed may have been accepted, so it goes to a file of its own that is not run again by accident. Pending rows
 go to neither: `importer resume` delivers them.
 
 Sources of the same form (format, header, delimiter, quote, encoding) share a file. If the whole run has one form, that

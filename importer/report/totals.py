@@ -32,10 +32,10 @@ _SHOWN_REASONS = 20
 """Reasons of which rows are kept."""
 _SEEN_VALUES = 5
 _KINDS = 1_000
-"""Tests told apart; the rest is counted as others."""
+"""Tests counted one by one; the rest is counted as others."""
 
 OUTCOMES = ("sent", "unconfirmed", "not_sent", "pending")
-"""What money and the timeline tell apart."""
+"""What money and the timeline distinguish."""
 _OUTCOME_OF = {
     State.SENT: 0,
     State.IN_DOUBT: 1,
@@ -61,7 +61,7 @@ _KEPT_STEPS = 1_024
 class Distinct:
     """A count of distinct texts at flat memory; nulls are none.
 
-    Exact up to a bound, by 64-bit hashes; beyond it an estimate from the smallest hashes (Bar-Yossef and others,
+    Exact up to a bound, by 64-bit hashes; above it an estimate from the smallest hashes (Bar-Yossef and others,
     "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
     """
 
@@ -91,7 +91,7 @@ class Distinct:
         self._merge()
         if self.is_exact:
             return len(self._known)
-        # The k-th smallest of n hashes lies at about k/n of their range.
+        # The k-th smallest of n hashes is at about k/n of their range.
         return round((len(self._known) - 1) / ((int(self._known[-1]) + 1) / 2**64))
 
     def _merge(self) -> None:

@@ -1,7 +1,7 @@
 """Rejected rows as cells, and corrected rows as files that the stages read like any other.
 
 A CSV row is its cells under the header's names; a JSON or Parquet row is the text of a JSON object. A row that could
-not be told into cells is its raw record, and is corrected as a whole. Whatever a source's own encoding and delimiter,
+not be split into cells is its raw record, and is corrected as a whole. Whatever a source's own encoding and delimiter,
 corrected rows are written as plain CSV or as JSON lines in UTF-8, each with the run, source and row that it corrects.
 """
 
@@ -47,7 +47,7 @@ class Form:
 
     @cached_property
     def rules(self) -> Rules:
-        """How its records are told into cells."""
+        """How its records are split into cells."""
         dialect = self.source.dialect
         delimiter = "" if dialect.delimiter == WHITESPACE else dialect.delimiter
         return Rules(delimiter.encode(), dialect.quote.encode(), dialect.escape.encode())
@@ -96,7 +96,7 @@ class Content:
         return self.shape == "object" or self.cell(form, column) is not None
 
     def corrected(self, form: Form, edits: Mapping[str, str]) -> Content:
-        """The row with cells replaced; a record that can be told into cells now becomes cells."""
+        """The row with cells replaced; a record that can be split into cells now becomes cells."""
         if self.shape == "record":
             return _read(form, edits.get(RECORD, self.text)) if RECORD in edits else self
         if self.shape == "cells":
@@ -160,7 +160,7 @@ def how_to_read(forms: Sequence[Form]) -> SourceOptions:
 
 
 def _read(form: Form, text: str) -> Content:
-    """A record told into cells, if it can be; what a file of rejects kept whole is a record again."""
+    """A record split into cells, if it can be; what a file of rejects kept whole is a record again."""
     if not form.is_text:
         members = _without_note(text)
         return Content("object", members) if members else Content("record", _shown_bytes(text))

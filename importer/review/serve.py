@@ -24,7 +24,7 @@ _GOODBYE = 2.0
 
 
 def serve(review: Review, *, port: int, idle: float, opened: Callable[[str], None]) -> None:
-    """Show the page until it is closed, everything is done, or nobody has used it for ``idle`` seconds.
+    """Show the page until it is closed, everything is done, or it was not used for ``idle`` seconds.
 
     ``opened`` gets its address. Ctrl-C ends it; what was typed is kept. Raises `UsageError` if the port is taken.
     """

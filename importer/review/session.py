@@ -47,7 +47,7 @@ class Work:
     progress: Progress | None = None
     rows_read: int = 0
     is_abandoned: Callable[[], bool] = lambda: False
-    """Whether nobody looks at the page any more."""
+    """Whether the page is not looked at any more."""
     _answer: queue.Queue[bool] = field(default_factory=queue.Queue)
 
     def begin(self) -> None:

@@ -130,7 +130,7 @@ class EventFilter(msgspec.Struct, frozen=True):
 
 
 class RecentEvents:
-    """The newest arrivals, in bounded memory. Bodies are parsed only when somebody looks."""
+    """The newest arrivals, in bounded memory. Bodies are parsed only when they are looked at."""
 
     MAX_EVENTS = 10_000
     MAX_BYTES = 32 << 20

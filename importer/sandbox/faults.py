@@ -55,7 +55,7 @@ class Fault(StrEnum):
     CLOSE = "close"
     """The connection closes after the answer, unannounced."""
     STRAY = "stray"
-    """After the answer comes another "Event created" that nobody asked for."""
+    """After the answer comes another "Event created", unrequested."""
 
 
 BEFORE_ACCEPT = frozenset({Fault.DROP_BEFORE, Fault.ERROR, Fault.TOO_MANY, Fault.HTML, Fault.LIE, Fault.REDIRECT})
@@ -97,7 +97,7 @@ class FaultPicker:
 
 
 class FaultQueue:
-    """Faults that somebody ordered on the dashboard for the next so many events, the oldest order first."""
+    """Faults that were ordered on the dashboard for the next so many events, the oldest order first."""
 
     MAX_EVENTS = 10_000
     """Per order."""

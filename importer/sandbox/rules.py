@@ -147,7 +147,7 @@ _IDENTIFIERS: tuple[tuple[str, Callable[[str], object], str], ...] = (
 
 
 _PLACEHOLDERS = {"email": "[email protected]", "phone": "+1xxxxxxxxx"}
-"""What stands in the page's own examples for an address and a number: whoever pastes one gets the page's own answer."""
+"""What is in the page's own examples for an address and a number: pasted, they get the page's own answer."""
 
 
 def _is_finite_number(value: Any) -> bool:
@@ -155,7 +155,7 @@ def _is_finite_number(value: Any) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond the floats: the page's `float` cannot hold it
+    except OverflowError:  # an integer above all floats: the page's `float` cannot hold it
         return False
 
 
