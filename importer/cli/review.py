@@ -30,7 +30,7 @@ from importer.errors import ExitCode
     default="30m",
     show_default=True,
     metavar="TIME",
-    help="Close the page when nobody has used it for so long.",
+    help="Close the page when it was not used for so long.",
 )
 @ledger_options
 @sending_options

@@ -1,7 +1,8 @@
 """The counter: a file of this machine that repeats the ledger's ``generation``.
 
-The ledger counts up with the first commit after each checkpoint, and the file follows: an importer that
-finds the ledger behind its file knows that commits are missing, since the write-ahead log was lost or an older copy was put in its place.
+The ledger counts up with the first commit after each checkpoint, and the file follows: an importer that finds the
+ledger behind its file knows that commits are missing, since the write-ahead log was lost or an older copy was put in
+its place.
 """
 
 from __future__ import annotations
