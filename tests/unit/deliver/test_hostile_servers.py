@@ -100,7 +100,7 @@ async def late_copy(call: Call) -> None:
     """The answer again while the next event is under way, which takes longer."""
     await call.accept(answer())
     await call.connection.request()
-    await call.say(0.05, answer(), 0.3, REFUSED)
+    await call.say(0.02, answer(), 0.05, REFUSED)
 
 
 LIMITS = ("X-RateLimit-Limit: {}", "X-RateLimit-Remaining: {}", "X-RateLimit-Reset: {}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -29,17 +28,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def text(*values: str | None) -> pa.Array:
     return pa.array(values, pa.string())
-
-
-def test_the_ledger_keeps_its_contract() -> None:
-    """The type checker compares the types; this, the names: nothing is promised that is not kept, nor kept untold."""
-    kept: type[Ledger] = Ledger
-    promised = {name for name in dir(Ledger) if not name.startswith("_")}
-    assert promised == {name for name in dir(Ledger) if not name.startswith("_")}
-    for name in promised - {"path"}:
-        assert [*inspect.signature(getattr(kept, name)).parameters] == [
-            *inspect.signature(getattr(Ledger, name)).parameters
-        ]
 
 
 def test_the_books_balance_whatever_becomes_of_rows(ledger: Ledger) -> None:

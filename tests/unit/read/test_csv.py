@@ -234,7 +234,10 @@ def test_a_file_full_of_broken_rows_is_read_in_time_that_grows_with_its_length_a
     """Four times the rows take less than ten times as long: linear with room for noise, not quadratic."""
     lengths = []
     for rows in (10_000, 40_000):
-        begin = time.process_time()
-        assert read_bytes(b"a,b,c\n" + line * rows, encoding="utf-8").count == rows
-        lengths.append(time.process_time() - begin)
+        took = []
+        for _ in range(3):
+            begin = time.process_time()
+            assert read_bytes(b"a,b,c\n" + line * rows, encoding="utf-8").count == rows
+            took.append(time.process_time() - begin)
+        lengths.append(min(took))
     assert lengths[1] < 10 * lengths[0] + 0.1
