@@ -162,7 +162,7 @@ class Delivery:
         """Let nothing more leave; `run` returns when the answers under way have come. The first reason counts."""
         if self._stopped is None:
             self._stopped = reason
-        self._wakeup.set()
+            self._wakeup.set()
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -232,7 +232,7 @@ class Delivery:
 
     def _obstacle(self, now: float) -> float:
         """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer brings news."""
-        if words := self._writer.sending_stops():
+        if not self._stopped and (words := self._writer.sending_stops()):
             self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._startup.accepted and self._out
         if self._stopped or careful or self._denied or not self._wanted(1):

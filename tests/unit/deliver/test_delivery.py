@@ -626,3 +626,19 @@ async def test_without_file_handles_fewer_requests_are_in_flight(setting: Settin
     assert setting.states(run) == {"sent": 200}
     assert api.probes == []
     assert setting.said[0] == "warning: no file handle left; trying again"
+
+
+@virtual_time
+async def test_a_sender_whose_lease_ends_sends_nothing_more(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers under way are waited for and recorded; what is left waits for `importer resume`."""
+    run = planned(setting.ledger, chunk(people(100)))
+    api = Api(lambda row, attempt: SENT)
+    monkeypatch.setattr(
+        setting.ledger, "sending_stops", lambda: "another machine may send now" if len(api.asked) >= 10 else ""
+    )
+    stopped = await setting.deliver(run, api)
+    assert stopped.reason == "another machine may send now"
+    assert "importer resume" in stopped.hint
+    asked = len(api.asked)
+    assert 10 <= asked < 30
+    assert setting.states(run) == {"sent": asked, "pending": 100 - asked}
