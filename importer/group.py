@@ -96,7 +96,7 @@ class _Column:
     kind: Kind
     separator: str
     must_agree: bool
-    """Nobody said that one row's value stands for all, so a difference is worth a warning."""
+    """The mapping does not say that one row's value counts for all, so a difference is worth a warning."""
     missing: ArrowArray
     """The value of a group in which no row has one: an array of length 1."""
 

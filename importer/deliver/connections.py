@@ -82,7 +82,7 @@ class Watch(asyncio.Protocol):
         self.ended = False
         """aiohttp closes the connection after this answer: the server has closed it, says so, or has said too much."""
         self._answers: deque[tuple[float, ResponseKind, Callable[[], None] | None]] = deque(maxlen=_BUSY)
-        """When each of the last ones came, what kind it was, and whom to tell that it is not to be trusted."""
+        """When each of the last ones came, what kind it was, and whom to call if it is not to be trusted."""
         self._loop = asyncio.get_running_loop()
         self._released_at = 0.0
         self._busy = 0

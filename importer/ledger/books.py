@@ -104,7 +104,7 @@ class RunReader(Part):
     """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
 
     def counts(self, run: Run) -> Counts:
-        """The run's totals: rows as they were read, and where they stand now."""
+        """The run's totals: rows as they were read, and their states now."""
         read = self._db.value("SELECT CAST(COALESCE(SUM(rows), 0) AS BIGINT) FROM source WHERE run = $1", run.no)
         by_state = dict.fromkeys(State, 0)
         for state, number in self._db.rows(

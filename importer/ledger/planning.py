@@ -176,7 +176,7 @@ class PlanWriter(RunRepository):
         """The source was read to its end, or to its error; ``digest`` is empty where the content is not known.
 
         Of a source that broke off nothing is sent: its digest is not the whole file's, so that its rows could not be
-        told from those of the whole file when that comes.
+        distinguished from those of the whole file when that comes.
         """
         plan = self._planning(run)
         with self._db.transaction(private=True):

@@ -74,7 +74,7 @@ class Repeats(RunRepository):
         ]
 
     def _conflicts(self, run: Run) -> list[str]:
-        """A sentence on the rows whose key stands for another event, with the first of them."""
+        """A sentence on the rows whose key is another event's, with the first of them."""
         found = self._db.rows(
             "SELECT COUNT(*), MIN(id) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND code = 'key.conflict'",
             *ids(run),

@@ -127,7 +127,7 @@ class _Parser:
         return table, good[places], faults
 
     def _repeated_headers(self, records: Records) -> list[int]:
-        """Rows that are a header once more, as in files that were joined."""
+        """Rows that repeat a header, as in files that were joined."""
         lengths = records.ends - records.starts
         found: list[int] = []
         for header in self.table.records:

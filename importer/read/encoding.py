@@ -84,7 +84,7 @@ _SHOWN = 6
 
 
 class EncodingError(SourceError):
-    """A file is not UTF-8, and its bytes can be read in more than one way, or are too few to tell."""
+    """A file is not UTF-8, and its bytes can be read in more than one way, or are too few to decide."""
 
     def __init__(self, source: str, readings: tuple[Reading, ...]) -> None:
         lines = "\n".join(f"  {reading}   →   source: {{encoding: {reading.encoding}}}" for reading in readings)

@@ -53,7 +53,7 @@ MAX_RATIO = 200
 """How many times its size a compressed file may unpack to. Tables of text rarely reach 50."""
 
 _NO_VALUE = ("", "__HIVE_DEFAULT_PARTITION__")
-"""What stands for a null in the name of a partition's directory."""
+"""What means null in the name of a partition's directory."""
 
 ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 """What a data file is called, in a directory or an archive."""
@@ -84,9 +84,9 @@ class Input:
         return RemoteFile(self.path) if self.is_remote else io.FileIO(self.path)
 
     def version(self) -> tuple[str, str | None, int | None, int | str] | None:
-        """What tells it from a changed one, and from others: path, member, size, and time of change or ETag.
+        """What distinguishes it from a changed one, and from others: path, member, size, and time of change or ETag.
 
-        None where that cannot be told: standard input, a pipe, something that is not there.
+        None where there is none: standard input, a pipe, something that is not there.
         """
         if self.path is None:
             return None

@@ -23,7 +23,7 @@ def expand(arguments: Sequence[str | Input]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
     A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
-    out. An address stands for an object, for all below a prefix, or is a glob. A zip archive stands for its members; an
+    out. An address means an object, or all below a prefix, or is a glob. A zip archive means its members; an
     `Input` for itself. A file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}

@@ -44,7 +44,7 @@ _UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot c
 
 
 class Version(NamedTuple):
-    """What tells a changed object from an unchanged one."""
+    """What distinguishes a changed object from an unchanged one."""
 
     size: int | None
     """Bytes; None where a server does not say."""

@@ -24,19 +24,10 @@ from markupsafe import Markup, escape
 from importer.report.labels import amount, states_in_words
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
+from importer.sandbox.dashboard import PAGE_HEADERS
 from importer.wording import counted, duration, iso, shown
 
 HOST = "127.0.0.1"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
 _NO_ACCESS = (
     "Open the address that `importer review` printed: it carries a secret, because this page shows customers' data."
 )
@@ -113,14 +104,14 @@ class Page:
         given = request.headers.get("X-Review-Secret") or request.query.get("secret", "")
         open_to_all = request.path in ("/review.css", "/review.js")
         if not here or not (open_to_all or secrets.compare_digest(given.encode(), self._secret.encode())):
-            return web.Response(status=403, text=_NO_ACCESS, headers=_HEADERS)
+            return web.Response(status=403, text=_NO_ACCESS, headers=PAGE_HEADERS)
         self.last_used = time.monotonic()
         if self._review.work.active and request.path in ("/type", "/like", "/word", "/undo"):
-            return web.Response(status=409, text="wait until what was decided is done", headers=_HEADERS)
+            return web.Response(status=409, text="wait until what was decided is done", headers=PAGE_HEADERS)
         try:
             return await handler(request)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-            return web.Response(status=400, text="this is no request of the page", headers=_HEADERS)
+            return web.Response(status=400, text="this is no request of the page", headers=PAGE_HEADERS)
 
     # What it shows
 
@@ -235,7 +226,7 @@ class Page:
         return self._said("This page is closed; what you typed is kept.")
 
     async def _html(self, name: str, **values: Any) -> web.Response:
-        return web.Response(text=self._render(name, **values), content_type="text/html", headers=_HEADERS)
+        return web.Response(text=self._render(name, **values), content_type="text/html", headers=PAGE_HEADERS)
 
     def _render(self, name: str, **values: Any) -> str:
         return _TEMPLATES.get_template(name).render(**values)
@@ -266,13 +257,13 @@ def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[we
     text = files("importer.review").joinpath("templates", name).read_text(encoding="utf-8")
 
     async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
-        return web.Response(text=text, content_type=content_type, headers=_HEADERS)
+        return web.Response(text=text, content_type=content_type, headers=PAGE_HEADERS)
 
     return handle
 
 
 def _json(content: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=_HEADERS)
+    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=PAGE_HEADERS)
 
 
 def _finalized(value: object) -> object:

@@ -24,7 +24,7 @@ MAX_ROWS = 200
 """Events in one answer."""
 MAX_OUTAGE = 600.0
 """Seconds."""
-_HEADERS = {
+PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -34,6 +34,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+"""Of every answer of a page on this machine: nothing is stored, framed, or loaded from elsewhere."""
 _NO_ACCESS = "Open the address that the sandbox printed: it carries a secret, because this page shows customers' data."
 _FOLDER = "templates"
 
@@ -99,7 +100,7 @@ class Dashboard:
         return handle
 
     async def _show(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
-        return web.Response(text=self._page, content_type="text/html", headers=_HEADERS)
+        return web.Response(text=self._page, content_type="text/html", headers=PAGE_HEADERS)
 
     async def _state(self, request: web.Request) -> web.Response:
         api = self._api
@@ -164,7 +165,7 @@ def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[we
     text = files("importer.sandbox").joinpath(_FOLDER, name).read_text(encoding="utf-8")
 
     async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
-        return web.Response(text=text, content_type=content_type, headers=_HEADERS)
+        return web.Response(text=text, content_type=content_type, headers=PAGE_HEADERS)
 
     return handle
 
@@ -180,4 +181,4 @@ def _message(status: int, message: str) -> web.Response:
 
 def _json(status: int, content: Any) -> web.Response:
     body = msgspec.json.encode(content)
-    return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)
+    return web.Response(status=status, body=body, content_type="application/json", headers=PAGE_HEADERS)
