@@ -252,9 +252,13 @@ class ValueMapping(Model):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, data: Any) -> Any:
-        """A bare name is a column; a number is one in a file without a header."""
-        bare = isinstance(data, str) or (isinstance(data, int) and not isinstance(data, bool))
-        return {"column": data} if bare else data
+        """A bare name is a column; a number is one in a file without a header. A default may be written as a value."""
+        if isinstance(data, str) or (isinstance(data, int) and not isinstance(data, bool)):
+            return {"column": data}
+        match data:
+            case {"default": {"const": default, **others}} if not others:
+                return {**data, "default": default}
+        return data
 
     def columns(self) -> tuple[str, ...]:
         """Every column this value reads, those of `asides` last, each once."""

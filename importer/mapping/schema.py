@@ -68,6 +68,10 @@ def _mapping_schema() -> Schema:
     parts["ValueMapping"] = {"anyOf": [_COLUMN, {"$ref": f"{_REF}ValueKeys"}], "description": keys["description"]}
     beside = [{"required": [word]} for word in BESIDE_FIRST_OF]
     inner = {"$ref": f"{_REF}ValueKeys", "not": {"anyOf": beside}}
+    default = keys["properties"]["default"]
+    plain = {word: default.pop(word) for word in list(default) if word != "description"}
+    written: Schema = {"type": "object", "properties": {"const": plain}, "required": ["const"]}
+    default["anyOf"] = [plain, {**written, "additionalProperties": False}]
     for word in ("timezone", "country"):
         name, _ = keys["properties"][word].pop("oneOf")
         keys["properties"][word] |= {"anyOf": [name, inner]}

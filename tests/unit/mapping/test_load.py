@@ -287,3 +287,10 @@ def test_loading_stays_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\nFalse\n"
+
+
+@pytest.mark.parametrize("default", ["purchase", "{const: purchase}"])
+def test_a_default_is_a_text_or_a_constant(default: str) -> None:
+    """As `cases` and `use` are written."""
+    text = "version: 1\nsubscriber: {email: e}\ntype: {cases: [{when: [{column: n, below: 0}], use: {const: refund}}], "
+    assert loads(text + f"default: {default}}}\n", "m.yaml").mapping.type.default == "purchase"
