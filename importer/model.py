@@ -509,7 +509,7 @@ class RunSource:
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """A planned chunk with what became of its rows: rows of one source, in source order; those of other accounts lack."""
+    """A planned chunk with what became of its rows: rows of one source in their order, without other accounts'."""
 
     source: Source
     table: ArrowTable
