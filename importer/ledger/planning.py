@@ -271,11 +271,10 @@ def _part(prepared: EncodedChunk, offsets: Int64s) -> EncodedChunk:
     heads, reasons = prepared.group_heads, prepared.reasons
     its = pc.is_in(reasons.column("row"), value_set=pa.array(prepared.first_row + offsets))
     whole = {"source", "first_row", "count", "lines", "group_heads", "identities", "reasons"}
+    names = {one.name for one in dataclasses.fields(prepared)} - whole
     return dataclasses.replace(
         prepared,
-        **{
-            one.name: part(getattr(prepared, one.name)) for one in dataclasses.fields(prepared) if one.name not in whole
-        },
+        **{name: part(getattr(prepared, name)) for name in names},
         count=len(offsets),
         lines=prepared.lines[offsets],
         group_heads=None if heads is None else heads[offsets],
