@@ -80,6 +80,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
         origins=chunk.origins,
+        accounts=events.account,
     )
 
 
@@ -108,6 +109,7 @@ def _in_source_order(events: Events) -> Events:
         key=spread(events.key),
         order_value=spread(events.order_value),
         event_time=spread(events.event_time),
+        account=spread(events.account),
     )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from importer.child import tokens
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.model import State
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
@@ -364,8 +365,9 @@ class JsonConsole:
 
 def masked(text: str) -> str:
     """The text without the API token, which a user's own function may have put into its error."""
-    token = os.environ.get("SENDER_API_TOKEN", "").strip()
-    return text.replace(token, "(the token)") if len(token) >= _SHORTEST_SECRET else text
+    for token in tokens():
+        text = text.replace(token, "(the token)") if len(token) >= _SHORTEST_SECRET else text
+    return text
 
 
 def on_screen(text: str) -> str:

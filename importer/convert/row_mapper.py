@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.convert.accounts import account_names
 from importer.convert.arrays import absent, where_true
 from importer.convert.cells import Cells
 from importer.convert.datetimes import TimeForm
@@ -21,6 +22,7 @@ from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import (
+    AccountColumn,
     ArrowArray,
     Bools,
     Chunk,
@@ -46,8 +48,14 @@ class RowMapper:
     and so does whatever it lacks that another row may have.
     """
 
-    def __init__(self, mapping: ImportMapping, lookups: Mapping[str, Lookups] | None = None) -> None:
+    def __init__(
+        self,
+        mapping: ImportMapping,
+        lookups: Mapping[str, Lookups] | None = None,
+        accounts: AccountColumn | None = None,
+    ) -> None:
         self._mapping = mapping
+        self._accounts = accounts
         self._lookups = lookups
         self.not_found: dict[str, set[str]] = {}
         """Per lookup, the keys that it did not have, of rows that are not filtered; at most `MOST_KEYS`."""
@@ -77,7 +85,7 @@ class RowMapper:
 
     def with_mapping(self, mapping: ImportMapping) -> RowMapper:
         """A mapper of another mapping over the same lookups."""
-        other = RowMapper(mapping, self._lookups)
+        other = RowMapper(mapping, self._lookups, self._accounts)
         other.not_found = self.not_found
         return other
 
@@ -131,6 +139,7 @@ class RowMapper:
             key=values.get("key"),
             order_value=order_value,
             event_time=columns[self._clock].converted.instants if self._clock else None,
+            account=None if self._accounts is None else account_names(cells, chunk.source.name, self._accounts),
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
             omit=self._omit,
@@ -159,7 +168,7 @@ class RowMapper:
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""
-        alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
+        alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}), accounts=self._accounts)
         row = np.ones(1, np.int64)
         table = pa.table({"": absent(1)}).select([])
         return alone(Chunk(Source("", None, Dialect("csv"), None), 1, 1, table, row, row, (), {}, None))

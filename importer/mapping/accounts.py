@@ -31,6 +31,7 @@ UNASSIGNED = "unassigned"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,39}"
 _MAX_SIZE = 1 << 20
+_TEXT: dict[str, Any] = {"type": ["string", "integer"]}
 
 
 def _variable(name: str) -> str:
@@ -43,7 +44,7 @@ def _variable(name: str) -> str:
 
 
 def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int) else value
 
 
 _Patterns = Annotated[
@@ -77,7 +78,7 @@ class AccountEntry(Model):
     values: Annotated[
         tuple[Text, ...],
         BeforeValidator(_several),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "integer"]}}]}),
+        WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
         Expects("a list of texts, such as [EU, Europe]"),
     ] = ()
     """What the column says of the account's rows, beside the account's own name; compared exactly, blanks around it

@@ -1,8 +1,8 @@
-"""The mapping language as JSON Schema (2020-12), so that editors complete, explain and check mappings; and `accounts.yaml`.
+"""The mapping language, and files of accounts, as JSON Schema (2020-12): editors complete, explain and check them.
 
-``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The models give keys, types and
-descriptions; added here are the short form of values, and which keys exclude each other. Rules that need an engine
-(regular expressions, zones, encodings) or the place of a value are checked by the loader alone.
+``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The
+models give keys, types and descriptions; added here are the short form of values, and which keys exclude each other.
+Rules that need an engine (regular expressions, zones, encodings) or the place of a value are checked by the loader alone.
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ def text(columns: Sequence[str] = ()) -> str:
     return _written(mapping_schema(columns))
 
 
+def accounts_text() -> str:
+    """The content of the schema file of accounts."""
+    return _written(accounts_schema())
+
+
 def _written(schema: Schema) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -195,4 +200,4 @@ def _alternatives(schemas: list[Schema]) -> Schema:
 
 if __name__ == "__main__":
     PATH.write_text(text(), encoding="utf-8")
-    ACCOUNTS_PATH.write_text(_written(accounts_schema()), encoding="utf-8")
+    ACCOUNTS_PATH.write_text(accounts_text(), encoding="utf-8")

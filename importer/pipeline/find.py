@@ -82,6 +82,7 @@ def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) 
             and run.mapping_digest == loaded.mapping.digest()
             and run.options.get("strict") == options.strict
             and run.options.get("transform") == options.transform
+            and run.options.get("accounts") == options.routes
         ):
             return run
     return None

@@ -17,6 +17,7 @@ from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
     DEFAULT_ENDPOINT,
     SANDBOX_ENDPOINT,
+    TOKEN_VARIABLE,
     Counts,
     Format,
     PendingSummary,
@@ -41,6 +42,10 @@ class TargetOptions:
     account: str = "default"
     endpoint: str = DEFAULT_ENDPOINT
     token_file: Path | None = None
+    token_variable: str = TOKEN_VARIABLE
+    """The variable that holds the token, if no file does."""
+    cap: int | None = None
+    """Requests a minute at the most, whatever the API grants."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where the token is looked up."""
     sandbox: SandboxOptions | None = None
@@ -112,6 +117,8 @@ class RunOptions:
     """Send so many, then ask again."""
     inputs: tuple[Input, ...] = ()
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
+    routes: Mapping[str, Any] | None = None
+    """What decides which account a row belongs to; None: there is one for all."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
@@ -147,6 +154,7 @@ class RunOptions:
             "keep_bodies": self.keep_bodies,
             "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
+            **({} if self.routes is None else {"accounts": self.routes}),
         }
 
     def of_run(self, run: Run) -> RunOptions:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.accounts import with_known_accounts
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
@@ -21,9 +22,10 @@ from importer.errors import ImporterError, SourceError
 from importer.group import grouped
 from importer.lookups import read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
+from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.read import Input, Reader, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -46,6 +48,13 @@ class ReadOptions:
     """``file.py:function``, or empty."""
     bodies: bool = True
     """Make the requests' bodies."""
+    accounts: AccountColumn | None = None
+    """How rows name their account; None: there is one for all."""
+
+    def columns(self, mapping: ImportMapping) -> tuple[str, ...]:
+        """The columns that are needed of a source."""
+        named = self.accounts.column if self.accounts else None
+        return tuple(dict.fromkeys([*mapping.columns(), *([named] if named else [])]))
 
 
 def prepare_sources(
@@ -55,7 +64,7 @@ def prepare_sources(
 
     A file that cannot be used comes as a stream without chunks, with its error, and `say` gets that error.
     """
-    mapper = RowMapper(mapping, read_lookups(mapping, say))
+    mapper = RowMapper(mapping, read_lookups(mapping, say), reading.accounts)
     sources = _converted(arguments, mapping, mapper, reading, say)
     if mapping.group_by is not None:
         sources = grouped(sources, mapping, mapper.absent())
@@ -93,11 +102,12 @@ def _converted(
     transform = _transform(reading.transform) if reading.transform else None
     for each in expand(arguments):
         try:
-            with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
+            with open_source(each, mapping.source, columns=reading.columns(mapping), each=mapping.each) as reader:
                 for note in reader.notes:
                     say(f"warning: {shown(reader.source.name)}: {note}")
                 if transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
+                    _check_account(reader.source, reading, reader.source.columns, reader.available)
                 events = _guarded(reader.source.name, _events(reader, mapping, mapper, transform, reading))
                 with closing(events):
                     # The user's own function stays on the thread that loaded it.
@@ -148,7 +158,7 @@ def _events(
         return
     numbers = number_columns(mapping) if may_be_resaved(reader.source) else ()
     lenient = mapper.with_mapping(with_both_signs(mapping)) if numbers else mapper
-    with closing(_chunks(reader, mapping.columns(), mapping, reading)) as chunks:
+    with closing(_chunks(reader, reading.columns(mapping), mapping, reading)) as chunks:
         for chunk in chunks:
             yield (lenient if has_comma_decimals(chunk, numbers) else mapper)(chunk)
 
@@ -168,6 +178,8 @@ def _chunks(
 def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
     for events in converted:
         judged = fitted(events)
+        if reading.accounts is not None:
+            judged = with_known_accounts(judged, reading.accounts)
         yield encode(judged, validate(judged, strict=reading.strict), bodies=reading.bodies)
 
 
@@ -175,13 +187,14 @@ def _transformed(
     reader: Reader, mapping: ImportMapping, mapper: RowMapper, transform: Transform, reading: ReadOptions
 ) -> Iterator[Events]:
     """Events of the rows that the user's function leaves; the others are filtered."""
-    columns = transform.columns(reader.source.columns, mapping.columns())
+    columns = transform.columns(reader.source.columns, reading.columns(mapping))
     with closing(_chunks(reader, columns, mapping, reading)) as chunks:
         for chunk in chunks:
             changed, kept = transform(chunk)
             if chunk.table.num_rows:
                 names = changed.table.column_names
                 _check_columns(reader.source, mapping, names, names.__contains__, lambda _: None)
+                _check_account(reader.source, reading, names, names.__contains__)
             yield mapper(changed, kept)
 
 
@@ -224,6 +237,21 @@ def _check_columns(
         )
     for one in missing:
         say(f"warning: {shown(source.name)} lacks {_lack(one)}")
+
+
+def _check_account(
+    source: Source, reading: ReadOptions, columns: Sequence[str] | None, has: Callable[[str], bool]
+) -> None:
+    """Raise `SourceError` for a file without the column that names each row's account."""
+    name = reading.accounts.column if reading.accounts else None
+    if name is None or columns is None or has(name):
+        return
+    near = nearest(name, columns)
+    raise SourceError(
+        source.name,
+        f"it lacks the column {brief(name)!r}, which names the account of each row",
+        hint=(f"did you mean {brief(near)!r}? " if near else "") + "correct `column` in the file of accounts",
+    )
 
 
 def _lack(missing: MissingColumn) -> str:

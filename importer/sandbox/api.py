@@ -60,17 +60,29 @@ class ApiHandlers:
         self.log = log
         self.recent = RecentEvents(clock)
         self.queue = FaultQueue()
-        self.limit = RateLimit(options.limit or None, clock)
+        names = dict(zip(tokens, options.accounts, strict=False))
+        self._accounts = {token: name for token, (name, _) in names.items()}
+        limits = {token: names[token][1] if token in names else options.limit for token in tokens}
+        self._of_tokens = {
+            token: ResponseFactory(RateLimit(one or None, clock), clock) for token, one in limits.items()
+        }
+        self._of_strangers = ResponseFactory(RateLimit(options.limit or None, clock), clock)
+        """What has no token that is accepted is counted by itself."""
         self.closing = asyncio.Event()
         """Set when the sandbox ends: it releases requests that hang."""
         self._options = options
         self._clock = clock
-        self._responses = ResponseFactory(self.limit, clock)
+        self._responses = self._of_tokens[tokens[0]]
+        """Of the request that is judged now."""
         self._picker = FaultPicker(options.faults, options.seed)
-        self._tokens = frozenset(tokens)
         self._expiring_token = tokens[0]
         self._expiring_token_uses = 0
         self._outage_at = options.faults.outage_at
+
+    @property
+    def limit(self) -> RateLimit:
+        """The quota of the token that was used last."""
+        return self._responses.limit
 
     def routes(self, begin_outage: Callable[[float], None]) -> list[web.RouteDef]:
         """What to register; ``begin_outage`` closes the port for so many seconds."""
@@ -93,6 +105,7 @@ class ApiHandlers:
         ]
 
     def _judge(self, request: web.Request, body: bytes, route: _Route) -> _Answer:
+        self._responses = self._of_tokens.get(_token(request), self._of_strangers)
         answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
         self.requests += 1
         self.statuses[answer.status] += 1
@@ -127,13 +140,12 @@ class ApiHandlers:
         return answer
 
     def _authorized(self, request: web.Request) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
+        token = _token(request)
         expires_after = self._options.faults.token_after
         if expires_after is not None and token == self._expiring_token:
             self._expiring_token_uses += 1
             return self._expiring_token_uses <= expires_after
-        return token in self._tokens
+        return token in self._of_tokens
 
     def _record(self, request: web.Request, body: bytes, fault: Fault | None) -> _Answer:
         """The right answer; an acceptable event is recorded. Only those meet the faults that lose an answer."""
@@ -141,7 +153,7 @@ class ApiHandlers:
         if refusal is not None:
             return _Answer(refusal, fault=None if fault in AFTER_ACCEPT else fault)
         try:
-            self.log.append(body)
+            self.log.append(body, self._accounts.get(_token(request)))
         except OSError as problem:
             _log.error("the sandbox cannot write its record: %s", problem.strerror)
             return self._refuse(500, "The sandbox cannot write its record of events.")
@@ -163,3 +175,8 @@ class ApiHandlers:
 
     def _refuse(self, status: int, message: str) -> _Answer:
         return _Answer(self._responses.refusal(status, message))
+
+
+def _token(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
