@@ -2,7 +2,7 @@
 
 ``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The
 models give keys, types and descriptions; added here are the short form of values, and which keys exclude each other.
-Rules that need an engine (regular expressions, zones, encodings) or the place of a value are checked by the loader alone.
+Rules that need an engine (regular expressions, zones, encodings) or a value's place are checked by the loader alone.
 """
 
 from __future__ import annotations

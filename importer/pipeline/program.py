@@ -20,7 +20,7 @@ from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.pipeline.send import send
+from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
 from importer.report.model import MappingAdvice, ReasonSummary
@@ -122,12 +122,12 @@ def _deliver_and_report(
 
     A rehearsal's sandbox is there until the console has shown how it ended.
     """
-    out = options.out or Path("importer-runs") / current.id
+    out = outputs_of(options, current)
     report.prepare(out)  # a directory that cannot be written to is found before anything is sent
     with ExitStack() as until_shown:
         ended, page = StopReason(""), ""
         try:
-            if _take_up(ledger, current, options, console):
+            if take_up(ledger, current, options, console):
                 way = until_shown.enter_context(resolve_target(target, out / "sandbox-events.jsonl"))
                 page = "" if options.brief else way.page
                 if page:
@@ -137,23 +137,34 @@ def _deliver_and_report(
                     ledger.take_back(current)
             left = ledger.has_pending(current)
         except LedgerError as error:
-            words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
-            ended, left = StopReason(words, hint=error.hint or ""), True
+            ended, left = ledger_failed(error), True
         # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
-        ended = replace(ended, hint=target.addressed(ended.hint))
-        try:
-            result = _report(ledger, current, ended, options, target, out)
-            elsewhere = ledger.pending_elsewhere(current)
-        except LedgerError as error:
-            if ended.reason:
-                error.exit_code = ExitCode.STOPPED
-            raise
-        for other in elsewhere:
-            console.say(f"warning: {_waiting(other, target)}")
-        result = replace(result, elsewhere=sum(other.rows for other in elsewhere), page=page)
+        result = replace(write_report(ledger, current, ended, options, target, console), page=page)
         console.conclude(result)
         return result
+
+
+def write_report(
+    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, console: Console
+) -> Result:
+    """Report what became of every row, however the delivery ended."""
+    ended = replace(ended, hint=target.addressed(ended.hint))
+    try:
+        result = _report(ledger, current, ended, options, target, outputs_of(options, current))
+        elsewhere = ledger.pending_elsewhere(current)
+    except LedgerError as error:
+        if ended.reason:
+            error.exit_code = ExitCode.STOPPED
+        raise
+    for other in elsewhere:
+        console.say(f"warning: {_waiting(other, target)}")
+    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
+
+
+def outputs_of(options: RunOptions, run: Run) -> Path:
+    """The directory of a run's outputs."""
+    return options.out or Path("importer-runs") / run.id
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -164,7 +175,7 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
     return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
 
 
-def _take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
+def take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
     """Put in doubt, or back into the queue, what an earlier delivery left under way; whether rows are pending."""
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
@@ -181,7 +192,8 @@ def _send_alone(  # as `send`
         if other:
             hint = f"`importer resume {current.id} --wait` waits for it"
             return StopReason(f"{other} sends for this account now", hint=hint)
-        return send(ledger, current, options, target, way, console)
+        job = DeliveryJob(ledger, current, options, target, way, console)
+        return send([job], console, lambda forecasts: console.confirm(forecasts[0]))[0]
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:

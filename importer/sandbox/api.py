@@ -66,8 +66,9 @@ class ApiHandlers:
         self._of_tokens = {
             token: ResponseFactory(RateLimit(one or None, clock), clock) for token, one in limits.items()
         }
-        self._of_strangers = ResponseFactory(RateLimit(options.limit or None, clock), clock)
-        """What has no token that is accepted is counted by itself."""
+        strangers = RateLimit(options.limit or None, clock)
+        self._of_strangers = ResponseFactory(strangers, clock) if options.accounts else self._of_tokens[tokens[0]]
+        """Of requests without a token that is accepted; they use up no account's quota."""
         self.closing = asyncio.Event()
         """Set when the sandbox ends: it releases requests that hang."""
         self._options = options

@@ -21,8 +21,9 @@ class EventLog:
     """Counts accepted events, and appends them to ``path`` if there is one.
 
     A line is ``{"n":1,"received_at":"2026-03-18T13:02:00.123456Z","event":…}``; ``event`` is the request's body byte
-    for byte (put on one line if it has several); with several accounts, ``account`` comes before it. It is written before the answer leaves, so no event that a client may
-    believe accepted is missing. Lines that the file already has are kept, and ``n`` goes on from there.
+    for byte (put on one line if it has several); with several accounts, ``account`` comes before it. It is written
+    before the answer leaves, so no event that a client may believe accepted is missing. Lines that the file already has
+    are kept, and ``n`` goes on from there.
 
     Raises `UsageError` if the file cannot be opened.
     """
