@@ -54,12 +54,13 @@ def check(target: TargetOptions, say: Callable[[str], None]) -> None:
     """Find out before any file is read whether there is a token; raises `UsageError` if not."""
     if target.sandbox is not None:
         return
-    _live(target)
+    live_target(target)
     if target.token_file and (warning := exposure(target.token_file)):
         say(f"warning: {warning}")
 
 
-def _live(target: TargetOptions) -> Target:
+def live_target(target: TargetOptions) -> Target:
+    """The endpoint and its token. Raises `UsageError` where there is no token, or endpoint or proxy cannot be used."""
     endpoint = Endpoint.parse(target.endpoint)
     token = read_token(target.environment, target.token_file, target.token_variable)
     options = ClientOptions(
@@ -76,7 +77,7 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
     Raises `UsageError` where there is no token, or endpoint, proxy or certificates cannot be used.
     """
     if target.sandbox is None:
-        yield _live(target)
+        yield live_target(target)
         return
     options = target.sandbox
     if options.events is None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from importer.child import SECRETS
 from importer.errors import StoppedError, UsageError
 from importer.ledger.ledger import Ledger
 from importer.ledger.locks import ANOTHER
@@ -54,13 +55,13 @@ def _digest_of_function(spec: str) -> list[str]:
     return []
 
 
-def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
-    """A new run of the order."""
+def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping, **more: Any) -> Run:
+    """A new run of the order; it keeps ``more`` besides."""
     return ledger.create_run(
         mapping_name=loaded.name,
         mapping_text=loaded.text,
         mapping_digest=loaded.mapping.digest(),
-        options={**options.kept(), "files": fingerprint(options, loaded)},
+        options={**options.kept(), **({} if "files" in more else {"files": fingerprint(options, loaded)}), **more},
     )
 
 
@@ -148,7 +149,12 @@ def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
         raise UsageError(f"run {run.id} is no rehearsal", hint="leave out --sandbox: a run stays at its endpoint")
     sandbox = (target.sandbox or SandboxOptions()) if rehearsal else None
     endpoint = target.endpoint if rehearsal else run.endpoint
-    return replace(target, account=run.account, endpoint=endpoint, sandbox=sandbox)
+    target = replace(target, account=run.account, endpoint=endpoint, sandbox=sandbox)
+    if (place := run.options.get("token")) and target.token_file is None:  # of a file of accounts
+        SECRETS.add(place["variable"])
+        file = None if place["file"] is None else Path(place["file"])
+        target = replace(target, token_variable=place["variable"], token_file=file, cap=place["cap"])
+    return target
 
 
 @contextmanager

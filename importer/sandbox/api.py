@@ -60,20 +60,19 @@ class ApiHandlers:
         self.log = log
         self.recent = RecentEvents(clock)
         self.queue = FaultQueue()
-        names = dict(zip(tokens, options.accounts, strict=False))
-        self._accounts = {token: name for token, (name, _) in names.items()}
-        limits = {token: names[token][1] if token in names else options.limit for token in tokens}
-        self._of_tokens = {
-            token: ResponseFactory(RateLimit(one or None, clock), clock) for token, one in limits.items()
+        self._tokens = frozenset(tokens)
+        self._accounts = dict(zip(tokens, (name for name, _ in options.accounts), strict=False))
+        self._common = ResponseFactory(RateLimit(options.limit or None, clock), clock)
+        self._of_accounts = {
+            token: ResponseFactory(RateLimit(limit or None, clock), clock)
+            for token, (_, limit) in zip(tokens, options.accounts, strict=False)
         }
-        strangers = RateLimit(options.limit or None, clock)
-        self._of_strangers = ResponseFactory(strangers, clock) if options.accounts else self._of_tokens[tokens[0]]
-        """Of requests without a token that is accepted; they use up no account's quota."""
+        """Each account has a quota of its own."""
         self.closing = asyncio.Event()
         """Set when the sandbox ends: it releases requests that hang."""
         self._options = options
         self._clock = clock
-        self._responses = self._of_tokens[tokens[0]]
+        self._responses = self._common
         """Of the request that is judged now."""
         self._picker = FaultPicker(options.faults, options.seed)
         self._expiring_token = tokens[0]
@@ -82,7 +81,7 @@ class ApiHandlers:
 
     @property
     def limit(self) -> RateLimit:
-        """The quota of the token that was used last."""
+        """The quota of the account that asked last."""
         return self._responses.limit
 
     def routes(self, begin_outage: Callable[[float], None]) -> list[web.RouteDef]:
@@ -106,7 +105,7 @@ class ApiHandlers:
         ]
 
     def _judge(self, request: web.Request, body: bytes, route: _Route) -> _Answer:
-        self._responses = self._of_tokens.get(_token(request), self._of_strangers)
+        self._responses = self._of_accounts.get(_token(request), self._common)
         answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
         self.requests += 1
         self.statuses[answer.status] += 1
@@ -146,7 +145,7 @@ class ApiHandlers:
         if expires_after is not None and token == self._expiring_token:
             self._expiring_token_uses += 1
             return self._expiring_token_uses <= expires_after
-        return token in self._of_tokens
+        return token in self._tokens
 
     def _record(self, request: web.Request, body: bytes, fault: Fault | None) -> _Answer:
         """The right answer; an acceptable event is recorded. Only those meet the faults that lose an answer."""

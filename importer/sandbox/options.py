@@ -22,9 +22,10 @@ class SandboxOptions:
     events: str | None = None
     """The file to append accepted events to, as JSON lines; None: they are only counted."""
     accounts: tuple[tuple[str, int | None], ...] = ()
-    """Name and limit of each token's account, in the order of ``tokens``; events are recorded with the name."""
+    """Name and limit of each token's own account, in the order of ``tokens``; events are recorded with the name. None:
+    the tokens are of one account."""
     limit: int | None = None
-    """Requests per minute for each token; None or 0: no limit, and no headers about one."""
+    """Requests per minute; None or 0: no limit, and no headers about one."""
     latency: float = 0.0
     """Seconds by which every answer is late; events are recorded at once."""
     refuse_retired: bool = False

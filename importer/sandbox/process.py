@@ -6,6 +6,7 @@ then. Ctrl-C in the terminal does not reach it, so a run that is being stopped s
 
 from __future__ import annotations
 
+import secrets
 import selectors
 import subprocess
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ class Started:
     port: int = 0
     error: str = ""
     hint: str | None = None
+
+
+def made_up_token() -> str:
+    """A token for `SandboxOptions.tokens`."""
+    return secrets.token_urlsafe(24)
 
 
 @contextmanager

@@ -1,0 +1,524 @@
+"""Many accounts at once: a file of accounts says which rows go to which; each account has a run of its own.
+
+The sources are read once. Each account's run gets the account's rows alone, under their own numbers; rows of no account
+are INVALID in one more run, the *batch*, by whose id all of them are found again. The batch is sealed last: only when
+it is are the plans of all accounts complete. All accounts are delivered side by side; what stops one stops no other.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from importer import report
+from importer.child import SECRETS
+from importer.deliver import Progress, StopReason
+from importer.deliver.endpoint import Endpoint
+from importer.deliver.token import Token, exposure
+from importer.errors import ExitCode, LedgerError, UsageError
+from importer.ledger.ledger import Ledger
+from importer.mapping.accounts import NOBODY, UNASSIGNED, Accounts
+from importer.mapping.load import LoadedMapping
+from importer.model import (
+    SANDBOX_ENDPOINT,
+    TOKEN_VARIABLE,
+    AccountColumn,
+    EncodedChunk,
+    Pace,
+    Run,
+    RunState,
+    Source,
+)
+from importer.pipeline import find
+from importer.pipeline.check import exit_code
+from importer.pipeline.connect import Target, live_target, open_ledger
+from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.program import Result, outputs_of, take_up, write_report
+from importer.pipeline.send import DeliveryJob, ledger_failed, send
+from importer.plan import plan
+from importer.read import Input, expand
+from importer.report.accounts import AccountsReport, AccountSummary
+
+_OPEN = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
+
+
+class AccountsConsole(Console, Protocol):
+    """The user, as several accounts need one."""
+
+    def of(self, account: str) -> Console:
+        """The same user; what is said to it names the account."""
+
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Show what each account is about to send, or why it sends nothing; whether to go on."""
+
+    def conclude_all(self, result: AccountsResult) -> None:
+        """All is over, and the reports are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsResult:
+    """What a command leaves behind for all its accounts."""
+
+    batch: Run
+    results: Mapping[str, Result]
+    """By account, in the order of the file; `NOBODY` is last, where rows belong to no account."""
+    report: AccountsReport
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst of all accounts."""
+        return ExitCode(self.report.exit_code)
+
+
+@dataclass(slots=True)
+class _Part:
+    """The run of one account."""
+
+    name: str
+    ledger: Ledger
+    run: Run
+    options: RunOptions
+    target: TargetOptions
+    places: int = 0
+
+
+def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole) -> AccountsResult:
+    """Plan the sources for all accounts, or find the batch that the same command began; confirm, deliver, report.
+
+    Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
+    """
+    loaded = options.load_mapping()
+    options = replace(options, routes=accounts.routes())
+    work = _Work(options, target, accounts, console)
+    work.look_ahead()
+    with work.opened():
+        unfinished = find.find_unfinished(work.ledger(NOBODY), options, loaded)
+        if unfinished is not None:
+            console.say(f"run {unfinished.id} of the same files, mapping and accounts was interrupted; it goes on")
+            return work.go_on(unfinished)
+        return work.begin(loaded)
+
+
+def resume(
+    run_id: str | None, options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
+) -> AccountsResult:
+    """Go on with all accounts of a batch; the newest unfinished one, if none is named."""
+    work = _Work(options, target, accounts, console)
+    work.look_ahead()
+    with work.opened():
+        ledger = work.ledger(NOBODY)
+        batch = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
+        return work.go_on(batch)
+
+
+def is_batch(run_id: str, target: TargetOptions) -> bool:
+    """Whether a run is one of several accounts. Raises `UsageError` for an unknown id."""
+    with open_ledger(target) as ledger:
+        return ledger.run(run_id, everywhere=True).account == NOBODY
+
+
+def target_of_account(target: TargetOptions, accounts: Accounts, name: str) -> TargetOptions:
+    """The target of one account of a file. Raises `UsageError` if the file has no such account."""
+    entry = accounts.entries.get(name)
+    if entry is None:
+        known = ", ".join(accounts.entries)
+        raise UsageError(f"{accounts.name} has no account {name}", hint=f"its accounts are {known}")
+    variable = entry.token_env or TOKEN_VARIABLE
+    SECRETS.add(variable)
+    sandbox = target.sandbox
+    return replace(
+        target,
+        account=name,
+        endpoint=entry.endpoint or target.endpoint,
+        token_file=accounts.token_file(name),
+        token_variable=variable,
+        cap=entry.limit,
+        sandbox=None if sandbox is None else replace(sandbox, limit=entry.limit or sandbox.limit),
+    )
+
+
+class _Work:
+    """One command for several accounts."""
+
+    def __init__(
+        self, options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
+    ) -> None:
+        self._options = options
+        self._accounts = accounts
+        self._console = console
+        self._targets = {name: target_of_account(target, accounts, name) for name in accounts.entries}
+        self._targets[NOBODY] = replace(target, account=NOBODY)
+        self._lacking: dict[str, UsageError] = {}
+        """Why accounts cannot send, such as for want of a token."""
+        self._stack = ExitStack()
+        self._ledgers: dict[str, Ledger] = {}
+        self._results: dict[str, Result] = {}
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Leave all ledgers and locks at the end."""
+        with self._stack:
+            yield
+
+    def ledger(self, account: str) -> Ledger:
+        """The ledger, by a connection of the account's own."""
+        if account not in self._ledgers:
+            say = None if self._ledgers else self._console.say
+            self._ledgers[account] = self._stack.enter_context(open_ledger(self._targets[account], say))
+        return self._ledgers[account]
+
+    def look_ahead(self) -> None:
+        """Find what would stop accounts before any file is read; raises `UsageError` if none of them can send."""
+        rehearsal = self._targets[NOBODY].sandbox is not None
+        for name in self._accounts.entries:
+            target = self._targets[name]
+            Endpoint.parse(target.endpoint)
+            if rehearsal:
+                continue
+            try:
+                live_target(target)
+                if target.token_file and (warning := exposure(target.token_file)):
+                    self._console.say(f"warning: {name}: {warning}")
+            except UsageError as error:
+                self._lacking[name] = error
+        if len(self._lacking) == len(self._accounts.entries):
+            name, lack = next(iter(self._lacking.items()))
+            raise UsageError(f"no account can send; {name}: {lack.message}", hint=lack.hint)
+        for name, lack in self._lacking.items():
+            self._console.say(f"warning: {name}: {lack.message}; its rows will wait, and the other accounts go on")
+        if not rehearsal:
+            self._console.require_answer()
+
+    # Planning
+
+    def begin(self, loaded: LoadedMapping) -> AccountsResult:
+        """Plan everything, then go on with it."""
+        options = self._options
+        ledger = self.ledger(NOBODY)
+        batch = find.create(ledger, options, loaded, accounts_file=self._accounts.name)
+        out = outputs_of(options, batch)
+        whole = _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NOBODY])
+        parts = {NOBODY: whole}
+
+        def part(name: str) -> _Part:
+            if name not in parts:
+                target, own = self._targets[name], replace(options, out=out / name)
+                more = {"batch": batch.id, "accounts_file": self._accounts.name, "token": _token_place(target)}
+                run = find.create(self.ledger(name), own, loaded, files=[], **more)
+                parts[name] = _Part(name, self.ledger(name), run, own, target)
+            return parts[name]
+
+        try:
+            self._plan(loaded, part)
+            for one in sorted(parts.values(), key=lambda one: one.name == NOBODY):
+                one.run = one.ledger.seal(one.run, again=options.again)
+        except BaseException:
+            for one in parts.values():
+                one.ledger.discard(one.run)
+            raise
+        for one in parts.values():
+            for note in one.ledger.repeats(one.run):
+                self._of(one.name).say(note)
+        if empty := [name for name in self._accounts.entries if name not in parts]:
+            self._console.say(f"no rows for {', '.join(empty)}")
+        return self._deliver(parts)
+
+    def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
+        column = self._accounts.by_column()
+        reading = ReadOptions(strict=self._options.strict, raw_rows=True, transform=self._options.transform)
+        whole, console = part(NOBODY), self._console
+        if column is not None:
+            sources = prepare_sources(
+                self._options.readable, loaded.mapping, replace(reading, accounts=column), console.say
+            )
+            plan(_Router(part), whole.run, sources, console.read)
+            return
+        inputs: dict[str, list[str | Input]] = {}
+        for one in expand(self._options.readable):
+            inputs.setdefault(self._accounts.of_file(one.name) or NOBODY, []).append(one)
+        for name, own in inputs.items():
+            its = part(name)
+            nobody = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NOBODY else None
+            sources = prepare_sources(own, loaded.mapping, replace(reading, accounts=nobody), console.say)
+            plan(its.ledger, its.run, sources, console.read)
+
+    # Delivery
+
+    def go_on(self, batch: Run) -> AccountsResult:
+        """Deliver what a batch has left."""
+        ledger, nobody = self.ledger(NOBODY), self._targets[NOBODY]
+        self._stack.enter_context(find.locked(ledger, batch, wait=self._options.wait, say=self._console.say))
+        out = self._options.out or Path(batch.options["out"] or Path("importer-runs") / batch.id)
+        options = self._options.of_run(batch)
+        parts = {NOBODY: _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), nobody)}
+        for run in ledger.runs(everywhere=True):
+            if run.options.get("batch") == batch.id and run.state is not RunState.PLANNING:
+                if run.account not in self._accounts.entries:
+                    raise UsageError(
+                        f"{self._accounts.name} has no account {run.account}, whose run is {run.id}",
+                        hint="put it back into the file, or go on without the file: `importer resume RUN` for each run",
+                    )
+                target = self._targets[run.account]
+                if run.endpoint != SANDBOX_ENDPOINT:
+                    target = replace(target, endpoint=run.endpoint)
+                self._targets[run.account] = target
+                own = self.ledger(run.account)
+                self._stack.enter_context(find.locked(own, run, wait=self._options.wait, say=self._console.say))
+                parts[run.account] = _Part(run.account, own, run, replace(options, out=out / run.account), target)
+        return self._deliver(parts)
+
+    def _deliver(self, parts: Mapping[str, _Part]) -> AccountsResult:
+        """Deliver what the accounts have pending, all at once, then report."""
+        whole = parts[NOBODY]
+        out = Path(whole.options.out or "").parent
+        report.prepare(out)
+        ordered = [parts[name] for name in self._accounts.entries if name in parts]
+        waiting = [one for one in ordered if self._waits(one)]
+        stopped: dict[str, str] = {}
+        ready = []
+        for one in waiting:
+            if one.name in self._lacking:
+                error = self._lacking[one.name]
+                stopped[one.name] = error.message
+                self._finish(one, StopReason(error.message, hint=self._token_hint(one.name)))
+            else:
+                ready.append(one)
+        for one in ordered:
+            if one not in waiting:
+                self._finish(one, StopReason(""))
+        if ready:
+            with self._ways(ready, out) as (ways, page):
+                if page:
+                    self._console.say(f"the sandbox shows what arrives at {page}")
+                self._send(ready, ways, stopped)
+        return self._conclude(parts, out)
+
+    def _waits(self, one: _Part) -> bool:
+        try:
+            report.prepare(Path(one.options.out or ""))
+            return take_up(one.ledger, one.run, one.options, self._of(one.name))
+        except LedgerError as error:
+            self._finish(one, ledger_failed(error))
+            return False
+
+    def _send(self, ready: Sequence[_Part], ways: Sequence[Target], stopped: Mapping[str, str]) -> None:
+        by_id = {one.run.id: one for one in ready}
+        progress = _Together(self._console)
+        jobs = []
+        for one, way in zip(ready, ways, strict=True):
+            lock = None if way.rehearsal else one.ledger.sender_lock(one.run)
+            console = progress.of(self._of(one.name), one.name)
+            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, way, console, lock))
+
+        def agree(forecasts: Sequence[Forecast]) -> bool:
+            shown: list[tuple[str, Forecast | str]] = [(one.run.account, one) for one in forecasts]
+            shown += list(stopped.items())
+            return self._console.confirm_all(shown, rehearsal=ways[0].rehearsal)
+
+        def conclude(job: DeliveryJob, ended: StopReason) -> None:
+            one = by_id[job.run.id]
+            if ended.declined:
+                one.ledger.take_back(one.run)
+            self._finish(one, ended)
+
+        send(jobs, self._console, agree, conclude)
+
+    @contextmanager
+    def _ways(self, ready: Sequence[_Part], out: Path) -> Iterator[tuple[list[Target], str]]:
+        """How each account's API is reached; a rehearsal has one sandbox for all, with a token for each."""
+        sandbox = self._targets[NOBODY].sandbox
+        if sandbox is None:
+            yield [live_target(one.target) for one in ready], ""
+            return
+        from importer.sandbox import process
+
+        options = replace(
+            sandbox,
+            tokens=tuple(process.made_up_token() for _ in ready),
+            accounts=tuple((one.name, one.target.sandbox.limit if one.target.sandbox else None) for one in ready),
+            events=sandbox.events or str(out / "sandbox-events.jsonl"),
+        )
+        with process.start(options) as running:
+            endpoint = Endpoint.parse(running.url)
+            yield [Target(endpoint, Token(token), rehearsal=True) for token in options.tokens], running.page
+
+    # Reports
+
+    def _finish(self, one: _Part, ended: StopReason) -> None:
+        """Write an account's report, and show how it ended."""
+        if one.name in self._results:
+            return
+        if ended.unauthorized:
+            ended = replace(ended, hint=self._token_hint(one.name))
+        left = one.ledger.has_pending(one.run)
+        ended = ended if left else StopReason("", interrupted=ended.interrupted)
+        console = self._of(one.name)
+        self._results[one.name] = result = write_report(one.ledger, one.run, ended, one.options, one.target, console)
+        if one.name != NOBODY:
+            console.conclude(result)
+
+    def _token_hint(self, name: str) -> str:
+        source = self._accounts.token_source(name)
+        return f"put a valid token of {name} into {source}, then run the same command again: it sends what is left"
+
+    def _of(self, name: str) -> Console:
+        return self._console if name == NOBODY else self._console.of(name)
+
+    def _conclude(self, parts: Mapping[str, _Part], out: Path) -> AccountsResult:
+        whole = parts[NOBODY]
+        counts = whole.ledger.counts(whole.run)
+        sources = whole.ledger.sources(whole.run)
+        self._finish(whole, StopReason(""))
+        shown = bool(counts.read or any(one.error for one in sources))
+        if not shown:
+            shutil.rmtree(whole.options.out or "", ignore_errors=True)
+        order = [*self._accounts.entries, *([NOBODY] if shown else [])]
+        results = {name: self._results[name] for name in order if name in self._results}
+        stopped = [name for name, one in results.items() if one.ended.reason]
+        state = RunState.STOPPED if stopped else RunState.FINISHED
+        words = f"stopped: {', '.join(stopped)}" if stopped else ""
+        batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
+        read = sum(one.written.counts.read for name, one in results.items() if name != NOBODY)
+        others = whole.ledger.others(whole.run)
+        made = report.write_accounts(
+            out,
+            batch,
+            [_summary(name, one, Path(UNASSIGNED if name == NOBODY else name)) for name, one in results.items()],
+            balanced=self._accounts.by_column() is None or read == others,
+            without_rows=tuple(name for name in self._accounts.entries if name not in results),
+        )
+        done = AccountsResult(batch, results, made)
+        self._console.conclude_all(done)
+        return done
+
+
+def _summary(name: str, result: Result, directory: Path) -> AccountSummary:
+    code = ExitCode.STOPPED if result.ended.reason else exit_code(result.written, ready=False, among=True)
+    if result.elsewhere and code is ExitCode.DELIVERED:
+        code = ExitCode.INCOMPLETE
+    return AccountSummary.of(name, result.written.summary, int(code), result.ended.hint, str(directory))
+
+
+def _token_place(target: TargetOptions) -> dict[str, Any]:
+    """Where the token is, so that a run's id alone is enough to go on with it; never the token."""
+    file = None if target.token_file is None else str(target.token_file.absolute())
+    return {"variable": target.token_variable, "file": file, "cap": target.cap}
+
+
+class _Router:
+    """Writes each row of a plan into the run of its account; see `importer.plan.PlanTarget`."""
+
+    def __init__(self, part: Callable[[str], _Part]) -> None:
+        self._part = part
+        self._source: Source | None = None
+        self._begin = self._end = 0
+        """Places of the source's first row, and of the next row."""
+        self._numbers: dict[str, int] = {}
+        self._own: dict[str, int] = {}
+
+    def add_source(self, run: Run, source: Source) -> int:
+        """Begin a source; an account gets it with the first of its rows."""
+        del run
+        self._source, self._begin = source, self._end
+        self._numbers, self._own = {}, {}
+        self._number(NOBODY)
+        return 0
+
+    def _number(self, name: str) -> int:
+        if name not in self._numbers:
+            assert self._source is not None
+            part = self._part(name)
+            self._numbers[name] = part.ledger.add_source(part.run, self._source, self._begin)
+            self._own[name] = 0
+        return self._numbers[name]
+
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
+        """Store the rows of each account that has some."""
+        del run, source_no
+        assert prepared.accounts is not None
+        names = pc.fill_null(prepared.accounts, NOBODY)
+        for name in pc.unique(names).to_pylist():
+            mine = np.asarray(pc.equal(names, pa.scalar(name)))
+            part, number = self._part(name), self._number(name)
+            part.ledger.add_chunk(part.run, number, prepared, mine, self._end)
+            self._own[name] += int(mine.sum())
+        self._end += prepared.count
+
+    def close_source(self, run: Run, source_no: int, *, digest: str, error: str) -> None:
+        """End the source for all that have rows of it."""
+        del run, source_no
+        rows = self._end - self._begin
+        for name, number in self._numbers.items():
+            part = self._part(name)
+            others = rows - self._own[name]
+            part.ledger.close_source(part.run, number, digest=digest, error=error, others=others)
+
+
+@dataclass(slots=True)
+class _Together:
+    """The progress of all deliveries as one."""
+
+    console: AccountsConsole
+    seen: dict[str, Progress] = field(default_factory=dict)
+
+    def of(self, console: Console, name: str) -> Console:
+        """A console whose progress is also counted here."""
+        return _Counting(console, name, self)
+
+    def show(self, name: str, progress: Progress) -> None:
+        """One of the deliveries moves."""
+        self.seen[name] = progress
+        self.console.watch(summed(list(self.seen.values())))
+
+
+class _Counting:
+    """An account's console; see `importer.pipeline.options.Console`."""
+
+    def __init__(self, console: Console, name: str, together: _Together) -> None:
+        self._console = console
+        self._name = name
+        self._together = together
+        self.say = console.say
+        self.require_answer = console.require_answer
+        self.confirm = console.confirm
+        self.confirm_more = console.confirm_more
+        self.read = console.read
+        self.conclude = console.conclude
+
+    def watch(self, progress: Progress) -> None:
+        """Show the account's progress, and that of all."""
+        self._console.watch(progress)
+        self._together.show(self._name, progress)
+
+
+def summed(all_of_them: Sequence[Progress]) -> Progress:
+    """Several deliveries as one; what all of them wait for, if all do."""
+    paces = [one.pace for one in all_of_them if one.left or one.in_flight] or [one.pace for one in all_of_them]
+    waits = all(pace.waiting_for for pace in paces)
+    soonest = min(paces, key=lambda pace: pace.wait_until or float("inf"))
+    limits = [pace.limit for pace in paces]
+    return Progress(
+        sent=sum(one.sent for one in all_of_them),
+        refused=sum(one.refused for one in all_of_them),
+        failed=sum(one.failed for one in all_of_them),
+        in_doubt=sum(one.in_doubt for one in all_of_them),
+        left=sum(one.left for one in all_of_them),
+        in_flight=sum(one.in_flight for one in all_of_them),
+        pace=Pace(
+            rate=sum(pace.rate or 0.0 for pace in paces) or None,
+            limit=None if None in limits else sum(limit or 0 for limit in limits),
+            remaining=None,
+            waiting_for=soonest.waiting_for if waits else "",
+            wait_until=soonest.wait_until if waits else None,
+            halt=soonest.halt if waits else None,
+        ),
+    )
