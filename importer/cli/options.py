@@ -191,6 +191,10 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
+accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=completing.files,
+                        help="Many accounts at once: the YAML file that names them, and their rows.")  # fmt: skip
+
+
 def target_options(given: dict[str, Any]) -> TargetOptions:
     """Where events go, from all options of a command; those that it does not have keep their defaults."""
     from importer.pipeline.options import TargetOptions, default_ledger

@@ -25,7 +25,7 @@ from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token, exposure
 from importer.errors import ExitCode, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
-from importer.mapping.accounts import NOBODY, UNASSIGNED, Accounts
+from importer.mapping.accounts import NOBODY, UNASSIGNED, Accounts, load_accounts
 from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
@@ -48,7 +48,7 @@ from importer.plan import plan
 from importer.read import Input, expand
 from importer.report.accounts import AccountsReport, AccountSummary
 
-_OPEN = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
+__all__ = ["AccountsConsole", "AccountsResult", "load_accounts", "resume", "run", "target_of_one"]
 
 
 class AccountsConsole(Console, Protocol):
@@ -72,6 +72,10 @@ class AccountsResult:
     results: Mapping[str, Result]
     """By account, in the order of the file; `NOBODY` is last, where rows belong to no account."""
     report: AccountsReport
+
+    def summary_bytes(self) -> bytes:
+        """``summary.json`` of all accounts."""
+        return report.accounts_summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -120,10 +124,14 @@ def resume(
         return work.go_on(batch)
 
 
-def is_batch(run_id: str, target: TargetOptions) -> bool:
-    """Whether a run is one of several accounts. Raises `UsageError` for an unknown id."""
-    with open_ledger(target) as ledger:
-        return ledger.run(run_id, everywhere=True).account == NOBODY
+def target_of_one(target: TargetOptions, accounts: Accounts, name: str) -> TargetOptions:
+    """The target where all sources are one account's. Raises `UsageError` where a column names the accounts."""
+    if accounts.by_column() is not None:
+        raise UsageError(
+            f"--account {name}: {accounts.name} says that a column names the account of each row",
+            hint="leave out --account; of a file with the rows of one account, only that account gets some",
+        )
+    return target_of_account(target, accounts, name)
 
 
 def target_of_account(target: TargetOptions, accounts: Accounts, name: str) -> TargetOptions:

@@ -127,6 +127,13 @@ def newest(ledger: Ledger, *, anywhere: bool = False) -> Run:
     raise UsageError("there is no run here yet", hint="`importer runs` lists the runs of all accounts and endpoints")
 
 
+def file_of_accounts(target: TargetOptions, run_id: str) -> str | None:
+    """The file of accounts that a run of several accounts was begun with; None for other runs."""
+    with open_ledger(target) as ledger:
+        run = ledger.run(run_id, everywhere=True)
+    return None if "batch" in run.options else run.options.get("accounts_file")
+
+
 @contextmanager
 def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
     """The ledger, and the run of that id whatever its account and endpoint; without an id the newest."""

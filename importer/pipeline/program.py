@@ -39,6 +39,10 @@ class Result:
     page: str = ""
     """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
 
+    def summary_bytes(self) -> bytes:
+        """``summary.json``."""
+        return report.summary_bytes(self.written.summary)
+
     @property
     def exit_code(self) -> ExitCode:
         """The design's table of exit codes."""
