@@ -572,7 +572,8 @@ def _accounts_table(accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal
         worth = [amount(str(total), currency) if currency else str(total) for currency, total in sums.items()]
         needed = "" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
         parts = [counted(outlook.events, "event"), counted(outlook.subscribers, "subscriber"), *worth, needed]
-        yield f"  {name:<{wide}}  {', '.join(filter(None, parts))}{_left_out(forecast)}"
+        left_out = _left_out(forecast).partition("; ")[2]
+        yield f"  {name:<{wide}}  {', '.join(filter(None, parts))}{left_out and f' ({left_out})'}"
     if not rehearsal:
         yield "Each event is recorded as happening now, and can start automations:\ne-mails to real people."
 

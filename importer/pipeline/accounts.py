@@ -116,7 +116,7 @@ def resume(
     run_id: str | None, options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
 ) -> AccountsResult:
     """Go on with all accounts of a batch; the newest unfinished one, if none is named."""
-    work = _Work(options, target, accounts, console)
+    work = _Work(options, find.target_of(target, run_id) if run_id else target, accounts, console)
     work.look_ahead()
     with work.opened():
         ledger = work.ledger(NOBODY)
@@ -184,6 +184,10 @@ class _Work:
             self._ledgers[account] = self._stack.enter_context(open_ledger(self._targets[account], say))
         return self._ledgers[account]
 
+    def _lock(self, ledger: Ledger, run: Run) -> None:
+        """Work on a run, alone, to the end of the command."""
+        self._stack.enter_context(find.locked(ledger, run, wait=self._options.wait, say=self._console.say))
+
     def look_ahead(self) -> None:
         """Find what would stop accounts before any file is read; raises `UsageError` if none of them can send."""
         rehearsal = self._targets[NOBODY].sandbox is not None
@@ -213,6 +217,7 @@ class _Work:
         options = self._options
         ledger = self.ledger(NOBODY)
         batch = find.create(ledger, options, loaded, accounts_file=self._accounts.name)
+        self._lock(ledger, batch)
         out = outputs_of(options, batch)
         whole = _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NOBODY])
         parts = {NOBODY: whole}
@@ -222,6 +227,7 @@ class _Work:
                 target, own = self._targets[name], replace(options, out=out / name)
                 more = {"batch": batch.id, "accounts_file": self._accounts.name, "token": _token_place(target)}
                 run = find.create(self.ledger(name), own, loaded, files=[], **more)
+                self._lock(self.ledger(name), run)
                 parts[name] = _Part(name, self.ledger(name), run, own, target)
             return parts[name]
 
@@ -264,7 +270,7 @@ class _Work:
     def go_on(self, batch: Run) -> AccountsResult:
         """Deliver what a batch has left."""
         ledger, nobody = self.ledger(NOBODY), self._targets[NOBODY]
-        self._stack.enter_context(find.locked(ledger, batch, wait=self._options.wait, say=self._console.say))
+        self._lock(ledger, batch)
         out = self._options.out or Path(batch.options["out"] or Path("importer-runs") / batch.id)
         options = self._options.of_run(batch)
         parts = {NOBODY: _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), nobody)}
@@ -280,7 +286,7 @@ class _Work:
                     target = replace(target, endpoint=run.endpoint)
                 self._targets[run.account] = target
                 own = self.ledger(run.account)
-                self._stack.enter_context(find.locked(own, run, wait=self._options.wait, say=self._console.say))
+                self._lock(own, run)
                 parts[run.account] = _Part(run.account, own, run, replace(options, out=out / run.account), target)
         return self._deliver(parts)
 
