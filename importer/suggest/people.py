@@ -23,8 +23,9 @@ def decide_subscriber(made: Draft) -> None:
     unnamed = [one for one in columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
     offered = [one.name for one in unnamed if not is_never(one.name, "person")]
     grade = emails[0][1] if emails else Grade.OPEN
-    options = dict.fromkeys(offered, "its cells are e-mail addresses, its name does not say whose")
-    options = {one.name: _reason(one, grade) for one, grade in emails} | options
+    options = {one.name: _reason(one, grade) for one, grade in emails}
+    for one in offered:
+        options.setdefault(one, "its cells are e-mail addresses, its name does not say whose")
     question = "Which column has the subscriber's e-mail address"
     name = made.choose("subscriber.email", question, grade, options | {NONE: "no column has it"})
     subscriber: dict[str, Any] = {}
