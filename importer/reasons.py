@@ -200,6 +200,7 @@ _SECTIONS = {
     "The subscriber": ("subscriber", "id", "email", "phone"),
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties", "field"),
+    "The account": ("account",),
     "Order and key": ("order_by", "key"),
     "The filter and the lookups": ("filtered", "where", "lookup"),
     "Groups": ("group",),
