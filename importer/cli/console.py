@@ -311,11 +311,9 @@ class _AccountConsole:
         """Show nothing: the progress of all accounts is shown as one."""
 
     def conclude(self, result: Result) -> None:
-        """Say that the account has ended, and how."""
+        """Say that the account was stopped; how the others ended is shown at the end."""
         if result.ended.reason:
             self.say(f"warning: stopped: {result.ended.reason}")
-        else:
-            self.say("finished")
 
 
 class JsonConsole:

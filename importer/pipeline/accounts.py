@@ -8,9 +8,11 @@ it is are the plans of all accounts complete. All accounts are delivered side by
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,15 +42,19 @@ from importer.model import (
 from importer.pipeline import find
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
+from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.pipeline.program import Result, outputs_of, take_up, write_report
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
+from importer.report import ReportOptions
 from importer.report.accounts import AccountsReport, AccountSummary
+from importer.sandbox.options import SandboxOptions
+from importer.wording import public_name
 
-__all__ = ["AccountsConsole", "AccountsResult", "load_accounts", "resume", "run", "target_of_one"]
+__all__ = ["AccountsConsole", "AccountsResult", "check", "load_accounts", "resume", "run", "target_of_one"]
 
 
 class AccountsConsole(Console, Protocol):
@@ -109,7 +115,21 @@ def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console:
         if unfinished is not None:
             console.say(f"run {unfinished.id} of the same files, mapping and accounts was interrupted; it goes on")
             return work.go_on(unfinished)
-        return work.begin(loaded)
+        return work.deliver(work.plan(loaded))
+
+
+def check(options: RunOptions, accounts: Accounts, console: AccountsConsole) -> AccountsReport:
+    """Everything but sending, by account, in a ledger that is thrown away; with ``options.out`` the reports, too.
+
+    Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked.
+    """
+    loaded = options.load_mapping()
+    run_tests(loaded)
+    with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
+        target = TargetOptions(ledger=Path(scratch) / "ledger.db", sandbox=SandboxOptions())
+        work = _Work(replace(options, routes=accounts.routes()), target, accounts, console)
+        with work.opened():
+            return work.check(loaded)
 
 
 def resume(
@@ -212,8 +232,8 @@ class _Work:
 
     # Planning
 
-    def begin(self, loaded: LoadedMapping) -> AccountsResult:
-        """Plan everything, then go on with it."""
+    def plan(self, loaded: LoadedMapping) -> dict[str, _Part]:
+        """Read everything into the runs of the accounts. Whatever interrupts it, nothing of them is left."""
         options = self._options
         ledger = self.ledger(NOBODY)
         batch = find.create(ledger, options, loaded, accounts_file=self._accounts.name)
@@ -244,7 +264,7 @@ class _Work:
                 self._of(one.name).say(note)
         if empty := [name for name in self._accounts.entries if name not in parts]:
             self._console.say(f"no rows for {', '.join(empty)}")
-        return self._deliver(parts)
+        return parts
 
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
@@ -288,9 +308,9 @@ class _Work:
                 own = self.ledger(run.account)
                 self._lock(own, run)
                 parts[run.account] = _Part(run.account, own, run, replace(options, out=out / run.account), target)
-        return self._deliver(parts)
+        return self.deliver(parts)
 
-    def _deliver(self, parts: Mapping[str, _Part]) -> AccountsResult:
+    def deliver(self, parts: Mapping[str, _Part]) -> AccountsResult:
         """Deliver what the accounts have pending, all at once, then report."""
         whole = parts[NOBODY]
         out = Path(whole.options.out or "").parent
@@ -367,6 +387,41 @@ class _Work:
 
     # Reports
 
+    def check(self, loaded: LoadedMapping) -> AccountsReport:
+        """Report what would become of every row."""
+        parts, out = self.plan(loaded), self._options.out
+        whole = parts[NOBODY]
+        run = report.check_run(
+            loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
+            sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
+        )  # fmt: skip
+        summaries = []
+        for name in (*self._accounts.entries, *([NOBODY] if _has_something(whole) else [])):
+            if name not in parts:
+                continue
+            one, directory = parts[name], UNASSIGNED if name == NOBODY else name
+            options = self._options
+            outputs = (
+                ReportOptions(out / directory, options.report_format, rejects_format=options.rejects_format)
+                if out
+                else None
+            )
+            batches = one.ledger.batches(one.run, raw_rows=out is not None)
+            written = report.write_check(batches, partial(one.ledger.sources, one.run), run, outputs)
+            code = exit_code(written, among=True)
+            summaries.append(AccountSummary.of(name, written.summary, int(code), "", directory))
+        return report.write_accounts(
+            out, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
+        )
+
+    def _is_balanced(self, whole: _Part, summaries: Sequence[AccountSummary]) -> bool:
+        """Whether the other accounts have the very rows that the batch left to them."""
+        read = sum(one.rows["read"] for one in summaries if one.account != NOBODY)
+        return self._accounts.by_column() is None or read == whole.ledger.others(whole.run)
+
+    def _without(self, parts: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(name for name in self._accounts.entries if name not in parts)
+
     def _finish(self, one: _Part, ended: StopReason) -> None:
         """Write an account's report, and show how it ended."""
         if one.name in self._results:
@@ -389,10 +444,8 @@ class _Work:
 
     def _conclude(self, parts: Mapping[str, _Part], out: Path) -> AccountsResult:
         whole = parts[NOBODY]
-        counts = whole.ledger.counts(whole.run)
-        sources = whole.ledger.sources(whole.run)
         self._finish(whole, StopReason(""))
-        shown = bool(counts.read or any(one.error for one in sources))
+        shown = _has_something(whole)
         if not shown:
             shutil.rmtree(whole.options.out or "", ignore_errors=True)
         order = [*self._accounts.entries, *([NOBODY] if shown else [])]
@@ -401,25 +454,27 @@ class _Work:
         state = RunState.STOPPED if stopped else RunState.FINISHED
         words = f"stopped: {', '.join(stopped)}" if stopped else ""
         batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
-        read = sum(one.written.counts.read for name, one in results.items() if name != NOBODY)
-        others = whole.ledger.others(whole.run)
+        summaries = [_summary(name, one) for name, one in results.items()]
         made = report.write_accounts(
-            out,
-            batch,
-            [_summary(name, one, Path(UNASSIGNED if name == NOBODY else name)) for name, one in results.items()],
-            balanced=self._accounts.by_column() is None or read == others,
-            without_rows=tuple(name for name in self._accounts.entries if name not in results),
+            out, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
         )
         done = AccountsResult(batch, results, made)
         self._console.conclude_all(done)
         return done
 
 
-def _summary(name: str, result: Result, directory: Path) -> AccountSummary:
+def _has_something(whole: _Part) -> bool:
+    """Whether there are rows of no account, or sources that cannot be read."""
+    sources = whole.ledger.sources(whole.run)
+    return bool(whole.ledger.counts(whole.run).read or any(one.error for one in sources))
+
+
+def _summary(name: str, result: Result) -> AccountSummary:
     code = ExitCode.STOPPED if result.ended.reason else exit_code(result.written, ready=False, among=True)
     if result.elsewhere and code is ExitCode.DELIVERED:
         code = ExitCode.INCOMPLETE
-    return AccountSummary.of(name, result.written.summary, int(code), result.ended.hint, str(directory))
+    directory = UNASSIGNED if name == NOBODY else name
+    return AccountSummary.of(name, result.written.summary, int(code), result.ended.hint, directory)
 
 
 def _token_place(target: TargetOptions) -> dict[str, Any]:

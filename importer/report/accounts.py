@@ -14,7 +14,7 @@ from importer.errors import ExitCode, ReportError
 from importer.model import SANDBOX_ENDPOINT, Run, State
 from importer.report.atomic import SUMMARY, Outputs
 from importer.report.labels import states_in_words
-from importer.report.model import MappingSummary, Summary, TypeTotals
+from importer.report.model import CHECK, MappingSummary, Summary, TypeTotals
 from importer.wording import counted, iso, shown, shown_lines
 
 _PAGE = "report.html"
@@ -99,18 +99,19 @@ class AccountsReport:
 
 
 def write_accounts(
-    out: Path, batch: Run, accounts: Sequence[AccountSummary], *, balanced: bool, without_rows: tuple[str, ...]
+    out: Path | None, batch: Run, accounts: Sequence[AccountSummary], *, balanced: bool, without_rows: tuple[str, ...]
 ) -> AccountsReport:
-    """Write the summary and the page of all accounts; ``balanced``: no row is lost between them."""
+    """Write the summary and the page of all accounts, if ``out`` is given; ``balanced``: none of their rows is lost."""
     rows: dict[str, int] = dict.fromkeys(("read", *(state.value for state in State)), 0)
     for one in accounts:
         for name, count in one.rows.items():
             rows[name] += count
     whole = balanced and all(one.balanced for one in accounts)
+    checked = batch.id == CHECK
     summary = AccountsSummary(
         run=batch.id,
-        state=batch.state.value,
-        started_at=iso(batch.created_at),
+        state="checked" if checked else batch.state.value,
+        started_at=None if checked else iso(batch.created_at),
         finished_at=iso(batch.finished_at),
         balanced=whole,
         rows=rows,
@@ -120,11 +121,18 @@ def write_accounts(
         without_rows=without_rows,
         versions={"importer": importer.__version__, "python": platform.python_version()},
     )
+    if out is None:
+        return AccountsReport(summary)
     from importer.report.page import rendered  # jinja2 is slow to load, and most commands need no page
 
     try:
         with Outputs(out, again=f"`importer report {batch.id}` writes an account's reports again") as outputs:
-            title = f"{counted(len(accounts), 'account')}: {rows['sent']:,} of {counted(rows['read'], 'row')} sent"
+            done = (
+                f"{rows['pending']:,} of {counted(rows['read'], 'row')} ready"
+                if checked
+                else (f"{rows['sent']:,} of {counted(rows['read'], 'row')} sent")
+            )
+            title = f"{counted(len(accounts), 'account')}: {done}"
             rehearsal = batch.endpoint == SANDBOX_ENDPOINT
             outputs.create(_PAGE).write(rendered("accounts.html", summary=summary, title=title, rehearsal=rehearsal))
             outputs.create(SUMMARY).write(accounts_summary_bytes(summary))
@@ -152,10 +160,11 @@ def _worst(accounts: Sequence[AccountSummary], rows: Mapping[str, int], *, balan
 def render_accounts(made: AccountsReport) -> str:
     """What people see at the end: a line for each account, those that need something last; then all together."""
     summary = made.summary
+    checked = summary.state == "checked"
     wide = max((len(one.account) for one in summary.accounts), default=0)
     lines = []
     for one in sorted(summary.accounts, key=lambda one: one.exit_code != 0):
-        states = states_in_words(one.rows)
+        states = states_in_words(one.rows, checked=checked)
         lines.append(f"  {one.account:<{wide}}  {one.rows['read']:>9,} read  {states}")
         if one.stop_reason:
             lines += [f"  {'':<{wide}}  stopped: {shown(one.stop_reason)}", f"  {'':<{wide}}  {shown(one.hint)}"]
@@ -163,7 +172,7 @@ def render_accounts(made: AccountsReport) -> str:
             lines.append(f"  {'':<{wide}}  see {made.paths[0].parent / one.directory / _PAGE}")
     if summary.without_rows:
         lines.append(f"  no rows for {', '.join(summary.without_rows)}")
-    states = states_in_words(summary.rows)
+    states = states_in_words(summary.rows, checked=checked)
     lines += ["", f"{counted(len(summary.accounts), 'account')}: {summary.rows['read']:,} read, {states}"]
     if not summary.balanced:
         lines.append("the totals do not add up: please report this as a bug")

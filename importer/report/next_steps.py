@@ -20,6 +20,8 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path], ledger_optio
         if left:
             given = run.options.get("sources") or [source.name for source in summary.sources]
             command = f"importer run {' '.join(map(shell_quoted, given))} {mapping}"
+            if file := run.options.get("accounts_file"):
+                command += f" --accounts {shell_quoted(file)}"
             words = f"rehearse {counted(left, 'event')} on this machine, then send for real"
             yield Step(words, (f"{command} --sandbox", command))
         return

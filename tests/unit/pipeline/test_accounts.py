@@ -403,3 +403,38 @@ def test_one_account_of_a_file_can_be_named_where_files_tell_them(place: Place) 
     (place.home / "accounts.yaml").write_text(BY_FILES)
     done = place.run("o.csv", more=("--account", "nobody"))
     assert "accounts.yaml has no account nobody" in done.stderr
+
+
+def test_check_says_for_each_account_what_a_run_would_do(place: Place) -> None:
+    """By the rules of a run: keys repeat within an account only; nothing is sent, and nothing is left in the ledger."""
+    place.write("o.csv", *ROWS, "A,1,ada@example.org,11")
+    command = ("check", "o.csv", "-m", "m.yaml", "--accounts", "accounts.yaml")
+    done = importer(*command, "--out", "out", "--format", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == place.summary()
+    assert place.summary()["state"] == "checked"
+    found = {one["account"]: (one["rows"]["pending"], one["rows"]["invalid"]) for one in place.summary()["accounts"]}
+    assert found == {"shop-a": (1, 2), "shop-b": (2, 0), "shop-c": (1, 0), "(no account)": (0, 2)}
+    assert {row["code"] for row in place.report("shop-a") if row["key"] == "1"} == {"key.conflict"}
+    page = (place.home / "out/shop-b/report.html").read_text()
+    assert "importer run o.csv -m m.yaml --accounts accounts.yaml --sandbox" in page
+    assert importer("runs").stdout == ""
+    assert importer(*command, "--preview", "1").exit_code == 2
+
+
+def test_runs_lists_those_of_the_accounts_of_a_file(place: Place) -> None:
+    place.write("o.csv", *ROWS)
+    place.run("o.csv")
+    place.write("mine.csv", "A,1,ada@example.org,10")
+    importer("run", "mine.csv", "-m", "m.yaml", "--sandbox", "--out", "mine")
+    listed = importer("runs", "--accounts", "accounts.yaml").stdout
+    assert [listed.count(f"{name}, rehearsal") for name in (*NAMES, "(no account)", "default")] == [1, 1, 1, 1, 0]
+    assert importer("runs").stdout.count("default, rehearsal") == 1
+
+
+def test_a_limit_of_ones_own_is_kept_below_that_of_the_api(place: Place) -> None:
+    (place.home / "accounts.yaml").write_text(BY_COLUMN.replace("C_TOKEN,", "C_TOKEN, limit: 6000,"))
+    place.write("o.csv", *(f"C,{n},p{n}@example.org,1" for n in range(3)))
+    done = place.run("o.csv", more=("--log-format", "json"))
+    (plan,) = (json.loads(line) for line in done.stderr.splitlines() if '"plan"' in line)
+    assert (plan["account"], plan["limit"]) == ("shop-c", 6000)
