@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import text_bytes
 from importer.json_columns import Member, object_pieces
 from importer.model import (
     ArrowArray,
@@ -26,7 +27,6 @@ from importer.model import (
     ValidationResult,
     Violations,
 )
-from importer.texts import text_bytes
 from importer.wording import shown
 
 LONGEST_VALUE = 80

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import text_bytes
 from importer.model import ArrowArray, Int64s, Property
-from importer.texts import text_bytes
 
 
 @dataclass(frozen=True, slots=True)

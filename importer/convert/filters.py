@@ -13,7 +13,7 @@ invalid; so is that of a cell that is no date or time, which are read alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, flags, holds, where_true, without
+from importer.columns import absent, flags, holds, violations, without
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.numbers import NumberForm, NumberReader
@@ -62,10 +62,9 @@ class Unreadable:
     """Booleans, never null."""
     texts: ArrowArray
 
-    def violations(self, among: ArrowArray) -> tuple[Violations, ...]:
+    def violations(self, among: ArrowArray) -> Iterator[Violations]:
         """Violations of those of the rows ``among`` (booleans) that are concerned."""
-        rows = where_true(pc.and_(self.where, among))
-        return (_violations(self.code, self.words, rows, self.texts),) if len(rows) else ()
+        return violations(self.code, self.words, pc.and_(self.where, among), self.texts)
 
 
 class Filter:
@@ -83,16 +82,11 @@ class Filter:
         found, doubts = list[Violations](), list[Unreadable]()
         for test in self._tests:
             answer = test(cells)
-            unreadable = np.zeros(cells.count, np.bool_)
-            for one in answer.unreadable:
-                unreadable |= flags(one.where)
-            failing = np.flatnonzero(passes & ~flags(answer.passes) & ~unreadable)
-            if len(failing):
-                found.append(_violations("filtered.where", test.words, failing, answer.texts))
-                passes[failing] = False
+            failing = pc.invert(reduce(pc.or_, [one.where for one in answer.unreadable], answer.passes))
+            found += violations("filtered.where", test.words, pc.and_(failing, passes), answer.texts)
+            passes &= ~flags(failing)
             doubts += answer.unreadable
-        kept = pa.array(passes)
-        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(kept))]
+        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(passes))]
 
 
 class GroupFilter:
@@ -114,13 +108,6 @@ class GroupFilter:
         if self._rows == "first":
             passes = pc.if_else(pc.is_valid(answer.texts), passes, pa.scalar(None, pa.bool_()))
         return GroupTest(self._rows, passes, self._blank, self._test.words, answer.texts), found
-
-
-def _violations(
-    code: str, field: str, positions: np.ndarray[tuple[int], np.dtype[np.intp]], texts: ArrowArray
-) -> Violations:
-    values = pc.fill_null(texts.take(pa.array(positions)), "")
-    return Violations(code, field, positions.astype(np.int64), values)
 
 
 @dataclass(frozen=True, slots=True)

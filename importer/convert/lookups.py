@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, flags, where_true, without_blanks
+from importer.columns import absent, flags, hashes, where_true, without_blanks
 from importer.model import ArrowArray, Int64s
 from importer.temporary import TemporaryDatabase
-from importer.texts import hashes
 
 
 class LookupRows(Protocol):

@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
+from importer.columns import holds, matches, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.currencies import CURRENT, NOT_MONEY, SIGNS, contradicts, decimals
 from importer.exact import DecimalColumn
 from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray, Int64s
-from importer.texts import matches
 
 _FAST_LENGTH = 290
 """Plain digits up to here are finite doubles for sure (the largest double has 309 digits)."""

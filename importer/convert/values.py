@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, holds, without, without_blanks
+from importer.columns import absent, holds, without, without_blanks
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.filters import ColumnForms, Test
 from importer.convert.numbers import NumberForm, NumberReader
