@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from importer.columns import violations
 from importer.errors import SourceError
-from importer.exact import DecimalColumn, sums
+from importer.exact import decimals_of, sums, tokens_of
 from importer.mapping.model import ImportMapping
 from importer.model import (
     ArrowArray,
@@ -165,7 +165,7 @@ class _Column:
             lists = pa.ListArray.from_arrays(offsets, texts)
             made = pc.binary_join(lists, self.separator) if self.how == "join" else _merged(lists)
         elif self.how == "sum":
-            made = sums(DecimalColumn.of(texts), starts).tokens()
+            made = tokens_of(sums(decimals_of(texts), starts))
         else:
             made = texts.take(pa.array(self._extreme(texts, ranks, starts)))
         where = np.full(len(counts), -1, np.int64)
@@ -177,7 +177,7 @@ class _Column:
         if ranks is not None:
             order = ranks.to_numpy(zero_copy_only=False)
         elif self.kind in ("integer", "number"):
-            order = DecimalColumn.of(texts).ranks()
+            order = np.unique(decimals_of(texts), return_inverse=True)[1]
         else:
             order = pc.rank(texts, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
         best = (np.minimum if self.how == "min" else np.maximum).reduceat(order, starts)
@@ -283,6 +283,7 @@ class _Rows:
         """The first unreadable place since then."""
         self._tests: tuple[GroupTest, ...] | None = None
         """The tests of ``where`` that are asked of groups, as any chunk has them; None before the first chunk."""
+        self._has_groups = False
         self._read = TemporaryDatabase(_CONTENT)
         self._made = TemporaryDatabase(_CONTENT)
         for table, members in (
@@ -344,6 +345,7 @@ class _Rows:
             **cells,
         }
         self._read.insert("rows", pa.table(columns).filter(pa.array(inside)))
+        self._has_groups = self._has_groups or bool(inside.any())
         # A header is no part of any group.
         lost = [one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header"]
         self._note_gaps(places[inside], [self._places + at for at in lost])
@@ -392,7 +394,7 @@ class _Rows:
 
     def group(self) -> None:
         """Make one event of each group. Raises `SpaceError`."""
-        if self._tests is not None and self._read.has("rows"):
+        if self._has_groups:
             copies = "".join(f" WHEN {number} THEN {number}" for number in self._copies)
             space = f"CASE source{copies} ELSE -1 END" if copies else "-1"
             with closing(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,10 +14,17 @@ from importer.columns import absent, flags, holds, text_column, trimmed, violati
 from importer.convert.identities import normalized
 from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
-from importer.model import ArrowArray, Chunk, Violations
+from importer.model import ArrowArray, Chunk, Dialect, Source, Violations
 
 _FORMULA_TEXT = '^="(.*)"$'
 """How spreadsheets' exports keep digits text."""
+
+
+_ROW = np.ones(1, np.int64)
+EMPTY = Chunk(
+    Source("", None, Dialect("csv"), None), 1, 1, pa.table({"": absent(1)}).select([]), _ROW, _ROW, (), {}, None
+)
+"""One row without a cell."""
 
 
 @dataclass(frozen=True, slots=True)

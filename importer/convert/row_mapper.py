@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import absent, mask_of, where_true
-from importer.convert.cells import Cells
+from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
@@ -24,12 +24,10 @@ from importer.model import (
     ArrowArray,
     Bools,
     Chunk,
-    Dialect,
     Events,
     Int64s,
     Membership,
     Property,
-    Source,
     Violations,
 )
 
@@ -159,10 +157,7 @@ class RowMapper:
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""
-        alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
-        row = np.ones(1, np.int64)
-        table = pa.table({"": absent(1)}).select([])
-        return alone(Chunk(Source("", None, Dialect("csv"), None), 1, 1, table, row, row, (), {}, None))
+        return RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))(EMPTY)
 
     def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
         filled = field(cells)
