@@ -82,7 +82,9 @@ class Sums:
 def decimals_of(tokens: ArrowArray) -> Decimals:
     """The numbers of canonical tokens; none may be null."""
     encoded = tokens.dictionary_encode()
-    return _objects([Decimal(one) for one in encoded.dictionary.to_pylist()]).take(encoded.indices.to_numpy())
+    distinct: Decimals = _objects([Decimal(one) for one in encoded.dictionary.to_pylist()])
+    found: Decimals = distinct[encoded.indices.to_numpy()]
+    return found
 
 
 def tokens_of(numbers: Decimals) -> ArrowArray:
