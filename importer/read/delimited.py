@@ -95,7 +95,9 @@ def _renamed(table: Any, wanted: Mapping[str, int], *, rejects: bool) -> Any:
     if not wanted:
         return table.select([])  # keeps the number of rows
     columns = [table.column(f"c{at}") for at in wanted.values()]
-    return pa.Table.from_arrays([original(cells) for cells in columns] if rejects else columns, names=list(wanted))
+    return pa.Table.from_arrays(
+        [original(cells.combine_chunks()) for cells in columns] if rejects else columns, names=list(wanted)
+    )
 
 
 @dataclass(frozen=True, slots=True)
