@@ -18,7 +18,6 @@ import click
 
 from importer import __version__
 from importer.cli.console import masked, on_screen
-from importer.cli.settings import ARGUMENTS
 from importer.cli.usage import usage_error
 from importer.errors import ExitCode, ImporterError
 from importer.wording import shown
@@ -71,14 +70,6 @@ class Commands(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_sentence(load_command(name))) for name in COMMANDS])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """See click; keeps the arguments for ``--show-config``."""
-        name, command, rest = super().resolve_command(ctx, args)
-        ctx.meta[ARGUMENTS] = list(rest)
-        return name, command, rest
 
 
 def _first_sentence(command: click.Command) -> str:
