@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from importer.cli.options import fields_of
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.model import State
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
@@ -65,8 +66,7 @@ class ConsoleOptions:
         """From all options of a command. Raises `UsageError` for --quiet with --verbose."""
         if given["quiet"] and given["verbose"]:
             raise UsageError("--quiet and --verbose exclude each other", hint="give one of them")
-        names = (field.name for field in dataclasses.fields(cls) if field.name in given)
-        return cls(**{name: given[name] for name in names})
+        return cls(**fields_of(cls, given))
 
     def console(self) -> TerminalConsole | JsonConsole:
         """The console that the options ask for."""
