@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -214,6 +215,21 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
     asked = fields_of(TargetOptions, given)
     ledger = given["ledger"] or default_ledger(os.environ)
     return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
+
+
+def existing_target(given: dict[str, Any]) -> TargetOptions:
+    """The same, of a ledger that is there; raises `UsageError` if it is not."""
+    target = target_options(given)
+    if not target.ledger.exists():
+        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
+    return target
+
+
+def agreed(command: str, question: str, *, yes: bool) -> bool:
+    """Whether the user agrees to what cannot be undone; raises `UsageError` where nobody can."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
+    return yes or click.confirm(question, default=False, err=True)
 
 
 def run_options(given: dict[str, Any]) -> RunOptions:
