@@ -64,7 +64,10 @@ class Metrics:
         self.trouble = ""
         """Why the file could not be written the last time; empty if it could."""
         for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
-            gauge.set(_earlier(path, name) if path else 0.0)
+            self._one(gauge).set(_earlier(path, name) if path else 0.0)
+
+    def __repr__(self) -> str:
+        return f"<Metrics {self._path}>"
 
     def serve(self, port: int) -> None:
         """Answer on 127.0.0.1 for as long as the process lives; raises `UsageError` where the port is taken."""
@@ -97,11 +100,11 @@ class Metrics:
         counts = {state: count + done.get(state, 0) for state, count in {**dict.fromkeys(State, 0), **began}.items()}
         counts[State.PENDING] = progress.left
         self._count(Counts(self._delivery.counts.read, counts))
-        self._rate.set(self._measured(sum(done.values())))
+        self._one(self._rate).set(self._measured(sum(done.values())))
         for gauge, value in ((self._limit, progress.pace.limit), (self._remaining, progress.pace.remaining)):
             if value is not None:
-                gauge.set(value)
-        self._waiting.set(bool(progress.pace.waiting_for))
+                self._one(gauge).set(value)
+        self._one(self._waiting).set(bool(progress.pace.waiting_for))
         if self._now() - self._written >= EVERY:
             self._refresh()
 
@@ -110,14 +113,14 @@ class Metrics:
         if counts is not None:
             self._count(counts)
         self._delivery = None
-        self._rate.set(0)
-        self._waiting.set(0)
-        self._ended.set(self._now())
-        self._code.set(int(code))
+        self._one(self._rate).set(0)
+        self._one(self._waiting).set(0)
+        self._one(self._ended).set(self._now())
+        self._one(self._code).set(int(code))
         if code is ExitCode.DELIVERED:
-            self._success.set(self._now())
+            self._one(self._success).set(self._now())
         if counts is not None and code in (ExitCode.DELIVERED, ExitCode.INCOMPLETE):
-            self._finish.set(self._now())
+            self._one(self._finish).set(self._now())
         self._refresh()
 
     def file(self, place: str) -> None:
@@ -127,11 +130,12 @@ class Metrics:
 
     def _refresh(self) -> None:
         """Write the file if possible: figures never stop a delivery."""
-        self.trouble = ""
         try:
             self.write()
         except UsageError as error:
             self.trouble = error.message
+        else:
+            self.trouble = ""
 
     def write(self) -> None:
         """Write the file, whole or not at all; raises `UsageError` if that fails."""
@@ -149,7 +153,7 @@ class Metrics:
         for state in State:
             self._rows.labels(self._account, state.value).set(counts[state])
         waits = self._delivery is not None and counts[State.PENDING]
-        self._oldest.set(self._now() - self._delivery.created_at if self._delivery and waits else 0)
+        self._one(self._oldest).set(self._now() - self._delivery.created_at if self._delivery and waits else 0)
 
     def _measured(self, done: int) -> float:
         assert self._delivery is not None
@@ -157,13 +161,15 @@ class Metrics:
         seen.append((now, done))
         while now - seen[0][0] > WINDOW:
             seen.popleft()
-        began, before = seen[0]
-        return (done - before) / (now - began) if now > began else 0.0
+        (began, before), passed = seen[0], now - seen[0][0]
+        del began
+        return (done - before) / passed if passed > 0 else 0.0
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        """A gauge of this account; the values of ``labels`` are still to be given."""
-        gauge = Gauge(name, text, ["account", *labels], registry=self._registry)
-        return gauge if labels else gauge.labels(self._account)
+        return Gauge(name, text, ["account", *labels], registry=self._registry)
+
+    def _one(self, gauge: Gauge) -> Gauge:
+        return gauge.labels(self._account)
 
 
 class MetricsConsole:
