@@ -30,10 +30,8 @@ _MOST = 20
 @basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
 @basic("--give-up", is_flag=True, help="Neither: leave them, and close the run.")
 @basic("--note", default="", metavar="TEXT", help="With --give-up: why, for the report.")
-@basic(
-    "--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.",
-)  # fmt: skip
+@basic("--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+       help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.")  # fmt: skip
 @basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
 @basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @ledger_options
