@@ -14,7 +14,7 @@ from aiohttp import web
 
 from importer.clock import Clock
 from importer.sandbox.events import EventLog, RecentEvents
-from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultPicker, FaultQueue
+from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultQueue, by_chance
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rate_limit import RateLimit
 from importer.sandbox.responses import CREATED, ResponseFactory, json_body, send
@@ -66,7 +66,7 @@ class ApiHandlers:
         self._options = options
         self._clock = clock
         self._responses = ResponseFactory(self.limit, clock)
-        self._picker = FaultPicker(options.faults, options.seed)
+        self._by_chance = by_chance(options.faults, options.seed)
         self._tokens = frozenset(tokens)
         self._expiring_token = tokens[0]
         self._expiring_token_uses = 0
@@ -115,7 +115,7 @@ class ApiHandlers:
     def _create_event(self, request: web.Request, body: bytes) -> _Answer:
         if not self._authorized(request):
             return self._refuse(401, "Unauthenticated.")
-        fault = self.queue.next() or self._picker.next()
+        fault = self.queue.next() or next(self._by_chance)
         if fault in BEFORE_ACCEPT:
             answer = _Answer(self._responses.response(200, b""), fault=fault)
         else:
