@@ -76,7 +76,10 @@ def problems_of(model: type[Model], data: Any, error: ValidationError) -> list[P
         if one["type"] == _OWN:
             found[path] = Problem(path, one["ctx"]["message"], one["ctx"]["hint"], at_value=True)
         elif one["type"] == "extra_forbidden":
-            found[path] = Problem(path, *_unknown(_owner(model, path)[0], str(path[-1])))
+            key, owner = str(path[-1]), _owner(model, path)[0]
+            known = owner.known_keys()
+            hint = did_you_mean(key, known) or _elsewhere(owner, key) or f"the keys here are {', '.join(known)}"
+            found[path] = Problem(path, f'unknown key "{shorten(key)}" in {owner.called}', hint)
         elif one["type"] == "missing":
             key, owner = str(one["loc"][-1]), _owner(model, path)[0]
             meant = {nearest(str(other[-1]), owner.known_keys()) for other in unknown if other[:-1] == path}
@@ -134,38 +137,26 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     return f" {last} ".join([", ".join(all_names[:-1]), all_names[-1]] if len(all_names) > 1 else all_names)
 
 
-def _unknown(model: type[Model], key: str) -> tuple[str, str]:
-    known = model.known_keys()
-    hint = did_you_mean(key, known) or _elsewhere(model, key) or f"the keys here are {', '.join(known)}"
-    return f'unknown key "{shorten(key)}" in {model.called}', hint
-
-
 def _elsewhere(model: type[Model], key: str) -> str | None:
     """Where a key of another model belongs."""
-    for other in Model.__subclasses__():
-        if other is not model and other.belongs:
-            for known in other.known_keys():
-                if _plain(known) == _plain(key):
-                    return f"`{known}` belongs {other.belongs}"
-    return None
+    others = (other for other in Model.__subclasses__() if other is not model and other.belongs)
+    found = ((other, known) for other in others for known in other.known_keys() if _plain(known) == _plain(key))
+    return next((f"`{known}` belongs {other.belongs}" for other, known in found), None)
 
 
 def _unfit(root: type[Model], path: Path, value: Any) -> tuple[str, str | None]:
     """Message and hint for a value of the wrong kind."""
     model, key = _owner(root, path)
     if key is None:
-        return f"{model.called} must be {model.looks_like}, not {shown(value)}", _hint_for_model(model, value)
+        hint = None
+        if "first_of" in model.known_keys() and isinstance(value, list):
+            hint = "for the first that is not blank, write {first_of: […]}"
+        elif "first_of" in model.known_keys() and isinstance(value, bool | float):
+            hint = "for the same value in every row, write {const: …}"
+        return f"{model.called} must be {model.looks_like}, not {shown(value)}", hint
     expected, choices = _expected(model, key)
     hint = did_you_mean(value, choices) if choices and isinstance(value, str) else _hint_for(key, value, expected)
     return f"`{key}` must be {expected}, not {shown(value)}", hint
-
-
-def _hint_for_model(model: type[Model], value: Any) -> str | None:
-    if "first_of" not in model.known_keys():
-        return None
-    if isinstance(value, list):
-        return "for the first that is not blank, write {first_of: […]}"
-    return "for the same value in every row, write {const: …}" if isinstance(value, bool | float) else None
 
 
 def _hint_for(key: str, value: Any, expected: str) -> str | None:

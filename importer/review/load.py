@@ -14,7 +14,7 @@ from importer.ledger.ledger import Ledger
 from importer.mapping.model import ImportMapping
 from importer.model import RowBatch, Run, RunState, State
 from importer.reasons import REASONS
-from importer.report.rows import ExplainedBatch, explain
+from importer.report.rows import explain
 from importer.review.cells import RECORD, Content, Form, contents
 from importer.review.desk import Desk, Line, Problem
 
@@ -118,7 +118,10 @@ def _lines_of(loading: _Loading, batch: RowBatch, chosen: Any) -> Iterator[Line]
     run, explained = loading.run, explain(batch)
     table = batch.table.take(pa.array(chosen))
     codes = [code or "" for code in explained.codes.take(pa.array(chosen)).to_pylist()]
-    reasons = _reasons(explained)
+    reasons: dict[int, list[Reason]] = {}
+    said = (explained.reasons.column(name).to_pylist() for name in ("at", "code", "field", "value", "message"))
+    for at, *reason in zip(*said, strict=True):
+        reasons.setdefault(at, []).append(tuple(reason))
     form = loading.forms[-1]
     if batch.raw_rows is None:
         loading.lost += len(chosen)
@@ -144,15 +147,6 @@ def _lines_of(loading: _Loading, batch: RowBatch, chosen: Any) -> Iterator[Line]
             facts["key"] or "", facts["subscriber"] or "", facts["type"] or "", facts["value"] or "",
             facts["currency"] or "", facts["sent_at"], content, problems, "doubt" if doubt else "open", {}, "", "",
         )  # fmt: skip
-
-
-def _reasons(explained: ExplainedBatch) -> dict[int, list[Reason]]:
-    """The reasons of each row, by its place in the batch."""
-    found: dict[int, list[Reason]] = {}
-    columns = ("at", "code", "field", "value", "message")
-    for at, *rest in zip(*(explained.reasons.column(name).to_pylist() for name in columns), strict=True):
-        found.setdefault(at, []).append(tuple(rest))
-    return found
 
 
 def problem_of(targets: Targets, form: Form, content: Content, reason: Reason) -> Problem:

@@ -193,20 +193,17 @@ class Page:
     async def _plan(self, _: web.Request) -> web.Response:
         return await self._html("plan.html", review=self._review, **self._bar())
 
-    async def _begin(self, _: web.Request) -> web.Response:
+    async def _begin(self, request: web.Request) -> web.Response:
         if not self._review.work.active:
             self._review.work.begin()
             self._finish()
-        return self._at_work()
-
-    async def _work(self, _: web.Request) -> web.Response:
-        return self._at_work()
+        return await self._work(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self._review.work.answer(yes=(await _said(request)).yes)
-        return self._at_work()
+        return await self._work(request)
 
-    def _at_work(self) -> web.Response:
+    async def _work(self, _: web.Request) -> web.Response:
         work = self._review.work
         done = self._review.is_done and not work.active and not work.error
         shown_work = self._render("work.html", review=self._review, work=work, done=done)

@@ -144,8 +144,11 @@ class RecentEvents:
         for one in reversed(self._kept):
             if one.n <= after or len(found) >= limit:
                 break
-            event = _parse(one.body)
-            names, type_ = _identities(event), _text(event.get("type"))
+            event = _object(one.body)
+            subscribers = event.get("subscriber")
+            said = subscribers if isinstance(subscribers, dict) else {}
+            names = [text for name in ("email", "phone", "id") if (text := _text(said.get(name)))]
+            type_ = _text(event.get("type"))
             is_wanted = any(subscriber.casefold() in name.casefold() for name in names or ("",))
             if is_wanted and kind.casefold() in type_.casefold() and (one.n < before or not before):
                 value = f"{_text(event.get('value'))} {_text(event.get('value_currency'))}".strip()
@@ -154,19 +157,12 @@ class RecentEvents:
         return found
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
         event = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
-
-
-def _identities(event: dict[str, Any]) -> list[str]:
-    subscriber = event.get("subscriber")
-    if not isinstance(subscriber, dict):
-        return []
-    return [text for name in ("email", "phone", "id") if (text := _text(subscriber.get(name)))]
 
 
 def _text(value: Any) -> str:

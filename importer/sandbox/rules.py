@@ -125,13 +125,10 @@ def is_email(text: str) -> bool:
         len(local) <= 64
         and all(atom and _ATEXT.issuperset(atom) for atom in local.split("."))
         and len(labels) > 1
-        and all(_is_label(label) for label in labels)
+        and all(0 < len(label) <= 63 and "-" not in (label[0], label[-1]) for label in labels)
+        and all(map(_LETTERS_DIGITS_HYPHEN.issuperset, labels))
         and not labels[-1].isdigit()
     )
-
-
-def _is_label(label: str) -> bool:
-    return 0 < len(label) <= 63 and label[0] != "-" and label[-1] != "-" and _LETTERS_DIGITS_HYPHEN.issuperset(label)
 
 
 def is_phone(text: str) -> bool:

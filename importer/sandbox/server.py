@@ -162,9 +162,8 @@ def serve(options: SandboxOptions) -> None:
 
 async def _until_stopped(options: SandboxOptions) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with Sandbox(options) as sandbox:
         recorded = f"appended to {options.events}" if options.events else "counted, not kept (--events FILE keeps them)"
         sys.stderr.write(
