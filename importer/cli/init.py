@@ -251,5 +251,4 @@ def _tried(trial: Trial | None) -> list[str]:
     good = trial.rows - trial.invalid - trial.filtered
     lines = ["", f"of the first {trial.rows:,} rows, {good:,} can be sent"]
     lines += [f"  {trial.filtered:,} x skipped by the mapping's filter"] if trial.filtered else []
-    found = [one for one in trial.findings if not one[0].code.startswith("filtered.")]
-    return lines + [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in found[:_SHOWN]]
+    return lines + [f"  {one.rows:,} x {one.code} ({one.field})" for one in trial.findings[:_SHOWN]]
