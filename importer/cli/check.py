@@ -9,7 +9,7 @@ import click
 
 from importer.cli import completing
 from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_json
-from importer.cli.options import basic, mapping_option, output, reading_options, run_options, summary_option
+from importer.cli.options import Place, basic, mapping_option, output, reading_options, run_options, summary_option
 from importer.cli.settings import Command
 from importer.errors import ExitCode
 from importer.wording import shown
@@ -26,7 +26,7 @@ from importer.wording import shown
 )
 @basic(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Also write the report and the rejects there.",
 )

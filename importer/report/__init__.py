@@ -4,7 +4,7 @@ Reports are made from the ledger alone (`importer check` makes the same from che
 then, and nothing here sends anything.
 """
 
-from importer.report.atomic import prepare
+from importer.report.atomic import SUMMARY, PreviousFiles, prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
 from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile, summary_bytes
 from importer.report.rows import COLUMNS
@@ -15,8 +15,10 @@ __all__ = [
     "ASSUMED_RATE",
     "CHECK",
     "COLUMNS",
+    "SUMMARY",
     "Checked",
     "Checking",
+    "PreviousFiles",
     "ReportOptions",
     "RunInfo",
     "Summary",

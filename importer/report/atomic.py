@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import msgspec
 
 from importer.errors import ReportError, UsageError
+from importer.remote import RemotePath
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -166,13 +167,13 @@ class _FileNames(msgspec.Struct):
 class PreviousFiles:
     """What an earlier report left in the directory; nothing if there was none."""
 
-    directory: Path
+    directory: Path | RemotePath
     names: frozenset[str]
     written_at: int
     """When its summary, the last of its files, was written; nanoseconds."""
 
     @classmethod
-    def of(cls, directory: Path) -> PreviousFiles:
+    def of(cls, directory: Path | RemotePath) -> PreviousFiles:
         """Read the directory's ``summary.json``; one that is not ours counts as none."""
         path = directory / SUMMARY
         try:
@@ -187,7 +188,7 @@ class PreviousFiles:
         """Make room for files of these names; raises `OSError` where the file system refuses."""
         fresh = frozenset(coming)
         for name in sorted(fresh | self.names):
-            path = self.directory / name
+            path: Any = self.directory / name
             if not path.is_file():
                 continue
             if name not in self.names or path.stat().st_mtime_ns > self.written_at:
@@ -196,7 +197,7 @@ class PreviousFiles:
                 path.unlink()
 
 
-def _asides(path: Path) -> Iterator[Path]:
+def _asides(path: Any) -> Iterator[Any]:
     yield path.with_name(f"{path.stem}.kept{path.suffix}")
     for number in count(2):
         yield path.with_name(f"{path.stem}.kept-{number}{path.suffix}")

@@ -14,6 +14,7 @@ import msgspec
 
 from importer.errors import ReportError
 from importer.model import Counts, Format, RejectsFormat, Run, State
+from importer.remote import RemotePath
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -33,7 +34,7 @@ class ReportOptions:
     """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     scope_options: str | None = None
     """The options by which a command finds the run again; None: those of its account and endpoint."""
-    out_afterwards: Path | None = None
+    out_afterwards: Path | RemotePath | None = None
     """Where the directory is moved to, by which the report names its files; None: it stays."""
 
 
@@ -338,7 +339,7 @@ class Step:
 class Written:
     """What a report leaves behind."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | RemotePath, ...]
     """The report first, the summary last; none where nothing was to be written, or nothing could be."""
     counts: Counts
     balanced: bool

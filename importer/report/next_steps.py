@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from importer.model import State
+from importer.remote import RemotePath
 from importer.report.model import RunInfo, Step, Summary
 from importer.wording import counted, shell_quoted
 
 
-def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path]) -> Iterator[Step]:
+def next_steps(info: RunInfo, summary: Summary, rejects: Sequence[Path | RemotePath]) -> Iterator[Step]:
     """What is left to do; ``rejects`` are the files to be corrected."""
     if info.is_check:
         yield from _after_check(info, summary)

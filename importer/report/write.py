@@ -17,6 +17,7 @@ import importer
 from importer.errors import ReportError
 from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
+from importer.remote import RemotePath
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
 from importer.report.check import Advise, no_advice, with_advice
 from importer.report.model import (
@@ -203,7 +204,11 @@ def _with_rows(
 
 
 def _written(
-    story: _Story, totals: Totals, files: tuple[WrittenFile, ...] = (), lost: int = 0, out: Path | None = None
+    story: _Story,
+    totals: Totals,
+    files: tuple[WrittenFile, ...] = (),
+    lost: int = 0,
+    out: Path | RemotePath | None = None,
 ) -> Written:
     info, sources = story.info, tuple(story.sources())
     kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
