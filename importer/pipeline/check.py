@@ -25,8 +25,7 @@ from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
-from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
-from importer.report.check import no_advice
+from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.texts import Hashes, hashes
 from importer.wording import public_name
@@ -81,11 +80,11 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     loaded = options.load_mapping()
     run_tests(loaded)
     # What the user's function makes of the cells, no line of the mapping can know.
-    advised = no_advice if options.transform else partial(_advise, options, loaded)
+    advised = None if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
-    info = RunInfo(
-        CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
-        transform=options.transform, given=tuple(map(public_name, options.sources)),
+    run = check_run(
+        loaded.name, loaded.text, loaded.mapping.digest(), transform=options.transform,
+        sources=tuple(map(public_name, options.sources)),
     )  # fmt: skip
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
@@ -94,7 +93,7 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
             made = ReportOptions(
                 here, options.report_format, rejects_format=options.rejects_format, out_afterwards=options.out
             )
-        return report.write_check(batches, sources, info, made, checking.explain)
+        return report.write_check(batches, sources, run, made, checking.explain)
 
     read: list[RunSource] = []
     done = written(_batches(options, loaded, read, (checking, repeats), console), lambda: read)
@@ -103,9 +102,9 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
         ledger = Ledger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
         with closing(ledger):
-            run = _planned(ledger, options, loaded)
-            batches = ledger.batches(run, raw_rows=options.out is not None)
-            return written(batches, lambda: ledger.sources(run))
+            planned = _planned(ledger, options, loaded)
+            batches = ledger.batches(planned, raw_rows=options.out is not None)
+            return written(batches, lambda: ledger.sources(planned))
 
 
 class _Repeats:

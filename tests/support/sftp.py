@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def sftp_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sftp]:
             server_host_keys=[host_key],
             authorized_client_keys=str(ssh / "authorized"),
             server_factory=partial(_Connection, connections),
-            sftp_factory=partial(asyncssh.SFTPServer, chroot=str(root)),
+            sftp_factory=partial(asyncssh.SFTPServer, chroot=os.fsencode(root)),
         )
 
     server = asyncio.run_coroutine_threadsafe(listen(), loop).result(30)

@@ -211,7 +211,7 @@ def test_files_of_an_sftp_server_are_read_as_others_are(tmp_path: Path, monkeypa
         with RemoteFile(f"{host}in/a.csv") as file:
             assert file.read(8) == CSV[:8]
             server.put("in/a.csv", CSV + b"2000,more\n")
-            with pytest.raises(SourceError, match="has changed while it was read: it had .* bytes and has"):
+            with pytest.raises(SourceError, match=r"has changed while it was read: it had .* bytes and has"):
                 file.check_unchanged()
         (tmp_path / "sftp-home" / ".ssh" / "known_hosts").write_text("")
         SSHFileSystem.clear_instance_cache()  # connections that are open already
