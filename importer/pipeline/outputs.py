@@ -50,9 +50,8 @@ def publish(written: Written, here: Path, out: Path | RemotePath) -> Written:
         return written
     *files, summary = (here / path.name for path in written.paths)
     try:
-        previous = report.PreviousFiles.of(out)
+        report.keep_user_files(out, {path.name for path in files})
         (out / summary.name).unlink(missing_ok=True)
-        previous.keep_user_files(path.name for path in files)
         for path in [*(path for path in (here / EVENTS,) if path.exists()), *files, summary]:
             upload(path, out / path.name)
     except (SourceError, OSError) as error:
