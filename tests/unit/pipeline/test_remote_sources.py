@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -205,7 +206,6 @@ def test_a_summary_is_there_only_with_all_the_rest(
 ) -> None:
     """An upload that fails names the copy on this machine, and the old summary is gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    options = replace(RunOptions((), str(mapping)), out=RemotePath.parse("s3://exports/half"))
     (tmp_path / "a.csv").write_bytes(CSV)
     store.put("half/summary.json", b"{}")
     write = RemotePath.write
@@ -216,15 +216,18 @@ def test_a_summary_is_there_only_with_all_the_rest(
         write(path, source)
 
     monkeypatch.setattr(RemotePath, "write", refuse)
-    done = library.run(tmp_path / "a.csv", mapping, sandbox=True, settings=replace(settings(tmp_path), options=options))
+    done = importer(
+        "run", str(tmp_path / "a.csv"), "-m", str(mapping), "--sandbox", "--yes",
+        "--ledger", str(tmp_path / "ledger.db"), "--out", "s3://exports/half",
+    )  # fmt: skip
     assert done.exit_code == 1
     (here,) = tmp_path.glob("importer-out-*")
     assert sorted(path.name for path in here.iterdir()) == [
         "rejects.csv", "report.csv", "report.html", "sandbox-events.jsonl", "summary.json",
     ]  # fmt: skip
     assert names(store, "half/") == ["rejects.csv", "report.csv", "sandbox-events.jsonl"]
-    said = " ".join(done.messages)
-    assert f"s3://exports/half/report.html: access denied; the outputs are in {here}" in said
+    assert f"s3://exports/half/report.html: access denied; the outputs are in {here}" in done.stderr
+    assert re.search(r"`importer report \S+ -o s3://exports/half` writes them again", done.stderr)
 
 
 @pytest.mark.parametrize(
