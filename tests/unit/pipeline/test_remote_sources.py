@@ -227,7 +227,8 @@ def test_a_summary_is_there_only_with_all_the_rest(
     ]  # fmt: skip
     assert names(store, "half/") == ["rejects.csv", "report.csv", "sandbox-events.jsonl"]
     said = " ".join(done.stderr.split())
-    assert f"s3://exports/half/report.html: access denied; the outputs are in {here}" in said
+    assert "error: s3://exports/half/report.html: access denied; the outputs are in " in said
+    assert f"written to {here}\n" in done.stderr
     assert re.search(r"`importer report \S+ -o s3://exports/half` writes them again", said)
 
 
