@@ -228,6 +228,13 @@ class Violations:
     values: ArrowArray
     """The offending text of each, untouched (shortened when it is stored), shape as ``positions``."""
 
+    def among(self, rows: Bools) -> Violations:
+        """Those of the rows that are true."""
+        stays = rows[self.positions]
+        return (
+            self if stays.all() else Violations(self.code, self.field, self.positions[stays], self.values.filter(stays))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GroupTest:
