@@ -369,11 +369,6 @@ class Claim(msgspec.Struct, frozen=True):
     maybe_sent: bool = False
     """One of them may have been accepted."""
 
-    @property
-    def doubtful(self) -> bool:
-        """The same as ``maybe_sent``."""
-        return self.maybe_sent
-
 
 class Response(msgspec.Struct, frozen=True):
     """How one request ended."""
