@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import where_true
+from importer.columns import where_true
 from importer.convert.cells import Cells
 from importer.model import AccountColumn, ArrowArray, Events, Violations
 

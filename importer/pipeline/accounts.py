@@ -39,16 +39,17 @@ from importer.model import (
     RunState,
     Source,
 )
-from importer.pipeline import find
+from importer.pipeline import find, outputs
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.pipeline.program import Result, outputs_of, take_up, write_report
+from importer.pipeline.program import Result, take_up, write_report
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
+from importer.remote import RemotePath
 from importer.report import ReportOptions
 from importer.report.accounts import AccountsReport, AccountSummary
 from importer.sandbox.options import SandboxOptions
@@ -98,7 +99,10 @@ class _Part:
     run: Run
     options: RunOptions
     target: TargetOptions
-    places: int = 0
+    out: Path | RemotePath
+    """Where the outputs of all accounts go."""
+    here: Path = field(default_factory=Path)
+    """Where its own are made."""
 
 
 def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole) -> AccountsResult:
@@ -238,8 +242,8 @@ class _Work:
         ledger = self.ledger(NOBODY)
         batch = find.create(ledger, options, loaded, accounts_file=self._accounts.name)
         self._lock(ledger, batch)
-        out = outputs_of(options, batch)
-        whole = _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NOBODY])
+        out = options.out or Path("importer-runs") / batch.id
+        whole = _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NOBODY], out)
         parts = {NOBODY: whole}
 
         def part(name: str) -> _Part:
@@ -248,7 +252,7 @@ class _Work:
                 more = {"batch": batch.id, "accounts_file": self._accounts.name, "token": _token_place(target)}
                 run = find.create(self.ledger(name), own, loaded, files=[], **more)
                 self._lock(self.ledger(name), run)
-                parts[name] = _Part(name, self.ledger(name), run, own, target)
+                parts[name] = _Part(name, self.ledger(name), run, own, target, out)
             return parts[name]
 
         try:
@@ -291,9 +295,9 @@ class _Work:
         """Deliver what a batch has left."""
         ledger, nobody = self.ledger(NOBODY), self._targets[NOBODY]
         self._lock(ledger, batch)
-        out = self._options.out or Path(batch.options["out"] or Path("importer-runs") / batch.id)
         options = self._options.of_run(batch)
-        parts = {NOBODY: _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), nobody)}
+        out = options.out or Path("importer-runs") / batch.id
+        parts = {NOBODY: _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), nobody, out)}
         for run in ledger.runs(everywhere=True):
             if run.options.get("batch") == batch.id and run.state is not RunState.PLANNING:
                 if run.account not in self._accounts.entries:
@@ -307,14 +311,16 @@ class _Work:
                 self._targets[run.account] = target
                 own = self.ledger(run.account)
                 self._lock(own, run)
-                parts[run.account] = _Part(run.account, own, run, replace(options, out=out / run.account), target)
+                parts[run.account] = _Part(run.account, own, run, replace(options, out=out / run.account), target, out)
         return self.deliver(parts)
 
     def deliver(self, parts: Mapping[str, _Part]) -> AccountsResult:
         """Deliver what the accounts have pending, all at once, then report."""
-        whole = parts[NOBODY]
-        out = Path(whole.options.out or "").parent
-        report.prepare(out)
+        out = parts[NOBODY].out
+        here = self._stack.enter_context(outputs.made_for(out))
+        for name, one in parts.items():
+            one.here = here / _directory(name)
+            report.prepare(one.here)
         ordered = [parts[name] for name in self._accounts.entries if name in parts]
         waiting = [one for one in ordered if self._waits(one)]
         stopped: dict[str, str] = {}
@@ -330,15 +336,14 @@ class _Work:
             if one not in waiting:
                 self._finish(one, StopReason(""))
         if ready:
-            with self._ways(ready, out) as (ways, page):
+            with self._ways(ready, here) as (ways, page):
                 if page:
                     self._console.say(f"the sandbox shows what arrives at {page}")
                 self._send(ready, ways, stopped)
-        return self._conclude(parts, out)
+        return self._conclude(parts, here)
 
     def _waits(self, one: _Part) -> bool:
         try:
-            report.prepare(Path(one.options.out or ""))
             return take_up(one.ledger, one.run, one.options, self._of(one.name))
         except LedgerError as error:
             self._finish(one, ledger_failed(error))
@@ -367,7 +372,7 @@ class _Work:
         send(jobs, self._console, agree, conclude)
 
     @contextmanager
-    def _ways(self, ready: Sequence[_Part], out: Path) -> Iterator[tuple[list[Target], str]]:
+    def _ways(self, ready: Sequence[_Part], here: Path) -> Iterator[tuple[list[Target], str]]:
         """How each account's API is reached; a rehearsal has one sandbox for all, with a token for each."""
         sandbox = self._targets[NOBODY].sandbox
         if sandbox is None:
@@ -379,7 +384,7 @@ class _Work:
             sandbox,
             tokens=tuple(process.made_up_token() for _ in ready),
             accounts=tuple((one.name, one.target.sandbox.limit if one.target.sandbox else None) for one in ready),
-            events=sandbox.events or str(out / "sandbox-events.jsonl"),
+            events=sandbox.events or str(here / outputs.EVENTS),
         )
         with process.start(options) as running:
             endpoint = Endpoint.parse(running.url)
@@ -389,8 +394,9 @@ class _Work:
 
     def check(self, loaded: LoadedMapping) -> AccountsReport:
         """Report what would become of every row."""
-        parts, out = self.plan(loaded), self._options.out
+        parts, options, out = self.plan(loaded), self._options, self._options.out
         whole = parts[NOBODY]
+        here = None if out is None else self._stack.enter_context(outputs.made_for(out))
         run = report.check_run(
             loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
             sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
@@ -399,20 +405,24 @@ class _Work:
         for name in (*self._accounts.entries, *([NOBODY] if _has_something(whole) else [])):
             if name not in parts:
                 continue
-            one, directory = parts[name], UNASSIGNED if name == NOBODY else name
-            options = self._options
-            outputs = (
-                ReportOptions(out / directory, options.report_format, rejects_format=options.rejects_format)
-                if out
-                else None
-            )
+            one, directory, made = parts[name], _directory(name), None
+            if here is not None and out is not None:
+                made = ReportOptions(
+                    here / directory,
+                    options.report_format,
+                    rejects_format=options.rejects_format,
+                    out_afterwards=out / directory,
+                )
             batches = one.ledger.batches(one.run, raw_rows=out is not None)
-            written = report.write_check(batches, partial(one.ledger.sources, one.run), run, outputs)
+            written = report.write_check(batches, partial(one.ledger.sources, one.run), run, made)
+            if made is not None and out is not None:
+                written = outputs.publish(written, made.out, out / directory)
             code = exit_code(written, among=True)
             summaries.append(AccountSummary.of(name, written.summary, int(code), "", directory))
-        return report.write_accounts(
-            out, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
+        done = report.write_accounts(
+            here, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
         )
+        return done if here is None or out is None else outputs.publish(done, here, out)
 
     def _is_balanced(self, whole: _Part, summaries: Sequence[AccountSummary]) -> bool:
         """Whether the other accounts have the very rows that the batch left to them."""
@@ -431,7 +441,9 @@ class _Work:
         left = one.ledger.has_pending(one.run)
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
         console = self._of(one.name)
-        self._results[one.name] = result = write_report(one.ledger, one.run, ended, one.options, one.target, console)
+        self._results[one.name] = result = write_report(
+            one.ledger, one.run, ended, one.options, one.target, one.here, console
+        )
         if one.name != NOBODY:
             console.conclude(result)
 
@@ -442,12 +454,12 @@ class _Work:
     def _of(self, name: str) -> Console:
         return self._console if name == NOBODY else self._console.of(name)
 
-    def _conclude(self, parts: Mapping[str, _Part], out: Path) -> AccountsResult:
+    def _conclude(self, parts: Mapping[str, _Part], here: Path) -> AccountsResult:
         whole = parts[NOBODY]
         self._finish(whole, StopReason(""))
         shown = _has_something(whole)
         if not shown:
-            shutil.rmtree(whole.options.out or "", ignore_errors=True)
+            shutil.rmtree(whole.here, ignore_errors=True)
         order = [*self._accounts.entries, *([NOBODY] if shown else [])]
         results = {name: self._results[name] for name in order if name in self._results}
         stopped = [name for name, one in results.items() if one.ended.reason]
@@ -456,8 +468,9 @@ class _Work:
         batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
         summaries = [_summary(name, one) for name, one in results.items()]
         made = report.write_accounts(
-            out, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
+            here, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
         )
+        made = outputs.publish(made, here, whole.out)
         done = AccountsResult(batch, results, made)
         self._console.conclude_all(done)
         return done
@@ -469,12 +482,16 @@ def _has_something(whole: _Part) -> bool:
     return bool(whole.ledger.counts(whole.run).read or any(one.error for one in sources))
 
 
+def _directory(name: str) -> str:
+    """Where an account's reports are, among those of all."""
+    return UNASSIGNED if name == NOBODY else name
+
+
 def _summary(name: str, result: Result) -> AccountSummary:
     code = ExitCode.STOPPED if result.ended.reason else exit_code(result.written, ready=False, among=True)
     if result.elsewhere and code is ExitCode.DELIVERED:
         code = ExitCode.INCOMPLETE
-    directory = UNASSIGNED if name == NOBODY else name
-    return AccountSummary.of(name, result.written.summary, int(code), result.ended.hint, directory)
+    return AccountSummary.of(name, result.written.summary, int(code), result.ended.hint, _directory(name))
 
 
 def _token_place(target: TargetOptions) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
-from importer.pipeline import connect, find
+from importer.pipeline import connect, find, outputs
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
@@ -126,13 +126,13 @@ def _deliver_and_report(
 
     A rehearsal's sandbox is there until the console has shown how it ended.
     """
-    out = outputs_of(options, current)
-    report.prepare(out)  # a directory that cannot be written to is found before anything is sent
+    out = options.out or Path("importer-runs") / current.id
     with ExitStack() as until_shown:
+        here = until_shown.enter_context(outputs.made_for(out))
         ended, page = StopReason(""), ""
         try:
             if take_up(ledger, current, options, console):
-                way = until_shown.enter_context(resolve_target(target, out / "sandbox-events.jsonl"))
+                way = until_shown.enter_context(resolve_target(target, here / outputs.EVENTS))
                 page = "" if options.brief else way.page
                 if page:
                     console.say(f"the sandbox shows what arrives at {page}")
@@ -144,18 +144,28 @@ def _deliver_and_report(
             ended, left = ledger_failed(error), True
         # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
-        result = replace(write_report(ledger, current, ended, options, target, console), page=page)
+        named = replace(options, out=out)
+        result = replace(write_report(ledger, current, ended, named, target, here, console), page=page)
         console.conclude(result)
         return result
 
 
-def write_report(
-    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, console: Console
+def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it goes
+    ledger: Ledger,
+    current: Run,
+    ended: StopReason,
+    options: RunOptions,
+    target: TargetOptions,
+    here: Path,
+    console: Console,
 ) -> Result:
-    """Report what became of every row, however the delivery ended."""
+    """Report what became of every row, however the delivery ended; made in ``here``, for ``options.out``."""
     ended = replace(ended, hint=target.addressed(ended.hint))
+    assert options.out is not None
     try:
-        result = _report(ledger, current, ended, options, target, outputs_of(options, current))
+        named = replace(options, out_afterwards=options.out_afterwards or options.out)
+        result = _report(ledger, current, ended, named, target, here)
+        result = replace(result, written=outputs.publish(result.written, here, options.out))
         elsewhere = ledger.pending_elsewhere(current)
     except LedgerError as error:
         if ended.reason:
@@ -164,11 +174,6 @@ def write_report(
     for other in elsewhere:
         console.say(f"warning: {_waiting(other, target)}")
     return replace(result, elsewhere=sum(other.rows for other in elsewhere))
-
-
-def outputs_of(options: RunOptions, run: Run) -> Path:
-    """The directory of a run's outputs."""
-    return options.out or Path("importer-runs") / run.id
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -219,14 +224,14 @@ def _report(
         # A ledger that takes nothing, such as a locked one, may still be read.
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    outputs = ReportOptions(
+    made = ReportOptions(
         out,
         options.report_format,
         rejects_format=options.rejects_format,
         ledger_option=target.ledger_option,
         out_afterwards=options.out_afterwards,
     )
-    written = report.write(ledger, told, outputs, partial(_advise, current))
+    written = report.write(ledger, told, made, partial(_advise, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

@@ -5,7 +5,7 @@ then, and nothing here sends anything.
 """
 
 from importer.report.accounts import AccountsReport, accounts_summary_bytes, render_accounts, write_accounts
-from importer.report.atomic import prepare
+from importer.report.atomic import SUMMARY, keep_user_files, prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
 from importer.report.model import CHECK, ReportOptions, Summary, Written, WrittenFile, check_run, summary_bytes
 from importer.report.rows import COLUMNS
@@ -16,6 +16,7 @@ __all__ = [
     "ASSUMED_RATE",
     "CHECK",
     "COLUMNS",
+    "SUMMARY",
     "AccountsReport",
     "Checked",
     "Checking",
@@ -26,6 +27,7 @@ __all__ = [
     "accounts_summary_bytes",
     "check_run",
     "count_run",
+    "keep_user_files",
     "prepare",
     "render_accounts",
     "render_reasons",

@@ -12,6 +12,7 @@ import msgspec
 import importer
 from importer.errors import ExitCode, ReportError
 from importer.model import SANDBOX_ENDPOINT, Run, State
+from importer.remote import RemotePath
 from importer.report.atomic import SUMMARY, Outputs
 from importer.report.labels import states_in_words
 from importer.report.model import CHECK, MappingSummary, Summary, TypeTotals
@@ -88,7 +89,7 @@ class AccountsReport:
     """What the report of several accounts leaves behind."""
 
     summary: AccountsSummary
-    paths: tuple[Path, ...] = field(default=())
+    paths: tuple[Path | RemotePath, ...] = field(default=())
     failure: ReportError | None = None
     """Why the files could not be written."""
 
