@@ -10,7 +10,6 @@ import errno
 import importlib
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -145,6 +144,8 @@ def _replace_closed_streams() -> None:
 
 def _report_defect(error: Exception) -> ExitCode:
     """Print what happened and keep the details in a file; the code says that the run may not have come to its end."""
+    import tempfile
+
     details = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -23,7 +22,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from importer.errors import ExitCode, ImporterError, UsageError
-from importer.model import State
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
@@ -376,6 +374,8 @@ def on_screen(text: str) -> str:
     text = shown_lines(masked(text))
     if not sys.stderr.isatty():
         return text
+    import shutil
+
     return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
 
 
@@ -418,6 +418,8 @@ def _figures(progress: Progress) -> dict[str, Any]:
 
 def _trouble(result: Result) -> str:
     """The one line of --quiet about rows that were not delivered."""
+    from importer.model import State
+
     counts = result.written.counts
     states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
@@ -482,6 +484,8 @@ def _parts(forecast: Forecast) -> Iterator[str]:
 
 def _left_out(forecast: Forecast) -> str:
     """The rows that the run leaves out, by state, behind the number of events."""
+    from importer.model import State
+
     states = (State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
     counts = forecast.counts
     found = ", ".join(f"{counts[state]:,} {state.value}" for state in states if counts[state])

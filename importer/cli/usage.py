@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 import click
@@ -36,5 +35,7 @@ def _near_command(message: str, context: click.Context | None, hint: str) -> str
     typed = message.rpartition(" '")[2].rstrip("'")
     group = context.command if context else None
     known = group.list_commands(context) if context and isinstance(group, click.Group) else []
+    import difflib
+
     near = difflib.get_close_matches(typed, known, n=1)
     return f"did you mean {near[0]}? {hint}" if near else hint
