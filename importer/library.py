@@ -30,7 +30,7 @@ from importer.model import Format, State
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.options import Forecast, RunOptions, TargetOptions, default_ledger
+from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions, default_ledger
 from importer.read import Input
 from importer.report import Summary
 from importer.report.rows import SCHEMA
@@ -200,8 +200,8 @@ def _take_index(rows: pd.DataFrame, sources: Sources) -> None:
         rows.index = sources.index
 
 
-@dataclass(slots=True)
-class _Console:
+@dataclass
+class _Console(Console):
     """A user who was asked beforehand; in a notebook a progress bar shows how far it is."""
 
     answer: Confirm = False
@@ -211,9 +211,6 @@ class _Console:
     def say(self, text: str) -> None:
         """Keep it for the result."""
         self.said.append(text)
-
-    def read(self, rows: int) -> None:
-        """Show nothing: reading is short beside sending."""
 
     def watch(self, progress: Progress) -> None:
         """Show the progress in a notebook; a script has no such place."""
@@ -228,9 +225,6 @@ class _Console:
         if not progress.left:
             self._bar.close()
 
-    def conclude(self, result: program.Result) -> None:
-        """Show nothing: the result is returned."""
-
     def require_answer(self) -> None:
         """Refuse a live run that was not confirmed."""
         if self.answer is False:
@@ -244,11 +238,6 @@ class _Console:
         if forecast.rehearsal:
             return True
         return self.answer(forecast) if callable(self.answer) else self.answer
-
-    def confirm_more(self, sent: int) -> bool:
-        """Stop after the first events, to look at them in Sender; the same call again sends the rest."""
-        del sent
-        return False
 
 
 def _in_notebook() -> bool:

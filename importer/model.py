@@ -230,6 +230,13 @@ class Violations:
     values: ArrowArray
     """The offending text of each, untouched (shortened when it is stored), shape as ``positions``."""
 
+    def among(self, rows: Bools) -> Violations:
+        """Those of the rows that are true."""
+        stays = rows[self.positions]
+        return (
+            self if stays.all() else Violations(self.code, self.field, self.positions[stays], self.values.filter(stays))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GroupTest:
@@ -363,11 +370,6 @@ class Claim(msgspec.Struct, frozen=True):
     """Requests made for it so far, in this run and before."""
     maybe_sent: bool = False
     """One of them may have been accepted."""
-
-    @property
-    def doubtful(self) -> bool:
-        """The same as ``maybe_sent``."""
-        return self.maybe_sent
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -191,8 +193,13 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
+def fields_of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an object that are options of the command; the others keep their defaults."""
+    return {field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given}
+
+
 def target_options(given: dict[str, Any]) -> TargetOptions:
-    """Where events go, from all options of a command; those that it does not have keep their defaults."""
+    """Where events go, from all options of a command."""
     from importer.pipeline.options import TargetOptions, default_ledger
     from importer.sandbox import SandboxOptions
 
@@ -205,42 +212,32 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
             seed=given.get("seed", 0),
             events=None if events is None else str(events),
         )
-    return TargetOptions(
-        ledger=given["ledger"] or default_ledger(os.environ),
-        account=given["account"],
-        endpoint=given["endpoint"],
-        token_file=given.get("token_file"),
-        environment=os.environ,
-        sandbox=rehearsal,
-        reserve=given.get("reserve", 0),
-        outage_limit=given.get("outage_limit"),
-        proxy=given.get("proxy"),
-        ca_file=given.get("ca_file"),
-    )
+    asked = fields_of(TargetOptions, given)
+    ledger = given["ledger"] or default_ledger(os.environ)
+    return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
+
+
+def existing_target(given: dict[str, Any]) -> TargetOptions:
+    """The same, of a ledger that is there; raises `UsageError` if it is not."""
+    target = target_options(given)
+    if not target.ledger.exists():
+        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
+    return target
+
+
+def agreed(command: str, question: str, *, yes: bool) -> bool:
+    """Whether the user agrees to what cannot be undone; raises `UsageError` where nobody can."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
+    return yes or click.confirm(question, default=False, err=True)
 
 
 def run_options(given: dict[str, Any]) -> RunOptions:
-    """What to deliver and how, from all options of a command; those that it does not have keep their defaults."""
+    """What to deliver and how, from all options of a command."""
     from importer.pipeline.options import RunOptions
 
-    defaults: dict[str, Any] = {"sources": (), "mapping": ""}
-    names = (
-        "sources",
-        "mapping",
-        "strict",
-        "transform",
-        "again",
-        "out",
-        "report_format",
-        "rejects_format",
-        "keep_bodies",
-        "first",
-        "wait",
-    )
-    return RunOptions(
-        **defaults | {name: given[name] for name in names if name in given},
-        delivery=delivery_options_of(given),
-    )
+    asked = {"sources": (), "mapping": ""} | fields_of(RunOptions, given)
+    return RunOptions(**asked, delivery=delivery_options_of(given))
 
 
 def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:

@@ -22,21 +22,13 @@ _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "pa
 
 @click.command("report", cls=Command)
 @click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
-@basic(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE|DIR",
-    help="A .csv, .jsonl or .parquet file, or a directory for all outputs. [default: CSV on stdout]",
-)
-@basic(
-    "--open",
-    "opened",
-    is_flag=True,
-    help="Write all outputs, then show report.html in a browser. [default directory: where the run's reports went]",
-)
+@basic("-o", "--output", type=click.Path(path_type=Path), metavar="FILE|DIR",
+       help="A .csv, .jsonl or .parquet file, or a directory for all outputs. [default: CSV on stdout]")  # fmt: skip
+@basic("--open", "opened", is_flag=True,
+       help="Write all outputs, then show report.html in a browser. [default directory: where the run's reports went]"
+)  # fmt: skip
 @ledger_options
-def command(run_id: str | None, output: Path | None, *, opened: bool, **given: Any) -> None:  # fmt: skip
+def command(run_id: str | None, output: Path | None, *, opened: bool, **given: Any) -> None:
     """Write what became of every row of RUN, or of the newest run.
 
     \b

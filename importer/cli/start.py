@@ -29,14 +29,9 @@ _PASSED_ON = ("account", "endpoint", "ledger", "token_file")
 
 @click.command("start", cls=Command)
 @click.argument("sources", metavar="FILE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
-@basic(
-    "-o",
-    "--output",
-    "mapping",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="MAPPING",
-    help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]",
-)
+@basic("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
+       help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]"
+)  # fmt: skip
 @answer_option
 @basic("--live/--no-live", default=None, help="Whether to go live after the rehearsal, instead of the question.")
 @basic("--yes", "-y", is_flag=True, help="Ask nothing; with --live, send without a question.")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.texts import LONGEST, hashes
+from importer.columns import LONGEST, hashes
 
 if TYPE_CHECKING:
     from importer.model import ArrowArray, Int64s

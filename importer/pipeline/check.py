@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from importer import report
+from importer.columns import Hashes, hashes
 from importer.errors import ExitCode, SourceError
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping, load
@@ -26,7 +27,6 @@ from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.texts import Hashes, hashes
 from importer.wording import public_name
 
 

@@ -186,25 +186,33 @@ class Forecast:
 
 
 class Console(Protocol):
-    """The user, as the program needs one."""
+    """The user, as the program needs one. Its own methods say nothing, and agree to nothing."""
 
     def say(self, text: str) -> None:
         """Tell something."""
+        del text
 
     def require_answer(self) -> None:
         """A live run will ask: raises `UsageError` without a terminal."""
 
     def confirm(self, forecast: Forecast) -> bool:
         """Show what is about to be sent; whether to go on."""
+        del forecast
+        return False
 
     def confirm_more(self, sent: int) -> bool:
-        """After ``--first``: whether to send the rest."""
+        """After ``--first``: whether to send the rest. No person has looked at the first events, unless one says so."""
+        del sent
+        return False
 
     def read(self, rows: int) -> None:
         """So many rows more were read."""
+        del rows
 
     def watch(self, progress: Progress) -> None:
         """Delivery moves."""
+        del progress
 
     def conclude(self, result: Result) -> None:
         """The run is over and its report is written; a rehearsal's sandbox ends when this returns."""
+        del result

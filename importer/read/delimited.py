@@ -142,7 +142,7 @@ class _Parser:
             odd[:] = True
         if not odd.any():
             return self._parse_orderly(records, good, columns)
-        plain, spoiled = self._parse_odd([records[at] for at in good[odd].tolist()], columns)
+        plain, spoiled = self._parse_odd(records.texts(good[odd]), columns)
         if odd.all():
             return plain, spoiled
         odd_places, places = np.flatnonzero(odd), np.flatnonzero(~odd)
@@ -154,13 +154,9 @@ class _Parser:
 
     def _parse_orderly(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         table, ragged = self._with_arrow(_joined(records, good), columns)
-        if ragged and self.pads and any(found < self.table.width for found in ragged.values()):
-            padded = [records[at] for at in good.tolist()]
-            for place, found in ragged.items():
-                padded[place] += self.table.rules.delimiter * max(self.table.width - found, 0)
-            table, ragged = self._with_arrow(b"\n".join(padded), columns)
-        if table is None or table.num_rows + len(ragged) != len(good):
-            return self._parse_odd([records[at] for at in good.tolist()], columns)
+        is_short = self.pads and any(found < self.table.width for found in ragged.values())
+        if table is None or is_short or table.num_rows + len(ragged) != len(good):
+            return self._parse_odd(records.texts(good), columns)
         return table, ragged
 
     def _with_arrow(self, block: bytes | memoryview, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
@@ -214,4 +210,4 @@ def _joined(records: Records, good: Int64s) -> bytes | memoryview:
         return b"\n"
     if records.gapless and len(good) == len(records):
         return memoryview(records.data)[records.starts[0] : records.ends[-1]]
-    return b"\n".join(records[at] for at in good.tolist())
+    return b"\n".join(records.texts(good))

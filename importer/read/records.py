@@ -68,6 +68,13 @@ class Records:
         for first in range(0, len(self), rows):
             yield self.part(first, min(first + rows, len(self)))
 
+    def texts(self, positions: Int64s | None = None) -> list[bytes]:
+        """Some records, or all of them."""
+        cut = slice(None) if positions is None else positions
+        return [
+            self.data[start:end] for start, end in zip(self.starts[cut].tolist(), self.ends[cut].tolist(), strict=True)
+        ]
+
     def good(self) -> Int64s:
         """Positions of the records that are readable."""
         mask = np.ones(len(self), np.bool_)
