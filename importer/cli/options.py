@@ -57,6 +57,17 @@ class Ledger(click.Path):
         return location
 
 
+class Place(click.Path):
+    """A directory, or an address such as ``s3://bucket/prefix``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, or a `RemotePath`."""
+        from importer.remote import RemotePath
+
+        place = RemotePath.parse(value) if isinstance(value, str) else value
+        return place if isinstance(place, RemotePath) else super().convert(value, param, ctx)
+
+
 class Duration(click.ParamType[float]):
     """``90``, ``30s``, ``15m``, ``2h`` or ``1d``, in seconds; never negative."""
 
@@ -103,8 +114,8 @@ def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command],
 mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
                        help="The mapping, a YAML file or a preset's name.")  # fmt: skip
 
-out_option = basic("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                   help="Where the report goes. [default: importer-runs/RUN]")  # fmt: skip
+out_option = basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
+                   help="Where the report goes: a directory, or an address. [default: importer-runs/RUN]")  # fmt: skip
 
 reading_options = options_of(
     output("--report-format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
