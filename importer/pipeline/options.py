@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
+from importer import DEFAULT_ENDPOINT
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
-    DEFAULT_ENDPOINT,
     Counts,
     Format,
     PendingSummary,
