@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ def world(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> It
         yield world
 
 
+def more_arrived(world: World, before: int) -> bool:
+    return world.arrived() > before
+
+
 def command(material: Material) -> tuple[str, ...]:
     return ("run", *map(str, material.sources), "-m", str(material.mapping), "--yes", "--out", "out")
 
@@ -53,8 +58,7 @@ def test_a_server_that_is_restarted_refuses_falls_silent_or_is_slow_costs_nothin
         world.change(Weather(latency=0.5))
         importer = world.launch(*command(material))
         for kind, hinder in HINDRANCES.items():
-            before = world.arrived()
-            assert importer.until(lambda before=before: world.arrived() > before), (kind, importer.stderr)
+            assert importer.until(partial(more_arrived, world, world.arrived())), (kind, importer.stderr)
             hinder(server, proxy, 0.3)
         world.change(Weather())
         importer.wait().expect(0, 1, 3)
