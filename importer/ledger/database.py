@@ -39,6 +39,8 @@ class Dialect(Protocol):
     """Other machines may use it: locks are leases, in the database."""
     now: str
     """In SQL, the database's own time in seconds since the epoch."""
+    json: str
+    """In SQL, the first value of a statement as JSON."""
     statement_options: Mapping[str, str]
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:

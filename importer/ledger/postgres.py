@@ -60,6 +60,7 @@ class PostgresDialect:
 
     shared = True
     now = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+    json = "CAST($1 AS JSON)"
     statement_options: Mapping[str, str] = {}
 
     def __init__(self, location: PostgresLocation) -> None:

@@ -43,6 +43,7 @@ class SqliteDialect:
 
     shared = False
     now = "unixepoch('subsec')"
+    json = "$1"
     # Rows by whose values ADBC infers a result column's type, and rows in one batch of a result.
     statement_options: Mapping[str, str] = {"adbc.sqlite.query.batch_rows": "65536"}
 
