@@ -120,12 +120,7 @@ class Client:
     """
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        token: Token,
-        options: ClientOptions | None = None,
-        *,
-        clock: Clock | None = None,
+        self, endpoint: Endpoint, token: Token, options: ClientOptions | None = None, *, clock: Clock | None = None
     ) -> None:
         self._endpoint = endpoint
         self._token = token

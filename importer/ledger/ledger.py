@@ -113,7 +113,7 @@ def prepare(database: Database) -> None:
 
 def create(database: Database, *, secret: bytes | None = None) -> None:
     """Make the tables of an empty database."""
-    for statement in database.dialect.prepare():
+    for statement in database.dialect.prepare:
         database.run(statement)
     with database.transaction():
         database.create(TABLES)

@@ -39,8 +39,8 @@ FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 'state' AS state, CAST(value -
     FROM given) AS new
 WHERE row.id = new.id
 """
-"""One statement, however many outcomes are given: a JSON object of them, by the row's id. A row that goes back to the queue, unsent
-or not accepted this time, is no less in doubt, or refused, than before."""
+"""One statement, however many outcomes are given: a JSON object of them, by the row's id. A row that goes back to the
+queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
 class DeliveryQueue(RunRepository):
