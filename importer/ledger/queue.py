@@ -49,33 +49,22 @@ class DeliveryQueue(RunRepository):
     _counted = False
     """The generation was counted up since the last checkpoint."""
 
-    def queue(
-        self, run: Run, *, after: Position | None, count: int, lane: int | None = None
-    ) -> list[tuple[int | None, int, int]]:
-        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
+    def queue(self, run: Run, after: Position | None, count: int) -> list[tuple[int | None, int, int]]:
+        """The next ``count`` pending rows behind ``after``, in order of delivery: (place, row id, lane).
 
-        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
+        Places are ranks; without ``order_by`` all are None.
         """
-        only = "" if lane is None else f" AND r.lane = {int(lane)}"
         if self._db.value("SELECT ordered FROM run WHERE no = $1", run.no):
             return self._db.rows(
                 "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
-                f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
-                run.no,
-                0 if after is None else after[0],
-                State.PENDING,
-                count,
+                " WHERE p.run = $1 AND p.place > $2 AND r.state = $3 ORDER BY p.place LIMIT $4",
+                *(run.no, 0 if after is None else after[0], State.PENDING, count),
             )
         first, last = ids(run)
-        found = self._db.rows(
-            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only}"
-            " ORDER BY r.id LIMIT $4",
-            first if after is None else after[1] + 1,
-            last,
-            State.PENDING,
-            count,
+        return self._db.rows(
+            "SELECT NULL, id, lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id LIMIT $4",
+            *(first if after is None else after[1] + 1, last, State.PENDING, count),
         )
-        return [(None, row_id, own) for row_id, own in found]
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
