@@ -42,10 +42,6 @@ class Lanes:
         self._reading = False
         self._ended = False
 
-    def __repr__(self) -> str:
-        end = ", all read" if self._ended else ""
-        return f"<Lanes {len(self._ready)} ready, {len(self._out)} out, {self._held} waiting{end}>"
-
     @property
     def idle(self) -> bool:
         """Whether nothing is left to send but what is held back behind a blocked lane."""

@@ -26,9 +26,6 @@ class LedgerWriter:
         self.claimed: deque[Claim] = deque()
         """Durably claimed, not yet sent."""
 
-    def __repr__(self) -> str:
-        return f"<LedgerWriter {len(self.claimed)} claimed, {len(self._outcomes)} to commit>"
-
     @property
     def has_outcomes(self) -> bool:
         """Whether outcomes wait to be committed."""

@@ -131,9 +131,6 @@ class Database:
             self.close()
             raise
 
-    def __repr__(self) -> str:
-        return f"<Database {self.dialect.name}>"
-
     def _connect(self) -> None:
         with self._explained():
             self._connection = adbc_driver_manager.AdbcConnection(self._database)

@@ -69,9 +69,6 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
         """The database, to copy all of it."""
         return self._db
 
-    def __repr__(self) -> str:
-        return f"<Ledger {self._db.dialect.name}>"
-
     def close(self) -> None:
         """Leave the ledger; a second call does nothing."""
         try:
