@@ -22,7 +22,6 @@ from enum import StrEnum
 
 from importer.model import Response, ResponseKind
 
-
 IN_A_ROW = 5
 """Failures one after the other, over all connections, that open it."""
 OF_LAST = 20
