@@ -155,9 +155,6 @@ class Delivery:
         self._over = False
         self._reported = ("", float("-inf"))
 
-    def __repr__(self) -> str:
-        return f"<Delivery {len(self._out)} in flight, {self._writer!r}, {self._lanes!r}>"
-
     def stop(self, reason: StopReason) -> None:
         """Let nothing more leave; `run` returns when the answers under way have come. The first reason counts."""
         if self._stopped is None:

@@ -77,13 +77,7 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
 
 
 def classify_probe(  # as `classify`
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    latency: float,
-    wall: float,
-    redact: Redact = unchanged,
+    status: int, headers: Mapping[str, str], body: bytes, *, latency: float, wall: float, redact: Redact = unchanged
 ) -> Response:
     """Judge an answer to the harmless ``GET /v2/subscribers``; never in doubt, since nothing hangs on it.
 

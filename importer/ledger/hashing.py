@@ -30,9 +30,6 @@ class Hasher:
         self._key_hash = blake2b(digest_size=16, key=secret)
         self._seed = int.from_bytes(secret[:8], "little")
 
-    def __repr__(self) -> str:
-        return "<Hasher>"
-
     def identifiers(self, column: ArrowArray, kind: int) -> Int64s:
         """64-bit hashes of a column of identifiers, `NOBODY` where it is null.
 

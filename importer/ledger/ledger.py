@@ -69,9 +69,6 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
         """The database, to copy all of it."""
         return self._db
 
-    def __repr__(self) -> str:
-        return f"<Ledger {self._db.dialect.name}>"
-
     def close(self) -> None:
         """Leave the ledger; a second call does nothing."""
         try:
@@ -113,7 +110,7 @@ def prepare(database: Database) -> None:
 
 def create(database: Database, *, secret: bytes | None = None) -> None:
     """Make the tables of an empty database."""
-    for statement in database.dialect.prepare():
+    for statement in database.dialect.prepare:
         database.run(statement)
     with database.transaction():
         database.create(TABLES)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import pyarrow as pa
+import msgspec
 
 from importer.ledger import counter
 from importer.ledger.database import CHECKPOINT_SECONDS, ConnectionLostError
@@ -24,30 +23,24 @@ RECONNECT_SECONDS = 60.0
 Position = tuple[int | None, int]
 """A place in the order of delivery: (place, row id)."""
 
-_UPDATE = f"""
-UPDATE row SET state = $1, attempts = $2, http_status = $3, sent_at = $4, latency_ms = $5,
-    code = CASE WHEN $1 = '{State.PENDING}' THEN COALESCE($6, code) ELSE $6 END,
-    message = CASE WHEN $1 = '{State.PENDING}' AND $6 IS NULL AND code IS NOT NULL THEN message ELSE $7 END,
-    maybe_sent = CASE WHEN $8 = 1 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
-    requeued_from = CASE WHEN $1 = '{State.PENDING}' THEN requeued_from END
-WHERE id = $9
+_OUTCOMES = f"""
+UPDATE row SET state = new.state, attempts = new.attempts, http_status = new.http_status, sent_at = new.at,
+    latency_ms = new.latency * 1000, maybe_sent = CASE
+        WHEN new.maybe_sent = 'true' OR new.state IN ('{State.IN_DOUBT}', '{State.FAILED}') THEN 1
+        WHEN new.state = '{State.PENDING}' THEN row.maybe_sent ELSE 0 END,
+    code = CASE WHEN new.state = '{State.PENDING}' THEN COALESCE(new.code, row.code) ELSE new.code END,
+    message = CASE WHEN new.state = '{State.PENDING}' AND new.code IS NULL AND row.code IS NOT NULL THEN row.message
+        ELSE new.message END,
+    requeued_from = CASE WHEN new.state = '{State.PENDING}' THEN row.requeued_from END
+FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 'state' AS state, CAST(value ->> 'attempts' AS BIGINT) AS attempts,
+    CAST(value ->> 'http_status' AS BIGINT) AS http_status, CAST(value ->> 'at' AS DOUBLE PRECISION) AS at,
+    CAST(value ->> 'latency' AS DOUBLE PRECISION) AS latency, NULLIF(value ->> 'code', '') AS code,
+    NULLIF(value ->> 'message', '') AS message, CAST(value -> 'maybe_sent' AS TEXT) AS maybe_sent
+    FROM given) AS new
+WHERE row.id = new.id
 """
-"""A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
-
-
-def _table(outcomes: Sequence[Outcome]) -> pa.Table:
-    columns: list[tuple[Any, pa.DataType]] = [
-        ([one.state.value for one in outcomes], pa.string()),
-        ([one.attempts for one in outcomes], pa.int64()),
-        ([one.http_status for one in outcomes], pa.int64()),
-        ([one.at for one in outcomes], pa.float64()),
-        ([None if one.latency is None else one.latency * 1000 for one in outcomes], pa.float64()),
-        ([one.code or None for one in outcomes], pa.string()),
-        ([one.message or None for one in outcomes], pa.string()),
-        ([int(one.maybe_sent or one.state in (State.IN_DOUBT, State.FAILED)) for one in outcomes], pa.int64()),
-        ([one.id for one in outcomes], pa.int64()),
-    ]
-    return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
+"""One statement, however many outcomes are given: a JSON object of them, by the row's id. A row that goes back to the
+queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
 class DeliveryQueue(RunRepository):
@@ -56,33 +49,22 @@ class DeliveryQueue(RunRepository):
     _counted = False
     """The generation was counted up since the last checkpoint."""
 
-    def queue(
-        self, run: Run, *, after: Position | None, count: int, lane: int | None = None
-    ) -> list[tuple[int | None, int, int]]:
-        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
+    def queue(self, run: Run, after: Position | None, count: int) -> list[tuple[int | None, int, int]]:
+        """The next ``count`` pending rows behind ``after``, in order of delivery: (place, row id, lane).
 
-        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
+        Places are ranks; without ``order_by`` all are None.
         """
-        only = "" if lane is None else f" AND r.lane = {int(lane)}"
         if self._db.value("SELECT ordered FROM run WHERE no = $1", run.no):
             return self._db.rows(
                 "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
-                f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
-                run.no,
-                0 if after is None else after[0],
-                State.PENDING,
-                count,
+                " WHERE p.run = $1 AND p.place > $2 AND r.state = $3 ORDER BY p.place LIMIT $4",
+                *(run.no, 0 if after is None else after[0], State.PENDING, count),
             )
         first, last = ids(run)
-        found = self._db.rows(
-            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only}"
-            " ORDER BY r.id LIMIT $4",
-            first if after is None else after[1] + 1,
-            last,
-            State.PENDING,
-            count,
+        return self._db.rows(
+            "SELECT NULL, id, lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id LIMIT $4",
+            *(first if after is None else after[1] + 1, last, State.PENDING, count),
         )
-        return [(None, row_id, own) for row_id, own in found]
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
@@ -106,7 +88,9 @@ class DeliveryQueue(RunRepository):
             if displaced:
                 outcomes = [one for one in outcomes if one.state is not State.PENDING]
             if outcomes:
-                self._db.execute(_UPDATE, table=_table(outcomes))
+                newest = {one.id: one for one in outcomes}  # an answer that proved unreliable has two
+                given = f"WITH given AS (SELECT key, value FROM json_each({self._db.dialect.json}))"
+                self._db.execute(given + _OUTCOMES, msgspec.json.encode(newest).decode())
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
             counter.note(self._db.dialect.beside, generation)
@@ -133,15 +117,16 @@ class DeliveryQueue(RunRepository):
                 return
 
     def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
-        asked = pa.table({"$1": pa.array(claims, pa.int64())})
         # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
-        free = f"('{State.PENDING}', '{CLAIMED}')" if again else f"('{State.PENDING}')"
-        found = self._db.query(
-            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state IN {free}", table=asked
+        free = f"'{State.PENDING}', '{CLAIMED}'" if again else f"'{State.PENDING}'"
+        found = self._db.rows(
+            f"UPDATE row SET state = $1 WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
+            " RETURNING id, body, attempts, maybe_sent",
+            CLAIMED,
         )
-        self._db.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
-        rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
-        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+        order = {row_id: at for at, row_id in enumerate(claims)}
+        found.sort(key=lambda row: order[row[0]])
+        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in found]
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""

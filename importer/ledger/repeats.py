@@ -15,10 +15,7 @@ _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 _UNSETTLED = (
     (f"state = '{State.IN_DOUBT}'", "in doubt: `importer resolve {}` resolves them"),
     (f"state = '{State.FAILED}'", "failed, and may have been accepted: `importer retry {}` sends them again"),
-    (
-        f"state = '{State.PENDING}' AND maybe_sent = 1",
-        "to be sent once more, by that run alone: `importer resume {}`",
-    ),
+    (f"state = '{State.PENDING}' AND maybe_sent = 1", "to be sent once more, by that run alone: `importer resume {}`"),
 )
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 

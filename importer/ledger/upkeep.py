@@ -142,7 +142,7 @@ class Upkeep(PlanWriter):
 
     def shrink(self) -> None:
         """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""
-        for statement in self._db.dialect.shrink():
+        for statement in self._db.dialect.shrink:
             self._db.run(statement)
 
     def size(self) -> int:

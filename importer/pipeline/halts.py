@@ -25,9 +25,6 @@ class Halts:
         self._kind: PauseKind | None = None
         self._since = 0.0
 
-    def __repr__(self) -> str:
-        return f"<Halts {self._kind or 'none'} since {self._since:.0f}>"
-
     def begin(self) -> None:
         """The run goes on; since it stopped, nothing was sent."""
         if self._run.started_at is not None and self._run.finished_at is not None:
