@@ -121,6 +121,8 @@ class Database:
         self._in_use = threading.RLock()
         self._checkpointed_at = time.monotonic()
         self._connection: adbc_driver_manager.AdbcConnection | None = None
+        self.counted = False
+        """The ledger's generation was counted up since the last checkpoint."""
         self.writer = 0
         """Of transactions that bear the same number, one is at work at a time."""
         with self._explained():
@@ -279,17 +281,16 @@ class Database:
                 hint="run the same command again when it has finished",
             ) from None
 
-    def checkpoint(self, *, every: float = 0.0) -> bool:
+    def checkpoint(self, *, every: float = 0.0) -> None:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
 
-        Readers keep part of it from being moved, until the next time. Returns whether it was tried.
+        Readers keep part of it from being moved, until the next time.
         """
         if time.monotonic() - self._checkpointed_at < every:
-            return False
-        self._checkpointed_at = time.monotonic()
+            return
+        self._checkpointed_at, self.counted = time.monotonic(), False
         if self.dialect.checkpoints:
             self.run(self.dialect.checkpoints[0 if every else 1])
-        return True
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

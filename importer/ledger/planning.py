@@ -218,7 +218,7 @@ class PlanWriter(RunRepository):
                         run.no,
                     )
         self._end_planning()
-        self._checkpoint()
+        self._db.checkpoint()
         return self.run(run.id, everywhere=True)
 
     def _sealing(self) -> AbstractContextManager[None]:

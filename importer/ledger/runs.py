@@ -118,11 +118,8 @@ class RunRepository(RunReader):
                 int(state in (RunState.FINISHED, RunState.STOPPED)),
                 run.no,
             )
-        self._checkpoint()
-        return self.run(run.id, everywhere=True)
-
-    def _checkpoint(self) -> None:
         self._db.checkpoint()
+        return self.run(run.id, everywhere=True)
 
     def discard(self, run: Run, *states: RunState) -> None:
         """Forget a run that was interrupted in planning, or is in one of these ``states``; any other is kept.

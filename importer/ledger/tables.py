@@ -163,6 +163,11 @@ def ids(run: Run | int) -> tuple[int, int]:
     return (no << RUN_BITS) + 1, ((no + 1) << RUN_BITS) - 1
 
 
+def of_run(run: Run | int, column: str = "id") -> str:
+    """In SQL, whether an id is one of a run's rows."""
+    return "{} BETWEEN {} AND {}".format(column, *ids(run))
+
+
 def steps(database: Database, table: str, column: str, least: Any) -> Iterator[tuple[Any, Any]]:
     """The values of an indexed column in ranges of `STEP` rows at most: (more than, up to); ``least`` is below all."""
     while True:
