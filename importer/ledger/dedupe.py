@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.ledger.database import Database
-from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, steps
+from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, of_run, steps
 from importer.model import Run, State
 
 if TYPE_CHECKING:
@@ -110,30 +110,23 @@ class Deduplicator:
         if not self._db.value("SELECT COUNT(*) FROM taken"):
             return
         execute(
-            "UPDATE row SET state = $1, message = $2,"
+            f"UPDATE row SET state = '{State.DUPLICATE}', message = 'taken over by run {self._run.id}',"
             " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
             " other = (SELECT mine FROM taken WHERE theirs = row.id)"
-            " WHERE id IN (SELECT t.theirs FROM taken t JOIN row m ON m.id = t.mine WHERE m.state = $3)"
-            " AND state = $3 AND maybe_sent = 0",
-            State.DUPLICATE,
-            f"taken over by run {self._run.id}",
-            State.PENDING,
+            f" WHERE id IN (SELECT t.theirs FROM taken t JOIN row m ON m.id = t.mine WHERE m.state = '{State.PENDING}')"
+            f" AND state = '{State.PENDING}' AND maybe_sent = 0"
         )
         execute(
-            "UPDATE row SET state = $1, code = 'duplicate.row', message = 'sent by another run in the meantime',"
-            " other = (SELECT MIN(theirs) FROM taken WHERE mine = row.id) WHERE state = $2 AND id IN"
-            f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})",
-            State.DUPLICATE,
-            State.PENDING,
+            f"UPDATE row SET state = '{State.DUPLICATE}', code = 'duplicate.row',"
+            " message = 'sent by another run in the meantime',"
+            f" other = (SELECT MIN(theirs) FROM taken WHERE mine = row.id) WHERE state = '{State.PENDING}' AND id IN"
+            f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})"
         )
         for (number,) in self._db.rows(f"SELECT DISTINCT theirs >> {RUN_BITS} FROM taken"):
             execute(
-                "UPDATE run SET state = 'superseded' WHERE no = $1 AND state IN ('ready', 'delivering', 'stopped')"
-                " AND NOT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $2 AND $3 AND row.state IN ($4, $5))",
-                number,
-                *ids(number),
-                State.PENDING,
-                CLAIMED,
+                f"UPDATE run SET state = 'superseded' WHERE no = {number}"
+                f" AND state IN ('ready', 'delivering', 'stopped') AND NOT EXISTS (SELECT 1 FROM row WHERE {of_run(number)}"
+                f" AND row.state IN ('{State.PENDING}', '{CLAIMED}'))"
             )
 
     # The same row of the same content
