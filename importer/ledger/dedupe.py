@@ -123,10 +123,10 @@ class Deduplicator:
             f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})"
         )
         for (number,) in self._db.rows(f"SELECT DISTINCT theirs >> {RUN_BITS} FROM taken"):
+            waits = f"{of_run(number)} AND row.state IN ('{State.PENDING}', '{CLAIMED}')"
             execute(
                 f"UPDATE run SET state = 'superseded' WHERE no = {number}"
-                f" AND state IN ('ready', 'delivering', 'stopped') AND NOT EXISTS (SELECT 1 FROM row WHERE {of_run(number)}"
-                f" AND row.state IN ('{State.PENDING}', '{CLAIMED}'))"
+                f" AND state IN ('ready', 'delivering', 'stopped') AND NOT EXISTS (SELECT 1 FROM row WHERE {waits})"
             )
 
     # The same row of the same content

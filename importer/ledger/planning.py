@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.ledger.dedupe import Deduplicator
-from importer.ledger.hashing import Hasher
-from importer.ledger.lanes import Lanes
+from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, pack, steps
 from importer.model import EncodedChunk, Run, RunState, Source, State
