@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Sums, token
-from importer.ledger.database import Part
+from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, ids, unpack
 from importer.model import (
     ArrowArray,
@@ -102,8 +102,11 @@ def _source(name: str, path: str | None, dialect: str, columns: str | None) -> S
     return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
 
 
-class RunReader(Part):
+class RunReader:
     """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def counts(self, run: Run) -> Counts:
         """The run's totals: rows as they were read, and their states now."""

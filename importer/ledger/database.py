@@ -317,20 +317,8 @@ class Database:
             self._database.close()
 
 
-class Part:
-    """What every part of the ledger works with."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-
-def lock_file(beside: Path, name: str) -> Path:
-    """A lock file of this machine beside a ledger, in a directory that only its owner can look into."""
+def file_lock(beside: Path, name: str) -> FileLock:
+    """The lock of that name on this machine, in a directory of its owner alone; freed however its process ends."""
     directory = beside.with_name(beside.name + ".locks")
     directory.mkdir(mode=0o700, exist_ok=True)
-    return directory / f"{name}.lock"
-
-
-def file_lock(beside: Path, name: str) -> FileLock:
-    """The lock of that name on this machine; freed however its process ends."""
-    return FileLock(lock_file(beside, name), mode=0o600, thread_local=False)
+    return FileLock(directory / f"{name}.lock", mode=0o600, thread_local=False)
