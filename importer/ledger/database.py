@@ -219,6 +219,17 @@ class Database:
         """Make a table that this connection alone sees; a primary key orders it."""
         self.execute(self.dialect.translate(f"CREATE TEMP TABLE {name} ({columns})"))
 
+    @contextlib.contextmanager
+    def temporary(self, **tables: str) -> Iterator[None]:
+        """Tables (their columns by name) as `make_temporary` makes them, for as long as the context."""
+        for name, columns in tables.items():
+            self.make_temporary(name, columns)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.execute(f"DROP TABLE IF EXISTS {name}")
+
     def analyze(self, table: str) -> None:
         """Let the database know what is in a table that was filled just now."""
         if self.dialect.analyze:

@@ -116,20 +116,16 @@ class Lanes:
         self.close()
         if not len(old):
             return
-        self._db.make_temporary("renamed", "old INTEGER PRIMARY KEY, new INTEGER")
-        try:
+        with self._db.temporary(renamed="old INTEGER PRIMARY KEY, new INTEGER"):
             self._db.insert("renamed", {"old": old, "new": new}, temporary=True)
             self._db.analyze("renamed")
             for begin in range(first, last + 1, tables.STEP):
                 with self._db.transaction(private=True):
                     self._db.execute(
                         "UPDATE row SET lane = (SELECT new FROM renamed WHERE old = row.lane)"
-                        " WHERE id BETWEEN $1 AND $2 AND lane IN (SELECT old FROM renamed)",
-                        begin,
-                        min(begin + tables.STEP - 1, last),
+                        f" WHERE id BETWEEN {begin} AND {min(begin + tables.STEP - 1, last)}"
+                        " AND lane IN (SELECT old FROM renamed)"
                     )
-        finally:
-            self._db.execute("DROP TABLE renamed")
 
     def _edges(self, first: int, last: int) -> Iterator[Int64s]:
         """Pairs of lanes that share an identifier, shape (2, n): those next to each other where they are sorted by it.
