@@ -24,7 +24,7 @@ from importer.deliver.connections import Attempt, Connector
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
 from importer.deliver.proxy import shown
-from importer.deliver.responses import classify, classify_probe, distrusted, shorten, unanswered
+from importer.deliver.responses import classify, distrusted, shorten, unanswered
 from importer.deliver.token import Token
 from importer.errors import UsageError
 from importer.model import Response
@@ -153,15 +153,7 @@ class Client:
         if isinstance(response, Exception):
             return self._unanswered(response, began, may_have_left=attempt.may_have_left)
         complete = response.content.at_eof() and len(content) <= self._options.max_answer
-        answer = classify(
-            response.status,
-            response.headers,
-            bytes(content),
-            complete=complete,
-            latency=self._clock.monotonic() - began,
-            wall=self._clock.time(),
-            redact=self._token.redact,
-        )
+        answer = self._classify(response, content, began, complete=complete, probe=False)
         if complete and attempt.watch is not None:
             later = None if distrust is None else lambda: distrust(distrusted(answer))
             if await attempt.watch.answered(answer.fate, later):
@@ -169,19 +161,26 @@ class Client:
         return answer
 
     async def probe(self) -> Response:
-        """Ask the harmless ``GET /v2/subscribers``; see `responses.classify_probe` for what the kinds mean here."""
+        """Ask the harmless ``GET /v2/subscribers``; see `responses.classify` for what the kinds mean here."""
         began = self._clock.monotonic()
         content = bytearray()
         response = await self._request("GET", self._subscribers, None, content)
         if isinstance(response, Exception):
             return self._unanswered(response, began, may_have_left=False)
-        return classify_probe(
+        return self._classify(response, content, began, probe=True)
+
+    def _classify(
+        self, response: aiohttp.ClientResponse, content: bytearray, began: float, *, complete: bool = True, probe: bool
+    ) -> Response:
+        return classify(
             response.status,
             response.headers,
             bytes(content),
             latency=self._clock.monotonic() - began,
             wall=self._clock.time(),
+            complete=complete,
             redact=self._token.redact,
+            probe=probe,
         )
 
     async def _request(

@@ -121,6 +121,8 @@ class Database:
         self._in_use = threading.RLock()
         self._checkpointed_at = time.monotonic()
         self._connection: adbc_driver_manager.AdbcConnection | None = None
+        self.counted = False
+        """The ledger's generation was counted up since the last checkpoint."""
         self.writer = 0
         """Of transactions that bear the same number, one is at work at a time."""
         with self._explained():
@@ -217,6 +219,17 @@ class Database:
         """Make a table that this connection alone sees; a primary key orders it."""
         self.execute(self.dialect.translate(f"CREATE TEMP TABLE {name} ({columns})"))
 
+    @contextlib.contextmanager
+    def temporary(self, **tables: str) -> Iterator[None]:
+        """Tables (their columns by name) as `make_temporary` makes them, for as long as the context."""
+        for name, columns in tables.items():
+            self.make_temporary(name, columns)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.execute(f"DROP TABLE IF EXISTS {name}")
+
     def analyze(self, table: str) -> None:
         """Let the database know what is in a table that was filled just now."""
         if self.dialect.analyze:
@@ -279,17 +292,16 @@ class Database:
                 hint="run the same command again when it has finished",
             ) from None
 
-    def checkpoint(self, *, every: float = 0.0) -> bool:
+    def checkpoint(self, *, every: float = 0.0) -> None:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
 
-        Readers keep part of it from being moved, until the next time. Returns whether it was tried.
+        Readers keep part of it from being moved, until the next time.
         """
         if time.monotonic() - self._checkpointed_at < every:
-            return False
-        self._checkpointed_at = time.monotonic()
+            return
+        self._checkpointed_at, self.counted = time.monotonic(), False
         if self.dialect.checkpoints:
             self.run(self.dialect.checkpoints[0 if every else 1])
-        return True
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -316,20 +328,8 @@ class Database:
             self._database.close()
 
 
-class Part:
-    """What every part of the ledger works with."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-
-def lock_file(beside: Path, name: str) -> Path:
-    """A lock file of this machine beside a ledger, in a directory that only its owner can look into."""
+def file_lock(beside: Path, name: str) -> FileLock:
+    """The lock of that name on this machine, in a directory of its owner alone; freed however its process ends."""
     directory = beside.with_name(beside.name + ".locks")
     directory.mkdir(mode=0o700, exist_ok=True)
-    return directory / f"{name}.lock"
-
-
-def file_lock(beside: Path, name: str) -> FileLock:
-    """The lock of that name on this machine; freed however its process ends."""
-    return FileLock(lock_file(beside, name), mode=0o600, thread_local=False)
+    return FileLock(directory / f"{name}.lock", mode=0o600, thread_local=False)

@@ -14,7 +14,7 @@ from importer.ledger import counter
 from importer.ledger.database import CHECKPOINT_SECONDS, ConnectionLostError
 from importer.ledger.locks import elapsed
 from importer.ledger.runs import RunRepository
-from importer.ledger.tables import CLAIMED, ids
+from importer.ledger.tables import CLAIMED, ids, of_run
 from importer.model import Claim, Outcome, Pause, Run, RunState, State
 
 RECONNECT_SECONDS = 60.0
@@ -45,9 +45,6 @@ queue, unsent or not accepted this time, is no less in doubt, or refused, than b
 
 class DeliveryQueue(RunRepository):
     """The ledger as delivery empties it."""
-
-    _counted = False
-    """The generation was counted up since the last checkpoint."""
 
     def queue(self, run: Run, after: Position | None, count: int) -> list[tuple[int | None, int, int]]:
         """The next ``count`` pending rows behind ``after``, in order of delivery: (place, row id, lane).
@@ -81,7 +78,7 @@ class DeliveryQueue(RunRepository):
         """``again``: whether the same was committed before the connection was lost is not known."""
         generation = None
         with self._db.transaction():
-            if not self._counted:
+            if not self._db.counted:
                 generation = counter.count_up(self._db)
             # Where another machine may have taken over, only what is known for good is still worth a word.
             displaced = self._leases is not None and not self._leases.are_kept(self._db)
@@ -94,14 +91,9 @@ class DeliveryQueue(RunRepository):
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
             counter.note(self._db.dialect.beside, generation)
-            self._counted = True
-        if self._db.checkpoint(every=CHECKPOINT_SECONDS):
-            self._counted = False
+            self._db.counted = True
+        self._db.checkpoint(every=CHECKPOINT_SECONDS)
         return claimed
-
-    def _checkpoint(self) -> None:
-        super()._checkpoint()
-        self._counted = False
 
     def _wait_for_connection(self) -> None:
         """Wait until the database can be reached again. Raises `LedgerError` when patience, or a lease, ends."""
@@ -130,41 +122,28 @@ class DeliveryQueue(RunRepository):
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
-        found = self._db.rows(
-            "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
-        )
-        return {lane for (lane,) in found}
+        doubts = f"SELECT DISTINCT lane FROM row WHERE {of_run(run)} AND state = '{State.IN_DOUBT}'"
+        return {lane for (lane,) in self._db.rows(doubts)}
 
     def recover(self, run: Run) -> int:
         """Put what a killed importer had claimed in doubt, and the run to STOPPED if it was delivering.
 
         Only for the holder of the run's lock. Returns how many rows.
         """
-        bounds = ids(run)
-        left = self._db.value(
-            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
-            " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
-            *bounds,
-            CLAIMED,
-            run.no,
-            RunState.DELIVERING,
-        )
-        if not left:
+        claimed = f"{of_run(run)} AND state = '{CLAIMED}'"
+        delivering = f"no = {run.no} AND state = '{RunState.DELIVERING}'"
+        if not self._db.value(
+            f"SELECT EXISTS (SELECT 1 FROM row WHERE {claimed}) OR EXISTS (SELECT 1 FROM run WHERE {delivering})"
+        ):
             return 0
         with self._db.transaction():
             self._db.execute(
-                "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
-                " WHERE no = $2 AND state = $3",
-                RunState.STOPPED,
-                run.no,
-                RunState.DELIVERING,
+                f"UPDATE run SET state = '{RunState.STOPPED}',"
+                f" stop_reason = 'the importer ended before it could say why' WHERE {delivering}"
             )
             return self._db.execute(
-                "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
-                " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
-                State.IN_DOUBT,
-                *bounds,
-                CLAIMED,
+                f"UPDATE row SET state = '{State.IN_DOUBT}', code = 'doubt.crash', attempts = attempts + 1,"
+                f" maybe_sent = 1, requeued_from = NULL WHERE {claimed}"
             )
 
     def note_halt(self, run: Run, pause: Pause) -> None:
@@ -173,8 +152,5 @@ class DeliveryQueue(RunRepository):
             self._db.execute(
                 "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
                 " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
-                run.no,
-                pause.begun,
-                pause.kind,
-                pause.ended,
+                *(run.no, pause.begun, pause.kind, pause.ended),
             )
