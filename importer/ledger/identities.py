@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import LONGEST, hashes
 from importer.ledger import tables
 from importer.ledger.database import Database
-from importer.texts import LONGEST, hashes
 
 if TYPE_CHECKING:
     from importer.model import ArrowArray, Int64s

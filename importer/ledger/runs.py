@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
@@ -153,6 +154,10 @@ class RunRepository(RunReader):
         if self._leases is None:
             return None
         return self._lock(f"sender-{self.scope()}", f"run {run.id} on ")
+
+    def watch_lock(self, place: str) -> Lock:
+        """The lock of the one importer that takes files from a place that several machines can see."""
+        return self._lock(f"watch-{hashlib.sha256(place.encode()).hexdigest()[:16]}", "watching on ")
 
     def is_alive(self, run: Run) -> bool:
         """Whether some process, this one included, works on the run now."""

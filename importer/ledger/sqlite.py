@@ -118,7 +118,7 @@ class SqliteDialect(Dialect):
         words = problem.rsplit(": ", 1)[-1].strip()
         path = self.beside
         if "disk is full" in problem or "disk I/O error" in problem:
-            trouble = "no room left on the disk of" if "full" in problem else f"the disk refuses ({words})"
+            trouble = "no room left on the disk of" if "disk is full" in problem else f"the disk refuses ({words})"
             return DiskFullError(
                 f"{trouble} the ledger {path}; what was acknowledged before is safe",
                 hint="make room, or see to the disk, then `importer resume`",
