@@ -409,7 +409,7 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str
     at: float
     """Seconds since the epoch."""
-    latency: float | None
+    latency: float | None = None
     maybe_sent: bool = False
     """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
