@@ -66,7 +66,7 @@ class JsonLinesReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
+        layout = Layout(blank=b" \t", skip_lines=options.skip_lines)
         super().__init__(content, text.encoding, (dialect, None), layout, limits)
         self._each = each
 
