@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from importer import DEFAULT_ENDPOINT
 from importer.cli import completing
 from importer.cli.settings import Option, was_given
 from importer.errors import UsageError
-from importer.model import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions, Schedule

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.child import token_hidden
 from importer.cli import completing
 from importer.cli.console import in_colour
 from importer.cli.options import Place, basic, ledger_options, target_options
@@ -91,6 +90,8 @@ def _place_of(run: Run) -> Path:
 def _open(page: Path) -> None:
     """Print the page's path, and show it if there is anything to show it with."""
     import webbrowser
+
+    from importer.child import token_hidden
 
     click.echo(page)
     try:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer import report
+from importer import TOKEN_VARIABLE, report
 from importer.child import SECRETS
 from importer.deliver import Progress, StopReason
 from importer.deliver.endpoint import Endpoint
@@ -31,7 +31,6 @@ from importer.mapping.accounts import NOBODY, UNASSIGNED, Accounts, load_account
 from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
-    TOKEN_VARIABLE,
     AccountColumn,
     EncodedChunk,
     Pace,

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from importer.clock import SystemClock
-from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
+from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client, ClientOptions, trust
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.proxy import choose, unused
@@ -105,7 +105,7 @@ async def connect(
         shared = SharedState(directory, way.endpoint.scope(target.account), clock)
     handles = max(1, connections_possible() // among)
     limiter = RateLimiter(reserve=target.reserve, cap=target.cap, max_in_flight=handles, shared=shared)
-    breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))
+    breaker = CircuitBreaker(outage_limit=target.outage_limit)
     async with way.client() as client:
         session = ApiSession(client, limiter, breaker, clock)
         response = await client.probe()

@@ -48,9 +48,6 @@ class Interrupt:
         self._deliveries: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def __repr__(self) -> str:
-        return f"<Interrupt {'seen' if self.reason else 'not seen'}>"
-
     @contextmanager
     def heeded(self) -> Iterator[None]:
         """Heed signals, in the main thread, which alone gets them; see `from_outside`."""

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
+from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
-    DEFAULT_ENDPOINT,
-    TOKEN_VARIABLE,
     Counts,
     Format,
     PendingSummary,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from importer.model import DEFAULT_ENDPOINT, SANDBOX_ENDPOINT, Run, State, scope_options
+from importer import DEFAULT_ENDPOINT
+from importer.model import SANDBOX_ENDPOINT, Run, State, scope_options
 from importer.remote import RemotePath
 from importer.report.model import CHECK, Step, Summary
 from importer.wording import counted, shell_quoted
