@@ -36,7 +36,9 @@ class Limits:
 class UnparsedChunk(Protocol):
     """Records that become a chunk where there is time for it, which may be in another process."""
 
-    source: Source
+    @property
+    def source(self) -> Source:
+        """Whose records they are."""
 
     def parse(self) -> Chunk:
         """The chunk; may raise anything."""
