@@ -509,7 +509,7 @@ class RunSource:
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """A planned chunk with what became of its rows: consecutive rows of one source, in source order."""
+    """A planned chunk with what became of its rows: rows of one source in their order, without other accounts'."""
 
     source: Source
     table: ArrowTable
@@ -523,6 +523,8 @@ class RowBatch:
     """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
     """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
+    place: int = 0
+    """How many rows of the run's sources are before this source, those of other accounts included."""
 
 
 @dataclass(frozen=True, slots=True)

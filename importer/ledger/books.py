@@ -63,12 +63,14 @@ _NO_TIME = -(2**63 - 1)
 class _Sources:
     """A run's sources, seen from one of them."""
 
-    def __init__(self, run: Run, known: Sequence[RunSource], number: int) -> None:
+    def __init__(self, run: Run, known: Sequence[RunSource], firsts: Sequence[int], number: int) -> None:
+        """``firsts`` are the ids of the sources' first rows, ``number`` is the one that is looked from."""
         self._begin = ids(run)[0]
         self._names = [source.source.name for source in known]
-        self._starts = np.cumsum([0, *(source.rows for source in known)])
+        self._starts = np.array(firsts) - self._begin
         self._own = next(at for at, source in enumerate(known) if source.no == number)
         self.here = known[self._own].source
+        self.place = int(self._starts[self._own])
 
     def heads(self, head_ids: ArrowArray) -> dict[str, ArrowArray]:
         """Row number and source of the rows with these ids; null where there is none, the source also if it is this."""
@@ -105,7 +107,8 @@ class RunReader(Part):
 
     def counts(self, run: Run) -> Counts:
         """The run's totals: rows as they were read, and their states now."""
-        read = self._db.value("SELECT CAST(COALESCE(SUM(rows), 0) AS BIGINT) FROM source WHERE run = $1", run.no)
+        own = "SELECT CAST(COALESCE(SUM(rows - others), 0) AS BIGINT) FROM source WHERE run = $1"
+        read = self._db.value(own, run.no)
         by_state = dict.fromkeys(State, 0)
         for state, number in self._db.rows(
             "SELECT state, COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 GROUP BY state", *ids(run)
@@ -129,7 +132,8 @@ class RunReader(Part):
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
         found = self._db.rows(
-            "SELECT no, name, path, dialect, columns, digest, rows, error FROM source WHERE run = $1 ORDER BY no",
+            "SELECT no, name, path, dialect, columns, digest, rows - others, error FROM source WHERE run = $1"
+            " ORDER BY no",
             run.no,
         )
         return [
@@ -152,21 +156,22 @@ class RunReader(Part):
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time."""
         known = self.sources(run)
+        firsts = [first for (first,) in self._db.rows("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no)]
         found = self._chunks(run)
         for first_id, number, first_row, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
-            yield self._batch((first_id, first_row, count), _Sources(run, known, number), raw_rows=raw_rows)
+            yield self._batch((first_id, first_row, count), _Sources(run, known, firsts, number), raw_rows=raw_rows)
 
     def _batch(self, chunk: tuple[int, int, int], sources: _Sources, *, raw_rows: bool) -> RowBatch:
         first_id, first_row, count = chunk
         found = self._db.query(
-            f"SELECT {', '.join(f'r.{name}' for name in _COLUMNS)}, r.group_head, h.state AS head_state"
+            f"SELECT r.id, {', '.join(f'r.{name}' for name in _COLUMNS)}, r.group_head, h.state AS head_state"
             " FROM row r LEFT JOIN row h ON h.id = r.group_head WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id",
             first_id,
             first_id + count - 1,
         )
         arrays = {name: column(found, name, kind) for name, kind in _COLUMNS.items()}
         arrays["state"] = _outside(arrays["state"])
-        arrays["row"] = pa.array(np.arange(first_row, first_row + found.num_rows))
+        arrays["row"] = pa.array(column(found, "id", pa.int64()).to_numpy() - first_id + first_row)
         arrays |= sources.heads(column(found, "group_head", pa.int64()))
         arrays["leader_state"] = _outside(column(found, "head_state", pa.string()))
         ((reasons, records),) = self._db.rows(
@@ -177,6 +182,7 @@ class RunReader(Part):
             table=pa.table({name: arrays[name] for name in _ORDER}),
             reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
             raw_rows=None if records is None else unpack(records),
+            place=sources.place,
         )
 
     def pending_summary(self, run: Run) -> PendingSummary:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from importer.ledger.tables import ids, pack, steps
 from importer.model import EncodedChunk, Run, RunState, Source, State
 
 if TYPE_CHECKING:
-    from importer.model import ArrowArray
+    from importer.model import ArrowArray, Bools, Int64s
 
 
 @dataclasses.dataclass(slots=True)
@@ -36,6 +36,8 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
+    skipped: int = 0
+    """Rows of the source since its last stored chunk, all of other accounts."""
     ordered: bool = False
     begun: set[int] = dataclasses.field(default_factory=set)
     """The sources whose first event was noted."""
@@ -84,15 +86,23 @@ class PlanWriter(RunRepository):
             )
             return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
-        """Store the next chunk of the source that was added last, in one transaction."""
-        if not prepared.count:
-            return
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk, mine: Bools | None = None) -> None:
+        """Store the next chunk of the source that was added last, in one transaction.
+
+        ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids.
+        """
         plan = self._planning(run)
-        first = plan.next_id
+        first, span = plan.next_id, prepared.count
+        plan.next_id += span
+        offsets = np.arange(span) if mine is None else np.flatnonzero(mine)
+        if not len(offsets):
+            plan.skipped += span
+            return
+        if len(offsets) < span:
+            prepared = _part(prepared, offsets)
         lanes, subscribers = plan.lanes.add(prepared.identities)
         rows = {
-            "id": pa.array(np.arange(first, first + prepared.count)),
+            "id": pa.array(first + offsets),
             "state": prepared.states,
             "line": pa.array(prepared.lines),
             "lane": pa.array(lanes),
@@ -112,7 +122,7 @@ class PlanWriter(RunRepository):
             "first_id": [first],
             "source": [source_no],
             "first_row": [prepared.first_row],
-            "count": [prepared.count],
+            "count": [span],
             "reasons": pa.array([pack(prepared.reasons) if prepared.reasons.num_rows else None], pa.binary()),
             "raw_rows": pa.array([None if prepared.raw_rows is None else pack(prepared.raw_rows)], pa.binary()),
         }
@@ -120,12 +130,17 @@ class PlanWriter(RunRepository):
         with self._db.transaction(private=True):
             self._db.insert("chunk", chunk)
             self._db.insert("row", {name: column for name, column in rows.items() if column is not None})
-            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
+            self._count(plan, source_no, span, span - prepared.count)
             if source_no not in plan.begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
                 first_event = self._hasher.events(begin)[0].as_py()
                 self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
                 plan.begun.add(source_no)
-        plan.next_id += prepared.count
+
+    def _count(self, plan: _Plan, source_no: int, rows: int, others: int) -> None:
+        """Count rows of a source, and those of them that are other accounts', with the ones that were skipped."""
+        sql = "UPDATE source SET rows = rows + $1, others = others + $2 WHERE no = $3"
+        self._db.execute(sql, rows + plan.skipped, others + plan.skipped, source_no)
+        plan.skipped = 0
 
     def _keys(self, prepared: EncodedChunk, subscribers: ArrowArray) -> dict[str, ArrowArray]:
         """What makes keys and the events behind them comparable, for the rows that are to be sent."""
@@ -180,6 +195,7 @@ class PlanWriter(RunRepository):
         """
         plan = self._planning(run)
         with self._db.transaction(private=True):
+            self._count(plan, source_no, 0, 0)
             self._db.execute("UPDATE source SET digest = $1, error = $2 WHERE no = $3", digest, error, source_no)
             if error:
                 self._db.execute(
@@ -243,6 +259,28 @@ class PlanWriter(RunRepository):
                     )
         finally:
             self._db.execute("DROP TABLE sorted")
+
+
+def _part(prepared: EncodedChunk, offsets: Int64s) -> EncodedChunk:
+    """Some of a chunk's rows; ``first_row`` and what ``group_heads`` count stay those of the whole."""
+    at = pa.array(offsets)
+
+    def part(column: Any) -> Any:
+        return None if column is None else column.take(at)
+
+    heads, reasons = prepared.group_heads, prepared.reasons
+    its = pc.is_in(reasons.column("row"), value_set=pa.array(prepared.first_row + offsets))
+    whole = {"source", "first_row", "count", "lines", "group_heads", "identities", "reasons"}
+    names = {one.name for one in dataclasses.fields(prepared)} - whole
+    return dataclasses.replace(
+        prepared,
+        **{name: part(getattr(prepared, name)) for name in names},
+        count=len(offsets),
+        lines=prepared.lines[offsets],
+        group_heads=None if heads is None else heads[offsets],
+        identities=tuple(map(part, prepared.identities)),
+        reasons=reasons.filter(its),
+    )
 
 
 def _group_heads(prepared: EncodedChunk, first: int) -> ArrowArray | None:

@@ -1,7 +1,8 @@
 """The ledger's tables, their version, and the ids of rows.
 
-A row's id is ``run.no * 2**40 + n``, n counting the run's rows over all its sources from 1: ids order rows as they were
-read, a run is one range of ids, and a source and a chunk are ranges within it.
+A row's id is ``run.no * 2**40 + n``, n counting the rows of all its sources from 1: ids order rows as they were read, a
+run is one range of ids, and a source and a chunk are ranges within it. Rows that belong to the run of another account
+leave gaps, so that a row's number in its source is always ``id - source.first_id + 1``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from importer.model import ArrowTable, Run, State
 STEP = 50_000
 """Rows changed in one transaction, so that other importers wait for a moment only."""
 
-VERSION = 3
+VERSION = 4
 KEYED_SINCE = 2
 """The first version that noted hashes of keys with the rows."""
 
@@ -80,7 +81,8 @@ TABLES = (
         first_id INTEGER NOT NULL,
         rows INTEGER NOT NULL DEFAULT 0,
         error TEXT NOT NULL DEFAULT '',
-        first_event INTEGER
+        first_event INTEGER,
+        others INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX source_by_run ON source (run)",
     "CREATE INDEX source_by_digest ON source (digest)",
@@ -144,6 +146,7 @@ TABLES = (
 )
 """Of ``ledger`` there is one row: its ``secret`` keys the hashes; ``generation`` is what the counter file repeats.
 ``run.planned_by`` is the version of these tables that planned it; ``ordered`` says that ``place`` holds its order.
+``source.rows`` counts its rows, ``source.others`` those of them that belong to the runs of other accounts;
 ``source.first_event`` is the hash of its first event, by which a file that has grown is recognised.
 Of ``row``: ``lane`` and the hashes are keyed (`importer.ledger.hashing`); ``key_hash``, ``event_hash`` and
 ``subscriber_hash`` are there for rows with a key; ``group_head`` is the id of the row that carries this row's event;
@@ -153,7 +156,10 @@ that a retried or released row had; ``other`` the id of the row that has, or has
 ``order_value`` sorts as its bytes do. ``lease`` says who works on what until when, where several machines may.
 ``delivered_key`` names every row that was planned to carry a key; whether it did is its row's state."""
 
-MIGRATIONS: Mapping[int, tuple[str, ...]] = {2: (_LEASE,)}
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {
+    2: (_LEASE,),
+    3: ("ALTER TABLE source ADD COLUMN others INTEGER NOT NULL DEFAULT 0",),
+}
 """By version, the statements that make its tables those of the next one."""
 
 

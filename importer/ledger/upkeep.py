@@ -123,17 +123,17 @@ class Upkeep(PlanWriter):
 
     def _clean_chunk(self, first: int, chosen: list[int]) -> None:
         """Take rows' raw records and reasons out of their chunk."""
-        ((first_row, reasons, raw_rows),) = self._db.rows(
-            "SELECT first_row, reasons, raw_rows FROM chunk WHERE first_id = $1", first
+        ((first_row, count, reasons, raw_rows),) = self._db.rows(
+            "SELECT first_row, count, reasons, raw_rows FROM chunk WHERE first_id = $1", first
         )
-        positions = {row_id - first for row_id in chosen}
+        forgotten = set(chosen)
         if raw_rows is not None:
-            table = unpack(raw_rows)
-            gone = pa.array([None if at in positions else at for at in range(table.num_rows)], pa.int64())
-            raw_rows = pack(table.take(gone))
+            known = self._db.rows("SELECT id FROM row WHERE id >= $1 AND id < $2 ORDER BY id", first, first + count)
+            left = pa.array([None if row_id in forgotten else at for at, (row_id,) in enumerate(known)], pa.int64())
+            raw_rows = pack(unpack(raw_rows).take(left))
         if reasons is not None:
             table = unpack(reasons)
-            keep = [row - first_row not in positions for row in table.column("row").to_pylist()]
+            keep = [row - first_row + first not in forgotten for row in table.column("row").to_pylist()]
             reasons = pack(table.filter(pa.array(keep)))
         with self._db.transaction():
             self._db.execute(

@@ -24,8 +24,7 @@ from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.plan import plan
-from importer.report import CHECK, Checking, ReportOptions, RunInfo, Written
-from importer.report.check import no_advice
+from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.texts import Hashes, hashes
 from importer.wording import public_name
@@ -73,18 +72,18 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     loaded = options.load_mapping()
     run_tests(loaded)
     # What the user's function makes of the cells, no line of the mapping can know.
-    advised = no_advice if options.transform else partial(_advise, options, loaded)
+    advised = None if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
-    info = RunInfo(
-        CHECK, "checked", "", "", loaded.name, loaded.mapping.digest(), mapping_text=loaded.text,
-        transform=options.transform, given=tuple(map(public_name, options.sources)),
+    run = check_run(
+        loaded.name, loaded.text, loaded.mapping.digest(), transform=options.transform,
+        sources=tuple(map(public_name, options.sources)),
     )  # fmt: skip
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
         outputs = None
         if options.out is not None:
             outputs = ReportOptions(options.out, options.report_format, rejects_format=options.rejects_format)
-        return report.write_check(batches, sources, info, outputs, checking.explain)
+        return report.write_check(batches, sources, run, outputs, checking.explain)
 
     read: list[RunSource] = []
     done = written(_batches(options, loaded, read, (checking, repeats), console), lambda: read)
@@ -93,9 +92,9 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
         ledger = Ledger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
         with closing(ledger):
-            run = _planned(ledger, options, loaded)
-            batches = ledger.batches(run, raw_rows=options.out is not None)
-            return written(batches, lambda: ledger.sources(run))
+            planned = _planned(ledger, options, loaded)
+            batches = ledger.batches(planned, raw_rows=options.out is not None)
+            return written(batches, lambda: ledger.sources(planned))
 
 
 class _Repeats:

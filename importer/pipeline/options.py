@@ -16,13 +16,11 @@ from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
     DEFAULT_ENDPOINT,
-    SANDBOX_ENDPOINT,
     Counts,
     Format,
     PendingSummary,
     RejectsFormat,
     Run,
-    scope_options,
 )
 from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name, shown
@@ -63,12 +61,6 @@ class TargetOptions:
         """The option by which a command finds the ledger; empty for the usual one. A run's id says the rest."""
         usual = self.ledger == default_ledger(self.environment)
         return "" if usual else f" --ledger {shlex.quote(str(self.ledger))}"
-
-    @property
-    def scope_options(self) -> str:
-        """The options by which `importer run` sends to the same account and endpoint, and uses the same ledger."""
-        endpoint = SANDBOX_ENDPOINT if self.sandbox else self.endpoint
-        return f"{scope_options(self.account, endpoint)}{self.ledger_option}"
 
 
 def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:

@@ -207,7 +207,7 @@ def _report(
         out,
         options.report_format,
         rejects_format=options.rejects_format,
-        scope_options=target.scope_options,
+        ledger_option=target.ledger_option,
         out_afterwards=options.out_afterwards,
     )
     written = report.write(ledger, told, outputs, partial(_advise, current))

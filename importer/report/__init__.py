@@ -6,7 +6,7 @@ then, and nothing here sends anything.
 
 from importer.report.atomic import prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
-from importer.report.model import CHECK, ReportOptions, RunInfo, Summary, Written, WrittenFile, summary_bytes
+from importer.report.model import CHECK, ReportOptions, Summary, Written, WrittenFile, check_run, summary_bytes
 from importer.report.rows import COLUMNS
 from importer.report.terminal import render_reasons, render_summary
 from importer.report.write import count_run, stream, write, write_check, write_file
@@ -18,10 +18,10 @@ __all__ = [
     "Checked",
     "Checking",
     "ReportOptions",
-    "RunInfo",
     "Summary",
     "Written",
     "WrittenFile",
+    "check_run",
     "count_run",
     "prepare",
     "render_reasons",

@@ -17,22 +17,11 @@ from importer.mapping.columns import check_columns
 from importer.mapping.load import LoadedMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
-from importer.report.model import (
-    CheckSummary,
-    Forecast,
-    MappingAdvice,
-    MissingColumn,
-    ReasonSummary,
-    SourceColumns,
-    Summary,
-    TypeCount,
-)
+from importer.report.model import CheckSummary, MappingAdvice, MissingColumn, ReasonSummary, SourceColumns, Summary
 from importer.report.totals import Totals
-from importer.wording import iso
 
 ASSUMED_RATE = 60
 """Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
-_MOST_TYPES = 20
 _SAMPLES = 3
 
 
@@ -94,25 +83,22 @@ class Checked:
         }
 
 
-Advise = Callable[[Sequence[ReasonSummary]], Sequence["MappingAdvice | None"]]
+Advise = Callable[[Sequence[ReasonSummary]], Sequence[MappingAdvice | None]]
 """What to change in the mapping about each reason; None where nothing in it would help."""
 
 
-def no_advice(reasons: Sequence[ReasonSummary]) -> Sequence[MappingAdvice | None]:
-    """Nothing in the mapping is to be changed."""
-    return [None] * len(reasons)
-
-
-def with_advice(reasons: Sequence[ReasonSummary], advise: Advise) -> tuple[ReasonSummary, ...]:
-    """The reasons, each with the line of the mapping that helps."""
-    found = advise(reasons) if reasons else ()
-    return tuple(replace(one, advice=line) for one, line in zip(reasons, found, strict=True))
+def with_advice(summary: Summary, advise: Advise | None) -> Summary:
+    """The summary, each of its reasons with the line of the mapping that helps."""
+    if advise is None or not summary.reasons:
+        return summary
+    found = zip(summary.reasons, advise(summary.reasons), strict=True)
+    return replace(summary, reasons=tuple(replace(one, advice=line) for one, line in found))
 
 
 class Checking:
     """Looks at everything that a check reads, and adds it to the summary in the end; memory is bounded."""
 
-    def __init__(self, loaded: LoadedMapping, rate: int, advise: Advise = no_advice) -> None:
+    def __init__(self, loaded: LoadedMapping, rate: int, advise: Advise | None = None) -> None:
         self._mapping = loaded.mapping
         self._rate = rate
         self._advise = advise
@@ -133,9 +119,8 @@ class Checking:
 
     def explain(self, summary: Summary, totals: Totals) -> Summary:
         """The summary with all that was found."""
-        reasons = with_advice(summary.reasons, self._advise)
-        found = CheckSummary(forecast(totals, self._rate), self._columns(), tuple(self._samples))
-        return replace(summary, reasons=reasons, check=found)
+        found = CheckSummary(totals.forecast(self._rate), self._columns(), tuple(self._samples))
+        return replace(with_advice(summary, self._advise), check=found)
 
     def _columns(self) -> tuple[SourceColumns, ...]:
         wanted = self._mapping.columns()
@@ -154,35 +139,8 @@ class Checking:
         )
 
 
-def forecast(totals: Totals, rate: int) -> Forecast:
-    """The events that would be sent; ``rate`` is the events a minute that delivery is assumed to make."""
-    pending = totals.pending()
-    types = pending.types
-    listed = sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_MOST_TYPES]
-    oldest, newest = (_moment(micros) for micros in pending.times or (None, None))
-    return Forecast(
-        events=types.total(),
-        subscribers=pending.subscribers.count(),
-        subscribers_exact=pending.subscribers.is_exact,
-        types=tuple(TypeCount(name, count) for name, count in listed),
-        other_types=types.total() - sum(count for _, count in listed),
-        totals=pending.totals,
-        oldest=oldest,
-        newest=newest,
-        rate=rate,
-        seconds=round(60 * types.total() / rate),
-    )
-
-
 def _is_mapped(name: str, wanted: tuple[str, ...]) -> bool:
     """Whether anything reads it; what a rejects file adds, and a column without a name, nothing has to."""
     if not name.strip() or name.startswith("importer_"):
         return True
     return any(one == name or one.startswith((f"{name}.", f"{name}[")) for one in wanted)
-
-
-def _moment(micros: int | None) -> str | None:
-    try:
-        return None if micros is None else iso(micros / 1e6)
-    except (ValueError, OverflowError):  # a year that Python's calendar does not have
-        return None

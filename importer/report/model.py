@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from importer.errors import ReportError
-from importer.model import Counts, Format, RejectsFormat, Run, State
+from importer.model import Counts, Format, RejectsFormat, Run, RunState, State
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -31,62 +32,16 @@ class ReportOptions:
     """Whether to write the rows that were not delivered into files of their own."""
     rejects_format: RejectsFormat = "source"
     """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
-    scope_options: str | None = None
-    """The options by which a command finds the run again; None: those of its account and endpoint."""
+    ledger_option: str = ""
+    """The option by which a command finds the run's ledger, where it is not the usual one: `` --ledger FILE``."""
     out_afterwards: Path | None = None
     """Where the directory is moved to, by which the report names its files; None: it stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """What is known of a run besides its rows. Times are seconds since the epoch."""
-
-    run: str
-    state: str
-    account: str
-    endpoint: str
-    mapping_name: str
-    mapping_digest: str
-    started_at: float | None = None
-    finished_at: float | None = None
-    stop_reason: str = ""
-    mapping_text: str = ""
-    """As it was read; shown on the page only."""
-    transform: str = ""
-    """``file.py:function``, where the run had one."""
-    given: tuple[str, ...] = ()
-    """The sources as the command line named them."""
-    scope_options: str = ""
-    """The options by which a command finds the run again."""
-
-    @classmethod
-    def of_run(cls, run: Run, scope_options: str = "") -> RunInfo:
-        """A run as the ledger remembers it."""
-        return cls(
-            run=run.id,
-            state=run.state.value,
-            account=run.account,
-            endpoint=run.endpoint,
-            mapping_name=run.mapping_name,
-            mapping_digest=run.mapping_digest,
-            started_at=run.started_at,
-            finished_at=run.finished_at,
-            stop_reason=run.stop_reason,
-            mapping_text=run.mapping_text,
-            transform=run.options.get("transform", ""),
-            given=tuple(run.options.get("sources", ())),
-            scope_options=scope_options,
-        )
-
-    @property
-    def is_check(self) -> bool:
-        """Whether `importer check` made this, which sends nothing."""
-        return self.run == CHECK
-
-    @property
-    def is_rehearsal(self) -> bool:
-        """Whether the sandbox on this machine got the events."""
-        return not self.is_check and not self.endpoint.startswith(("http:", "https:"))
+def check_run(mapping_name: str, mapping_text: str = "", mapping_digest: str = "", **options: Any) -> Run:
+    """What is in the place of a run where `importer check` reports; options are ``sources`` and ``transform``."""
+    state = RunState.READY
+    return Run(0, CHECK, "", "", state, 0.0, None, None, mapping_name, mapping_text, mapping_digest, "", options)
 
 
 @dataclass(frozen=True, slots=True)

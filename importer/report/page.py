@@ -20,9 +20,9 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from importer.model import Pause, PauseKind, State
+from importer.model import SANDBOX_ENDPOINT, Pause, PauseKind, Run, State
 from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
-from importer.report.model import ReasonSummary, RunInfo, Step, Summary
+from importer.report.model import CHECK, ReasonSummary, Step, Summary
 from importer.report.totals import OUTCOMES, UNSURE, Series, ShownRow, Totals
 from importer.wording import counted, duration, shown
 
@@ -88,7 +88,7 @@ class _Chart:
 
 
 def render_page(
-    info: RunInfo, summary: Summary, totals: Totals, steps: Sequence[Step], pauses: Sequence[Pause] = ()
+    run: Run, summary: Summary, totals: Totals, steps: Sequence[Step], pauses: Sequence[Pause] = ()
 ) -> bytes:
     """The page as UTF-8; well below 1 MB, however long the run."""
     errors = [one for one in summary.reasons if one.severity == "error"]
@@ -101,9 +101,11 @@ def render_page(
         _environment()
         .get_template("report.html")
         .render(
-            info=info,
+            run=run,
+            checked=run.id == CHECK,
+            rehearsal=run.endpoint == SANDBOX_ENDPOINT,
             summary=summary,
-            title=_title(info, summary, totals),
+            title=_title(run, summary, totals),
             style=Markup(style),  # noqa: S704 - the package's own file
             policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
             parts=_parts(summary),
@@ -196,12 +198,12 @@ def _moment(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return ""
 
 
-def _title(info: RunInfo, summary: Summary, totals: Totals) -> str:
+def _title(run: Run, summary: Summary, totals: Totals) -> str:
     rows, name = summary.rows, sources_name(summary)
-    if info.is_check:
+    if run.id == CHECK:
         ready = rows[State.PENDING.value] + rows[State.GROUPED.value]
         return f"{name}: {ready:,} of {counted(rows['read'], 'row')} ready"
-    goal = "sandbox" if info.is_rehearsal else "Sender"
+    goal = "sandbox" if run.endpoint == SANDBOX_ENDPOINT else "Sender"
     return f"{name} → {goal}: {rows[State.SENT.value] + totals.grouped_sent:,} of {rows['read']:,} delivered"
 
 

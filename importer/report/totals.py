@@ -7,7 +7,7 @@ currency, how many subscribers there are, the source's first and last time, and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,22 +17,31 @@ import pyarrow.compute as pc
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.messages import fix_of, severity_of
-from importer.report.model import CurrencyTotal, Example, FilterSummary, ReasonSummary, TypeTotals
+from importer.report.model import (
+    CurrencyTotal,
+    Example,
+    FilterSummary,
+    Forecast,
+    ReasonSummary,
+    TypeCount,
+    TypeTotals,
+)
 from importer.report.rows import SEPARATOR, ExplainedBatch
 from importer.texts import Hashes, hashes
-from importer.wording import shown
+from importer.wording import iso, shown
 
 FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")
 """Codes of rows that the mapping, the user's function or the user leaves out: neither errors nor warnings."""
 UNSURE = ("doubt.", "failed.")
 """How codes of rows begin that may have been accepted: the user decides, so they are always shown."""
-SHOWN_ROWS = 50
+_SHOWN_ROWS = 50
 """Rows kept of each reason, to be shown."""
 _SHOWN_REASONS = 20
 """Reasons of which rows are kept."""
 _SEEN_VALUES = 5
 _KINDS = 1_000
 """Tests counted one by one; the rest is counted as others."""
+_MOST_TYPES = 20
 
 OUTCOMES = ("sent", "unconfirmed", "not_sent", "pending")
 """What money and the timeline distinguish."""
@@ -48,13 +57,11 @@ _OUTCOME_OF = {
 _STATES = pa.array([state.value for state in _OUTCOME_OF])
 _OUTCOMES = np.array([*_OUTCOME_OF.values()], np.int64)
 
-EXACT = 250_000
-"""Distinct texts that are counted exactly: 8 bytes each, and five times that while they are sorted."""
 WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_419_200)
 """Of a step, in seconds: each a multiple of the one before."""
 MOST_STEPS = 120
 """Steps of a chart."""
-_KEPT_STEPS = 1_024
+_KEPT_STEPS = 4_096
 """Steps kept while counting."""
 
 
@@ -65,25 +72,17 @@ class Distinct:
     "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
     """
 
-    def __init__(self, *, exact: int = EXACT) -> None:
+    def __init__(self, *, exact: int = 250_000) -> None:
         self._bound = exact
         self._known = np.empty(0, np.uint64)
         """The smallest hashes, ascending, each once; all of them while they are no more than the bound."""
         self._waiting: list[Hashes] = []
-        self._size = 0
         self.is_exact = True
 
     def add(self, texts: ArrowArray) -> None:
-        """Count a column's texts."""
-        texts = texts.drop_null()
-        if not len(texts):
-            return
-        found = hashes(texts)
-        if not self.is_exact:
-            found = found[found < self._known[-1]]
-        self._waiting.append(found)
-        self._size += len(found)
-        if self._size > self._bound:
+        """Count the texts of a ``string`` array."""
+        self._waiting.append(hashes(texts.drop_null()))
+        if sum(map(len, self._waiting)) > self._bound:
             self._merge()
 
     def count(self) -> int:
@@ -96,10 +95,9 @@ class Distinct:
 
     def _merge(self) -> None:
         # Sorting is ten times faster than `np.unique`, which builds a table of hashes first.
-        together = np.concatenate([self._known, *self._waiting])
-        self._known, self._waiting, self._size = together[:0], [], 0
-        together.sort()
-        self._known = together[np.append(True, together[1:] != together[:-1])] if len(together) else together
+        together = np.sort(np.concatenate([self._known, *self._waiting]))
+        self._waiting = []
+        self._known = together[np.append(True, together[1:] != together[:-1])[: len(together)]]
         if len(self._known) > self._bound:
             self._known = self._known[: self._bound].copy()
             self.is_exact = False
@@ -123,49 +121,42 @@ class Series:
 
 
 class Timeline:
-    """Counts moments by kind; where they lie too far apart for the memory, steps grow."""
+    """Counts moments by kind; steps grow where there would be too many."""
 
-    def __init__(self, kinds: int, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, kinds: int) -> None:
         self._kinds = kinds
-        self._widths = widths
         self._level = 0
-        self._steps: dict[int, Int64s] = {}
+        self._found: Counter[tuple[int, int]] = Counter()
+        """By step and kind."""
 
     def add(self, seconds: np.ndarray[tuple[int], np.dtype[np.float64]], kinds: Int64s) -> None:
         """Count moments (seconds since the epoch) of kinds (0 to ``kinds`` - 1), shapes (n,)."""
-        if not len(seconds):
-            return
-        span = float(seconds.max() - seconds.min())
-        while span / self._widths[self._level] > _KEPT_STEPS and self._level + 1 < len(self._widths):
-            self._widen()
-        numbers = np.floor(seconds / self._widths[self._level]).astype(np.int64)
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        size = len(distinct) * self._kinds
-        counts = np.bincount(inverse * self._kinds + kinds, minlength=size).reshape(-1, self._kinds)
-        for number, found in zip(distinct.tolist(), counts, strict=True):
-            self._steps[number] = self._steps.get(number, 0) + found
-        while len(self._steps) > _KEPT_STEPS and self._level + 1 < len(self._widths):
+        steps = np.floor(seconds / WIDTHS[self._level]).astype(np.int64)
+        found, counts = np.unique(steps * self._kinds + kinds, return_counts=True)
+        for key, count in zip(found.tolist(), counts.tolist(), strict=True):
+            self._found[divmod(key, self._kinds)] += count
+        while len(self._found) > _KEPT_STEPS and self._level + 1 < len(WIDTHS):
             self._widen()
 
     def series(self) -> Series | None:
         """Everything counted; None if nothing was."""
-        if not self._steps:
+        if not self._found:
             return None
-        while max(self._steps) - min(self._steps) >= MOST_STEPS and self._level + 1 < len(self._widths):
+        while max(self._found)[0] - min(self._found)[0] >= MOST_STEPS and self._level + 1 < len(WIDTHS):
             self._widen()
-        last = max(self._steps)
-        first = max(min(self._steps), last - MOST_STEPS + 1)
-        nothing = np.zeros(self._kinds, np.int64)
-        width = self._widths[self._level]
-        counts = tuple(tuple(self._steps.get(at, nothing).tolist()) for at in range(first, last + 1))
+        last = max(self._found)[0]
+        first = max(min(self._found)[0], last - MOST_STEPS + 1)
+        width = WIDTHS[self._level]
+        kinds = range(self._kinds)
+        counts = tuple(tuple(self._found[step, kind] for kind in kinds) for step in range(first, last + 1))
         return Series(float(first * width), width, counts)
 
     def _widen(self) -> None:
-        factor = self._widths[self._level + 1] // self._widths[self._level]
+        factor = WIDTHS[self._level + 1] // WIDTHS[self._level]
         self._level += 1
-        steps, self._steps = self._steps, {}
-        for number, found in steps.items():
-            self._steps[number // factor] = self._steps.get(number // factor, 0) + found
+        narrow, self._found = self._found, Counter()
+        for (step, kind), count in narrow.items():
+            self._found[step // factor, kind] += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,25 +184,22 @@ class _Reason:
     rows: list[ShownRow] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Filter:
-    """One test of the mapping."""
-
-    rows: int = 0
-    values: dict[str, None] = field(default_factory=dict)
-
-
 class Totals:
     """Counts a run's rows."""
 
     def __init__(self) -> None:
         self._states: Counter[State] = Counter()
         self._reasons: dict[tuple[str, str], _Reason] = {}
-        self._filters: dict[str, _Filter] = {}
+        self._filtered: Counter[str] = Counter()
+        """Rows by the test that leaves them out."""
+        self._seen: dict[str, dict[str, None]] = {}
+        """Cells that each test saw."""
         self._filter_sums = Sums()
         self._sums = Sums()
+        """By type, currency and the outcome's number."""
         self._subscribers = Distinct()
         self._event_times: list[int] = []
+        """The first and the last time of events still to be sent, in microseconds since the epoch."""
         self.answers = 0
         self.first_answer: float | None = None
         self.last_answer: float | None = None
@@ -226,12 +214,11 @@ class Totals:
         for found in pc.value_counts(states).to_pylist():
             self._states[State(found["values"])] += found["counts"]
         grouped = pc.equal(states, State.GROUPED.value)
-        if grouped.true_count:
-            heads = pc.equal(explained.column("leader_state"), State.SENT.value)
-            self.grouped_sent += pc.and_(grouped, heads).true_count
+        self.grouped_sent += pc.and_(grouped, pc.equal(explained.column("leader_state"), State.SENT.value)).true_count
         outcome = pc.index_in(states, value_set=_STATES)
-        self._add_answers(explained, outcome)
-        self._add_events(explained, outcome)
+        self._add_answers(explained.column("sent_at"), outcome)
+        if outcome.null_count < len(outcome):
+            self._add_events(explained, outcome)
         if explained.reasons.num_rows:
             self._add_reasons(explained)
 
@@ -253,30 +240,45 @@ class Totals:
 
     def filters(self) -> tuple[FilterSummary, ...]:
         """What was left out, per test, most rows first."""
-        found = {test: FilterSummary(test, one.rows, (), tuple(one.values)) for test, one in self._filters.items()}
         return tuple(
-            FilterSummary(test, one.rows, _totals(self._filter_sums, test), one.values)
-            for test, one in sorted(found.items(), key=lambda item: (-item[1].rows, item[0]))
+            FilterSummary(test, rows, _totals(self._filter_sums, test), tuple(self._seen[test]))
+            for test, rows in sorted(self._filtered.items(), key=lambda item: (-item[1], item[0]))
         )
 
     def money(self) -> tuple[TypeTotals, ...]:
         """Events and sums per type and currency, most events first."""
         kinds: dict[tuple[str, str], dict[str, object]] = {}
         for (kind, currency, outcome), (count, _, total) in self._sums.found.items():
-            one = kinds.setdefault((kind, currency), {})
-            one[OUTCOMES[int(outcome)]] = count
-            one[f"{OUTCOMES[int(outcome)]}_total"] = token(total)
+            name = OUTCOMES[int(outcome)]
+            kinds.setdefault((kind, currency), {}).update({name: count, f"{name}_total": token(total)})
         made = [TypeTotals(kind, currency, **found) for (kind, currency), found in kinds.items()]  # type: ignore[arg-type]  # counts and their sums, by name
         return tuple(
             sorted(made, key=lambda m: (-(m.sent + m.unconfirmed + m.not_sent + m.pending), m.type, m.currency))
         )
 
-    def pending(self) -> _Pending:
-        """What is still to be sent: for a check, what would be."""
-        return _Pending(self._sums, self._subscribers, self._event_times)
+    def forecast(self, rate: int) -> Forecast:
+        """The events that are still to be sent: for a check, those that would be. ``rate`` is events a minute."""
+        pending = str(OUTCOMES.index("pending"))
+        types: Counter[str] = Counter()
+        for (kind, _, outcome), (events, _, _) in self._sums.found.items():
+            if outcome == pending and events:
+                types[kind] += events
+        listed = sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_MOST_TYPES]
+        oldest, newest = map(_moment, self._event_times or (None, None))
+        return Forecast(
+            events=types.total(),
+            subscribers=self._subscribers.count(),
+            subscribers_exact=self._subscribers.is_exact,
+            types=tuple(TypeCount(name, count) for name, count in listed),
+            other_types=types.total() - sum(count for _, count in listed),
+            totals=_totals(self._sums, "", pending),
+            oldest=oldest,
+            newest=newest,
+            rate=rate,
+            seconds=round(60 * types.total() / rate),
+        )
 
-    def _add_answers(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
-        times = explained.column("sent_at")
+    def _add_answers(self, times: ArrowArray, outcome: ArrowArray) -> None:
         answers = len(times) - times.null_count
         if not answers:
             return
@@ -290,11 +292,8 @@ class Totals:
 
     def _add_events(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
         here = outcome.is_valid()
-        if not here.true_count:
-            return
         kinds = pa.array(_OUTCOMES[outcome.filter(here).to_numpy(zero_copy_only=False)]).cast(pa.string())
-        names = ("type", "currency", "value")
-        kind, currency, value = (explained.column(name).filter(here) for name in names)
+        kind, currency, value = (explained.column(name).filter(here) for name in ("type", "currency", "value"))
         self._sums.add((kind, currency, kinds), value)
         pending = pc.equal(explained.column("state"), State.PENDING.value)
         if pending.true_count:
@@ -317,35 +316,33 @@ class Totals:
             [([], "count_all"), ("at", "first"), ("value", "first"), ("message", "first")]
         )
         for one in found.to_pylist():
-            code, name = one["code"], one["field"]
-            if (code, name) not in self._reasons:
-                row, line = (explained.column(column)[one["at_first"]].as_py() for column in ("row", "line"))
+            code, name, at = one["code"], one["field"], one["at_first"]
+            reason = self._reasons.get((code, name))
+            if reason is None:
+                row, line = (explained.column(column)[at].as_py() for column in ("row", "line"))
                 example = Example(explained.batch.source.name, row, line, shown(one["value_first"]))
-                severity = _severity(explained, one["at_first"], code)
-                self._reasons[code, name] = _Reason(one["message_first"], example, severity)
-            reason = self._reasons[code, name]
+                reason = _Reason(one["message_first"], example, _severity(explained, at, code))
+                self._reasons[code, name] = reason
             reason.count += one["count_all"]
-            room = SHOWN_ROWS - len(reason.rows) if reason.severity == "error" else 0
-            if room > 0 and (reason.rows or code.startswith(UNSURE) or self._shows_another()):
+            room = _SHOWN_ROWS - len(reason.rows) if reason.severity == "error" else 0
+            listed = sum(bool(other.rows) for other in self._reasons.values())
+            if room > 0 and (reason.rows or code.startswith(UNSURE) or listed < _SHOWN_REASONS):
                 here = pc.and_(pc.equal(reasons.column("code"), code), pc.equal(reasons.column("field"), name))
                 reason.rows += _shown_rows(explained, reasons.filter(here).slice(0, room))
-
-    def _shows_another(self) -> bool:
-        return sum(bool(one.rows) for one in self._reasons.values()) < _SHOWN_REASONS
 
     def _add_filtered(self, explained: ExplainedBatch, reasons: ArrowTable) -> None:
         tests = pc.if_else(pc.equal(reasons.column("field"), ""), reasons.column("code"), reasons.column("field"))
         tests = tests.combine_chunks()
-        rows = reasons.column("at").combine_chunks()
         for found in pc.value_counts(tests).to_pylist():
-            room = found["values"] in self._filters or len(self._filters) < _KINDS
-            one = self._filters.setdefault(found["values"] if room else OTHER, _Filter())
-            one.rows += found["counts"]
-            if len(one.values) < _SEEN_VALUES:
+            test = found["values"] if found["values"] in self._filtered or len(self._filtered) < _KINDS else OTHER
+            self._filtered[test] += found["counts"]
+            values = self._seen.setdefault(test, {})
+            if len(values) < _SEEN_VALUES:
                 seen = reasons.column("value").filter(pc.equal(tests, found["values"])).combine_chunks()
                 counts = pc.value_counts(seen.slice(0, 10_000)).to_pylist()
-                for value in sorted(counts, key=lambda each: -each["counts"])[: _SEEN_VALUES - len(one.values)]:
-                    one.values[shown(value["values"])] = None
+                for value in sorted(counts, key=lambda each: -each["counts"])[: _SEEN_VALUES - len(values)]:
+                    values[shown(value["values"])] = None
+        rows = reasons.column("at").combine_chunks()
         currency, value = (explained.column(name).take(rows) for name in ("currency", "value"))
         self._filter_sums.add((tests, currency, pa.repeat("", len(tests))), value)
 
@@ -353,44 +350,24 @@ class Totals:
 def _severity(explained: ExplainedBatch, at: int, code: str) -> str:
     """A warning is an error where it alone keeps its row from being sent, as `--strict` asks."""
     codes = explained.codes[at].as_py().split(SEPARATOR)
-    strict = explained.column("state")[at].as_py() == State.INVALID.value and all(
-        severity_of(one) == "warning" for one in codes
-    )
-    return "error" if strict else severity_of(code)
+    invalid = explained.column("state")[at].as_py() == State.INVALID.value
+    return "error" if invalid and all(severity_of(one) == "warning" for one in codes) else severity_of(code)
 
 
-def _shown_rows(explained: ExplainedBatch, reasons: ArrowTable) -> Iterable[ShownRow]:
+def _shown_rows(explained: ExplainedBatch, reasons: ArrowTable) -> Iterator[ShownRow]:
     at = reasons.column("at").combine_chunks()
-    names = ("row", "line", "key", "subscriber")
-    columns = [explained.column(name).take(at).to_pylist() for name in names]
+    columns = [explained.column(name).take(at).to_pylist() for name in ("row", "line", "key", "subscriber")]
     said = [reasons.column(name).to_pylist() for name in ("value", "message")]
     for row, line, key, subscriber, value, message in zip(*columns, *said, strict=True):
         yield ShownRow(explained.batch.source.name, row, line, key or "", subscriber or "", value, message)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """The events that are still to be sent."""
-
-    _sums: Sums
-    subscribers: Distinct
-    times: Sequence[int]
-    """The source's first and last time, in microseconds since the epoch; empty if none is known."""
-
-    @property
-    def types(self) -> Counter[str]:
-        """Events by type."""
-        found: Counter[str] = Counter()
-        for (kind, _, outcome), (events, _, _) in self._sums.found.items():
-            if OUTCOMES[int(outcome)] == "pending" and events:
-                found[kind] += events
-        return found
-
-    @property
-    def totals(self) -> tuple[CurrencyTotal, ...]:
-        """Values by currency."""
-        return _totals(self._sums, "", str(OUTCOMES.index("pending")))
-
-
 def _totals(sums: Sums, first: str, third: str = "") -> tuple[CurrencyTotal, ...]:
     return tuple(CurrencyTotal(*one) for one in sums.by_currency(first, third))
+
+
+def _moment(micros: int | None) -> str | None:
+    try:
+        return None if micros is None else iso(micros / 1e6)
+    except (ValueError, OverflowError):  # a year that Python's calendar does not have
+        return None

@@ -16,15 +16,14 @@ from urllib.parse import urlsplit, urlunsplit
 import importer
 from importer.errors import ReportError
 from importer.ledger.ledger import Ledger
-from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource, scope_options
+from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
 from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
-from importer.report.check import Advise, no_advice, with_advice
+from importer.report.check import Advise, with_advice
 from importer.report.model import (
     CHECK,
     ImportTotal,
     MappingSummary,
     ReportOptions,
-    RunInfo,
     SourceSummary,
     Summary,
     Written,
@@ -44,29 +43,43 @@ _SHORTEST = 1.0
 """Seconds; two answers in one millisecond are not a thousand a second."""
 
 Explain = Callable[[Summary, Totals], Summary]
-"""Adds to a summary what only a check knows."""
-
-
-def _nothing_more(summary: Summary, totals: Totals) -> Summary:
-    del totals
-    return summary
+"""Adds to a summary what the ledger does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Story:
     """What there is to report; ``sources`` and ``counts`` are asked for when all batches have come by."""
 
-    info: RunInfo
-    batches: Iterable[RowBatch]
+    run: Run
+    batches: Iterator[ExplainedBatch]
     sources: Callable[[], Sequence[RunSource]]
+    explain: Explain | None
     counts: Callable[[], Counts] | None = None
     """The ledger's counts to compare with; None: the sources' rows are all there is."""
     pauses: Sequence[Pause] = ()
-    explain: Explain = _nothing_more
     import_total: Callable[[], ImportTotal | None] = lambda: None
 
+    @classmethod
+    def of(cls, ledger: Ledger, run: Run, *, raw_rows: bool = False, advise: Advise | None = None) -> _Story:
+        """A run of the ledger."""
 
-def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise = no_advice) -> Written:
+        def import_total() -> ImportTotal | None:
+            runs = ledger.import_of(run)
+            ids = tuple(one.id for one in runs)
+            return ImportTotal(ids, counts_by_name(ledger.import_counts(runs))) if runs[1:] else None
+
+        return cls(
+            run,
+            _explained(ledger.batches(run, raw_rows=raw_rows)),
+            lambda: ledger.sources(run),
+            lambda summary, _: with_advice(summary, advise),
+            lambda: ledger.counts(run),
+            ledger.halts(run),
+            import_total,
+        )
+
+
+def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise | None = None) -> Written:
     """Write report, rejects, page and summary of a run, finished or not, from the ledger alone.
 
     ``advise`` says what to change in the mapping about each reason.
@@ -76,38 +89,33 @@ def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise = no_
     """
     counts = ledger.counts(run)
     undelivered = any(counts[state] for kind in STATES.values() for state in kind)
-    scope = scope_options(run.account, run.endpoint) if options.scope_options is None else options.scope_options
-
-    def explained(summary: Summary, _: Totals) -> Summary:
-        return replace(summary, reasons=with_advice(summary.reasons, advise))
-
-    return _write(_story(ledger, run, scope, explained, raw_rows=options.rejects and undelivered), options)
+    return _write(_Story.of(ledger, run, raw_rows=options.rejects and undelivered, advise=advise), options)
 
 
 def count_run(ledger: Ledger, run: Run) -> Written:
     """What `write` would return, without writing anything."""
-    return _count(_story(ledger, run, scope_options(run.account, run.endpoint), _nothing_more, raw_rows=False))
+    return _count(_Story.of(ledger, run))
 
 
 def write_check(
     batches: Iterable[RowBatch],
     sources: Callable[[], Sequence[RunSource]],
-    info: RunInfo,
+    run: Run,
     options: ReportOptions | None,
-    explain: Explain = _nothing_more,
+    explain: Explain | None = None,
 ) -> Written:
     """Write the same files for `importer check`, which has no ledger; without ``options`` nothing is written.
 
     ``batches`` come as they are checked (`Checked` makes them); ``sources`` is asked once they are at their end.
-    Rows that are valid are ``pending``. ``explain`` is `Checking.explain`.
+    ``run`` is a `check_run`, whose valid rows are ``pending``; ``explain`` is `Checking.explain`.
     """
-    story = _Story(info, batches, sources, explain=explain)
+    story = _Story(run, _explained(batches), sources, explain)
     return _count(story) if options is None else _write(story, options)
 
 
 def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
     """Write a run's report alone to a file, whole or not at all; raises `ReportError` where it cannot be written."""
-    with Outputs(path.parent, again=_again(RunInfo.of_run(run))) as outputs:
+    with Outputs(path.parent, again=_again(run)) as outputs:
         stream(ledger, run, outputs.create(path.name), form)
         outputs.commit([(path.name, path.name)])
 
@@ -120,61 +128,41 @@ def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
     writer.close()
 
 
-def _story(ledger: Ledger, run: Run, scope: str, explain: Explain, *, raw_rows: bool) -> _Story:
-    return _Story(
-        info=RunInfo.of_run(run, scope),
-        batches=ledger.batches(run, raw_rows=raw_rows),
-        sources=lambda: ledger.sources(run),
-        counts=lambda: ledger.counts(run),
-        pauses=ledger.halts(run),
-        explain=explain,
-        import_total=lambda: _import_total(ledger, run),
-    )
-
-
-def _import_total(ledger: Ledger, run: Run) -> ImportTotal | None:
-    runs = ledger.import_of(run)
-    return ImportTotal(tuple(one.id for one in runs), counts_by_name(ledger.import_counts(runs))) if runs[1:] else None
-
-
 def _explained(batches: Iterable[RowBatch]) -> Iterator[ExplainedBatch]:
     return (explain(batch) for batch in batches if batch.table.num_rows)
 
 
 def _count(story: _Story) -> Written:
     totals = Totals()
-    for explained in _explained(story.batches):
+    for explained in story.batches:
         totals.add(explained)
     return _written(story, totals)
 
 
 def _write(story: _Story, options: ReportOptions) -> Written:
-    totals, batches = Totals(), _explained(story.batches)
+    totals = Totals()
     try:
-        return _with_files(story, options, batches, totals)
+        return _with_files(story, options, totals)
     except ReportError as failure:
-        for explained in batches:  # the numbers are right all the same
+        for explained in story.batches:  # the numbers are right all the same
             totals.add(explained)
         # What was written so far is gone, which may have made room for the small files.
         try:
-            written = _with_files(story, options, None, totals)
+            written = _with_files(story, options, totals, rows=False)
         except ReportError:
             written = _written(story, totals)
         return replace(written, failure=failure)
 
 
-def _with_files(
-    story: _Story, options: ReportOptions, batches: Iterator[ExplainedBatch] | None, totals: Totals
-) -> Written:
-    """All files; without ``batches`` the page and the summary of what was counted."""
+def _with_files(story: _Story, options: ReportOptions, totals: Totals, *, rows: bool = True) -> Written:
+    """All files; without ``rows`` the page and the summary of what was counted."""
     from importer.report.page import render_page  # a check without files can do without
 
-    with Outputs(options.out, again=_again(story.info)) as outputs:
-        files, lost = ([], 0) if batches is None else _with_rows(story, options, batches, totals, outputs)
+    with Outputs(options.out, again=_again(story.run, options.ledger_option)) as outputs:
+        files, lost = _with_rows(story, options, totals, outputs) if rows else ([], 0)
         files.append((_PAGE, WrittenFile(_PAGE, "page", totals.counts.read)))
-        there = options.out_afterwards or options.out
-        written = _written(story, totals, tuple(file for _, file in files), lost, there)
-        page = render_page(story.info, written.summary, totals, written.steps, story.pauses)
+        written = _written(story, totals, tuple(file for _, file in files), lost, options)
+        page = render_page(story.run, written.summary, totals, written.steps, story.pauses)
         outputs.create(_PAGE).write(page)
         outputs.create(SUMMARY).write(summary_bytes(written.summary))
         with outputs.explained():
@@ -184,17 +172,18 @@ def _with_files(
 
 
 def _with_rows(
-    story: _Story, options: ReportOptions, batches: Iterator[ExplainedBatch], totals: Totals, outputs: Outputs
+    story: _Story, options: ReportOptions, totals: Totals, outputs: Outputs
 ) -> tuple[list[tuple[str, WrittenFile]], int]:
     """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
-    name = f"report.{options.format}"
+    name, run = f"report.{options.format}", story.run
     report = WRITERS[options.format](outputs.create(name))
-    columns = columns_by_target(story.info.mapping_text, story.info.mapping_name)
-    as_workbook = options.rejects_format == "xlsx"
-    rejects = Rejects(outputs, _run_id(story.info), columns, as_workbook=as_workbook)
-    for explained in batches:
+    columns = columns_by_target(run.mapping_text, run.mapping_name)
+    # Rejects that come back say of which run they are; the ledger does not know a check.
+    origin = "" if run.id == CHECK else run.id
+    rejects = Rejects(outputs, origin, columns, as_workbook=options.rejects_format == "xlsx")
+    for explained in story.batches:
         totals.add(explained)
-        report.add(report_table(explained, story.info.run))
+        report.add(report_table(explained, run.id))
         if options.rejects:
             rejects.add(explained)
     report.close()
@@ -203,33 +192,40 @@ def _with_rows(
 
 
 def _written(
-    story: _Story, totals: Totals, files: tuple[WrittenFile, ...] = (), lost: int = 0, out: Path | None = None
+    story: _Story,
+    totals: Totals,
+    files: tuple[WrittenFile, ...] = (),
+    lost: int = 0,
+    options: ReportOptions | None = None,
 ) -> Written:
-    info, sources = story.info, tuple(story.sources())
+    run, sources = story.run, tuple(story.sources())
     kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
     # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
     counts = Counts(kept.read, totals.counts.by_state)
     balanced = counts.balanced and kept.balanced
     delivering = _between(totals.first_answer, totals.last_answer)
+    # Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying.
+    rate = None if delivering is None or delivering < _SHORTEST else round((totals.answers - 1) / delivering, 3)
     reasons = totals.reasons()
     warnings: Counter[str] = Counter()
     for reason in reasons:
         if reason.severity == "warning":
             warnings[reason.code] += reason.count
+    address = urlsplit(run.endpoint)
     summary = Summary(
-        run=info.run,
-        state=info.state,
-        started_at=iso(info.started_at),
-        finished_at=iso(info.finished_at),
+        run=run.id,
+        state="checked" if run.id == CHECK else run.state.value,
+        started_at=iso(run.started_at),
+        finished_at=iso(run.finished_at),
         balanced=balanced,
         rows=counts_by_name(counts),
-        account=info.account,
-        endpoint=_without_secrets(info.endpoint),
-        mapping=MappingSummary(info.mapping_name, info.mapping_digest),
-        stop_reason=info.stop_reason,
-        seconds=_between(info.started_at, info.finished_at),
+        account=run.account,
+        endpoint=urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", "")),
+        mapping=MappingSummary(run.mapping_name, run.mapping_digest),
+        stop_reason=run.stop_reason,
+        seconds=_between(run.started_at, run.finished_at),
         seconds_delivering=delivering,
-        events_per_second=_rate(totals.answers, delivering),
+        events_per_second=rate,
         sources=tuple(map(_source, sources)),
         reasons=reasons,
         warnings=dict(warnings),
@@ -240,9 +236,11 @@ def _written(
         versions={"importer": importer.__version__, "python": platform.python_version()},
         import_total=story.import_total(),
     )
-    summary = story.explain(summary, totals)
-    rejects = [out / one.name for one in files if one.holds == "rejects" and one.rows] if out else []
-    return Written((), counts, balanced, summary, tuple(next_steps(info, summary, rejects)))
+    summary = story.explain(summary, totals) if story.explain else summary
+    there = (options.out_afterwards or options.out) if options else Path()
+    rejects = [there / one.name for one in files if one.holds == "rejects" and one.rows]
+    steps = next_steps(run, summary, rejects, options.ledger_option if options else "")
+    return Written((), counts, balanced, summary, tuple(steps))
 
 
 def _source(one: RunSource) -> SourceSummary:
@@ -256,22 +254,7 @@ def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(max(0.0, end - start), 3)
 
 
-def _rate(answers: int, seconds: float | None) -> float | None:
-    """Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying."""
-    return None if seconds is None or seconds < _SHORTEST else round((answers - 1) / seconds, 3)
-
-
-def _without_secrets(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _run_id(info: RunInfo) -> str:
-    """What rejects that come back say of where they came from; nothing of a check, which the ledger does not know."""
-    return "" if info.is_check else info.run
-
-
-def _again(info: RunInfo) -> str:
-    if info.run == CHECK:
+def _again(run: Run, ledger_option: str = "") -> str:
+    if run.id == CHECK:
         return "run the same command again"
-    return f"`importer report {info.run}{info.scope_options}` writes the reports again; what was delivered is recorded"
+    return f"`importer report {run.id}{ledger_option}` writes the reports again; what was delivered is recorded"

@@ -89,35 +89,26 @@ def load(desk: Desk, ledger: Ledger, runs: Sequence[Run], mapping: ImportMapping
 def _lines(loading: _Loading, ledger: Ledger, run: Run, *, pads: bool) -> Iterator[Line]:
     older = np.array(ledger.places_of_older(run), np.int64)
     starts: dict[str, int] = {}
-    at = start = 0
+    start = -1
     for batch in ledger.batches(run, raw_rows=True):
-        count = batch.table.num_rows
-        if count and batch.table.column("row")[0].as_py() == 1:
-            start = at
+        if batch.place != start:
+            start = batch.place
             starts.setdefault(batch.source.name, start)
             loading.forms.append(Form(run.id, batch.source, pads))
+        places = start + batch.table.column("row").to_numpy() - 1
         states, heads = (batch.table.column(name).combine_chunks() for name in ("state", "leader_state"))
         undelivered = pc.or_(
             pc.is_in(states, _UNDELIVERED),
             pc.and_(pc.equal(states, State.GROUPED.value), pc.is_in(heads, _UNDELIVERED)),
         )
         doubtful = pc.equal(states, State.IN_DOUBT.value).to_numpy(zero_copy_only=False)
-        wanted = undelivered.to_numpy(zero_copy_only=False) & ~np.isin(np.arange(at, at + count), older) | doubtful
+        wanted = undelivered.to_numpy(zero_copy_only=False) & ~np.isin(places, older) | doubtful
         if wanted.any():
-            yield from _lines_of(loading, run.id, batch, np.flatnonzero(wanted), _Position(at, start, starts))
-        at += count
+            yield from _lines_of(loading, run.id, batch, np.flatnonzero(wanted), starts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
-    at: int
-    """Rows of the run before the batch."""
-    start: int
-    """Rows of the run before its source."""
-    starts: Mapping[str, int]
-
-
-def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, position: _Position) -> Iterator[Line]:
+def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, starts: Mapping[str, int]) -> Iterator[Line]:
+    """``starts``: per source read so far, the place of its first row."""
     explained = explain(batch)
     table = batch.table.take(pa.array(chosen))
     codes = [code or "" for code in explained.codes.take(pa.array(chosen)).to_pylist()]
@@ -131,9 +122,9 @@ def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, positio
     columns = [table.column(name).to_pylist() for name in _FACTS]
     for at, *values, content in zip(chosen.tolist(), *columns, found, strict=True):
         facts = dict(zip(_FACTS, values, strict=True))
-        number, place = len(loading.numbers) + 1, position.at + at
+        number, place = len(loading.numbers) + 1, batch.place + facts["row"] - 1
         loading.numbers[run, place] = number
-        start = position.start if facts["leader_source"] is None else position.starts.get(facts["leader_source"], 0)
+        start = batch.place if facts["leader_source"] is None else starts.get(facts["leader_source"], 0)
         head = place if facts["leader"] is None else start + facts["leader"] - 1
         problems = problems_of(loading.targets, form, content, reasons.get(at, ()))
         bad = dict.fromkeys(column for one in problems if one.is_error for column in one.columns)

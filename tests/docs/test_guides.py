@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.support.processes import start_importer
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = ("backfill", "migration", "troubleshooting", "review", "transform", "privacy")
@@ -48,17 +53,8 @@ def test_a_guide_shows_what_the_program_says(guide: str, tmp_path: Path) -> None
     }
     known, wrong = "", []
     for command, shown in commands(page):
-        done = subprocess.run(  # noqa: S602  # the page's own commands, as a reader pastes them
-            RUN.sub(known, command),
-            shell=True,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        known = found[0] if (found := RUN.findall(done.stderr)) and not known else known
-        said = done.stderr + done.stdout
+        said, errors = outcome(RUN.sub(known, command), environment, tmp_path)
+        known = found[0] if (found := RUN.findall(errors)) and not known else known
         if steady(said) != steady(shown):
             wrong.append((command, said, shown))
             page = page.replace(f"$ {command}\n{shown}".rstrip(), f"$ {command}\n{recorded(said, shown)}".rstrip(), 1)
@@ -67,6 +63,21 @@ def test_a_guide_shows_what_the_program_says(guide: str, tmp_path: Path) -> None
         return
     for command, said, shown in wrong:
         assert steady(said) == steady(shown), f"{command}: run with IMPORTER_RECORD=1 to write the page anew"
+
+
+def outcome(command: str, environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
+    """What a command writes, on both streams and on stderr alone; the shell runs what is not a plain importer."""
+    program, *arguments = shlex.split(command)
+    if program != "importer" or set("|<>*") & set(command):
+        done = subprocess.run(  # noqa: S602  # the page's own commands, as a reader pastes them
+            command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stderr + done.stdout, done.stderr
+    with TemporaryDirectory() as streams:
+        stdout, stderr = Path(streams, "stdout"), Path(streams, "stderr")
+        start_importer(arguments, environment, folder, stdout=stdout, stderr=stderr).wait(120)
+        errors = stderr.read_text(encoding="utf-8")
+        return errors + stdout.read_text(encoding="utf-8"), errors
 
 
 def recorded(said: str, shown: str) -> str:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from importer.mapping.model import SourceOptions
 from importer.model import Chunk, RowBatch, RunSource, State
 from importer.read import expand, open_source
-from importer.report import CHECK, ReportOptions, RunInfo, write_check
+from importer.report import ReportOptions, check_run, write_check
 from tests.support.story import Row, batch
 
-INFO = RunInfo(CHECK, "checked", "", "", "", "")
+INFO = check_run("")
 OPTIONS = SourceOptions(encoding="utf-8")
 CELL = st.text("=+-@'\",;\t 19aé", max_size=6)
 

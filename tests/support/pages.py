@@ -1,19 +1,19 @@
 """Synthetic runs of any size, batch by batch, for pages to be looked at."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from importer.model import Dialect, RowBatch, Source
-from importer.report import RunInfo
-from tests.support.story import REASONS
+from importer.model import Dialect, RowBatch, RunState, Source
+from tests.support.story import REASONS, RUN
 
 SOURCE = Source("exports/orders-2026.csv", None, Dialect("csv"), ("Email", "Total"))
 START = 1_795_457_035.0
-INFO = RunInfo(
-    run="20261123-180355-k7", state="stopped", account="default", endpoint="https://api.sender.net/v2/events",
-    mapping_name="orders.yaml", mapping_digest="0" * 64, started_at=START, mapping_text="version: 1\ntype: x\n",
+INFO = replace(
+    RUN, state=RunState.STOPPED, endpoint="https://api.sender.net/v2/events", finished_at=None,
+    mapping_text="version: 1\ntype: x\n",
 )  # fmt: skip
 _STATES = ("sent", "invalid", "filtered", "duplicate", "refused", "in_doubt", "pending", "failed")
 _CHANCES = (0.9, 0.025, 0.03, 0.02, 0.01, 0.005, 0.009, 0.001)

@@ -13,7 +13,7 @@ import pytest
 
 from importer.errors import ExitCode, LedgerError, ReportError, UsageError
 from importer.model import Format, RowBatch, State
-from importer.report import CHECK, ReportOptions, RunInfo, prepare, write, write_check, write_file
+from importer.report import ReportOptions, check_run, prepare, write, write_check, write_file
 from importer.report.atomic import Outputs
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
@@ -36,10 +36,10 @@ def child(body: str, *arguments: str) -> subprocess.Popen[str]:
         from pathlib import Path
         from importer.errors import ImporterError
         from importer.model import State
-        from importer.report import CHECK, RunInfo, ReportOptions, write_check
+        from importer.report import ReportOptions, check_run, write_check
         from tests.support.story import Row, batch, csv_source
 
-        INFO = RunInfo(CHECK, "checked", "", "", "", "")
+        INFO = check_run("")
         def told(count):
             one = batch(csv_source("Email"), [Row(b"x" * 50, State.INVALID)] * 10_000)
             for _ in range(count):
@@ -134,7 +134,7 @@ def test_a_full_disk_after_a_run_says_that_nothing_is_lost(tmp_path: Path, monke
     assert done.failure is not None
     assert done.failure.exit_code is ExitCode.INCOMPLETE
     assert done.failure.hint == (
-        f"free some room there, then `importer report {RUN.id} --endpoint https://api.example.com/v2`"
+        f"free some room there, then `importer report {RUN.id}`"
         " writes the reports again; what was delivered is recorded"
     )
     assert (done.paths, done.counts.read) == ((), 1)
@@ -148,7 +148,7 @@ def test_a_ledger_that_breaks_midway_leaves_nothing(tmp_path: Path, form: Format
         raise LedgerError("the ledger is damaged")
 
     with pytest.raises(LedgerError):
-        write_check(broken(), list, RunInfo(CHECK, "checked", "", "", "", ""), ReportOptions(tmp_path, form))
+        write_check(broken(), list, check_run(""), ReportOptions(tmp_path, form))
     assert names(tmp_path) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from importer.model import RunSource, RunState, State, scope_options
-from importer.report import CHECK, ReportOptions, RunInfo, render_summary, write, write_check
+from importer.report import ReportOptions, check_run, render_summary, write, write_check
 from tests.support.story import RUN, Row, batch, csv_source, ledger
 
 REHEARSAL = replace(RUN, endpoint="sandbox", account="shop eu", options={"transform": "own.py:fix"})
@@ -39,12 +39,12 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
   fix the 2 rows in rejects.csv, then run this (it sends only those); or fix
   them on a page
     importer run '{out}/rejects.csv' -m orders.yaml --transform own.py:fix --sandbox --account 'shop eu'
-    importer review {RUN.id} --sandbox --account 'shop eu'
+    importer review {RUN.id}
   if the rows are right as they are: send the row that the API refused again
-    importer retry {RUN.id} --sandbox --account 'shop eu'
+    importer retry {RUN.id}
   look in Sender for the row in doubt, then say: arrived, or not
-    importer resolve {RUN.id} --sandbox --account 'shop eu' --assume-sent
-    importer resolve {RUN.id} --sandbox --account 'shop eu' --resend
+    importer resolve {RUN.id} --assume-sent
+    importer resolve {RUN.id} --resend
 """
     assert shown.partition("\nnext\n")[2] == commands
 
@@ -53,9 +53,7 @@ def test_an_interrupted_run_says_what_is_left_and_how_to_go_on(tmp_path: Path) -
     """Rows to be corrected can wait; rows in doubt are said at once."""
     stopped = replace(RUN, state=RunState.STOPPED, stop_reason="interrupted")
     rows = [*ROWS, *[Row(b"p", State.PENDING)] * 98]
-    shown = render_summary(
-        write(ledger(batch(csv_source("email"), rows)), stopped, ReportOptions(tmp_path, scope_options=""))
-    )
+    shown = render_summary(write(ledger(batch(csv_source("email"), rows)), stopped, ReportOptions(tmp_path)))
     assert "email.invalid" not in shown
     assert (
         shown.partition("\nnext\n")[2]
@@ -79,7 +77,7 @@ def test_the_command_that_sends_what_failed_is_not_shown_as_one_for_refused_rows
 def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> None:
     """Nobody is told to correct it and run it again: that could send it twice."""
     told = ledger(batch(csv_source("email"), [FAILED]))
-    shown = render_summary(write(told, RUN, ReportOptions(tmp_path, scope_options="")))
+    shown = render_summary(write(told, RUN, ReportOptions(tmp_path)))
     commands = f"""\
   look in Sender for the row that failed; if not there, send what failed or was
   refused again
@@ -95,16 +93,15 @@ def test_the_page_has_the_same_commands(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     for command in ("run", f"review {RUN.id}", f"retry {RUN.id}", f"resolve {RUN.id}"):
         assert f">importer {command}" in page, command
-    assert page.count(" --sandbox --account eu") == 5
+    assert page.count(" --sandbox --account eu") == 1, "a run's id says the rest"
 
 
 def test_another_ledger_than_the_usual_one_is_named_in_every_command(tmp_path: Path) -> None:
-    options = ReportOptions(tmp_path, scope_options=" --sandbox --ledger my.db")
-    shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), REHEARSAL, options))
-    assert shown.count(" --sandbox --ledger my.db") == 5
+    options = ReportOptions(tmp_path, ledger_option=" --ledger my.db")
+    shown = render_summary(write(ledger(batch(csv_source("email"), ROWS)), RUN, options))
+    assert shown.count(" --ledger my.db") == 5
     page = (tmp_path / "report.html").read_text()
-    assert page.count(" --sandbox --ledger my.db") == 5
-    assert "--account" not in shown.partition("\nnext\n")[2] + page
+    assert page.count(" --ledger my.db") == 5
 
 
 def test_a_run_that_delivered_everything_leaves_nothing_to_do(tmp_path: Path) -> None:
@@ -114,7 +111,7 @@ def test_a_run_that_delivered_everything_leaves_nothing_to_do(tmp_path: Path) ->
 
 
 def test_after_a_check_the_next_step_is_the_run(tmp_path: Path) -> None:
-    info = RunInfo(CHECK, "checked", "", "", "my orders.yaml", "", given=("drops/*.csv",))
+    info = check_run("my orders.yaml", sources=("drops/*.csv",))
     source = csv_source("email")
     rows = [Row(b"a", State.PENDING)]
     done = write_check([batch(source, rows)], lambda: [RunSource(1, source, "", 1, "")], info, None)

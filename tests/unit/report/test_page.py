@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.model import Pause, PauseKind, RunSource, State
-from importer.report import CHECK, ReportOptions, RunInfo, write, write_check
+from importer.report import ReportOptions, check_run, write, write_check
 from importer.report.check import Checking
 from importer.report.totals import MOST_STEPS, WIDTHS, Timeline
 from tests.support.pages import INFO, SOURCE, story
@@ -143,7 +143,7 @@ def test_a_chart_without_anything_to_show_is_left_out(tmp_path: Path) -> None:
 
 def test_rows_in_doubt_are_listed_with_the_commands_that_settle_them(tmp_path: Path) -> None:
     page = written(tmp_path, Row(b"a", State.IN_DOUBT, told={"code": "doubt.crash", "key": "A1"}))
-    assert f"importer resolve {RUN.id} --endpoint https://api.example.com/v2 --assume-sent</pre>" in page
+    assert f"importer resolve {RUN.id} --assume-sent</pre>" in page
     assert "the importer was killed while this row was in flight" in page
     assert ">A1</bdi>" in page
 
@@ -181,7 +181,7 @@ def test_the_page_of_a_check_shows_what_would_be_sent(tmp_path: Path) -> None:
 
     checking = Checking(Loaded(), 60)  # type: ignore[arg-type]
     checking._samples = ['{"subscriber":{"email":"a@example.com"},"type":"purchase"}']
-    info = RunInfo(CHECK, "checked", "", "", "m.yaml", "", given=("orders.csv",))
+    info = check_run("m.yaml", sources=("orders.csv",))
     write_check(
         [batch(source, rows)],
         lambda: [RunSource(1, source, "", 2, "")],

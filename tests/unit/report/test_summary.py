@@ -13,10 +13,9 @@ import pyarrow as pa
 from importer.ledger.ledger import Ledger
 from importer.model import EncodedChunk, RunSource, RunState, State
 from importer.report import (
-    CHECK,
     Checked,
     ReportOptions,
-    RunInfo,
+    check_run,
     count_run,
     render_reasons,
     render_summary,
@@ -161,9 +160,9 @@ next
   fix the 3 rows in rejects.csv, then run this (it sends only those); or fix
   them on a page
     importer run OUT/rejects.csv -m orders.yaml --endpoint https://api.example.com/v2
-    importer review 20261123-180355-k7 --endpoint https://api.example.com/v2
+    importer review 20261123-180355-k7
   if the rows are right as they are: send the row that the API refused again
-    importer retry 20261123-180355-k7 --endpoint https://api.example.com/v2
+    importer retry 20261123-180355-k7
 """
     )
 
@@ -300,7 +299,7 @@ def prepared() -> EncodedChunk:
 
 
 def test_a_check_writes_the_same_files_without_a_ledger(tmp_path: Path) -> None:
-    facts = RunInfo(run=CHECK, state="checked", account="", endpoint="", mapping_name="m.yaml", mapping_digest="0")
+    facts = check_run("m.yaml", mapping_digest="0")
     sources = [RunSource(1, SOURCE, "", 2, "")]
     done = write_check([Checked()(prepared())], lambda: sources, facts, ReportOptions(tmp_path))
     jsonschema.validate(json.loads((tmp_path / "summary.json").read_text()), SCHEMA)
@@ -315,7 +314,7 @@ def test_a_check_writes_the_same_files_without_a_ledger(tmp_path: Path) -> None:
 
 
 def test_a_check_without_files_counts_the_same(tmp_path: Path) -> None:
-    facts = RunInfo(run=CHECK, state="checked", account="", endpoint="", mapping_name="m.yaml", mapping_digest="0")
+    facts = check_run("m.yaml", mapping_digest="0")
     sources = [RunSource(1, SOURCE, "", 2, "")]
     counted = write_check([Checked()(prepared())], lambda: sources, facts, None)
     written = write_check([Checked()(prepared())], lambda: sources, facts, ReportOptions(tmp_path))
