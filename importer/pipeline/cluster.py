@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from importer import __version__
 from importer.child import token_hidden
 from importer.errors import StoppedError, UsageError
 from importer.wording import brief, counted, shown
@@ -31,19 +32,21 @@ CONNECT_SECONDS = 20
 WORKERLESS_SECONDS = 60
 """How long to wait for a worker when all have gone."""
 _SETTINGS = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "logging.distributed": "critical",
     "distributed.admin.large-graph-warning-threshold": "1GiB",  # a part travels with its task
     "distributed.worker.profile.enabled": False,
     # Dask's own value gives memory back at once, and getting it again for each part costs a third of a worker's time.
     "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 256 << 20},
 }
-_DECISIVE = ("sender-importer", "babel", "iso4217", "msgspec", "numpy", "pandas", "phonenumbers", "pyarrow", "tzdata")
+_DECISIVE = ("babel", "iso4217", "msgspec", "numpy", "pandas", "phonenumbers", "pyarrow", "tzdata")
 """Packages on which depends what a row becomes."""
 
 
 def versions() -> dict[str, str]:
     """Of what decides what a row becomes; everywhere the same, or a report would depend on where a row was read."""
-    return {"Python": platform.python_version(), **{name: version(name) for name in _DECISIVE}}
+    return {"importer": __version__, "Python": platform.python_version(), **{name: version(name) for name in _DECISIVE}}
 
 
 def _pack(thing: Any) -> tuple[bytes, int]:
@@ -124,8 +127,8 @@ def _gone(what: str) -> StoppedError:
 
 
 @contextmanager
-def connected(scheduler: str, workers: int) -> Iterator[Cluster]:
-    """The cluster of a scheduler's address, or as many workers on this machine; they end with the block.
+def connected(workers: int | None, scheduler: str | None) -> Iterator[Cluster]:
+    """As many workers on this machine, which end with the block; or those of the scheduler at an address.
 
     Raises `UsageError` where it cannot be used: not installed, not reachable, of another version.
     """
@@ -139,7 +142,7 @@ def connected(scheduler: str, workers: int) -> Iterator[Cluster]:
             hint="pip install 'sender-importer[dask]'",
         ) from None
     with ExitStack() as stack:
-        if workers:
+        if workers is not None:
             client = _on_this_machine(distributed, stack, workers)
         else:
             try:
@@ -148,7 +151,7 @@ def connected(scheduler: str, workers: int) -> Iterator[Cluster]:
                 )
             except (OSError, ValueError, TypeError) as error:
                 raise UsageError(
-                    f"--scheduler {shown(scheduler)}: cannot be reached ({brief(str(error), 200)})",
+                    f"--scheduler {shown(str(scheduler))}: cannot be reached ({brief(str(error), 200)})",
                     hint="check the address, such as tcp://10.0.0.5:8786, and that `dask scheduler` runs there",
                 ) from None
         _compare_versions(client)
@@ -167,7 +170,7 @@ def _on_this_machine(distributed: ModuleType, stack: ExitStack, workers: int) ->
         threads_per_worker=1,
         protocol="tls://",
         security=security,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,  # parts are small, and none is written to a disk
     )
     stack.enter_context(cluster)
@@ -188,7 +191,7 @@ def _compare_versions(client: Any) -> None:
     except Exception as error:
         raise UsageError(
             f"the scheduler or a worker cannot run importer ({type(error).__name__}: {brief(str(error), 200)})",
-            hint=f"install sender-importer[dask]=={own['sender-importer']} there, as here",
+            hint=f"install sender-importer[dask]=={own['importer']} there, as here",
         ) from error
     for where, theirs in found.items():
         refuse_other_versions(theirs, where)

@@ -52,10 +52,15 @@ class ReadOptions:
     """``file.py:function``, or empty."""
     bodies: bool = True
     """Make the requests' bodies."""
-    scheduler: str = ""
-    """The address of a Dask scheduler whose workers prepare the rows; empty: this process does, or ``workers``."""
-    workers: int = 0
-    """How many processes on this machine prepare the rows; 0: this one alone."""
+    workers: int | None = None
+    """How many processes on this machine prepare the rows; None: this one alone."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process prepares the rows."""
+        return self.workers is None and self.scheduler is None
 
 
 class Preparer:
@@ -179,13 +184,13 @@ def prepare_sources(
 def _prepare_parts(preparer: Preparer) -> Iterator[PrepareParts]:
     """What makes events of parts, or encodes them at once, in their order: this process, or a cluster's workers."""
     reading = preparer.reading
-    if not reading.scheduler and not reading.workers:
+    if reading.here:
         yield lambda parts: map(preparer.events, map(chunk_of, parts))
         return
     code = None if preparer.transform is None else preparer.transform.code
-    there = replace(reading, scheduler="", workers=0)
+    there = replace(reading, workers=None, scheduler=None)
     recipe = _Recipe(preparer.mapping, there, code, content_of(preparer.mapping), versions())
-    with connected(reading.scheduler, reading.workers) as cluster:
+    with connected(reading.workers, reading.scheduler) as cluster:
         work = partial(_on_worker, pickle.dumps(recipe))
 
         def on_workers(parts: Iterator[Part]) -> Iterator[Events | EncodedChunk]:
@@ -213,7 +218,7 @@ def _opened(
     arguments: Sequence[str | Input], preparer: Preparer, prepare_parts: PrepareParts, say: Callable[[str], None]
 ) -> Generator[SourceStream[Any], None, None]:
     """Each source with its rows as events, before groups are made; or, where that can be, encoded."""
-    mapping, local = preparer.mapping, not (preparer.reading.scheduler or preparer.reading.workers)
+    mapping, local = preparer.mapping, preparer.reading.here
     for each in expand(arguments):
         try:
             with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:

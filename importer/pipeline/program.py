@@ -103,7 +103,13 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
 
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
+    reading = ReadOptions(
+        strict=options.strict,
+        raw_rows=True,
+        transform=options.transform,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
     try:
         plan(ledger, current, prepare_sources(options.readable, loaded.mapping, reading, console.say), console.read)
         current = ledger.seal(current, again=options.again)
