@@ -18,10 +18,9 @@ import fcntl
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -56,7 +55,10 @@ class Outputs:
     def __enter__(self) -> Self:
         with self.explained():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._remove_leftovers()
+            for part in self._directory.glob(f"{_PREFIX}*{_SUFFIX}"):  # leftovers of a writer that was killed
+                with contextlib.suppress(FileNotFoundError, BlockingIOError), part.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    part.unlink()
         return self
 
     def __exit__(
@@ -93,7 +95,11 @@ class Outputs:
                 del self._open[placeholder]
                 file.close()
         with self.explained():
-            _sync_directory(self._directory)
+            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         return tuple(self._directory / final for _, final in names)
 
     @contextlib.contextmanager
@@ -102,24 +108,13 @@ class Outputs:
         try:
             yield
         except OSError as error:
+            trouble, remedy = (error.strerror or str(error)).lower(), "choose a directory you can write to with --out"
             if error.errno in _NO_ROOM:
                 trouble, remedy = "no room left on the disk", "free some room there"
-            else:
-                trouble, remedy = (
-                    (error.strerror or str(error)).lower(),
-                    "choose a directory you can write to with --out",
-                )
-            path = self._directory / name
             raise ReportError(
-                f"{path}: cannot be written: {trouble}; nothing half-written is left there",
+                f"{self._directory / name}: cannot be written: {trouble}; nothing half-written is left there",
                 hint=f"{remedy}, then {self._again}",
             ) from error
-
-    def _remove_leftovers(self) -> None:
-        for part in self._directory.glob(f"{_PREFIX}*{_SUFFIX}"):
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), part.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                part.unlink()
 
 
 class _Part(io.FileIO):
@@ -146,57 +141,34 @@ def prepare(directory: Path) -> None:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def keep_user_files(directory: Path, coming: Collection[str]) -> None:
+    """Make room for files of these names; raises `OSError` where the file system refuses.
+
+    What the directory's ``summary.json`` names is an earlier report's; a summary that is not ours names nothing.
+    """
+    path = directory / SUMMARY
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        found = msgspec.json.decode(path.read_bytes(), type=_Summary).files
+        # Only plain names: a summary from elsewhere must not lead out of the directory.
+        ours = {file.name for file in found if Path(file.name).name == file.name}
+        written_at = path.stat().st_mtime_ns
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        ours, written_at = set(), 0
+    for name in sorted(ours.union(coming)):
+        path = directory / name
+        if not path.is_file():
+            continue
+        if name not in ours or path.stat().st_mtime_ns > written_at:
+            endings = chain([""], (f"-{number}" for number in count(2)))
+            asides = (path.with_name(f"{path.stem}.kept{ending}{path.suffix}") for ending in endings)
+            path.rename(next(aside for aside in asides if not aside.exists()))
+        elif name not in coming:
+            path.unlink()
 
 
-class _FileName(msgspec.Struct):
+class _File(msgspec.Struct):
     name: str
 
 
-class _FileNames(msgspec.Struct):
-    files: list[_FileName]
-
-
-@dataclass(frozen=True, slots=True)
-class PreviousFiles:
-    """What an earlier report left in the directory; nothing if there was none."""
-
-    directory: Path
-    names: frozenset[str]
-    written_at: int
-    """When its summary, the last of its files, was written; nanoseconds."""
-
-    @classmethod
-    def of(cls, directory: Path) -> PreviousFiles:
-        """Read the directory's ``summary.json``; one that is not ours counts as none."""
-        path = directory / SUMMARY
-        try:
-            files = msgspec.json.decode(path.read_bytes(), type=_FileNames).files
-            # Only plain names: a summary from elsewhere must not lead out of the directory.
-            names = frozenset(file.name for file in files if Path(file.name).name == file.name)
-            return cls(directory, names, path.stat().st_mtime_ns)
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-            return cls(directory, frozenset(), 0)
-
-    def keep_user_files(self, coming: Iterable[str]) -> None:
-        """Make room for files of these names; raises `OSError` where the file system refuses."""
-        fresh = frozenset(coming)
-        for name in sorted(fresh | self.names):
-            path = self.directory / name
-            if not path.is_file():
-                continue
-            if name not in self.names or path.stat().st_mtime_ns > self.written_at:
-                path.rename(next(aside for aside in _asides(path) if not aside.exists()))
-            elif name not in fresh:
-                path.unlink()
-
-
-def _asides(path: Path) -> Iterator[Path]:
-    yield path.with_name(f"{path.stem}.kept{path.suffix}")
-    for number in count(2):
-        yield path.with_name(f"{path.stem}.kept-{number}{path.suffix}")
+class _Summary(msgspec.Struct):
+    files: list[_File]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files as package_files
@@ -23,7 +22,7 @@ from markupsafe import Markup, escape
 from importer.model import SANDBOX_ENDPOINT, Pause, PauseKind, Run, State
 from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
 from importer.report.model import CHECK, ReasonSummary, Step, Summary
-from importer.report.totals import OUTCOMES, UNSURE, Series, ShownRow, Totals
+from importer.report.totals import OUTCOMES, UNSURE, Series, Totals
 from importer.wording import counted, duration, shown
 
 _SOURCES = 200
@@ -52,41 +51,6 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A piece of a bar."""
-
-    label: str
-    meaning: str
-    tone: str
-    """Empty: none of the four meanings."""
-    count: int
-    share: float
-    """0 to 100."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fix:
-    """A reason with its rows."""
-
-    reason: ReasonSummary
-    rows: Sequence[ShownRow]
-
-
-@dataclass(frozen=True, slots=True)
-class _Chart:
-    """Columns side by side, each a stack; all in percent of the chart."""
-
-    rects: Sequence[tuple[float, float, float, float, str, str]]
-    """Left, top, width, height, tone and words."""
-    shaded: Sequence[tuple[float, float, str]]
-    """Left and width of a pause, and what it was."""
-    ticks: Sequence[str]
-    """Below, at the left, in the middle and at the right."""
-    top: str
-    description: str
-
-
 def render_page(
     run: Run, summary: Summary, totals: Totals, steps: Sequence[Step], pauses: Sequence[Pause] = ()
 ) -> bytes:
@@ -94,7 +58,9 @@ def render_page(
     errors = [one for one in summary.reasons if one.severity == "error"]
     # Rows in doubt have a part of their own: the user decides there, and corrects here.
     unsure = [one for one in errors if one.code.startswith(UNSURE)]
-    fixes = [_Fix(one, totals.rows_of(one.code, one.field)) for one in errors if one not in unsure]
+    fixes = [one for one in errors if one not in unsure]
+    checked = run.id == CHECK
+    samples = summary.check.samples if summary.check else ()
     style = package_files("importer.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = (
@@ -102,17 +68,17 @@ def render_page(
         .get_template("report.html")
         .render(
             run=run,
-            checked=run.id == CHECK,
+            checked=checked,
             rehearsal=run.endpoint == SANDBOX_ENDPOINT,
             summary=summary,
             title=_title(run, summary, totals),
             style=Markup(style),  # noqa: S704 - the package's own file
             policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
-            parts=_parts(summary),
+            parts=list(_parts(summary, checked=checked)),
             undelivered=summary.rows["invalid"] + summary.rows["refused"],
-            fixes=fixes[:_REASONS],
+            fixes=[_fix(one, totals) for one in fixes[:_REASONS]],
             more_fixes=max(0, len(fixes) - _REASONS),
-            unsure=[_Fix(one, totals.rows_of(one.code, one.field)) for one in unsure],
+            unsure=[_fix(one, totals) for one in unsure],
             warnings=[one for one in summary.reasons if one.severity == "warning"],
             rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
             steps=steps,
@@ -121,7 +87,7 @@ def render_page(
             timeline=_timeline(totals.timeline.series(), pauses),
             pauses=_pauses(pauses),
             sources=source_facts(summary, _SOURCES),
-            samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in _samples(summary)],
+            samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in samples],
             files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
         )
     )
@@ -207,14 +173,17 @@ def _title(run: Run, summary: Summary, totals: Totals) -> str:
     return f"{name} → {goal}: {rows[State.SENT.value] + totals.grouped_sent:,} of {rows['read']:,} delivered"
 
 
-def _parts(summary: Summary) -> list[_Part]:
-    whole = summary.rows["read"] or 1
-    found = []
+def _parts(summary: Summary, *, checked: bool) -> Iterator[dict[str, object]]:
+    """The pieces of the bar, a state each; a tone is empty for a state that needs no care, a share is in percent."""
     for state in State:
         if count := summary.rows[state.value]:
-            label, meaning = label_of(state, checked=summary.check is not None)
-            found.append(_Part(label, meaning, TONES.get(state, ""), count, 100 * count / whole))
-    return found
+            label, meaning = label_of(state, checked=checked)
+            share, tone = 100 * count / summary.rows["read"] if summary.rows["read"] else 0.0, TONES.get(state, "")
+            yield {"label": label, "meaning": meaning, "tone": tone, "count": count, "share": share}
+
+
+def _fix(reason: ReasonSummary, totals: Totals) -> dict[str, object]:
+    return {"reason": reason, "rows": totals.rows_of(reason.code, reason.field)}
 
 
 def _money_columns(summary: Summary) -> list[tuple[str, str, str]]:
@@ -224,12 +193,8 @@ def _money_columns(summary: Summary) -> list[tuple[str, str, str]]:
     return [(name, one, f"{one}_total") for name, one in there if any(getattr(row, one) for row in summary.totals)]
 
 
-def _samples(summary: Summary) -> Sequence[str]:
-    return summary.check.samples if summary.check else ()
-
-
-def _timeline(series: Series | None, pauses: Sequence[Pause]) -> _Chart | None:
-    """Answers over time; None where a chart has nothing to show: under two steps with anything in them."""
+def _timeline(series: Series | None, pauses: Sequence[Pause]) -> dict[str, object] | None:
+    """Answers over time, in percent of the chart; None where there is nothing to show: under three steps with any."""
     if series is None or sum(any(counts) for counts in series.counts) < 3:
         return None
     most = max(map(sum, series.counts))
@@ -246,13 +211,14 @@ def _timeline(series: Series | None, pauses: Sequence[Pause]) -> _Chart | None:
                 base -= height
                 rects.append((number * step, max(base, 0.0), step * 0.86, height, tone, f"{begin}: {words}"))
     middle = (series.begin + series.end) / 2
-    return _Chart(
-        rects=rects,
-        shaded=[shade for pause in pauses if (shade := _shade(pause, series))],
-        ticks=[_moment(at, form) for at in (series.begin, middle, series.end)],
-        top=f"{most:,} {_each(series.width)}",
-        description=f"{_moment(series.begin)} to {_moment(series.end)}, at most {most:,} {_each(series.width)}",
-    )
+    highest = f"{most:,} {_each(series.width)}"
+    return {
+        "rects": rects,
+        "shaded": [shade for pause in pauses if (shade := _shade(pause, series))],
+        "ticks": [_moment(at, form) for at in (series.begin, middle, series.end)],
+        "top": highest,
+        "description": f"{_moment(series.begin)} to {_moment(series.end)}, at most {highest}",
+    }
 
 
 def _shade(pause: Pause, series: Series) -> tuple[float, float, str] | None:

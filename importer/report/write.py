@@ -17,7 +17,7 @@ import importer
 from importer.errors import ReportError
 from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
-from importer.report.atomic import SUMMARY, Outputs, PreviousFiles
+from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
 from importer.report.model import (
     CHECK,
@@ -166,7 +166,7 @@ def _with_files(story: _Story, options: ReportOptions, totals: Totals, *, rows: 
         outputs.create(_PAGE).write(page)
         outputs.create(SUMMARY).write(summary_bytes(written.summary))
         with outputs.explained():
-            PreviousFiles.of(options.out).keep_user_files(file.name for _, file in files)
+            keep_user_files(options.out, {file.name for _, file in files})
         names = [(placeholder, file.name) for placeholder, file in files]
         return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
 

@@ -11,13 +11,12 @@ from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.presets import load_preset, recognise
-from importer.suggest.advice import written
-from importer.suggest.decide import NONE, PURCHASE, Decisions, Draft, Grade, Option, put
+from importer.suggest.advice import formats_of, written
+from importer.suggest.decide import NONE, PURCHASE, Draft, Grade, put
+from importer.suggest.draft import decide_date_order, decide_zone
+from importer.suggest.forms import CURRENCY_OF_SIGN, Times
 from importer.suggest.money import CURRENCY_QUESTION, ambiguous
-from importer.suggest.numbers import CURRENCY_OF_SIGN
 from importer.suggest.profile import Column, Sample
-from importer.suggest.times import Times
-from importer.suggest.when import decide_date_order, decide_zone
 
 _GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")
 
@@ -27,19 +26,20 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
     found = recognise(column.name for column in sample.columns) if sample.has_header else []
     if not found:
         return None
-    made = Draft(sample, Decisions(answers), PURCHASE)
-    options = [Option(name, _why(name, sample)) for name, _ in found]
-    options.append(Option(NONE, "no preset: infer everything from the rows"))
-    name = made.decisions.choose("preset", "The platform's preset", Grade.SURE, options)
-    if name is None or name == NONE:
+    made = Draft(sample, answers, PURCHASE)
+    options = {}
+    for name, _ in found:
+        marks, count = len(load_preset(name).mapping.recognised_by), len(sample.columns)
+        options[name] = f"the header has the columns of {name} ({marks} of which identify it, among {count})"
+    options[NONE] = "no preset: infer everything from the rows"
+    made.preset = made.choose("preset", "The platform's preset", Grade.SURE, options) or NONE
+    if made.preset == NONE:
         return None
-    preset = load_preset(name).mapping
-    made.preset = name
-    made.words["extends"] = name
-    made.notes["extends"] = [
-        made.decisions.note("preset"),
-        f"`importer presets {name}` shows what it says; what is below takes the place of its words",
-    ]
+    preset = load_preset(made.preset).mapping
+    made.words["extends"] = made.preset
+    made.note("extends", "preset")
+    shows = f"`importer presets {made.preset}` shows what it says; what is below takes the place of its words"
+    made.notes["extends"].append(shows)
     made.write_source()
     if preset.about:
         made.notes["version"] = [preset.about]
@@ -49,28 +49,28 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
     return made
 
 
-def _why(name: str, sample: Sample) -> str:
-    marks = load_preset(name).mapping.recognised_by
-    return f"the header has the columns of {name} ({len(marks)} of which identify it, among {len(sample.columns)})"
+def inherited_subscriber(preset: str) -> dict[str, Any]:
+    """The subscriber of a preset, where it has one that holds."""
+    mapping = load_preset(preset).mapping if preset else None
+    return {} if mapping is None or "subscriber" in mapping.needs else written(mapping.subscriber)
 
 
 def _add_needs(made: Draft, preset: ImportMapping) -> None:
     """The currency and the subscriber, where the export does not say them."""
-    if "subscriber" in preset.needs:
-        _ask_whom(made, " ".join(preset.needs["subscriber"].split()))
+    whys = {word: " ".join(why.split()) for word, why in preset.needs.items()}
+    if "subscriber" in whys:
+        _ask_whom(made, whys["subscriber"])
     word = "value_currency"
-    if word not in preset.needs:
+    if word not in whys:
         return
-    why = " ".join(preset.needs[word].split())
     signs = {one.money.sign for one in made.sample.columns if one.money is not None and one.money.sign}
     codes = {CURRENCY_OF_SIGN[sign] for sign in signs if sign in CURRENCY_OF_SIGN} & CURRENT.keys()
-    doubtful = [option for sign in sorted(signs) for option in ambiguous(sign)]
-    grade = Grade.SURE if len(codes) == 1 and not doubtful else Grade.OPEN
-    options = doubtful or [Option(code, f"the amounts have its sign; {why}") for code in sorted(codes)]
-    code = made.decisions.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
+    options = {code: why for sign in sorted(signs) for code, why in ambiguous(sign).items()}
+    grade = Grade.SURE if len(codes) == 1 and not options else Grade.OPEN
+    options = options or dict.fromkeys(sorted(codes), f"the amounts have its sign; {whys[word]}")
+    code = made.choose(word, CURRENCY_QUESTION, grade, options, takes_any=True)
     if code is None:
-        names = [one.name for one in options] or ["CURRENCY"]
-        made.leave_open(word, word, [_currency(one, preset.value, made.sample) for one in names])
+        made.leave_open(word, word, [_currency(one, preset.value, made.sample) for one in options or ["CURRENCY"]])
     else:
         made.words[word] = _currency(code.upper(), preset.value, made.sample)
         made.note(word, word)
@@ -88,8 +88,8 @@ def _ask_whom(made: Draft, why: str) -> None:
     """The export names no subscriber: only a column that was joined to it can."""
     question = "Who is the event about: which column has the subscriber's e-mail address"
     emails = [one.name for one in made.sample.columns if one.emails >= 0.9]
-    options = [Option(name, why) for name in emails] or [Option(NONE, why)]
-    name = made.decisions.choose("subscriber", question, Grade.OPEN, options, takes_any=True)
+    options = dict.fromkeys(emails or [NONE], why)
+    name = made.choose("subscriber", question, Grade.OPEN, options, takes_any=True)
     if name is not None and made.sample.column(name) is not None:
         made.words["subscriber"] = {"email": name}
     else:
@@ -107,44 +107,36 @@ def _add_times(made: Draft, mapping: ImportMapping) -> None:
             continue
         new, whys, is_open = _order(made, times, pick)
         if pick.timezone is None and not times.zoned and not times.dates and pick.as_ != "date":
-            zone = decide_zone(made.decisions)
-            new |= {"timezone": zone} if zone != NONE else {}
-            whys.append(made.decisions.note("time zone"))
+            new |= decide_zone(made)
+            whys.append(made.decisions["time zone"].note())
         if is_open:
-            _leave_open(made, target, [written(pick) | new | {"format": form} for form in ("dmy", "mdy")])
+            is_asked = any("day (dmy)" in one.question for one in made.opens.values())
+            made.leave_open(target, "date order", [written(pick) | new | {"format": form} for form in ("dmy", "mdy")])
+            if is_asked:  # once, and its lines for each target
+                made.opens[target] = replace(made.opens[target], question="")
         elif new:
             put(made.words, target, written(pick) | new)
-        at = target if new and not is_open else "extends"
-        notes = made.notes.setdefault(at, [])
-        notes.extend(why for why in whys if why and why not in notes)
-
-
-def _leave_open(made: Draft, target: str, picks: Sequence[dict[str, Any]]) -> None:
-    """The question once, and its lines for each target."""
-    asked = any("day (dmy)" in one.question for one in made.opens.values())
-    made.leave_open(target, "date order", picks)
-    if asked:
-        made.opens[target] = replace(made.opens[target], question="")
+        notes = made.notes[target if new and not is_open else "extends"]
+        notes.extend(why for why in whys if why not in notes)
 
 
 def _times(pick: ValueMapping, columns: Sequence[Column]) -> Times | None:
     """How the first of a pick's columns that holds times writes them."""
-    names = pick.own_columns()
-    found = [one.times for name in names for one in columns if one.name == name and one.times is not None]
-    clocks = any(one.clocks == 1 for one in columns if one.name in names)
-    return replace(found[0], dates=found[0].dates and not clocks) if found else None
+    own = [one for name in pick.own_columns() for one in columns if one.name == name]
+    times = next((one.times for one in own if one.times is not None), None)
+    return times and replace(times, dates=times.dates and not any(one.clocks == 1 for one in own))
 
 
 def _order(made: Draft, times: Times, pick: ValueMapping) -> tuple[dict[str, Any], list[str], bool]:
     """The `format` to say, why, and whether the user has to choose; empty where the preset's own reads the file."""
-    said = [pick.format] if isinstance(pick.format, str) else list(pick.format or ())
+    said = formats_of(pick)
     is_said = times.format in said or (times.other in said and not times.mixed)
     if times.format not in ORDERS or is_said:
         # A preset's own order is taken where the cells allow both.
         return {}, [], False
     form: str | None = times.format
     if times.other:
-        form = decide_date_order(made.decisions, ", ".join(pick.own_columns()), times)
+        form = decide_date_order(made, ", ".join(pick.own_columns()), times)
     if form is None:
         return {}, [], True
     others = [one for one in said if one not in ORDERS]
@@ -168,5 +160,5 @@ def _name_lacks(made: Draft, preset: ImportMapping) -> None:
             grave.append(f"{one.name} for {' and '.join(targets)}{meant}")
     if grave:
         why = f"the file lacks {'; '.join(grave)}: a line of the mapping can say where it is"
-        made.decisions.choose("columns", "Columns that the file lacks", Grade.LIKELY, [Option("stay blank", why)])
-        made.notes["extends"].append(made.decisions.note("columns"))
+        made.choose("columns", "Columns that the file lacks", Grade.LIKELY, {"stay blank": why})
+        made.note("extends", "columns")

@@ -12,10 +12,10 @@ from typing import Any
 
 from importer.mapping.checks import ORDERS
 from importer.mapping.model import ImportMapping, Subscriber, ValueMapping
-from importer.suggest import numbers, times
+from importer.suggest.forms import CURRENCY_OF_SIGN, NumberStyle, as_numbers, as_times
 from importer.suggest.people import country_of
 from importer.suggest.text import flow, scalar
-from importer.suggest.vocabulary import Fit, fit, is_nothing, meant
+from importer.suggest.vocabulary import fit, is_nothing, meant
 
 _Words = tuple[str, dict[str, Any]]
 """What the cells have in common, and the keys of a value mapping that help."""
@@ -75,16 +75,18 @@ def propose(mapping: ImportMapping, finding: Finding, context: Context) -> Advic
     pick, rule = dict(mapping.fields()).get(finding.field), _RULES.get(finding.code)
     if pick is None or pick.const is not None or pick.product_of is not None or not finding.values:
         return None
-    found = _as_nothing(pick, finding) if finding.code in ADVISED else None
+    found: _Words | None = None
     if finding.code == "phone.no_country":
         country = country_of(context.phones)
         found = (f"all phones that have a country code are from {country}", {"country": country}) if country else None
-    elif found is None and rule is not None:
+    elif finding.code in ADVISED and len(finding.values) <= 5 and all(map(is_nothing, finding.values)):
+        found = "these words mean no value", {"map": {**(pick.map or {}), **dict.fromkeys(finding.values)}}
+    elif rule is not None:
         found = rule(pick, finding)
     if found is None:
         return None
     why, words = found
-    if not finding.is_common and {"dmy", "mdy"} <= {*_formats(pick), *_formats(words)}:
+    if not finding.is_common and {"dmy", "mdy"} <= {*formats_of(pick), *formats_of(words)}:
         return None  # a column of both orders is not one that a format can tell apart
     if not finding.is_common and words.get("format") in ORDERS:
         # Without a format the others are ISO 8601, which is `ymd` too.
@@ -108,44 +110,33 @@ def written(said: ValueMapping | Subscriber | ImportMapping) -> dict[str, Any]:
     return keys
 
 
-def _number(pick: ValueMapping, finding: Finding) -> _Words | None:
-    del pick
-    read = numbers.look(finding.values, money=finding.field == "value")
-    if read is None or read.share < 1 or read.other is not None:
-        return None
-    if finding.code == "property.not_an_integer" and not read.whole:
-        return "the values are numbers, but not whole ones", {"as": "number", **read.style.words()}
-    plain = read.style == numbers.NumberStyle()
-    return None if plain else (f"the values are written like {read.style.example()}", read.style.words())
-
-
-def _as_nothing(pick: ValueMapping, finding: Finding) -> _Words | None:
-    """Words that people write where there is no value."""
-    if len(finding.values) <= 5 and all(map(is_nothing, finding.values)):
-        return "these words mean no value", {"map": {**(pick.map or {}), **dict.fromkeys(finding.values)}}
-    return None
-
-
-def _date(pick: ValueMapping, finding: Finding) -> _Words | None:
-    read = times.look(finding.values, hinted=True)
-    if read is None or read.share < 1 or read.other or not read.format:
-        return None
-    had = _formats(pick)
-    if read.format in ORDERS:  # a column has one order: with two, 03/04 would be read as the first says
-        had = [one for one in had if one not in ORDERS]
-    formats = [*had, read.format] if had else read.format
-    return f"the values are written as {_form(read.format)}", {"format": formats}
-
-
-def _formats(said: ValueMapping | Mapping[str, Any]) -> list[str]:
+def formats_of(said: ValueMapping | Mapping[str, Any]) -> list[str]:
+    """The ways to write times that a value mapping names."""
     found = said.format if isinstance(said, ValueMapping) else said.get("format")
     return [found] if isinstance(found, str) else list(found or ())
 
 
-def _form(form: str) -> str:
+def _number(pick: ValueMapping, finding: Finding) -> _Words | None:
+    del pick
+    read = as_numbers(finding.values, money=finding.field == "value")
+    if read is None or read.share < 1 or read.other is not None:
+        return None
+    if finding.code == "property.not_an_integer" and not read.whole:
+        return "the values are numbers, but not whole ones", {"as": "number", **read.style.words()}
+    plain = read.style == NumberStyle()
+    return None if plain else (f"the values are written like {read.style.example()}", read.style.words())
+
+
+def _date(pick: ValueMapping, finding: Finding) -> _Words | None:
+    read = as_times(finding.values, hinted=True)
+    if read is None or read.share < 1 or read.other or not read.format:
+        return None
+    # A column has one order: with two, 03/04 would be read as the first says.
+    had = [one for one in formats_of(pick) if not {one, read.format} <= set(ORDERS)]
     named = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day", "s": "seconds since 1970",
              "ms": "milliseconds since 1970", "us": "microseconds since 1970"}  # fmt: skip
-    return named.get(form, form)
+    why = f"the values are written as {named.get(read.format, read.format)}"
+    return why, {"format": [*had, read.format] if had else read.format}
 
 
 def _boolean(pick: ValueMapping, finding: Finding) -> _Words | None:
@@ -156,21 +147,16 @@ def _boolean(pick: ValueMapping, finding: Finding) -> _Words | None:
 
 
 def _currency(pick: ValueMapping, finding: Finding) -> _Words | None:
-    signs = {value: numbers.CURRENCY_OF_SIGN.get(value) for value in finding.values}
+    signs = {value: CURRENCY_OF_SIGN.get(value) for value in finding.values}
     is_clear = all(signs.values()) and not {"$", "¥"} & signs.keys()
     return ("signs stand for codes", {"map": {**(pick.map or {}), **signs}}) if is_clear else None
-
-
-def _nested(pick: ValueMapping, finding: Finding) -> _Words | None:
-    del finding, pick
-    return "its JSON can be sent as text", {"as": "text"}
 
 
 def _another_address(mapping: ImportMapping, context: Context) -> Advice | None:
     """A column that is named like the person's address, and that nothing maps."""
     for role in ("email", "phone"):
         pick = getattr(mapping.subscriber, role)
-        found = [one for one in context.unmapped if fit(one, role) > Fit.NO]
+        found = [one for one in context.unmapped if fit(one, role)]
         if found and (pick is None or not pick.const):
             why = f"nothing maps the column {found[0]}, which may have what these rows lack"
             had = [] if pick is None else (pick.first_of and written(pick)["first_of"]) or [written(pick)]
@@ -178,11 +164,6 @@ def _another_address(mapping: ImportMapping, context: Context) -> Advice | None:
             country = had[0].pop("country", None) if len(had) == 1 else pick and pick.country
             return Advice(why, f"subscriber.{role}", new | ({"country": country} if isinstance(country, str) else {}))
     return None
-
-
-def may_be_address(name: str) -> bool:
-    """Whether a column of this name may have a person's e-mail address or phone."""
-    return fit(name, "email") > Fit.NO or fit(name, "phone") > Fit.NO
 
 
 _RULES: Mapping[str, Callable[[ValueMapping, Finding], _Words | None]] = {
@@ -195,7 +176,7 @@ _RULES: Mapping[str, Callable[[ValueMapping, Finding], _Words | None]] = {
     "order_by.invalid": _date,
     "property.not_a_boolean": _boolean,
     "currency.unknown": _currency,
-    "property.nested": _nested,
+    "property.nested": lambda *_: ("its JSON can be sent as text", {"as": "text"}),
 }
 ADVISED = frozenset(_RULES) | {"subscriber.missing", "phone.no_country", "phone.invalid", "email.invalid"}
 """Codes of reasons that a line of the mapping may help with."""

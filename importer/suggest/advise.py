@@ -22,9 +22,10 @@ from importer.mapping.model import ImportMapping
 from importer.model import Chunk, EncodedChunk, Events, Run, SourceStream, State
 from importer.read import expand, open_source
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.suggest.advice import ADVISED, Advice, Context, Finding, alike, may_be_address, propose, written
+from importer.suggest.advice import ADVISED, Advice, Context, Finding, alike, propose, written
 from importer.suggest.decide import put
 from importer.suggest.sampling import LIMITS, is_file
+from importer.suggest.vocabulary import fit
 from importer.validate import fitted, validate
 
 _SHOWN = 3
@@ -41,11 +42,11 @@ def advise(
 
     ``arguments`` name the sources, which are read again as far as the first row of each reason.
     """
-    found: dict[tuple[str, str], Advice] = {}
+    found: Mapping[tuple[str, str], Advice] = {}
     if any(one.code in ADVISED for one in reasons):
         read = _chunks(arguments, loaded.mapping, reasons)
         columns = tuple(dict.fromkeys(name for chunk in read for name in chunk.source.columns or ()))
-        found = dict(improved(loaded.mapping, read, columns, strict=strict).taken)
+        _, found = improved(loaded.mapping, read, columns, strict=strict)
     lines = (found.get((one.code, one.field)) for one in reasons)
     return tuple(None if line is None else _placed(line, loaded) for line in lines)
 
@@ -117,8 +118,8 @@ def attempt(
             values.setdefault(at, {})[reason["value"]] = None
     asked = len(states) - states.count(State.FILTERED)
     findings = tuple(
-        (Finding(code, at, tuple(values[code, at])[:_MOST_VALUES], is_common=count * 2 >= asked), count)
-        for (code, at), count in counts.most_common()
+        (Finding(*at, tuple(values[at])[:_MOST_VALUES], is_common=count * 2 >= asked), count)
+        for at, count in counts.most_common()
     )
     mapped = mapping.columns()
     unmapped = tuple(name for name in columns if name not in mapped)
@@ -139,16 +140,6 @@ def _encoded(
             yield encode(events, validate(events, strict=strict))
 
 
-@dataclass(frozen=True, slots=True)
-class Improved:
-    """A mapping with the changes that help, and how it does."""
-
-    mapping: ImportMapping
-    trial: Trial
-    taken: Mapping[tuple[str, str], Advice]
-    """The changes, each by the code and field of the reason that it is for; empty where they do not help."""
-
-
 def improved(
     mapping: ImportMapping,
     rows: Sequence[Chunk],
@@ -156,48 +147,37 @@ def improved(
     *,
     everywhere: bool = False,
     strict: bool = False,
-) -> Improved:
+) -> tuple[Trial, Mapping[tuple[str, str], Advice]]:
     """Change a mapping, line by line, as long as fewer rows are invalid afterwards and none more.
 
-    ``everywhere`` also writes all amounts in one way, and takes no other address than those of the mapping.
+    ``everywhere`` also writes all amounts in one way, and takes no other address than those of the mapping. Returns how
+    the mapping does, and the changes that help, each by the code and field of the reason that it is for.
     """
-    lookups = read_lookups(mapping, _ignore) if mapping.looked_up() else None
+    lookups = read_lookups(mapping, lambda _: None) if mapping.looked_up() else None
     first = best = attempt(mapping, rows, columns, strict=strict, lookups=lookups)
     now, taken = mapping, dict[tuple[str, str], Advice]()
     refused: set[str] = set()
     for _ in range(_MOST_ROUNDS):
-        proposed = _next(now, best, refused, may_change_whom=not everywhere)
-        if proposed is None:
+        proposed = (
+            (finding, advice)
+            for finding, _ in best.findings
+            if not (everywhere and finding.code == "subscriber.missing")
+            and (advice := propose(now, finding, best.context)) is not None
+            and advice.line not in refused
+        )
+        finding, advice = next(proposed, (None, None))
+        if finding is None or advice is None:
             break
-        (code, field), advice = proposed
         refused.add(advice.line)
-        several = [advice, *alike(now, advice)] if everywhere else [advice]
-        for changes in (several, [advice]) if len(several) > 1 else (several,):
-            changed = _changed(now, changes)
-            trial = attempt(changed, rows, columns, strict=strict, lookups=lookups) if changed is not None else None
-            if changed is not None and trial is not None and trial.is_better_than(best):
+        others = list(alike(now, advice)) if everywhere else []
+        for also in (others, []) if others else ([],):
+            changed = _changed(now, [advice, *also])
+            trial = attempt(changed, rows, columns, strict=strict, lookups=lookups) if changed is not None else best
+            if changed is not None and trial.is_better_than(best):
                 now, best = changed, trial
-                taken |= {(code, field): advice} | {("", one.target): one for one in changes if one is not advice}
+                taken |= {(finding.code, finding.field): advice} | {("", one.target): one for one in also}
                 break
-    if best.invalid < first.invalid:
-        return Improved(now, best, taken)
-    return Improved(mapping, first, {})
-
-
-def _ignore(_: str) -> None:
-    """What there is to say of a lookup is said when the files are read."""
-
-
-def _next(
-    mapping: ImportMapping, trial: Trial, refused: set[str], *, may_change_whom: bool
-) -> tuple[tuple[str, str], Advice] | None:
-    for finding, _ in trial.findings:
-        if finding.code == "subscriber.missing" and not may_change_whom:
-            continue
-        advice = propose(mapping, finding, trial.context)
-        if advice is not None and advice.line not in refused:
-            return (finding.code, finding.field), advice
-    return None
+    return (best, taken) if best.invalid < first.invalid else (first, {})
 
 
 def _changed(mapping: ImportMapping, changes: Sequence[Advice]) -> ImportMapping | None:
@@ -228,7 +208,7 @@ def _chunks(arguments: Sequence[str], mapping: ImportMapping, reasons: Sequence[
         ):
             rows = {row for source, row in wanted if source == reader.source.name}
             header = reader.source.columns or ()
-            others = [name for name in header if header.count(name) == 1 and may_be_address(name)]
+            others = [name for name in header if header.count(name) == 1 and (fit(name, "email") or fit(name, "phone"))]
             names = tuple(dict.fromkeys((*mapping.columns(), *others)))
             with closing(reader.chunks(names, raw_rows=False)) as read:
                 for chunk in read:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 from importer.suggest.profile import Column, Sample
-from importer.suggest.vocabulary import Kind, is_warehouse
+from importer.suggest.vocabulary import Kind
 
 NONE = "none"
 """The option that leaves something out."""
 OPEN = "OPEN:"
 """Begins the comment of what only the user can know."""
+UNKNOWN, PURCHASE = Kind("", "imported"), Kind("purchase", "purchase")
 
 
 class Grade(IntEnum):
@@ -50,39 +52,12 @@ class Decision:
     """Whether an answer may be a text that is no option."""
 
     def note(self) -> str:
-        """The comment that goes with it; empty where there is nothing to say."""
+        """The comment that goes with it; empty where it is open."""
         if self.chosen is None:
             return ""
         others = " or ".join(one.name for one in self.others[:3])
         could_be = f"; it could be {others}" if others and self.grade is Grade.LIKELY else ""
         return f"{self.grade.name.lower()}: {self.chosen.reason}{could_be}"
-
-
-class Decisions:
-    """Decides, by the user's answers where there are some, and remembers."""
-
-    def __init__(self, answers: Mapping[str, str]) -> None:
-        self._answers = answers
-        self.made: dict[str, Decision] = {}
-
-    def choose(
-        self, target: str, question: str, grade: Grade, options: Sequence[Option], *, takes_any: bool = False
-    ) -> str | None:
-        """The user's answer, or the first option; None where it is open."""
-        chosen = options[0] if options and grade is not Grade.OPEN else None
-        if target in self._answers:
-            grade, chosen = Grade.SURE, Option(self._answers[target], "as you said")
-        others = tuple(one for one in options if chosen is None or one.name != chosen.name)
-        self.made[target] = Decision(target, question, grade, chosen, others, takes_any)
-        return chosen.name if chosen is not None else None
-
-    def note(self, target: str) -> str:
-        """The comment that goes with a decision; empty if there was none."""
-        return self.made[target].note() if target in self.made else ""
-
-
-UNKNOWN = Kind("", "imported", None, (), 1, (), has_value=True)
-PURCHASE = Kind("purchase", "purchase", None, (), 1, (), has_value=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +66,7 @@ class Open:
 
     question: str
     """Empty where it is asked elsewhere."""
-    lines: tuple[tuple[str, Any], ...]
+    lines: tuple[tuple[str, Any], ...] = ()
     """What could be written: words and their values."""
 
 
@@ -100,11 +75,13 @@ class Draft:
     """A mapping in the making; filled step by step, then written."""
 
     sample: Sample
-    decisions: Decisions
+    answers: Mapping[str, str]
+    """The user's, by the target of the decision; they replace guesses."""
     kind: Kind = UNKNOWN
+    decisions: dict[str, Decision] = field(default_factory=dict)
     words: dict[str, Any] = field(default_factory=lambda: {"version": 1})
     """The mapping's data."""
-    notes: dict[str, list[str]] = field(default_factory=dict)
+    notes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Comments by the word that they are above: ``key``, ``subscriber.email`` …"""
     opens: dict[str, Open] = field(default_factory=dict)
     """What only the user can know, by the word that it is about."""
@@ -117,24 +94,37 @@ class Draft:
     preset: str = ""
     """The preset that it extends; empty if none was recognised."""
 
+    def choose(
+        self, target: str, question: str, grade: Grade, options: Mapping[str, str], *, takes_any: bool = False
+    ) -> str | None:
+        """The user's answer, or the first of the options (names and reasons); None where it is open."""
+        found = [Option(name, reason) for name, reason in options.items()]
+        chosen = found[0] if found and grade is not Grade.OPEN else None
+        if target in self.answers:
+            grade, chosen = Grade.SURE, Option(self.answers[target], "as you said")
+        others = tuple(one for one in found if chosen is None or one.name != chosen.name)
+        self.decisions[target] = Decision(target, question, grade, chosen, others, takes_any)
+        return chosen.name if chosen is not None else None
+
     def note(self, word: str, *targets: str) -> None:
-        """Put what was decided above a word."""
-        self.notes.setdefault(word, []).extend(text for one in targets if (text := self.decisions.note(one)))
+        """Put above a word what was decided."""
+        said = (self.decisions[one].note() for one in targets if one in self.decisions)
+        self.notes[word].extend(filter(None, said))
 
     def leave_open(self, word: str, target: str, values: Sequence[Any]) -> None:
         """Ask what was left open, above what could be written for the word."""
-        decision = self.decisions.made[target]
+        decision = self.decisions[target]
         reason = f" ({decision.others[0].reason})" if decision.others else ""
-        self.opens[word] = Open(f"{decision.question}?{reason}", _lines(word, values))
+        lines = tuple((word.partition(".")[2] or word, value) for value in values)
+        self.opens[word] = Open(f"{decision.question}?{reason}", lines)
 
     def write_source(self) -> None:
         """Fill ``source``: how the file is read, where that has to be said."""
-        source, readings = dict(self.sample.source), self.sample.readings
+        source, readings = dict(self.sample.source), dict(self.sample.readings)
         if readings:
-            options = [Option(encoding, words) for encoding, words in readings]
             question = "In which encoding is the file, which is not UTF-8"
-            self.decisions.choose("encoding", question, Grade.OPEN, options)
-            lines = tuple(("source", source | {"encoding": encoding}) for encoding, _ in readings)
+            self.choose("encoding", question, Grade.OPEN, readings)
+            lines = tuple(("source", source | {"encoding": encoding}) for encoding in readings)
             self.opens["source"] = Open(f"{question}? Without an answer `check` shows its words in each", lines)
             return
         if "header" in source:
@@ -144,15 +134,6 @@ class Draft:
         if source:
             self.words["source"] = source
 
-    @property
-    def is_warehouse(self) -> bool:
-        """Whether a loader copied the table into a warehouse, where times are UTC."""
-        return any(is_warehouse(one.name) for one in self.sample.columns)
-
-
-def _lines(word: str, values: Sequence[Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((word.partition(".")[2] or word, value) for value in values)
-
 
 def put(words: dict[str, Any], target: str, value: Any) -> None:
     """Set a target: a word, or a member of one as in ``subscriber.email``."""
@@ -160,6 +141,6 @@ def put(words: dict[str, Any], target: str, value: Any) -> None:
     words[word] = {**words.get(word, {}), name: value} if name else value
 
 
-def braced(name: str) -> str:
-    """A column's name as a template has it."""
-    return name.replace("{", "{{").replace("}", "}}")
+def template(*names: str) -> str:
+    """Columns one after the other, as a template has them."""
+    return " ".join(f"{{{name.replace('{', '{{').replace('}', '}}')}}}" for name in names)

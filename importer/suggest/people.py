@@ -8,7 +8,7 @@ from typing import Any
 
 import phonenumbers
 
-from importer.suggest.decide import NONE, Draft, Grade, Option
+from importer.suggest.decide import NONE, Draft, Grade
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_never
 
@@ -18,27 +18,27 @@ _SEVERAL = 3
 
 def decide_subscriber(made: Draft) -> None:
     """Fill ``subscriber``, or leave it open where no column surely names a person."""
-    subscriber: dict[str, Any] = {}
-    emails = _emails(made.sample.columns)
+    columns = made.sample.columns
+    emails = _emails(columns)
+    unnamed = [one for one in columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
+    offered = [one.name for one in unnamed if not is_never(one.name, "person")]
     grade = emails[0][1] if emails else Grade.OPEN
-    options = [Option(one.name, _reason(one, grade)) for one, grade in emails]
-    offered = [
-        Option(one.name, "its cells are e-mail addresses, its name does not say whose") for one in _unnamed(made)
-    ]
+    options = {one.name: _reason(one, grade) for one, grade in emails}
+    for one in offered:
+        options.setdefault(one, "its cells are e-mail addresses, its name does not say whose")
     question = "Which column has the subscriber's e-mail address"
-    name = made.decisions.choose(
-        "subscriber.email", question, grade, [*options, *offered, Option(NONE, "no column has it")]
-    )
+    name = made.choose("subscriber.email", question, grade, options | {NONE: "no column has it"})
+    subscriber: dict[str, Any] = {}
     if name is not None and name != NONE:
         subscriber["email"] = _email(made, name)
         made.note("subscriber.email", "subscriber.email")
+    else:
+        del made.decisions["subscriber.email"]
     _add_phone(made, subscriber)
-    if "email" not in subscriber:
-        made.decisions.made.pop("subscriber.email", None)
     if subscriber:
         made.words["subscriber"] = subscriber
-        return
-    _leave_open(made, [one.name for one in offered])
+    else:
+        _leave_open(made, offered)
 
 
 def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
@@ -48,34 +48,28 @@ def _emails(columns: Sequence[Column]) -> list[tuple[Column, Grade]]:
         named = fit(one.name, "email")
         if one.nested or (one.distinct and one.emails < 0.5):
             continue
-        if named and one.emails >= 0.9:
-            found.append((one, Grade.SURE if _may_be_whom(one) else Grade.LIKELY))
-        elif (named and (one.distinct or named is Fit.EXACT)) or (
-            one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person"))
-        ):
+        is_unnamed = one.emails >= 0.9 and _may_be_whom(one) and (not one.has_name or fit(one.name, "person"))
+        if named and one.emails >= 0.9 and _may_be_whom(one):
+            found.append((one, Grade.SURE))
+        elif (named and (one.distinct or named is Fit.EXACT)) or is_unnamed:
             found.append((one, Grade.LIKELY))
     return sorted(found, key=lambda at: (-at[1], -fit(at[0].name, "email"), -at[0].filled, at[0].name.count(".")))
 
 
+def _phones(sample: Sample) -> list[Column]:
+    return [one for one in sample.named("phone") if one.phones >= 0.5]
+
+
 def addresses(sample: Sample) -> dict[str, str]:
     """The columns of a list of people with their e-mail address and phone, by the subscriber's keys."""
-    found = {}
-    if emails := _emails(sample.columns):
-        found["email"] = emails[0][0].name
-    phones = [one for one in sample.named("phone") if one.phones >= 0.5]
-    if phones and _valid(phones[0], None) >= 0.5:
-        found["phone"] = phones[0].name
-    return found
+    found = [("email", one.name) for one, _ in _emails(sample.columns)[:1]]
+    found += [("phone", one.name) for one in _phones(sample)[:1] if _valid(one, None) >= 0.5]
+    return dict(found)
 
 
 def _may_be_whom(one: Column) -> bool:
     """Whether rows have different addresses; one that several rows share may be the shop's own."""
     return len(one.counts) > 1 or len(one.cells) < _SEVERAL
-
-
-def _unnamed(made: Draft) -> list[Column]:
-    found = [one for one in made.sample.columns if one.emails >= 0.5 and not fit(one.name, "email") and one.has_name]
-    return [one for one in found if not is_never(one.name, "person")]
 
 
 def _reason(one: Column, grade: Grade) -> str:
@@ -90,38 +84,36 @@ def _reason(one: Column, grade: Grade) -> str:
 
 def _email(made: Draft, name: str) -> Any:
     """The column; with others that are surely theirs behind it, which have an address where it has none."""
-    made.used.add(name)
+    chosen = [name]
     column = made.sample.column(name)
-    if column is None or not column.filled:
-        return name
-    chosen, left = [name], {at for at, cell in enumerate(column.cells) if not cell}
-    for other, grade in _emails(made.sample.columns):
-        filled = {at for at in left if other.cells[at]}
-        if other.name != name and filled and grade is Grade.SURE and _may_be_whom(other):
-            chosen.append(other.name)
-            made.used.add(other.name)
-            left -= filled
+    if column is not None and column.filled:
+        left = {at for at, cell in enumerate(column.cells) if not cell}
+        for other, grade in _emails(made.sample.columns):
+            filled = {at for at in left if other.cells[at]}
+            if other.name != name and filled and grade is Grade.SURE:
+                chosen.append(other.name)
+                left -= filled
+    made.used.update(chosen)
     return {"first_of": chosen} if len(chosen) > 1 else name
 
 
 def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
     """The phone, where it is surely one."""
-    found = [one for one in made.sample.named("phone") if one.phones >= 0.5]
+    found = _phones(made.sample)
     if not found:
         return
-    best = max(found, key=lambda one: (fit(one.name, "phone"), one.filled))
+    best = found[0]
     country = _country_column(made, best)
-    valid = _valid(best, country)
     has_email = "email" in subscriber
-    if valid < (0.5 if has_email else 0.9):
+    if _valid(best, country) < (0.5 if has_email else 0.9):
         if has_email:
             why = "most of its numbers have no country code or are not valid"
-            made.notes.setdefault("subscriber", []).append(f"{best.name} is not taken: {why}")
+            made.notes["subscriber"].append(f"{best.name} is not taken: {why}")
         return
     if has_email and fit(best.name, "phone") is not Fit.EXACT:
         return  # somebody else's perhaps, and the e-mail names the person
-    options = [Option(best.name, "named like phone numbers, and its cells are valid ones"), Option(NONE, "")]
-    if made.decisions.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
+    options = {best.name: "named like phone numbers, and its cells are valid ones", NONE: ""}
+    if made.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
         pick: dict[str, Any] = {"column": best.name}
         pick |= {"country": {"column": country.name}} if country is not None else {}
         # Beside an e-mail, a phone that cannot be used is left out and does not cost the row.
@@ -134,11 +126,8 @@ def _country_column(made: Draft, phones: Column) -> Column | None:
     """The column that names the countries of national numbers; None if there is none, or none is needed."""
     if not any(re.match(r"'?(?!00)[0-9(]", cell) for cell in phones.distinct):
         return None
-    for one in made.sample.named("country"):
-        codes = sum(cell in phonenumbers.SUPPORTED_REGIONS for cell in one.distinct)
-        if codes > 0.8 * len(one.distinct):
-            return one
-    return None
+    codes = phonenumbers.SUPPORTED_REGIONS.__contains__
+    return next((one for one in made.sample.named("country") if one.share(codes) > 0.8), None)
 
 
 def _valid(phones: Column, country: Column | None) -> float:
@@ -169,12 +158,12 @@ def country_of(numbers: Iterable[str]) -> str | None:
 
 def _leave_open(made: Draft, emails: Sequence[str]) -> None:
     """Ask whom the events are about; a mapping without a subscriber cannot run."""
-    phones = [one.name for one in made.sample.named("phone") if one.phones >= 0.5]
+    phones = [one.name for one in _phones(made.sample)]
     ids = [one.name for one in made.sample.named("person") if one.name not in emails]
     why = "no column surely does, by an e-mail address or a phone; `id` is the id that Sender gave, not the shop's own"
-    options = [Option(name, why) for name in (*emails, *ids)][:_MOST_OFFERED]
+    options = dict.fromkeys((*emails, *ids)[:_MOST_OFFERED] or (NONE,), why)
     question = "Who is the event about: which column names the subscriber"
-    name = made.decisions.choose("subscriber", question, Grade.OPEN, options or [Option(NONE, why)], takes_any=True)
+    name = made.choose("subscriber", question, Grade.OPEN, options, takes_any=True)
     if name is not None and made.sample.column(name) is not None:
         word = "email" if name in emails else "phone" if name in phones else "id"
         made.words["subscriber"] = {word: name}

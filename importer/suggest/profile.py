@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 from importer.currencies import CURRENT
 from importer.read import Input
-from importer.suggest import numbers, times
-from importer.suggest.numbers import Numbers
-from importer.suggest.times import CLOCK_ONLY, Times
-from importer.suggest.vocabulary import Fit, fit, is_nothing
+from importer.suggest.forms import CLOCK_ONLY, DECISIVE, Numbers, Times, as_numbers, as_times
+from importer.suggest.vocabulary import Fit, fit, is_nothing, is_warehouse
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".0-9]{2,}")
 _PHONE = re.compile(r"'?(?:\+|00)?[0-9(][0-9 ().\-/\u00a0]{5,20}[0-9]|[0-9](?:\.[0-9]+)?E\+1[0-4]")
@@ -60,34 +59,30 @@ class Column:
         """Distinct filled cells, not all of very many."""
         return list(self.counts)[:_MOST_DISTINCT]
 
-    def share(self, pattern: re.Pattern[str]) -> float:
-        """Of the distinct cells, those that match as a whole."""
-        if not self.distinct:
-            return 0.0
-        return sum(pattern.fullmatch(cell) is not None for cell in self.distinct) / len(self.distinct)
+    def share(self, holds: Callable[[str], object]) -> float:
+        """Of the distinct cells, those for which something holds."""
+        return sum(bool(holds(cell)) for cell in self.distinct) / max(1, len(self.distinct))
 
     @cached_property
     def emails(self) -> float:
         """The share of e-mail addresses."""
-        return self.share(_EMAIL)
+        return self.share(_EMAIL.fullmatch)
 
     @cached_property
     def phones(self) -> float:
         """The share of what could be phones."""
-        digits = sum(7 <= sum(map(str.isdigit, cell)) <= 16 for cell in self.distinct)
-        return min(self.share(_PHONE), digits / len(self.distinct)) if self.distinct else 0.0
+        digits = self.share(lambda cell: 7 <= sum(map(str.isdigit, cell)) <= 16)
+        return min(self.share(_PHONE.fullmatch), digits)
 
     @cached_property
     def clocks(self) -> float:
         """The share of times of day."""
-        return self.share(CLOCK_ONLY)
+        return self.share(CLOCK_ONLY.fullmatch)
 
     @cached_property
     def currencies(self) -> float:
         """The share of currency codes, in any case."""
-        if not self.distinct:
-            return 0.0
-        return sum(cell.upper() in CURRENT for cell in self.distinct) / len(self.distinct)
+        return self.share(lambda cell: cell.upper() in CURRENT)
 
     @cached_property
     def is_flag(self) -> bool:
@@ -97,19 +92,19 @@ class Column:
     @cached_property
     def numbers(self) -> Numbers | None:
         """Read as numbers."""
-        return numbers.look(self.distinct) if self.distinct else None
+        return as_numbers(self.distinct) if self.distinct else None
 
     @cached_property
     def money(self) -> Numbers | None:
         """Read as amounts of money."""
-        return numbers.look(self.distinct, money=True) if self.distinct else None
+        return as_numbers(self.distinct, money=True) if self.distinct else None
 
     @cached_property
     def times(self) -> Times | None:
         """Read as times."""
         hinted = fit(self.name, "time") > Fit.NO or not self.has_name
-        more = (cell for cell in list(self.counts)[_MOST_DISTINCT:] if re.match(times.DECISIVE, cell))
-        return times.look([*self.distinct, *more, *self.later], hinted=hinted) if self.distinct else None
+        more = (cell for cell in list(self.counts)[_MOST_DISTINCT:] if re.match(DECISIVE, cell))
+        return as_times([*self.distinct, *more, *self.later], hinted=hinted) if self.distinct else None
 
     def varies_within(self, key: Column) -> bool:
         """Whether rows that share a key differ in this column, blank cells apart."""
@@ -143,6 +138,11 @@ class Sample:
     """What was assumed to read the file, as sentences."""
     source: tuple[tuple[str, object], ...] = ()
     """What the mapping must say of the file, as pairs of `source`'s words and their values."""
+
+    @property
+    def is_warehouse(self) -> bool:
+        """Whether a loader copied the table into a warehouse, where times are UTC."""
+        return any(is_warehouse(one.name) for one in self.columns)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 
 from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions
-from importer.model import ArrowTable
 from importer.read import EncodingError, Input, Limits, Reader, expand, open_source
+from importer.suggest.forms import DECISIVE
 from importer.suggest.profile import Column, Sample
-from importer.suggest.times import DECISIVE
 from importer.wording import public_name
 
 ROWS = 5_000
@@ -77,47 +76,64 @@ def sample_again(sample: Sample, encoding: str) -> Sample:
 
 def _sample(each: Input, encoding: str | None = None) -> Sample:
     options = SourceOptions(encoding=encoding)
-    binary: tuple[str, ...] = ()
     try:
         with open_source(each, options) as reader:
-            kind, columns = reader.source.dialect.format, reader.source.columns
+            kind, columns = reader.source.dialect.format, reader.source.columns or ()
     except EncodingError as error:
         if error.likely is not None:
             return _sample(each, error.likely)
         readings = tuple((one.encoding, ", ".join(one.words)) for one in error.readings)
         return replace(_sample(each, error.readings[0].encoding), readings=readings)
+    binary: tuple[str, ...] = ()
     if kind == "csv":
-        options = options.model_copy(update=_without_header(columns or ()))
+        options = options.model_copy(update=_without_header(columns))
     elif kind == "jsonl":
         columns = tuple(_paths(each))
-    else:
-        members = _members(each)
-        columns = tuple(members) or columns
-        binary = tuple(name for name, is_binary in members.items() if is_binary)
+    elif members := _members(each):
+        columns, binary = tuple(members), tuple(name for name, is_binary in members.items() if is_binary)
+    found = _read(each, options, columns, ())
+    if binary and (found.has_unreadable or not found.sample.rows):
+        found = _read(each, options, columns, binary)
+    return found.sample
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    sample: Sample
+    has_unreadable: bool
+
+
+def _read(each: Input, options: SourceOptions, columns: Sequence[str], binary: tuple[str, ...]) -> _Found:
+    """The cells of the first rows; a header that comes again (files put together) is no row."""
+    nested: set[str] = set()
+    rows, has_unreadable, whole = 0, False, True
     with open_source(each, options) as reader:
-        if kind == "csv":
-            columns = reader.source.columns
-        names = _usable(columns or (), reader)
+        dialect, header = reader.source.dialect, reader.source.columns or ()
+        names = _usable(header if dialect.format == "csv" else columns, reader)
         if not names:
-            raise _no_columns(each.name, columns or ())
-        found = _cells(reader, names)
-    if binary and (found.unreadable or not found.rows):
-        with open_source(each, options) as reader:
-            found = _cells(reader, [name for name in names if name not in binary])
-    return _made(each, reader, found, options, tuple(name for name in binary if name not in found.cells))
-
-
-def _made(each: Input, reader: Reader, found: _Found, options: SourceOptions, binary: tuple[str, ...]) -> Sample:
-    header = reader.source.columns or ()
-    dialect = reader.source.dialect
+            raise _no_columns(each.name, header)
+        cells: dict[str, list[str]] = {name: [] for name in names if name not in binary}
+        with suppress(SourceError), closing(reader.chunks(list(cells), raw_rows=False)) as read:
+            for chunk in read:
+                table = chunk.table.slice(0, ROWS - rows)
+                blank = pa.nulls(table.num_rows, pa.string())
+                found = (table.column(name) if name in table.column_names else blank for name in cells)
+                texts = [pc.utf8_trim_whitespace(pc.fill_null(column, "")).to_pylist() for column in found]
+                heads = {at for at, row in enumerate(zip(*texts, strict=True)) if row == tuple(cells)}
+                for name, more in zip(cells, texts, strict=True):
+                    cells[name] += [cell for at, cell in enumerate(more) if at not in heads] if heads else more
+                rows += table.num_rows - len(heads)
+                has_unreadable |= bool(chunk.unreadable)
+                nested |= {name for name, where in chunk.nested.items() if pc.any(where).as_py()}
+                if rows >= ROWS:
+                    whole = False
+                    break
     has_header = options.header is not False
-    return Sample(
+    sample = Sample(
         each,
-        tuple(
-            Column(one, tuple(cells), one in found.nested, has_name=has_header) for one, cells in found.cells.items()
-        ),
-        found.rows,
-        found.whole,
+        tuple(Column(one, tuple(found), one in nested, has_name=has_header) for one, found in cells.items()),
+        rows,
+        whole,
         format=dialect.format,
         delimiter=dialect.delimiter,
         sheet=dialect.sheet,
@@ -128,6 +144,7 @@ def _made(each: Input, reader: Reader, found: _Found, options: SourceOptions, bi
         binary=binary,
         source=tuple(options.model_dump(exclude_defaults=True).items()),
     )
+    return _Found(sample, has_unreadable)
 
 
 def _doubled(header: Sequence[str]) -> tuple[str, ...]:
@@ -149,51 +166,9 @@ def _no_columns(source: str, header: Sequence[str]) -> SourceError:
 
 def _usable(columns: Sequence[str], reader: Reader) -> list[str]:
     """Names that a mapping can say, and that are of one column."""
-    once = [name for name in columns if columns.count(name) == 1] if len(columns) <= _MOST_COLUMNS else list(columns)
-    fine = [name for name in once if name.strip() and len(name) <= _LONGEST_NAME and _is_text(name)]
-    return [name for name in fine[:_MOST_COLUMNS] if reader.available(name)]
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-@dataclass(slots=True)
-class _Found:
-    """Cells as they come in."""
-
-    cells: dict[str, list[str]]
-    nested: set[str] = field(default_factory=set)
-    rows: int = 0
-    unreadable: int = 0
-    whole: bool = True
-
-    def add(self, table: ArrowTable) -> None:
-        there = set(table.column_names)
-        columns = {
-            name: pc.utf8_trim_whitespace(pc.fill_null(table.column(name), "")).to_pylist()
-            if name in there
-            else [""] * table.num_rows
-            for name in self.cells
-        }
-        heads = {at for at, row in enumerate(zip(*columns.values(), strict=True)) if row == tuple(columns)}
-        for name, cells in columns.items():
-            self.cells[name] += [cell for at, cell in enumerate(cells) if at not in heads] if heads else cells
-        self.rows += table.num_rows - len(heads)
-
-
-def _cells(reader: Reader, names: list[str]) -> _Found:
-    """The cells of the first rows; a header that comes again (files put together) is no row."""
-    found = _Found({name: [] for name in names})
-    with suppress(SourceError), closing(reader.chunks(names, raw_rows=False)) as read:
-        for chunk in read:
-            found.add(chunk.table.slice(0, ROWS - found.rows))
-            found.unreadable += len(chunk.unreadable)
-            found.nested |= {name for name, where in chunk.nested.items() if pc.any(where).as_py()}
-            if found.rows >= ROWS:
-                found.whole = False
-                break
-    return found
+    once = [name for name in columns if columns.count(name) == 1] if len(columns) <= _MOST_COLUMNS else columns
+    is_text = re.compile(rf"(?=.*\S)[^\ud800-\udfff]{{1,{_LONGEST_NAME}}}", re.DOTALL).fullmatch
+    return [name for name in list(filter(is_text, once))[:_MOST_COLUMNS] if reader.available(name)]
 
 
 def _with_later_dates(sample: Sample, inputs: Sequence[Input]) -> Sample:
@@ -226,9 +201,7 @@ def _without_header(header: Sequence[str]) -> dict[str, Any]:
     named = [name for name in header if name.strip()]
     if any("@" in name and _DATA.fullmatch(name) for name in named):
         return {"header": False}
-    if named and sum(_DATA.fullmatch(name) is not None for name in named) > len(named) / 2:
-        return {"header": False}
-    return {}
+    return {"header": False} if named and sum(map(bool, map(_DATA.fullmatch, named))) > len(named) / 2 else {}
 
 
 def _paths(each: Input) -> Iterator[str]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from importer.mapping.presets import load_preset
-from importer.suggest.advice import written
-from importer.suggest.decide import NONE, Draft, Grade, Option
+from importer.suggest.adapt import inherited_subscriber
+from importer.suggest.decide import NONE, Draft, Grade
 from importer.suggest.people import addresses
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import fit, plain
@@ -32,43 +31,38 @@ def add_lookup(made: Draft, second: Sample, mapping: str) -> None:
     path = os.path.relpath(second.name, Path(mapping).parent)
     found = _joined(made.sample, second)
     if found is None:
-        made.notes.setdefault("lookups", []).append(
-            f"likely: {second.name} is not used: no column of the file has the keys of a column there"
-        )
+        why = f"likely: {second.name} is not used: no column of the file has the keys of a column there"
+        made.notes["lookups"].append(why)
         return
-    question = f"Which column has the keys of {second.name}"
-    options = [Option(f"{found.by.name} = {found.key.name}", found.reason), Option(NONE, "it is not used")]
-    name = made.decisions.choose("lookups", question, Grade.LIKELY if found.is_plain else Grade.OPEN, options)
+    by, key = found.by.name, found.key.name
+    options = {f"{by} = {key}": found.reason, NONE: "it is not used"}
+    grade = Grade.LIKELY if found.is_plain else Grade.OPEN
+    name = made.choose("lookups", f"Which column has the keys of {second.name}", grade, options)
     lookup = re.sub(r"\W+", "_", Path(second.name).name.partition(".")[0]).strip("_") or "second"
     source = {"source": dict(second.source)} if second.source else {}
-    lookups = {lookup: {"file": path, "key": found.key.name, **source}}
-    addressed = addresses(second)
-    subscriber = _subscriber(made, lookup, found.by.name, addressed)
+    words: dict[str, Any] = {"lookups": {lookup: {"file": path, "key": key, **source}}}
+    if addressed := addresses(second):
+        words["subscriber"] = _subscriber(made, lookup, by, addressed)
     if name is None:
-        words = {"lookups": lookups, **({"subscriber": subscriber} if addressed else {})}
         made.leave_open("lookups", "lookups", ())
         made.opens["lookups"] = replace(made.opens["lookups"], lines=tuple(words.items()))
-        return
-    if name == NONE:
-        return
-    made.words["lookups"] = lookups
-    made.note("lookups", "lookups")
-    made.used.add(found.by.name)
-    if not addressed:
-        return
-    made.words["subscriber"] = subscriber
-    made.opens.pop("subscriber", None)
-    made.decisions.made.pop("subscriber", None)
-    columns = " and ".join(f"`{one}`" for one in addressed.values())
-    reason = f"by {found.by.name}, its {found.key.name}"
-    made.decisions.choose("subscriber", "", Grade.LIKELY, [Option(f"{columns} of {second.name}", reason)])
-    made.note("subscriber", "subscriber")
+    elif name != NONE:
+        made.words |= words
+        made.note("lookups", "lookups")
+        made.used.add(by)
+        if addressed:
+            made.opens.pop("subscriber", None)
+            columns = " and ".join(f"`{one}`" for one in addressed.values())
+            options = {f"{columns} of {second.name}": f"by {by}, its {key}"}
+            made.decisions.pop("subscriber", None)
+            made.choose("subscriber", "", Grade.LIKELY, options)
+            made.note("subscriber", "subscriber")
 
 
 def _subscriber(made: Draft, lookup: str, by: str, addressed: dict[str, str]) -> dict[str, Any]:
     """The subscriber with the second file's addresses; what the rows say themselves comes first."""
     taken: dict[str, Any] = {word: {"lookup": lookup, "by": by, "column": one} for word, one in addressed.items()}
-    for word, own in (made.words.get("subscriber") or _inherited(made)).items():
+    for word, own in (made.words.get("subscriber") or inherited_subscriber(made.preset)).items():
         if word == "email" and word in taken:
             candidates = own["first_of"] if isinstance(own, dict) and own.keys() == {"first_of"} else [own]
             taken[word] = {"first_of": [*candidates, taken[word]]}
@@ -77,12 +71,6 @@ def _subscriber(made: Draft, lookup: str, by: str, addressed: dict[str, str]) ->
     if "email" in taken and "lookup" in taken.get("phone", ()):
         taken["phone"]["on_invalid"] = "omit"
     return taken
-
-
-def _inherited(made: Draft) -> dict[str, Any]:
-    """The subscriber of the preset, where it has one that holds."""
-    preset = load_preset(made.preset).mapping if made.preset else None
-    return {} if preset is None or "subscriber" in preset.needs else written(preset.subscriber)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +84,8 @@ class _Joint:
     """Of the column's cells, the share that are keys."""
     is_alike: bool
     """Whether the names mean the same."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the cells leave no doubt, or the cells and the names together."""
-        return self.known >= (_ENOUGH if self.is_alike else _NEARLY_ALL)
+    is_plain: bool
+    """Whether the cells leave no doubt, or the cells and the names together."""
 
 
 def _joined(first: Sample, second: Sample) -> _Joint | None:
@@ -110,16 +95,19 @@ def _joined(first: Sample, second: Sample) -> _Joint | None:
         if not (key.is_full and key.is_unique) or key.emails >= _ENOUGH:
             continue
         keys = {_spelled(cell) for cell in key.counts}
+        # A column of 1, 2, 3 …: small numbers of anything are among them.
+        is_counter = all(cell.isdecimal() and len(cell) <= _SHORT for cell in key.distinct)
         for by in first.columns:
             if not by.filled or by.nested:
                 continue
             known = sum(count for cell, count in by.counts.items() if _spelled(cell) in keys) / by.filled
             alike = _is_alike(by.name, key.name, second.name)
+            is_plain = known >= (_ENOUGH if alike else _NEARLY_ALL)
             # The first rows of a long list hold few of the keys.
-            if known >= _ENOUGH and (alike or not _is_counter(key)):
-                found.append(_Joint(by, key, f"{known:.0%} of its cells are keys there", known, alike))
+            if known >= _ENOUGH and (alike or not is_counter):
+                found.append(_Joint(by, key, f"{known:.0%} of its cells are keys there", known, alike, is_plain))
             elif alike and not second.whole:
-                found.append(_Joint(by, key, "named alike", known, alike))
+                found.append(_Joint(by, key, "named alike", known, alike, is_plain))
     return max(found, key=lambda one: (one.is_plain, one.is_alike, one.known), default=None)
 
 
@@ -135,8 +123,3 @@ def _is_alike(by: str, key: str, file: str) -> bool:
     others = {other, f"{stem} {other}"}
     is_id = bool(fit(by, "person")) and other in ("id", "reference id")
     return is_id or bool({own, whole, f"{own} id", f"{whole} id"} & others)
-
-
-def _is_counter(key: Column) -> bool:
-    """Whether its cells are 1, 2, 3 …: small numbers of anything are among them."""
-    return all(cell.isdecimal() and len(cell) <= _SHORT for cell in key.distinct)

@@ -5,6 +5,7 @@ Comments hold names and shapes, never a file's cells: they may be somebody's add
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,6 @@ ORDER = ("version", "extends", "source", "lookups", "each", "where", "group_by",
 _NESTED = ("subscriber", "properties")
 _BARE = re.compile(r"[^\W\d_](?:[\w./$()&+-]|[ ](?=[\w./$()&+-]))*", re.ASCII)
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
@@ -37,10 +37,9 @@ def comment(text: str, indent: str = "", *, rest: str = "") -> Iterator[str]:
 def lay_out(made: Draft, left: Mapping[str, Any]) -> str:
     """The words in the order of the documentation, notes above them, and what is left out below."""
     lines: list[str] = []
-    inner = {target.partition(".")[0] for target in made.opens if "." in target}
-    for word in (one for one in ORDER if {one} & (made.words.keys() | made.notes.keys() | made.opens.keys() | inner)):
+    for word in ORDER:
         block = [*_comments(made, word), *_word(made, word)]
-        if lines and (block[0].startswith("#") or word in _NESTED):
+        if lines and block and (block[0].startswith("#") or word in _NESTED):
             lines.append("")
         lines += block
     lines += _left(left, beside="properties" in made.words)
@@ -123,18 +122,9 @@ def scalar(value: Any) -> str:
         return text
     if "\\" in text and text.isprintable():
         return "'" + text.replace("'", "''") + "'"
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in json.dumps(text, ensure_ascii=False))
 
 
 def printable(text: str) -> str:
     """The text on one line, for a comment."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def _escaped(letter: str) -> str:
-    if letter in _ESCAPES:
-        return _ESCAPES[letter]
-    if letter.isprintable() and letter != "\ufeff":
-        return letter
-    point = ord(letter)
-    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

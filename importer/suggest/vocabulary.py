@@ -13,6 +13,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+_NEVER = "(?!)"
+"""An expression that matches nothing."""
+
 
 class Fit(IntEnum):
     """How well a column's name fits a role."""
@@ -24,16 +27,16 @@ class Fit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the rows of a table are."""
+    """What the rows of a table are; the rest is as in ``vocabulary.yaml``."""
 
     name: str
     type: str
     """The event's type; empty where only a column can say it."""
-    file: re.Pattern[str] | None
-    signs: tuple[re.Pattern[str], ...]
-    need: int
-    without: tuple[str, ...]
-    has_value: bool
+    file: str = _NEVER
+    signs: tuple[str, ...] = ()
+    need: int = 1
+    without: tuple[str, ...] = ()
+    value: bool = True
 
 
 @cache
@@ -51,100 +54,67 @@ def plain(name: str) -> str:
     return " ".join(re.findall("[a-z0-9]+", apart.lower()))
 
 
+@cache
+def _role(role: str, word: str) -> re.Pattern[str]:
+    """One expression of a role's several, the fragments filled in."""
+    text = "|".join(f"(?:{one})" for one in _words()["roles"][role].get(word, [_NEVER]))
+    for name, fragment in _words()["fragments"].items():
+        text = text.replace(f"<{name}>", fragment)
+    return re.compile(rf"\b(?:{text})\b" if word == "never" else text)
+
+
 @lru_cache(maxsize=65_536)
 def fit(name: str, role: str) -> Fit:
     """How well a column's name fits a role; of a dotted path, the last name counts too."""
-    whole, last = plain(name), plain(name.rpartition(".")[2])
-    unless = _role(role, "unless")
-    if is_never(name, role) and (unless is None or not unless.fullmatch(whole)):
+    names = plain(name), plain(name.rpartition(".")[2])
+    if is_never(name, role) and not _role(role, "unless").fullmatch(names[0]):
         return Fit.NO
-    for grade, word in ((Fit.EXACT, "exact"), (Fit.LIKELY, "likely")):
-        pattern = _role(role, word)
-        if pattern is not None and (pattern.fullmatch(whole) or (last != whole and pattern.fullmatch(last))):
-            return grade
-    return Fit.NO
+    grades = ((Fit.EXACT, "exact"), (Fit.LIKELY, "likely"))
+    return next((grade for grade, word in grades if any(map(_role(role, word).fullmatch, names))), Fit.NO)
 
 
 def is_never(name: str, role: str) -> bool:
     """Whether a name has a word that no column of that role has: the `person` is no cashier, and no supplier."""
-    never = _role(role, "never")
-    return never is not None and re.search(rf"\b(?:{never.pattern})\b", plain(name)) is not None
+    return _role(role, "never").search(plain(name)) is not None
 
 
-@cache
-def _role(role: str, word: str) -> re.Pattern[str] | None:
-    return _pattern(_words()["roles"][role].get(word))
+def is_called(name: str, what: str) -> bool:
+    """Whether a column is called like what is among ``names``: ``minor_units``, ``must`` or another."""
+    return re.fullmatch(_words()["names"][what], plain(name)) is not None
 
 
-def _pattern(found: Any) -> re.Pattern[str] | None:
-    """One expression of several, the fragments filled in."""
-    if not found:
-        return None
-    text = "|".join(f"(?:{one})" for one in ([found] if isinstance(found, str) else found))
-    for name, fragment in _words()["fragments"].items():
-        text = text.replace(f"<{name}>", fragment)
-    return re.compile(text, re.IGNORECASE)
+def is_warehouse(name: str) -> bool:
+    """Whether a loader of a warehouse adds a column of this name."""
+    return name.startswith("_") and is_called(name, "warehouse")
 
 
 @cache
 def kinds() -> tuple[Kind, ...]:
     """The kinds of tables, the surest first."""
-    return tuple(
-        Kind(
-            name,
-            words["type"],
-            _pattern(words.get("file")),
-            tuple(one for sign in words.get("signs", ()) if (one := _pattern(sign)) is not None),
-            words.get("need", 1),
-            tuple(words.get("without", ())),
-            words.get("value", True),
-        )
-        for name, words in _words()["kinds"].items()
-    )
+    return tuple(Kind(name, **words) for name, words in _words()["kinds"].items())
 
 
-@cache
-def _states(word: str) -> dict[str, re.Pattern[str]]:
-    prefix = _words()["state_prefix"]
-    return {
-        language: re.compile(rf"(?i)(?:{prefix})?(?:{words[word]})") for language, words in _words()["states"].items()
-    }
+def _says(cell: str, word: str, languages: Iterable[str]) -> bool:
+    """Whether a state is among those of a word, ``paid`` or ``unpaid``, in some languages."""
+    prefix, states = _words()["state_prefix"], _words()["states"]
+    return any(re.fullmatch(rf"(?i)(?:{prefix})?(?:{states[one][word]})", cell) for one in languages)
 
 
 def state(cell: str) -> bool | None:
     """Whether a state says that something was bought; None if it is not known."""
-    if any(pattern.fullmatch(cell) for pattern in _states("unpaid").values()):
-        return False
-    return True if any(pattern.fullmatch(cell) for pattern in _states("paid").values()) else None
+    languages = _words()["states"]
+    return False if _says(cell, "unpaid", languages) else True if _says(cell, "paid", languages) else None
 
 
 def paid_pattern(cells: Iterable[str], more: Iterable[str] = ()) -> str:
     """A regular expression for the states that say that something was bought, and for those of `more`."""
     seen = list(cells)
-    languages = [
-        name
-        for name, words in _words()["states"].items()
-        if name == "english" or any(_states(word)[name].fullmatch(cell) for cell in seen for word in ("paid", "unpaid"))
+    words = [
+        states["paid"]
+        for name, states in _words()["states"].items()
+        if name == "english" or any(_says(cell, word, [name]) for cell in seen for word in ("paid", "unpaid"))
     ]
-    words = [_words()["states"][name]["paid"] for name in languages]
     return f"(?i)^(?:{_words()['state_prefix']})?(?:{'|'.join([*words, *map(re.escape, more)])})$"
-
-
-def flag(name: str, word: str) -> bool:
-    """Whether a column is called like a flag of that kind: ``must``, ``must_not`` or ``called_off``."""
-    pattern = _pattern(_words()["flags"][word])
-    return pattern is not None and pattern.fullmatch(plain(name)) is not None
-
-
-def is_warehouse(name: str) -> bool:
-    """Whether a loader of a warehouse adds a column of this name."""
-    pattern = _pattern(_words()["warehouse"])
-    return name.startswith("_") and pattern is not None and pattern.fullmatch(plain(name)) is not None
-
-
-def is_minor(name: str) -> bool:
-    """Whether the name says that amounts are in minor units."""
-    return re.fullmatch(_words()["minor_units"], plain(name)) is not None
 
 
 def is_nothing(cell: str) -> bool:

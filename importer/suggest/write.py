@@ -10,16 +10,16 @@ from typing import Any
 
 from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
-from importer.mapping.presets import load_preset
 from importer.model import Chunk
 from importer.read import open_source
-from importer.suggest.adapt import adapt
-from importer.suggest.advice import Advice, written
+from importer.suggest.adapt import adapt, inherited_subscriber
+from importer.suggest.advice import Advice
 from importer.suggest.advise import Trial, improved
-from importer.suggest.decide import Decision, Draft, Grade, Option, put
-from importer.suggest.draft import decide_properties, draft
+from importer.suggest.decide import Decision, Draft, Grade, put
+from importer.suggest.draft import draft
 from importer.suggest.money import is_currency
 from importer.suggest.profile import Sample
+from importer.suggest.properties import decide_properties
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
 from importer.suggest.second import add_lookup
 from importer.suggest.text import comment, lay_out, printable
@@ -84,11 +84,15 @@ def write(
             say(trouble)
         else:
             asked.add(question.target)
-    made, text = talk.made, talk.text
+    wanted, made, text, trial = talk.wanted, talk.made, talk.text, None
+    if ("subscriber" in made.words or made.preset) and "source" not in made.opens:
+        mapping = _load(text, wanted, made)
+        columns = [column.name for column in wanted.sample.columns]
+        trial, taken = improved(mapping, _first(wanted.sample, mapping), columns, everywhere=True)
+        if taken:
+            made, text = _drafted(wanted, talk.answers, {advice.target: advice for advice in taken.values()})
     answers = tuple((answer_name(target), answer) for target, answer in talk.answers.items())
-    if ("subscriber" not in made.words and not made.preset) or "source" in made.opens:
-        return Written(text, made.preset, tuple(made.decisions.made.values()), None, answers)
-    return _tried(talk, answers)
+    return Written(text, made.preset, tuple(made.decisions.values()), trial, answers)
 
 
 def answer_name(target: str) -> str:
@@ -107,13 +111,13 @@ class _Conversation:
 
     def unclear(self, asked: set[str]) -> Decision | None:
         """The next question to ask, if there is one."""
-        unsure = (one for one in self.made.decisions.made.values() if one.grade < Grade.SURE)
-        return next((one for one in unsure if one.target not in asked and _is_question(one)), None)
+        unsure = (one for one in self.made.decisions.values() if one.grade < Grade.SURE and one.target not in asked)
+        return next((one for one in unsure if one.question and (one.others or one.takes_any)), None)
 
     def take_given(self, given: list[tuple[str, str]]) -> None:
         """Take answers in the order in which they become possible: one may raise the next question."""
         while given:
-            decisions = {answer_name(one.target): one for one in reversed(self.made.decisions.made.values())}
+            decisions = {answer_name(one.target): one for one in reversed(self.made.decisions.values())}
             at = next((at for at, (name, _) in enumerate(given) if _plain(name) in decisions), None)
             if at is None:
                 known = ", ".join(name for name, one in decisions.items() if one.question)
@@ -152,10 +156,6 @@ class _Conversation:
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
-
-
-def _is_question(one: Decision) -> bool:
-    return bool(one.question and (one.others or one.takes_any))
 
 
 def _load(text: str, wanted: Wanted, made: Draft) -> Any:
@@ -198,7 +198,7 @@ def _unusable(made: Draft) -> list[str]:
     ):
         if names:
             reason = f"the file has {', '.join(names)} {why}"
-            made.decisions.choose(target, "", Grade.LIKELY, [Option("left out", reason)])
+            made.choose(target, "", Grade.LIKELY, {"left out": reason})
             notes.append(f"likely: {reason}")
     return notes
 
@@ -206,21 +206,9 @@ def _unusable(made: Draft) -> list[str]:
 def _change(made: Draft, target: str, advice: Advice) -> None:
     """Another value mapping; one of the subscriber's brings the inherited others, as `subscriber` is replaced whole."""
     if target.startswith("subscriber.") and "subscriber" not in made.words:
-        made.words["subscriber"] = written(load_preset(made.preset).mapping.subscriber)
+        made.words["subscriber"] = inherited_subscriber(made.preset)
     put(made.words, target, dict(advice.pick))
-    made.notes.setdefault(target, []).append(f"adapted to the rows: {advice.why}")
-
-
-def _tried(talk: _Conversation, answers: tuple[tuple[str, str], ...]) -> Written:
-    """Take every change that lets more rows through."""
-    wanted, made, text = talk.wanted, talk.made, talk.text
-    mapping = _load(text, wanted, made)
-    columns = [column.name for column in wanted.sample.columns]
-    found = improved(mapping, _first(wanted.sample, mapping), columns, everywhere=True)
-    if found.taken:
-        changes = {advice.target: advice for advice in found.taken.values()}
-        made, text = _drafted(wanted, talk.answers, changes)
-    return Written(text, made.preset, tuple(made.decisions.made.values()), found.trial, answers)
+    made.notes[target].append(f"adapted to the rows: {advice.why}")
 
 
 def _first(sample: Sample, mapping: Any) -> list[Chunk]:
