@@ -6,12 +6,14 @@ what they become, so that it needs neither the files nor the ledger. At most two
 
 from __future__ import annotations
 
+import logging
 import pickle
 import platform
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -29,12 +31,13 @@ Out = TypeVar("Out")
 
 CONNECT_SECONDS = 20
 """How long to wait for the scheduler, and then for its first worker."""
+RECONNECT_SECONDS = 2
+"""How long Dask tries to reach a scheduler that was lost; what was in its hands is lost anyway."""
 WORKERLESS_SECONDS = 60
 """How long to wait for a worker when all have gone."""
 _SETTINGS = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    "logging.distributed": "critical",
     "distributed.admin.large-graph-warning-threshold": "1GiB",  # a part travels with its task
     "distributed.worker.profile.enabled": False,
     # Dask's own value gives memory back at once, and getting it again for each part costs a third of a worker's time.
@@ -133,9 +136,11 @@ def connected(workers: int | None, scheduler: str | None) -> Iterator[Cluster]:
     Raises `UsageError` where it cannot be used: not installed, not reachable, of another version.
     """
     try:
-        # Its log is for those who run a cluster; this program has a log of its own.
         import_module("dask").config.set(_SETTINGS)
         distributed = import_module("distributed")
+        for name in ("distributed", "distributed.client"):
+            # Its log is for those who run a cluster; this program has messages of its own.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     except ImportError:
         raise UsageError(
             "--scheduler and --workers need an extra that is not installed",
@@ -145,17 +150,32 @@ def connected(workers: int | None, scheduler: str | None) -> Iterator[Cluster]:
         if workers is not None:
             client = _on_this_machine(distributed, stack, workers)
         else:
-            try:
-                client = stack.enter_context(
-                    distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
-                )
-            except (OSError, ValueError, TypeError) as error:
-                raise UsageError(
-                    f"--scheduler {shown(str(scheduler))}: cannot be reached ({brief(str(error), 200)})",
-                    hint="check the address, such as tcp://10.0.0.5:8786, and that `dask scheduler` runs there",
-                ) from None
+            client = _connect(distributed, str(scheduler))
+        stack.callback(_close, client)
         _compare_versions(client)
         yield Cluster(client)
+
+
+def _connect(distributed: ModuleType, scheduler: str) -> Any:
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return distributed.Client(
+                scheduler, timeout=RECONNECT_SECONDS, set_as_default=False, direct_to_workers=True
+            )
+        except (OSError, ValueError, TypeError) as error:
+            if time.monotonic() < until and isinstance(error, OSError):
+                continue
+            raise UsageError(
+                f"--scheduler {shown(scheduler)}: cannot be reached ({brief(str(error), 200)})",
+                hint="check the address, such as tcp://10.0.0.5:8786, and that `dask scheduler` runs there",
+            ) from None
+
+
+def _close(client: Any) -> None:
+    """A client whose scheduler is gone does not close before it gives up to reach it again."""
+    with suppress(TimeoutError):
+        client.close()
 
 
 def _on_this_machine(distributed: ModuleType, stack: ExitStack, workers: int) -> Any:
@@ -174,9 +194,7 @@ def _on_this_machine(distributed: ModuleType, stack: ExitStack, workers: int) ->
         memory_limit=0,  # parts are small, and none is written to a disk
     )
     stack.enter_context(cluster)
-    return stack.enter_context(
-        distributed.Client(cluster, security=security, set_as_default=False, direct_to_workers=True)
-    )
+    return distributed.Client(cluster, security=security, set_as_default=False, direct_to_workers=True)
 
 
 def _compare_versions(client: Any) -> None:
