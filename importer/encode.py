@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import text_bytes
 from importer.json_columns import Member, object_pieces
 from importer.model import (
     ArrowArray,
@@ -22,11 +23,8 @@ from importer.model import (
     Events,
     Int64s,
     State,
-    UnreadableRow,
     ValidationResult,
-    Violations,
 )
-from importer.texts import text_bytes
 from importer.wording import shown
 
 LONGEST_VALUE = 80
@@ -42,6 +40,10 @@ _TARGETS = (
     "value",
     "value_currency",
 )
+_COLUMNS = (
+    "subscriber_id", "email", "phone", "type", "value", "value_currency", "more_properties", "key", "order_value",
+    "event_time",
+)  # fmt: skip
 _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.value, State.GROUPED.value])
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
@@ -58,7 +60,10 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
     states = np.full(chunk.count, _INVALID)
     states[at[~events.passes_filter]] = _FILTERED
     states[at[result.valid]] = _PENDING
-    group_heads = _group_heads(events)
+    group_heads = None
+    if events.group_heads is not None:
+        group_heads = np.full(chunk.count, -1, np.int64)
+        group_heads[at] = events.group_heads
     if group_heads is not None:
         states[(states == _PENDING) & (group_heads >= 0)] = _GROUPED
     return EncodedChunk(
@@ -95,28 +100,9 @@ def _in_source_order(events: Events) -> Events:
     def spread(column: ArrowArray) -> ArrowArray:
         return None if column is None else column.take(indices)
 
-    return dataclasses.replace(
-        events,
-        subscriber_id=spread(events.subscriber_id),
-        email=spread(events.email),
-        phone=spread(events.phone),
-        type=spread(events.type),
-        value=spread(events.value),
-        value_currency=spread(events.value_currency),
-        properties=tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties),
-        more_properties=spread(events.more_properties),
-        key=spread(events.key),
-        order_value=spread(events.order_value),
-        event_time=spread(events.event_time),
-    )
-
-
-def _group_heads(events: Events) -> Int64s | None:
-    if events.group_heads is None:
-        return None
-    group_heads = np.full(events.chunk.count, -1, np.int64)
-    group_heads[events.chunk.rows - events.chunk.first_row] = events.group_heads
-    return group_heads
+    properties = tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties)
+    columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in _COLUMNS}
+    return dataclasses.replace(events, properties=properties, **columns)
 
 
 def _lines(chunk: Chunk) -> Int64s:
@@ -131,22 +117,15 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
     """The bodies as ``binary``, null unless pending."""
     if not pending.true_count:
         return pa.nulls(len(pending), pa.binary())
-    subscriber = [
-        Member("id", events.subscriber_id, quoted=True),
-        Member("email", events.email, quoted=True),
-        Member("phone", events.phone, quoted=True),
-    ]
+    identities = {"id": events.subscriber_id, "email": events.email, "phone": events.phone}
+    subscriber = [Member(key, values, quoted=True) for key, values in identities.items()]
     pieces = [pa.scalar('{"subscriber":{'), *object_pieces(subscriber, len(pending))[0], pa.scalar("}")]
     following = (
         Member("type", events.type, quoted=True),
         Member("value", events.value, quoted=False),
         Member("value_currency", events.value_currency, quoted=True),
     )
-    for one in following:
-        if not one.values.null_count:
-            pieces += [pa.scalar("," + one.before), one.content(), pa.scalar(one.after)]
-        elif one.values.null_count < len(one.values):
-            pieces.append(one.text(before=","))
+    pieces += object_pieces(following, len(pending), follows=True)[0]
     more = events.more_properties
     if events.properties or more is not None:
         inside, any_there = object_pieces([Member.of_property(each) for each in events.properties], len(pending))
@@ -174,43 +153,33 @@ def _reasons(events: Events, result: ValidationResult) -> ArrowTable:
     """Every reason of every row: by row, then in the order of the targets."""
     chunk = events.chunk
     targets = (*_TARGETS, *(f"properties.{each.name}" for each in events.properties), "properties", "order_by", "key")
-    found = [_table(problems, chunk.rows[problems.positions], targets) for problems in result.violations]
-    found.append(_of_unreadable(chunk))
+    found = [_of_unreadable(chunk)]
+    for one in result.violations:
+        rank, count = targets.index(one.field) if one.field in targets else len(targets), len(one.positions)
+        said = (pa.repeat(one.code, count), pa.repeat(one.field, count), one.values)
+        found.append(_table(chunk.rows[one.positions], rank, *said))
     table = pa.concat_tables(found).combine_chunks()
+    table = table.set_column(4, "value", readable(table.column("value").combine_chunks()))
     order = np.lexsort((table["rank"].to_numpy(), table["row"].to_numpy()))
     return table.drop_columns("rank").take(pa.array(order)).combine_chunks()
 
 
-def _table(problems: Violations, rows: Int64s, targets: Sequence[str]) -> ArrowTable:
-    rank = targets.index(problems.field) if problems.field in targets else len(targets)
-    return pa.table(
-        {
-            "row": pa.array(rows, pa.int64()),
-            "rank": pa.array(np.full(len(rows), rank, np.int64)),
-            "code": pa.repeat(problems.code, len(rows)),
-            "field": pa.repeat(problems.field, len(rows)),
-            "value": readable(problems.values),
-        }
-    )
+def _table(
+    rows: Sequence[int] | Int64s, rank: int, code: ArrowArray, field: ArrowArray, value: ArrowArray
+) -> ArrowTable:
+    ranks = pa.repeat(pa.scalar(rank, pa.int64()), len(rows))
+    return pa.table({"row": pa.array(rows, pa.int64()), "rank": ranks, "code": code, "field": field, "value": value})
 
 
 def _of_unreadable(chunk: Chunk) -> ArrowTable:
     """The reasons of the rows that could not be read; their field is what the reader expected, where that matters."""
-
-    def field(unreadable: UnreadableRow) -> str:
-        return chunk.source.dialect.encoding if unreadable.code == "row.undecodable" else ""
-
+    undecodable = {"row.undecodable": chunk.source.dialect.encoding}
+    codes = [one.code for one in chunk.unreadable]
+    fields = [undecodable.get(code, "") for code in codes]
     # A reader shows undecodable bytes as lone surrogates, which Arrow cannot hold.
-    values = [unreadable.value.encode("utf-8", "backslashreplace").decode() for unreadable in chunk.unreadable]
-    return pa.table(
-        {
-            "row": pa.array([unreadable.row for unreadable in chunk.unreadable], pa.int64()),
-            "rank": pa.array([0] * len(chunk.unreadable), pa.int64()),
-            "code": pa.array([unreadable.code for unreadable in chunk.unreadable], pa.string()),
-            "field": pa.array([field(unreadable) for unreadable in chunk.unreadable], pa.string()),
-            "value": readable(pa.array(values, pa.string())),
-        }
-    )
+    values = [one.value.encode("utf-8", "backslashreplace").decode() for one in chunk.unreadable]
+    texts = (pa.array(column, pa.string()) for column in (codes, fields, values))
+    return _table([one.row for one in chunk.unreadable], 0, *texts)
 
 
 def readable(values: ArrowArray) -> ArrowArray:

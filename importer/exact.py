@@ -1,18 +1,16 @@
 """Columns of exact decimal numbers: products, sums per group, and what is least and most; never through a float.
 
-Canonical number tokens (``-12.5``, as ``Property.values`` has them) become numbers that can be added and multiplied,
-and tokens again. Ordinary columns are 64-bit integers that share one scale, worked on as a whole; where 64 bits might
-not do, they are Python's decimals without a limit of digits, so that no sum is ever rounded or wraps.
+Canonical number tokens (``-12.5``, as ``Property.values`` has them) become arrays of Python's decimals, without a limit
+of digits, so that no sum is ever rounded or wraps; and tokens again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +21,9 @@ from importer.model import ArrowArray, Int64s
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_LARGEST = 2**63 - 1
-_MOST_DIGITS = 18
-"""Digits that a 64-bit integer holds whatever they are."""
+Decimals: TypeAlias = "npt.NDArray[Any]"
+"""An array of objects, each a ``Decimal``, none missing."""
+
 _LONGEST_ORDINARY = 300
 """A token this short is no nearer to 0 than the least double."""
 UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -81,108 +79,39 @@ class Sums:
         self.found[key] = (events + more[0], valued + more[1], UNLIMITED.add(value, more[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class DecimalColumn:
-    """Numbers, none missing: ``units`` times ten to the power of minus ``scale``."""
-
-    units: npt.NDArray[Any]
-    """int64; or objects, each a ``Decimal``, and then ``scale`` is 0."""
-    scale: int = 0
-
-    @classmethod
-    def of(cls, tokens: ArrowArray) -> DecimalColumn:
-        """The numbers of canonical tokens; none may be null."""
-        points = pc.find_substring(tokens, ".").to_numpy()
-        lengths = pc.binary_length(tokens).to_numpy()
-        digits = np.where(points < 0, 0, lengths - points - 1)
-        scale = int(digits.max(initial=0))
-        if int(lengths.max(initial=0)) <= _MOST_DIGITS:
-            units = pc.replace_substring(tokens, ".", "").cast(pa.int64()).to_numpy(zero_copy_only=False)
-            if _size(units) * 10**scale <= _LARGEST:
-                return cls(units * 10 ** (scale - digits.astype(np.int64)), scale)
-        return cls(_objects([Decimal(token) for token in tokens.to_pylist()]))
-
-    def tokens(self) -> ArrowArray:
-        """Canonical tokens."""
-        if self.units.dtype == object:
-            return pa.array([token(number) for number in self.units], pa.string())
-        texts = pa.array(np.abs(self.units)).cast(pa.string())
-        if self.scale:
-            texts = pc.ascii_lpad(texts, self.scale + 1, "0")
-            whole = pc.utf8_slice_codeunits(texts, 0, -self.scale)
-            fraction = pc.ascii_rtrim(pc.utf8_slice_codeunits(texts, -self.scale), "0")
-            texts = pc.ascii_rtrim(pc.binary_join_element_wise(whole, fraction, "."), ".")
-        return pc.if_else(pa.array(self.units < 0), pc.binary_join_element_wise("-", texts, ""), texts)
-
-    def shifted(self, places: int) -> DecimalColumn:
-        """The numbers with the decimal point moved to the right, exactly."""
-        scale = self.scale - places
-        if self.units.dtype != object and 0 <= scale <= _MOST_DIGITS:
-            return DecimalColumn(self.units, scale)
-        if self.units.dtype != object and -_MOST_DIGITS <= scale < 0 and _size(self.units) * 10**-scale <= _LARGEST:
-            return DecimalColumn(self.units * 10**-scale)
-        with localcontext(UNLIMITED):
-            return DecimalColumn(_objects([number.scaleb(places) for number in self.objects()]))
-
-    def objects(self) -> npt.NDArray[Any]:
-        """The same as decimals."""
-        if self.units.dtype == object:
-            return self.units
-        with localcontext(UNLIMITED):
-            return _objects([Decimal(unit).scaleb(-self.scale) for unit in self.units.tolist()])
-
-    def ranks(self) -> Int64s:
-        """Integers that are in the same order as the numbers."""
-        if self.units.dtype != object:
-            return self.units
-        return np.unique(self.units, return_inverse=True)[1].astype(np.int64)
+def decimals_of(tokens: ArrowArray) -> Decimals:
+    """The numbers of canonical tokens; none may be null."""
+    encoded = tokens.dictionary_encode()
+    distinct: Decimals = _objects([Decimal(one) for one in encoded.dictionary.to_pylist()])
+    found: Decimals = distinct[encoded.indices.to_numpy()]
+    return found
 
 
-def product(factors: Sequence[DecimalColumn]) -> DecimalColumn:
-    """The products of columns of one length, row by row."""
-    scale = sum(factor.scale for factor in factors)
-    if all(factor.units.dtype != object for factor in factors) and scale <= _MOST_DIGITS:
-        sizes = (_size(factor.units) for factor in factors)
-        if reduce(lambda a, b: a * b, sizes, 1) <= _LARGEST:
-            return DecimalColumn(reduce(np.multiply, [factor.units for factor in factors]), scale)
+def tokens_of(numbers: Decimals) -> ArrowArray:
+    """Canonical tokens."""
+    return pa.array(map(token, numbers), pa.string())
+
+
+def shifted(numbers: Decimals, places: int) -> Decimals:
+    """The numbers with the decimal point moved to the right, exactly."""
+    return _objects([UNLIMITED.scaleb(number, places) for number in numbers])
+
+
+def calculated(operation: Callable[[Any, Any], Any], columns: Sequence[Decimals]) -> Decimals:
+    """Columns of one length multiplied, added or subtracted (`operator.mul` and so on), row by row, exactly."""
     with localcontext(UNLIMITED):
-        return DecimalColumn(reduce(np.multiply, [factor.objects() for factor in factors]))
+        return reduce(operation, columns)
 
 
-def total(terms: Sequence[DecimalColumn]) -> DecimalColumn:
-    """The sums of columns of one length, row by row."""
-    scale = max(term.scale for term in terms)
-    is_ordinary = all(term.units.dtype != object for term in terms) and scale <= _MOST_DIGITS
-    if is_ordinary and sum(_size(term.units) * 10 ** (scale - term.scale) for term in terms) <= _LARGEST:
-        return DecimalColumn(reduce(np.add, [term.units * 10 ** (scale - term.scale) for term in terms]), scale)
-    with localcontext(UNLIMITED):
-        return DecimalColumn(reduce(np.add, [term.objects() for term in terms]))
-
-
-def difference(terms: Sequence[DecimalColumn]) -> DecimalColumn:
-    """The first column less all others, row by row."""
-    with localcontext(UNLIMITED):
-        return total([terms[0], *(DecimalColumn(-term.units, term.scale) for term in terms[1:])])
-
-
-def sums(numbers: DecimalColumn, starts: Int64s) -> DecimalColumn:
+def sums(numbers: Decimals, starts: Int64s) -> Decimals:
     """The sums of consecutive stretches; ``starts`` are the stretches' beginnings, ascending, none empty."""
     if not len(starts):
-        return DecimalColumn(numbers.units[:0], numbers.scale)
-    if numbers.units.dtype != object:
-        longest = int(np.diff(np.append(starts, len(numbers.units))).max())
-        if _size(numbers.units) * longest <= _LARGEST:
-            return DecimalColumn(np.add.reduceat(numbers.units, starts), numbers.scale)
+        return numbers[:0]
     with localcontext(UNLIMITED):
-        return DecimalColumn(np.add.reduceat(numbers.objects(), starts))
+        return np.add.reduceat(numbers, starts)
 
 
-def _size(units: npt.NDArray[Any]) -> int:
-    """The largest magnitude, as an integer without a limit."""
-    return max(abs(int(units.min(initial=0))), int(units.max(initial=0)))
-
-
-def _objects(numbers: list[Decimal]) -> npt.NDArray[Any]:
+def _objects(numbers: list[Decimal]) -> Decimals:
     array = np.empty(len(numbers), dtype=object)
     array[:] = numbers
     return array

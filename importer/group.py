@@ -13,19 +13,21 @@ from __future__ import annotations
 import pickle
 from array import array
 from bisect import bisect_right
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import violations
 from importer.errors import SourceError
-from importer.exact import DecimalColumn, sums
+from importer.exact import decimals_of, sums, tokens_of
 from importer.mapping.model import ImportMapping
 from importer.model import (
     ArrowArray,
@@ -55,12 +57,18 @@ _ATTRIBUTES = {
     "more_properties": "more_properties",
 }
 """Targets that are no properties, and their attributes of `Events`."""
+Notes: TypeAlias = defaultdict[int, list[tuple[str, str, str]]]
+"""Code, target and value of each thing that is said of a row; the rows by their places in a table."""
 _SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "type", "key"})
 """The report shows these of every row, head or not."""
 _AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency"})
 """Rows of one group may leave these out, but must not differ in them."""
 _CONTENT = "the rows that wait for their groups"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SAID = msgspec.json.Decoder(list[tuple[str, str, str]])
+"""Code, target and value of each thing that is said of a row."""
+_STAGES = msgspec.json.Decoder(list[list[tuple[str, str, str]]])
+"""The same in the order in which they are reported: of the group, of the row itself, warnings."""
 
 
 def grouped(
@@ -157,7 +165,7 @@ class _Column:
             lists = pa.ListArray.from_arrays(offsets, texts)
             made = pc.binary_join(lists, self.separator) if self.how == "join" else _merged(lists)
         elif self.how == "sum":
-            made = sums(DecimalColumn.of(texts), starts).tokens()
+            made = tokens_of(sums(decimals_of(texts), starts))
         else:
             made = texts.take(pa.array(self._extreme(texts, ranks, starts)))
         where = np.full(len(counts), -1, np.int64)
@@ -169,7 +177,7 @@ class _Column:
         if ranks is not None:
             order = ranks.to_numpy(zero_copy_only=False)
         elif self.kind in ("integer", "number"):
-            order = DecimalColumn.of(texts).ranks()
+            order = np.unique(decimals_of(texts), return_inverse=True)[1]
         else:
             order = pc.rank(texts, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
         best = (np.minimum if self.how == "min" else np.maximum).reduceat(order, starts)
@@ -251,43 +259,6 @@ class _Groups:
         return range(int(self.starts[group]), int(self.ends[group]))
 
 
-class _Noted:
-    """What is said of rows, by their places."""
-
-    def __init__(self) -> None:
-        self._rows: list[tuple[int, str, str, str]] = []
-
-    def add(self, place: int, code: str, target: str, value: str) -> None:
-        """Note one."""
-        self._rows.append((int(place), code, target, value))
-
-    def table(self) -> ArrowTable:
-        """All of it."""
-        columns = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
-        kinds = (pa.int64(), pa.string(), pa.string(), pa.string())
-        names = ("place", "code", "target", "value")
-        arrays = (pa.array(one, kind) for one, kind in zip(columns, kinds, strict=True))
-        return pa.table(dict(zip(names, arrays, strict=True)))
-
-
-class _Found:
-    """Violations of a chunk's rows, found one by one."""
-
-    def __init__(self) -> None:
-        self._rows: dict[tuple[str, str], dict[int, str]] = {}
-
-    def add(self, code: str, target: str, position: int, value: str | None) -> None:
-        """Note one."""
-        self._rows.setdefault((code, target), {}).setdefault(position, value or "")
-
-    def violations(self) -> tuple[Violations, ...]:
-        """All of them, by code and target."""
-        return tuple(
-            Violations(code, target, np.array(sorted(rows), np.int64), pa.array([rows[at] for at in sorted(rows)]))
-            for (code, target), rows in self._rows.items()
-        )
-
-
 class _Rows:
     """All rows of the run, in a database. Add sources, `group` once, then take each source's chunks in order."""
 
@@ -312,17 +283,12 @@ class _Rows:
         """The first unreadable place since then."""
         self._tests: tuple[GroupTest, ...] | None = None
         """The tests of ``where`` that are asked of groups, as any chunk has them; None before the first chunk."""
+        self._has_groups = False
         self._read = TemporaryDatabase(_CONTENT)
         self._made = TemporaryDatabase(_CONTENT)
-        noted = "place INTEGER, code TEXT, target TEXT, value TEXT"
         for table, members in (
             ("chunks", "start INTEGER, source INTEGER, size INTEGER, events BLOB"),
-            ("members", "place INTEGER, head INTEGER, failed INTEGER"),
-            ("warned", noted),
-            ("problems", noted),
-            ("warnings", noted),
-            ("ignored", "place INTEGER, target TEXT"),
-            ("repeated", "head INTEGER"),
+            ("members", "place INTEGER, head INTEGER, failed INTEGER, said TEXT"),
             ("groups", f"head INTEGER, {', '.join(f'v{at} TEXT' for at in range(len(columns)))}"),
         ):
             self._made.execute(f"CREATE TABLE {table} ({members})")
@@ -355,7 +321,7 @@ class _Rows:
         self._tests = membership.tests
         places = chunk.rows - chunk.first_row + self._places
         inside = events.passes_filter & _flags(membership.keys.is_valid())
-        faults = self._faults(events, places, inside)
+        faults, said = self._own(events, inside)
         cells: dict[str, ArrowArray] = {}
         for at, test in enumerate(membership.tests):
             cells[f"t{at}"] = pc.fill_null(test.passes.cast(pa.int64()), -1)
@@ -375,14 +341,20 @@ class _Rows:
             "source": pa.repeat(pa.scalar(source, pa.int64()), len(places)),
             "key": membership.keys,
             "fault": fault,
+            "said": said,
             **cells,
         }
         self._read.insert("rows", pa.table(columns).filter(pa.array(inside)))
+        self._has_groups = self._has_groups or bool(inside.any())
         # A header is no part of any group.
         lost = [one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header"]
         self._note_gaps(places[inside], [self._places + at for at in lost])
         left = replace(
-            events, chunk=replace(chunk, table=chunk.table.select([]), nested={}), properties=(), more_properties=None
+            events,
+            chunk=replace(chunk, table=chunk.table.select([]), nested={}),
+            properties=(),
+            more_properties=None,
+            violations=tuple(one.among(~inside) for one in events.violations),
         )
         data = pickle.dumps(left)
         packed = {"start": [self._places], "source": [source], "size": [len(data)]}
@@ -407,23 +379,22 @@ class _Rows:
         if len(places):
             self._before = int(places[-1])
 
-    def _faults(self, events: Events, places: Int64s, inside: Bools) -> dict[str, Bools]:
-        """Per target, the rows with an error in it; warnings of grouped rows are noted."""
+    @staticmethod
+    def _own(events: Events, inside: Bools) -> tuple[dict[str, Bools], ArrowArray]:
+        """Per target, the rows with an error in it; and what the conversion found of each row of a group, as JSON."""
         faults: dict[str, Bools] = {}
-        warned = _Noted()
+        notes = Notes(list)
         for one in events.violations:
             if is_error(one.code, strict=False):
-                faults.setdefault(one.field, np.zeros(len(places), np.bool_))[one.positions] = True
-            elif is_error(one.code, strict=True):
-                for position, value in zip(one.positions.tolist(), one.values.to_pylist(), strict=True):
-                    if inside[position]:
-                        warned.add(places[position], one.code, one.field, value or "")
-        self._made.insert("warned", warned.table())
-        return faults
+                faults.setdefault(one.field, np.zeros(len(inside), np.bool_))[one.positions] = True
+            mine = one.among(inside)
+            for position, value in zip(mine.positions.tolist(), mine.values.to_pylist(), strict=True):
+                notes[position].append((one.code, one.field, value or ""))
+        return faults, _texts(notes, len(inside))
 
     def group(self) -> None:
         """Make one event of each group. Raises `SpaceError`."""
-        if self._tests is not None and self._read.has("rows"):
+        if self._has_groups:
             copies = "".join(f" WHEN {number} THEN {number}" for number in self._copies)
             space = f"CASE source{copies} ELSE -1 END" if copies else "-1"
             with closing(
@@ -432,14 +403,8 @@ class _Rows:
                 for table in _whole(rows):
                     self._make(_Groups(table))
         self._read.close()
-        for table in ("groups", "members", "problems", "ignored"):
-            column = "head" if table == "groups" else "place"
-            self._made.execute(f"CREATE INDEX {table}_in_order ON {table} ({column})")
-        self._made.execute(
-            "INSERT INTO warnings SELECT head, code, target, value FROM warned CROSS JOIN members USING (place) "
-            "WHERE head <> place AND failed < 0 AND head NOT IN (SELECT head FROM repeated)"
-        )
-        self._made.execute("CREATE INDEX warnings_in_order ON warnings (place)")
+        self._made.execute("CREATE INDEX groups_in_order ON groups (head)")
+        self._made.execute("CREATE INDEX members_in_order ON members (place)")
 
     def _make(self, groups: _Groups) -> None:
         """Make the events of these groups, and note what is wrong with them."""
@@ -450,7 +415,8 @@ class _Rows:
         failed = self._failed(groups)
         failed[at_fault >= 0] = -1
         is_sent = failed < 0
-        noted, warnings = _Noted(), _Noted()
+        noted, warnings = Notes(list), Notes(list)
+        spared: set[tuple[int, str]] = set()
         repeated = self._incomplete(groups, is_sent, noted)
         self._invalid(groups, np.where(is_sent, at_fault, -1), fault, noted)
         values: dict[str, ArrowArray] = {"head": pa.array(heads)}
@@ -460,22 +426,18 @@ class _Rows:
             value, faults = column.make(cells, ranks, groups)
             self._invalid(groups, np.where(is_sent, faults, -1), column.target, noted)
             if column.chooses:
-                spared = _flags(pc.equal(cells, "!"))
-                spared[faults[faults >= 0]] = False
-                ignored = pa.array(places[spared])
-                self._made.insert(
-                    "ignored", pa.table({"place": ignored, "target": pa.repeat(column.target, len(ignored))})
-                )
+                ignored = np.setdiff1d(np.flatnonzero(_flags(pc.equal(cells, "!"))), faults)
+                spared.update((row, column.target) for row in ignored.tolist())
             absent = _flags(value.is_null()) & (faults < 0)
             for one in self._lacks:
                 if one.field == column.target:
-                    for head in heads[absent & is_sent].tolist():
-                        noted.add(head, one.code, one.field, one.values[0].as_py() or "")
+                    for head in groups.starts[absent & is_sent].tolist():
+                        noted[head].append((one.code, one.field, one.values[0].as_py() or ""))
             if column.target in _AGREED:
                 self._conflicts(groups, column.target, cells, is_sent, noted)
             elif column.must_agree:
-                own = column.own(cells, groups.column("key"))
-                self._differences(groups, column, cells, own, is_sent & ~repeated, warnings)
+                says = column.own(cells, groups.column("key"))
+                self._differences(groups, column, cells, says, is_sent & ~repeated, warnings)
             elif column.how == "merge":
                 self._different_members(groups, cells, is_sent & ~repeated, warnings)
             default = column.missing[0].as_py()
@@ -483,11 +445,27 @@ class _Rows:
                 value = pc.if_else(pa.array(absent), str(default), value)
             values[f"v{at}"] = pc.fill_null(value, "")
         self._made.insert("groups", pa.table(values))
+        own = self._said(groups, is_sent, repeated, spared, warnings)
+        stages = {
+            row: [notes[row] for notes in (noted, own, warnings)] for row in noted.keys() | own.keys() | warnings.keys()
+        }
         members = {"place": places, "head": heads[groups.of_rows], "failed": failed[groups.of_rows]}
-        self._made.insert("members", pa.table(members))
-        self._made.insert("repeated", pa.table({"head": heads[repeated]}))
-        self._made.insert("problems", noted.table())
-        self._made.insert("warnings", warnings.table())
+        self._made.insert("members", pa.table({**members, "said": _texts(stages, len(places))}))
+
+    @staticmethod
+    def _said(groups: _Groups, is_sent: Bools, repeated: Bools, spared: set[tuple[int, str]], warnings: Notes) -> Notes:
+        """What the conversion found of rows, but for ``spared`` errors; heads get the warnings of their other rows."""
+        own = Notes(list)
+        said = groups.column("said")
+        for row in np.flatnonzero(_flags(pc.not_equal(said, "")) & is_sent[groups.of_rows]).tolist():
+            group = int(groups.of_rows[row])
+            for code, target, value in _SAID.decode(said[row].as_py()):
+                is_fault = is_error(code, strict=False)
+                if not (is_fault and (row, target) in spared):
+                    own[row].append((code, target, value))
+                if not is_fault and is_error(code, strict=True) and row > groups.starts[group] and not repeated[group]:
+                    warnings[groups.starts[group]].append((code, target, value))
+        return own
 
     def _failed(self, groups: _Groups) -> Int64s:
         """The first test of ``where`` that leaves each group out; -1: it is sent."""
@@ -503,15 +481,15 @@ class _Rows:
             failed[np.where(answers < 0, not test.blank, answers == 0)] = at
         return failed
 
-    def _invalid(self, groups: _Groups, faults: Int64s, target: str | ArrowArray, noted: _Noted) -> None:
+    def _invalid(self, groups: _Groups, faults: Int64s, target: str | ArrowArray, noted: Notes) -> None:
         """Note the heads of groups in which another row has a value that cannot be used; -1: there is none."""
         places, sources = groups.numbers("place"), groups.numbers("source")
         for group in np.flatnonzero((faults >= 0) & (faults != groups.starts)).tolist():
             row, head = int(faults[group]), int(groups.starts[group])
             name = target if isinstance(target, str) else target[row].as_py()
-            noted.add(places[head], "group.invalid_row", name, self._named(places[row], sources[head]))
+            noted[head].append(("group.invalid_row", name, self._named(places[row], sources[head])))
 
-    def _conflicts(self, groups: _Groups, target: str, cells: ArrowArray, is_sent: Bools, noted: _Noted) -> None:
+    def _conflicts(self, groups: _Groups, target: str, cells: ArrowArray, is_sent: Bools, noted: Notes) -> None:
         """Note all rows of groups whose rows name different subscribers or currencies."""
         texts = pc.utf8_lower(cells) if target == "subscriber.email" else cells
         says = _flags(pc.starts_with(texts, "="))
@@ -522,9 +500,9 @@ class _Rows:
             both = sorted((place, text[1:]) for text, place in (said[0], said[-1]))
             for row in groups.rows(group):
                 told = ", ".join(f"{text} in {self._named(place, sources[row])}" for place, text in both)
-                noted.add(places[row], "group.conflict", target, told)
+                noted[row].append(("group.conflict", target, told))
 
-    def _different_members(self, groups: _Groups, cells: ArrowArray, is_sent: Bools, noted: _Noted) -> None:
+    def _different_members(self, groups: _Groups, cells: ArrowArray, is_sent: Bools, noted: Notes) -> None:
         """Warn of members of objects in which rows of a group differ, and of which the first is sent."""
         says = _flags(pc.starts_with(cells, "="))
         differs = groups.first(self._unlike_first(groups, cells, says)) >= 0
@@ -540,10 +518,10 @@ class _Rows:
                         unlike.setdefault(name, mine)
             for name, other in unlike.items():
                 both = (f"{text} in {self._named(places[row], sources[head])}" for row, text in (seen[name], other))
-                noted.add(places[head], "group.differs", f"properties.{name}", ", ".join(both))
+                noted[head].append(("group.differs", f"properties.{name}", ", ".join(both)))
 
     def _differences(
-        self, groups: _Groups, column: _Column, cells: ArrowArray, own: Bools, is_sent: Bools, noted: _Noted
+        self, groups: _Groups, column: _Column, cells: ArrowArray, own: Bools, is_sent: Bools, noted: Notes
     ) -> None:
         """Warn of groups whose rows differ in a value of which the first row's is sent, and name a row that differs."""
         differs = groups.first(self._unlike_first(groups, cells, own)) >= 0
@@ -557,7 +535,7 @@ class _Rows:
             other = next(row for row in groups.rows(group) if own[row] and cells[row].as_py() != text)
             named = f"{text[1:]} in {self._named(places[taken], source)}"
             named += f", {cells[other].as_py()[1:]} in {self._named(places[other], source)}"
-            noted.add(places[groups.starts[group]], "group.differs", column.target, named)
+            noted[groups.starts[group]].append(("group.differs", column.target, named))
 
     @staticmethod
     def _unlike_first(groups: _Groups, cells: ArrowArray, says: Bools) -> Bools:
@@ -567,7 +545,7 @@ class _Rows:
         differs: Bools = says & (codes != codes[first][groups.of_rows])
         return differs
 
-    def _incomplete(self, groups: _Groups, is_sent: Bools, noted: _Noted) -> Bools:
+    def _incomplete(self, groups: _Groups, is_sent: Bools, noted: Notes) -> Bools:
         """Note all rows of groups that may not be whole, or are so in several sources; which groups the latter are."""
         places, sources = groups.numbers("place"), groups.numbers("source")
         heads, tails = places[groups.starts], places[groups.ends - 1]
@@ -585,16 +563,16 @@ class _Rows:
             for row in rows:
                 name = partial(self._named, source=int(sources[row]))
                 if pair is not None:
-                    noted.add(places[row], "group.repeated", "", f"{name(pair[0])} and {name(pair[1])}")
+                    noted[row].append(("group.repeated", "", f"{name(pair[0])} and {name(pair[1])}"))
                 if broken[group] >= 0:
                     source = min(int(one) for one in sources[rows.start : rows.stop] if int(one) in self._broken)
-                    noted.add(places[row], "group.incomplete", "", f"{self._names[source]} broke off")
+                    noted[row].append(("group.incomplete", "", f"{self._names[source]} broke off"))
                 elif beside[group] >= 0 or within[group] < tails[group]:
                     own = [
                         self._gaps[place] for place in places[rows.start : rows.stop].tolist() if place in self._gaps
                     ]
                     gap = min(own) if own else int(within[group])
-                    noted.add(places[row], "group.incomplete", "", f"{name(gap)} cannot be read")
+                    noted[row].append(("group.incomplete", "", f"{name(gap)} cannot be read"))
         return repeated
 
     def _repeated(self, groups: _Groups, rows: range) -> tuple[int, int] | None:
@@ -637,53 +615,32 @@ class _Rows:
         """A chunk whose heads have their groups' events."""
         between = f"BETWEEN {start} AND {start + events.chunk.count - 1}"
         places = events.chunk.rows - events.chunk.first_row + start
-        members = self._made.query(f"SELECT place, head, failed FROM members WHERE place {between} ORDER BY place")
-        mine, head, failed = (_numbers(column) for column in members.columns)
+        members = self._made.query(f"SELECT * FROM members WHERE place {between} ORDER BY place")
+        mine, head, failed = (_numbers(members[name]) for name in ("place", "head", "failed"))
         at = np.searchsorted(places, mine)
-        in_group = np.zeros(len(places), np.bool_)
-        in_group[at] = True
         heads = np.full(len(places), -1, np.int64)
         heads[at] = np.where(head == mine, -1, head)
-        found = _Found()
-        passes = self._alone(events, in_group, found)
-        passes[at] = failed < 0
-        for position, test in zip(at[failed >= 0].tolist(), failed[failed >= 0].tolist(), strict=True):
-            _filter(events, test, position, found)
-        self._say(f"problems WHERE place {between} ORDER BY rowid", places, passes, found)
-        ignored = self._made.query(f"SELECT place, target FROM ignored WHERE place {between}")
-        spared = set(zip(*(column.to_pylist() for column in ignored.columns), strict=True))
-        for one in events.violations:
-            counts = passes | (one.code.startswith("filtered.") & ~in_group)
-            can_be_spared = is_error(one.code, strict=False)
-            for position, value in zip(one.positions.tolist(), one.values.to_pylist(), strict=True):
-                if counts[position] and not (can_be_spared and (int(places[position]), one.field) in spared):
-                    found.add(one.code, one.field, position, value)
-        self._say(f"warnings WHERE place {between} ORDER BY rowid", places, passes, found)
+        assert events.membership is not None
+        tests = events.membership.tests
+        stopped = np.full(len(places), -1, np.int64)
+        for number, test in reversed(list(enumerate(tests))):
+            stopped[~_flags(pc.fill_null(test.passes, test.blank))] = number
+        stopped[at] = failed
+        passes = events.passes_filter & (stopped < 0)
+        found = [one.among(passes | one.code.startswith("filtered.")) for one in events.violations]
+        for number, test in enumerate(tests):
+            rows = pa.array(events.passes_filter & (stopped == number))
+            if test.words:
+                cells = pa.repeat("", len(places)) if test.cells is None else test.cells
+                found += violations("filtered.where", test.words, rows, cells)
+        found += _violations(at.tolist(), members["said"].to_pylist())
         made = self._made.query(f"SELECT * FROM groups WHERE head {between} ORDER BY head")
         mask = np.zeros(len(places), np.bool_)
         mask[np.searchsorted(places, _numbers(made.column(0)))] = True
         return replace(
             self._with_values(events, made, mask),
-            passes_filter=passes, violations=found.violations(), membership=None, group_heads=heads,
+            passes_filter=passes, violations=tuple(found), membership=None, group_heads=heads,
         )  # fmt: skip
-
-    def _say(self, which: str, places: Int64s, passes: Bools, found: _Found) -> None:
-        """Add what was noted of a chunk's rows, but for those that are not sent."""
-        for row in self._made.query(f"SELECT place, code, target, value FROM {which}").to_pylist():
-            position = int(np.searchsorted(places, row["place"]))
-            if passes[position]:
-                found.add(row["code"], row["target"], position, row["value"])
-
-    def _alone(self, events: Events, in_group: Bools, found: _Found) -> Bools:
-        """Whether each row passes the tests of groups by itself; notes why rows that are in no group are left out."""
-        assert events.membership is not None
-        passes = events.passes_filter.copy()
-        for at, test in enumerate(events.membership.tests):
-            failed = passes & ~_flags(pc.fill_null(test.passes, test.blank))
-            passes &= ~failed
-            for position in np.flatnonzero(failed & ~in_group).tolist():
-                _filter(events, at, position, found)
-        return passes
 
     def _named(self, place: int, source: int) -> str:
         """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""
@@ -730,6 +687,26 @@ def _whole(batches: Iterable[pa.RecordBatch]) -> Iterator[ArrowTable]:
         yield pa.concat_tables(kept)
 
 
+def _texts(notes: Mapping[int, Any], count: int) -> ArrowArray:
+    """What is said of each row as JSON; empty where nothing is."""
+    texts = [""] * count
+    for row, said in notes.items():
+        texts[row] = msgspec.json.encode(said).decode()
+    return pa.array(texts, pa.string())
+
+
+def _violations(positions: Sequence[int], texts: Sequence[str]) -> Iterator[Violations]:
+    """What is said of rows, as `_texts` has written it."""
+    said = [(at, _STAGES.decode(text)) for at, text in zip(positions, texts, strict=True) if text]
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for stage in range(3):
+        for at, notes in said:
+            for code, target, value in notes[stage]:
+                found.setdefault((code, target), {}).setdefault(at, value)
+    for (code, target), rows in found.items():
+        yield Violations(code, target, np.array(sorted(rows)), pa.array([rows[at] for at in sorted(rows)]))
+
+
 def _merged(lists: ArrowArray) -> ArrowArray:
     """The members of each list's objects; of one that several have, the first."""
     made = []
@@ -745,16 +722,6 @@ def _merged(lists: ArrowArray) -> ArrowArray:
 def _values(cells: ArrowArray, rows: Int64s) -> ArrowArray:
     """The values in the cells of these rows; null where a row is -1."""
     return pc.utf8_slice_codeunits(cells.take(pa.array(rows, mask=rows < 0)), 1)
-
-
-def _filter(events: Events, test: int, position: int, found: _Found) -> None:
-    """Note which test of ``where`` leaves a row out."""
-    assert events.membership is not None
-    asked = events.membership.tests[test]
-    if asked.words:
-        found.add(
-            "filtered.where", asked.words, position, None if asked.cells is None else asked.cells[position].as_py()
-        )
 
 
 def _flags(array: ArrowArray) -> Bools:

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import text_bytes
 from importer.model import ArrowArray, Int64s, Property
-from importer.texts import text_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,6 @@ class Member:
     def after(self) -> str:
         """What is after the value."""
         return '"' if self.quoted else ""
-
-    def text(self, before: str = "", after: str = "") -> ArrowArray:
-        """``"key":value`` between two constants; null where the value is."""
-        return pc.binary_join_element_wise(before + self.before, self.content(), self.after + after, "")
 
     def content(self) -> ArrowArray:
         """The values, escaped where they are text."""
@@ -74,19 +70,22 @@ def escape(values: ArrowArray) -> ArrowArray:
     return values
 
 
-def object_pieces(members: Sequence[Member], count: int) -> tuple[list[ArrowArray], ArrowArray | None]:
+def object_pieces(
+    members: Sequence[Member], count: int, *, follows: bool = False
+) -> tuple[list[ArrowArray], ArrowArray | None]:
     """The inside of ``count`` rows' objects, in the order given, as texts to be joined; a null adds nothing to its row.
 
     Beside it, booleans that are true where a row has a member; None: everywhere. So no text is copied twice.
+    ``follows``: there are other members before these.
     """
     pieces: list[ArrowArray] = []
-    seen: ArrowArray | None = pa.repeat(pa.scalar(value=False), count)
+    seen: ArrowArray | None = None if follows else pa.repeat(pa.scalar(value=False), count)
     for number, member in enumerate(members):
         comma = "," if seen is None else ""
         if number and seen is not None:
             pieces.append(pc.if_else(pc.and_(seen, member.values.is_valid()), ",", pa.scalar(None, pa.string())))
         if member.values.null_count:
-            pieces.append(member.text(before=comma))
+            pieces.append(pc.binary_join_element_wise(comma + member.before, member.content(), member.after, ""))
             seen = None if seen is None else pc.or_(seen, member.values.is_valid())
         else:
             pieces += [pa.scalar(comma + member.before), member.content(), pa.scalar(member.after)]

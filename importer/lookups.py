@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import pyarrow as pa
 
 from importer.convert.cells import Cells
-from importer.convert.lookups import LookupDatabase, LookupRows, Lookups, LookupTable, without_zeros
+from importer.convert.lookups import Lookups
 from importer.convert.values import picker
 from importer.errors import ImporterError, SourceError
 from importer.mapping.model import ImportMapping, Lookup
@@ -18,8 +18,6 @@ from importer.read import expand, open_source
 
 _SHOWN = 5
 """Pairs of lines with several answers that are named."""
-_MOST_IN_MEMORY = 64 << 20
-"""Bytes of keys and answers that are kept in memory; more go to a temporary database."""
 _LINES = 1 << 40
 """A row's place is the number of its file times this, and its line."""
 
@@ -38,8 +36,7 @@ def read_lookups(mapping: ImportMapping, say: Callable[[str], None]) -> dict[str
 def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[str], None]) -> Lookups:
     wanted = tuple(dict.fromkeys((*lookup.key.columns(), *columns)))
     key_of = picker(lookup.key, identity=True)
-    by_value = lookup.key.as_ == "integer"
-    rows = _Rows(columns)
+    table = Lookups(columns, by_value=lookup.key.as_ == "integer")
     files = expand([lookup.file] if isinstance(lookup.file, str) else list(lookup.file))
     for number, each in enumerate(files):
         with open_source(each, lookup.source, columns=wanted) as reader:
@@ -57,53 +54,16 @@ def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[s
                         found_at = f"{each.name}, line {row.line}"
                         say(f"warning: {found_at}: not in the lookup `{name}` ({row.code}: {row.value})")
                     cells = Cells(chunk)
-                    texts = key_of(cells).texts
-                    texts = without_zeros(texts) if by_value else texts
-                    there = texts.is_valid()
-                    answers = {column: cells.column(column).texts.filter(there) for column in columns}
-                    places = pa.array(chunk.lines + number * _LINES)
-                    rows.add(places.filter(there), texts.filter(there), answers)
-    table = rows.table()
+                    answers = {column: cells.column(column).texts for column in columns}
+                    table.add(pa.array(chunk.lines + number * _LINES), key_of(cells).texts, answers)
+    table.close_rows()
     doubts = table.contradictions(_SHOWN)
     if doubts:
         names = [f"{files[place // _LINES].name}, line {place % _LINES}" for pair in doubts for place in pair]
         pairs = "; ".join(f"{one} and {other}" for one, other in zip(names[::2], names[1::2], strict=True))
         hint = "correct the file, or choose a key that is in one row alone"
         raise SourceError(name, f"the lookup has different answers for one key: {pairs}", hint=hint)
-    return Lookups(table, by_value)
-
-
-class _Rows:
-    """A lookup's rows as they are read: in memory, and in a database when they are too many for that."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        self._names = columns
-        self._parts: list[tuple[pa.Array, pa.Array, dict[str, pa.Array]]] = []
-        self._size = 0
-        self._database: LookupDatabase | None = None
-
-    def add(self, places: pa.Array, keys: pa.Array, columns: dict[str, pa.Array]) -> None:
-        """Add rows."""
-        self._parts.append((places, keys, columns))
-        self._size += keys.nbytes + sum(one.nbytes for one in columns.values())
-        if self._size > _MOST_IN_MEMORY:
-            self._database = self._database or LookupDatabase(self._names)
-            for part in self._parts:
-                self._database.add(*part)
-            self._parts = []
-
-    def table(self) -> LookupRows:
-        """All rows."""
-        if self._database is not None:
-            self._database.close_rows()
-            return self._database
-        places, keys, columns = zip(*self._parts, strict=True) if self._parts else ((), (), ())
-        whole = {name: _joined([each[name] for each in columns], pa.string()) for name in self._names}
-        return LookupTable(_joined(places, pa.int64()), _joined(keys, pa.string()), whole)
-
-
-def _joined(parts: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
-    return pa.chunked_array(parts, kind).combine_chunks()
+    return table
 
 
 def content_of(mapping: ImportMapping) -> list[list[str]]:

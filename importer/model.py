@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from importer import DEFAULT_ENDPOINT
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -228,6 +230,13 @@ class Violations:
     values: ArrowArray
     """The offending text of each, untouched (shortened when it is stored), shape as ``positions``."""
 
+    def among(self, rows: Bools) -> Violations:
+        """Those of the rows that are true."""
+        stays = rows[self.positions]
+        return (
+            self if stays.all() else Violations(self.code, self.field, self.positions[stays], self.values.filter(stays))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GroupTest:
@@ -362,11 +371,6 @@ class Claim(msgspec.Struct, frozen=True):
     maybe_sent: bool = False
     """One of them may have been accepted."""
 
-    @property
-    def doubtful(self) -> bool:
-        """The same as ``maybe_sent``."""
-        return self.maybe_sent
-
 
 class Response(msgspec.Struct, frozen=True):
     """How one request ended."""
@@ -405,7 +409,7 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str
     at: float
     """Seconds since the epoch."""
-    latency: float | None
+    latency: float | None = None
     maybe_sent: bool = False
     """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
@@ -452,10 +456,6 @@ class Counts:
         return self.read == sum(self.by_state.values())
 
 
-TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
-"""The environment variable that holds the API token; in no other process than the sender's."""
-DEFAULT_ENDPOINT = "https://api.sender.net/v2"
-"""The real API's base URL (https://api.sender.net)."""
 SANDBOX_ENDPOINT = "sandbox"
 """How the ledger names the endpoint of every rehearsal, whatever its port: nothing in it counts as sent for real."""
 

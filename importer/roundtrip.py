@@ -12,7 +12,7 @@ restores what was there. Source: OWASP, "CSV Injection".
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,18 +45,9 @@ _ORIGIN = ("run", "source", "row")
 JSON_KEY = "_importer"
 """The key that JSONL rejects add to each object."""
 
-_FORMULA_STARTS = "=@\t\r\n＝＋－＠+-"  # full-width signs are what the rule is about
-_PLAIN = r"[+\-][0-9., ]*(?:[eE][+\-]?[0-9]+)?"
-FORMULA_START = re.compile(f"'*[{re.escape(_FORMULA_STARTS)}]")
+FORMULA_START = re.compile(r"'*[=@\t\r\n＝＋－＠+\-]")  # full-width signs are what the rule is about
 """How a cell begins that may be a formula; plain numbers and phones begin so too."""
-
-_HARMLESS = re.compile(f"'*{_PLAIN}")
-
-# The same for RE2, which Arrow uses.
-_RE2_STARTS = r"[=@\t\r\n＝＋－＠+\-]"  # as above
-_RE2_SUSPECT = f"^'*{_RE2_STARTS}"
-_RE2_ESCAPED = f"^'+{_RE2_STARTS}"
-_RE2_HARMLESS = rf"^'*{_PLAIN}\z"
+_HARMLESS = re.compile(r"'*[+\-][0-9., ]*(?:[eE][+\-]?[0-9]+)?")
 
 
 def is_rejects(columns: Iterable[str]) -> bool:
@@ -107,22 +98,17 @@ def original_cell(cell: str) -> str:
 
 def harmless_column(cells: ArrowArray) -> ArrowArray:
     """`harmless` for a ``string`` array; nulls stay null."""
-    formulas = _matching(cells, _RE2_SUSPECT)
-    if not pc.any(formulas).as_py():
-        return cells
-    return pc.if_else(formulas, pc.binary_join_element_wise("'", cells, ""), cells)
+    return _changed(cells, harmless)
 
 
 def original(cells: ArrowArray) -> ArrowArray:
     """`original_cell` for a ``string`` array; nulls stay null."""
-    escaped = _matching(cells, _RE2_ESCAPED)
-    if not pc.any(escaped).as_py():
+    return _changed(cells, original_cell)
+
+
+def _changed(cells: ArrowArray, change: Callable[[str], str]) -> ArrowArray:
+    suspects = pc.match_substring_regex(cells, f"^{FORMULA_START.pattern}")
+    if not suspects.true_count:
         return cells
-    return pc.if_else(escaped, pc.utf8_slice_codeunits(cells, 1), cells)
-
-
-def _matching(cells: ArrowArray, pattern: str) -> ArrowArray:
-    suspects = pc.match_substring_regex(cells, pattern)
-    if not pc.any(suspects).as_py():
-        return suspects
-    return pc.and_not(suspects, pc.match_substring_regex(cells, _RE2_HARMLESS))
+    changed = pa.array(map(change, cells.filter(suspects).to_pylist()), pa.string())
+    return pc.replace_with_mask(cells, pc.fill_null(suspects, fill_value=False), changed)

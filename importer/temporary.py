@@ -61,10 +61,6 @@ class TemporaryDatabase:
         with self._reader(sql) as reader:
             yield from reader
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a table."""
-        return bool(self.query(f"SELECT 1 FROM sqlite_schema WHERE name = '{name}'").num_rows)  # noqa: S608  # no user's
-
     def close(self) -> None:
         """Forget everything."""
         self._connection.close()

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer import currencies
+from importer.columns import E164, LONGEST_TEXT, matches, text_bytes, violations, where_true
 from importer.json_columns import Member, largest_object, object_sizes
 from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
-from importer.texts import E164, LONGEST_TEXT, matches, text_bytes
 
 LONGEST_LOCAL_PART = 64
 """Characters before the ``@`` (RFC 5321, 4.5.3.1.1)."""
@@ -93,7 +93,7 @@ def _cut(each: Property, max_bytes: int | None, judged: Bools) -> tuple[Property
         return each, None
     short = [text.encode()[:max_bytes].decode(errors="ignore") for text in long.to_pylist()]
     values = pc.replace_with_mask(each.values, mask, pa.array(short, pa.string()))
-    return replace(each, values=values), Violations("property.cut", f"properties.{each.name}", _positions(mask), long)
+    return replace(each, values=values), Violations("property.cut", f"properties.{each.name}", where_true(mask), long)
 
 
 _COLUMNS = {"subscriber.id": "subscriber_id", "subscriber.email": "email", "subscriber.phone": "phone"}
@@ -118,14 +118,9 @@ def _is_about(converted: str, field: str) -> bool:
     return converted == field or (field == "subscriber" and converted.startswith("subscriber."))
 
 
-def _among(violations: Iterable[Violations], rows: Bools) -> Iterator[Violations]:
+def _among(found: Iterable[Violations], rows: Bools) -> Iterator[Violations]:
     """The violations of the rows that are true."""
-    for one in violations:
-        stays = rows[one.positions]
-        if stays.all():
-            yield one
-        elif stays.any():
-            yield Violations(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
+    return (left for one in found if len((left := one.among(rows)).positions))
 
 
 def _rows(violations: Iterable[Violations], count: int) -> Bools:
@@ -138,12 +133,12 @@ def _rows(violations: Iterable[Violations], count: int) -> Bools:
 
 def _subscriber(events: Events) -> Iterator[Violations]:
     nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
-    yield from _violations("subscriber.missing", "subscriber", nobody, events.email)
+    yield from violations("subscriber.missing", "subscriber", nobody, events.email)
     if events.email.null_count < len(events.email):
-        yield from _violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
+        yield from violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
     if events.phone.null_count < len(events.phone):
         no_phone = pc.invert(matches(events.phone, E164))
-        yield from _violations("phone.invalid", "subscriber.phone", no_phone, events.phone)
+        yield from violations("phone.invalid", "subscriber.phone", no_phone, events.phone)
 
 
 def not_an_email(values: ArrowArray) -> ArrowArray:
@@ -165,10 +160,10 @@ def not_an_email(values: ArrowArray) -> ArrowArray:
 
 
 def _money(events: Events) -> Iterator[Violations]:
-    yield from _violations("type.missing", "type", _is_blank(events.type), events.type)
+    yield from violations("type.missing", "type", _is_blank(events.type), events.type)
     has_value, codes = events.value.null_count < len(events.value), events.value_currency
     if has_value:
-        yield from _violations("value.not_finite", "value", _not_finite(events.value), events.value)
+        yield from violations("value.not_finite", "value", _not_finite(events.value), events.value)
     if codes.null_count == len(codes):
         return
     odd = pc.and_(pc.invert(pc.is_in(codes, _CURRENT, skip_nulls=True)), codes.is_valid())
@@ -176,9 +171,9 @@ def _money(events: Events) -> Iterator[Violations]:
         no_money = pc.is_in(codes, _NOT_MONEY)
         retired = pc.is_in(codes, pa.array(sorted(currencies.retired())))
         unknown = pc.and_not(odd, pc.or_(no_money, retired))
-        yield from _violations("currency.unknown", "value_currency", unknown, codes)
-        yield from _violations("currency.not_money", "value_currency", no_money, codes)
-        yield from _violations("currency.retired", "value_currency", retired, codes)
+        yield from violations("currency.unknown", "value_currency", unknown, codes)
+        yield from violations("currency.not_money", "value_currency", no_money, codes)
+        yield from violations("currency.retired", "value_currency", retired, codes)
     if has_value:
         yield from _more_decimals(events.value, codes)
 
@@ -192,17 +187,17 @@ def _more_decimals(values: ArrowArray, codes: ArrowArray) -> Iterator[Violations
         places = currencies.decimals(code)
         if places is not None and places < longest:
             longer = pc.and_(pa.array(digits > places), pc.equal(codes, code))
-            yield from _violations("value.decimals", "value", longer, pc.binary_join_element_wise(values, codes, " "))
+            yield from violations("value.decimals", "value", longer, pc.binary_join_element_wise(values, codes, " "))
 
 
 def _properties(events: Events) -> Iterator[Violations]:
     for each in events.properties:
         field = f"properties.{each.name}"
         if each.kind in ("integer", "number"):
-            yield from _violations("property.not_finite", field, _not_finite(each.values), each.values)
+            yield from violations("property.not_finite", field, _not_finite(each.values), each.values)
         elif each.kind != "boolean":
             lengths = pc.binary_length(each.values)
-            positions = _positions(pc.greater(lengths, LONGEST_TEXT))
+            positions = where_true(pc.greater(lengths, LONGEST_TEXT))
             yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
     members = [Member.of_property(each) for each in events.properties]
     if largest_object(members, events.more_properties) > LARGEST_OBJECT:
@@ -211,24 +206,10 @@ def _properties(events: Events) -> Iterator[Violations]:
         yield from _sizes("properties.too_large", "properties", positions, sizes[positions])
 
 
-def _violations(code: str, field: str, broken: ArrowArray, values: ArrowArray) -> Iterator[Violations]:
-    """The rows where the boolean array ``broken`` is true (null: fine), with their values; nothing if there is none."""
-    positions = _positions(broken)
-    if len(positions):
-        yield Violations(code, field, positions, values.take(pa.array(positions)).fill_null(""))
-
-
 def _sizes(code: str, field: str, positions: Int64s, sizes: Int64s) -> Iterator[Violations]:
     """Violations whose value is a size: ``2,049 bytes``."""
     if len(positions):
         yield Violations(code, field, positions, pa.array([f"{size:,} bytes" for size in sizes.tolist()], pa.string()))
-
-
-def _positions(mask: ArrowArray) -> Int64s:
-    """0-based positions where a boolean array is true; null counts as false."""
-    if not mask.true_count:
-        return np.empty(0, np.int64)
-    return np.flatnonzero(mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
 def _is_blank(values: ArrowArray) -> ArrowArray:

@@ -9,8 +9,8 @@ import contextlib
 import errno
 import importlib
 import os
+import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -18,9 +18,7 @@ import click
 
 from importer import __version__
 from importer.cli.console import masked, on_screen
-from importer.cli.settings import ARGUMENTS
-from importer.cli.usage import usage_error
-from importer.errors import ExitCode, ImporterError
+from importer.errors import ExitCode, ImporterError, UsageError
 from importer.wording import shown
 
 COMMANDS = {
@@ -44,6 +42,13 @@ COMMANDS = {
     "sandbox": "sandbox:command",
 }
 """In the order of the help; each with the module of this package, and the command there."""
+
+
+_HINTS = {
+    "mapping": "`importer init FILE` writes a mapping, `importer presets` lists ready ones",
+    "sources": "name one or more files, directories or patterns, or - for standard input",
+}
+"""What to do about a missing parameter, by its name."""
 
 
 def load_command(name: str) -> click.Command:
@@ -71,14 +76,6 @@ class Commands(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_sentence(load_command(name))) for name in COMMANDS])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """See click; keeps the arguments for ``--show-config``."""
-        name, command, rest = super().resolve_command(ctx, args)
-        ctx.meta[ARGUMENTS] = list(rest)
-        return name, command, rest
 
 
 def _first_sentence(command: click.Command) -> str:
@@ -111,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         code = ExitCode.UNUSABLE
     except click.ClickException as error:
-        click.echo(on_screen(str(usage_error(error))), err=True)
+        click.echo(on_screen(str(_usage_error(error))), err=True)
         code = ExitCode.UNUSABLE
     except KeyboardInterrupt:
         click.echo("error: interrupted; nothing more was sent\n\nhint: run the same command again to go on", err=True)
@@ -131,6 +128,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _flushed(int(code))
 
 
+def _usage_error(error: click.ClickException) -> UsageError:
+    """The same error as a `UsageError`, with the nearest known command or option."""
+    message = error.format_message().rstrip(".")
+    message = re.sub(r"'(--?[a-z-]+)' / '(--[a-z-]+)'", r"\1 / \2", message)
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "importer"
+    hint = f"`{path} --help` shows what it takes"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        hint = _HINTS.get(error.param.name or "", hint)
+    if message.startswith("No such command"):
+        import difflib
+
+        near = difflib.get_close_matches(message.rpartition(" '")[2].rstrip("'"), COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? {hint}" if near else hint
+    if found := re.search(r" \(?Did you mean (?:one of: )?(.+?)\?\)?$", message):
+        message, hint = message[: found.start()].rstrip("."), f"did you mean {found[1]}? {hint}"
+    return UsageError(f"{path}: {message[:1].lower()}{message[1:]}", hint=hint)
+
+
 def _replace_closed_streams() -> None:
     """Put something in the place of streams that were closed before the process began.
 
@@ -145,6 +161,8 @@ def _replace_closed_streams() -> None:
 
 def _report_defect(error: Exception) -> ExitCode:
     """Print what happened and keep the details in a file; the code says that the run may not have come to its end."""
+    import tempfile
+
     details = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile(

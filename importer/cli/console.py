@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from importer.cli.options import fields_of
 from importer.errors import ExitCode, ImporterError, UsageError
-from importer.model import State
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from importer.deliver import Progress
     from importer.metrics import Metrics
+    from importer.model import Counts, State
     from importer.pipeline.options import Console, Forecast
     from importer.pipeline.program import Result
 
@@ -65,8 +65,7 @@ class ConsoleOptions:
         """From all options of a command. Raises `UsageError` for --quiet with --verbose."""
         if given["quiet"] and given["verbose"]:
             raise UsageError("--quiet and --verbose exclude each other", hint="give one of them")
-        names = (field.name for field in dataclasses.fields(cls) if field.name in given)
-        return cls(**{name: given[name] for name in names})
+        return cls(**fields_of(cls, given))
 
     def console(self) -> TerminalConsole | JsonConsole:
         """The console that the options ask for."""
@@ -151,14 +150,20 @@ class ProgressThrottle:
         return words if trouble else ""
 
 
-class TerminalConsole:
-    """A person at a terminal, or a log file in the terminal's place; see `importer.pipeline.options.Console`."""
+class _Spoken:
+    """What both consoles have; see `importer.pipeline.options.Console`."""
 
     def __init__(self, options: ConsoleOptions) -> None:
         self._options = options
         self._rows = 0
-        self._bar: tqdm[None] | None = None
+        """Read so far."""
         self._throttle = ProgressThrottle(time.monotonic(), verbose=options.verbose)
+
+
+class TerminalConsole(_Spoken):
+    """A person at a terminal, or a log file in the terminal's place."""
+
+    _bar: tqdm[None] | None = None
 
     def say(self, text: str) -> None:
         """Print a message, above the progress bar if there is one."""
@@ -168,7 +173,6 @@ class TerminalConsole:
         self._print(on_screen(text))
 
     def _print(self, text: str) -> None:
-        """Print lines."""
         if self._options.timed:
             stamp = time.strftime("%Y-%m-%d %H:%M:%S  ")
             text = "\n".join(stamp + line for line in text.split("\n") if line)
@@ -267,24 +271,17 @@ class TerminalConsole:
         self._rows = 0
 
 
-class JsonConsole:
+class JsonConsole(_Spoken):
     """One JSON object a line, for programs: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``message``, and figures.
 
     It asks no question: without --yes only rehearsals go on.
     """
 
-    def __init__(self, options: ConsoleOptions) -> None:
-        self._options = options
-        self._rows = 0
-        self._throttle = ProgressThrottle(time.monotonic(), verbose=options.verbose)
-
     def say(self, text: str) -> None:
         """Write a message."""
         level, _, rest = text.partition(": ")
-        if level in ("warning", "error"):
-            self._write(level, "said", rest)
-        else:
-            self._write("info", "said", text)
+        level, text = (level, rest) if level in ("warning", "error") else ("info", text)
+        self._write(level, "said", text)
 
     def read(self, rows: int) -> None:
         """Count rows as they are read."""
@@ -376,6 +373,8 @@ def on_screen(text: str) -> str:
     text = shown_lines(masked(text))
     if not sys.stderr.isatty():
         return text
+    import shutil
+
     return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
 
 
@@ -418,9 +417,10 @@ def _figures(progress: Progress) -> dict[str, Any]:
 
 def _trouble(result: Result) -> str:
     """The one line of --quiet about rows that were not delivered."""
+    from importer.model import State
+
     counts = result.written.counts
-    states = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
-    found = ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
+    found = _in_words(counts, State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     what = found or "a source was not read to its end, or the totals do not add up"
     failure, paths = result.written.failure, result.written.paths
     see = f"{failure.message}; {failure.hint}" if failure else f"see {paths[0].parent}"
@@ -458,7 +458,8 @@ def _forecast_text(forecast: Forecast) -> str:
     if (more := len(outlook.totals) - _VALUES) > 0:
         lines.append(f"               … and {more:,} more types or currencies")
     if outlook.oldest is not None and outlook.newest is not None:
-        lines.append(f"  source time  {_day(outlook.oldest)} to {_day(outlook.newest)}")
+        days = (time.strftime("%Y-%m-%d", time.gmtime(moment)) for moment in (outlook.oldest, outlook.newest))
+        lines.append(f"  source time  {' to '.join(days)}")
     if forecast.limit is not None and forecast.seconds is not None:
         pace = counted(forecast.limit, "request")
         lines.append(f"  will take    about {duration(forecast.seconds)} at {pace} a minute")
@@ -482,14 +483,14 @@ def _parts(forecast: Forecast) -> Iterator[str]:
 
 def _left_out(forecast: Forecast) -> str:
     """The rows that the run leaves out, by state, behind the number of events."""
-    states = (State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
-    counts = forecast.counts
-    found = ", ".join(f"{counts[state]:,} {state.value}" for state in states if counts[state])
-    return f" of {counted(counts.read, 'row')}; not sent: {found}" if found else ""
+    from importer.model import State
+
+    found = _in_words(forecast.counts, State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
+    return f" of {counted(forecast.counts.read, 'row')}; not sent: {found}" if found else ""
 
 
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+def _in_words(counts: Counts, *states: State) -> str:
+    return ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
 
 
 def _agreed(question: str) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from importer.cli.options import basic, ledger_options, target_options
+from importer.cli.options import agreed, basic, existing_target, ledger_options
 from importer.cli.settings import Command
-from importer.errors import UsageError
 from importer.wording import counted, shown
 
 
@@ -29,12 +27,8 @@ def command(subscriber: str, yes: bool, **given: Any) -> None:
     """
     from importer.pipeline.connect import open_ledger
 
-    target = target_options(given)
-    if not target.ledger.exists():
-        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
-    if not yes and not sys.stdin.isatty():
-        raise UsageError("forget asks, and there is no terminal to ask on", hint="give --yes if this is meant")
-    if not yes and not click.confirm(f"Forget {shown(subscriber)} for good?", default=False, err=True):
+    target = existing_target(given)
+    if not agreed("forget", f"Forget {shown(subscriber)} for good?", yes=yes):
         return
     with open_ledger(target) as ledger:
         count = ledger.forget(subscriber)

@@ -42,32 +42,18 @@ class Answer(click.ParamType[tuple[str, str]]):
 
 
 answer_option = click.option(
-    "--answer",
-    "answers",
-    multiple=True,
-    type=Answer(),
-    metavar="QUESTION=ANSWER",
+    "--answer", "answers", multiple=True, type=Answer(), metavar="QUESTION=ANSWER",
     help="Answer a question beforehand: currency=EUR, subscriber=Email, time-zone=Europe/Vilnius, date-order=dmy, "
-    "status=all, key=Id, type=purchase …",
-)
+         "status=all, key=Id, type=purchase …")  # fmt: skip
 
 
 @click.command("init", cls=Command)
 @click.argument("sources", metavar="SOURCE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
-@click.option(
-    "--lookup",
-    metavar="SECOND",
-    shell_complete=completing.files,
-    help="A second file, such as a list of customers, in which the mapping looks up what SOURCE does not say.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "mapping",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="MAPPING",
-    help="Where to write the mapping. [default: SOURCE's name with .yaml, here]",
-)
+@click.option("--lookup", metavar="SECOND", shell_complete=completing.files,
+              help="A second file, such as a list of customers, in which the mapping looks up what SOURCE does not say."
+)  # fmt: skip
+@click.option("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
+              help="Where to write the mapping. [default: SOURCE's name with .yaml, here]")  # fmt: skip
 @answer_option
 @click.option("--yes", is_flag=True, help="Ask nothing: what the file does not say is left open in the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite the mapping if it exists.")
@@ -265,5 +251,4 @@ def _tried(trial: Trial | None) -> list[str]:
     good = trial.rows - trial.invalid - trial.filtered
     lines = ["", f"of the first {trial.rows:,} rows, {good:,} can be sent"]
     lines += [f"  {trial.filtered:,} x skipped by the mapping's filter"] if trial.filtered else []
-    found = [one for one in trial.findings if not one[0].code.startswith("filtered.")]
-    return lines + [f"  {count:,} x {finding.code} ({finding.field})" for finding, count in found[:_SHOWN]]
+    return lines + [f"  {one.rows:,} x {one.code} ({one.field})" for one in trial.findings[:_SHOWN]]

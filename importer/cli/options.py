@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -14,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from importer import DEFAULT_ENDPOINT
 from importer.cli import completing
 from importer.cli.settings import Option, was_given
 from importer.errors import UsageError
-from importer.model import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions, Schedule
@@ -53,6 +55,17 @@ class Ledger(click.Path):
                 hint=f"give --ledger '{location}', and the password by PGPASSWORD or ~/.pgpass",
             )
         return location
+
+
+class Place(click.Path):
+    """A directory, or an address such as ``s3://bucket/prefix``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, or a `RemotePath`."""
+        from importer.remote import RemotePath
+
+        place = RemotePath.parse(value) if isinstance(value, str) else value
+        return place if isinstance(place, RemotePath) else super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -111,8 +124,8 @@ def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command],
 mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
                        help="The mapping, a YAML file or a preset's name.")  # fmt: skip
 
-out_option = basic("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                   help="Where the report goes. [default: importer-runs/RUN]")  # fmt: skip
+out_option = basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
+                   help="Where the report goes: a directory, or an address. [default: importer-runs/RUN]")  # fmt: skip
 
 reading_options = options_of(
     output("--report-format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
@@ -208,8 +221,13 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
+def fields_of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an object that are options of the command; the others keep their defaults."""
+    return {field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given}
+
+
 def target_options(given: dict[str, Any]) -> TargetOptions:
-    """Where events go, from all options of a command; those that it does not have keep their defaults."""
+    """Where events go, from all options of a command."""
     from importer.pipeline.options import TargetOptions, default_ledger
     from importer.sandbox import SandboxOptions
 
@@ -222,24 +240,31 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
             seed=given.get("seed", 0),
             events=None if events is None else str(events),
         )
-    return TargetOptions(
-        ledger=given["ledger"] or default_ledger(os.environ),
-        account=given["account"],
-        endpoint=given["endpoint"],
-        token_file=given.get("token_file"),
-        environment=os.environ,
-        sandbox=rehearsal,
-        reserve=given.get("reserve", 0),
-        outage_limit=given.get("outage_limit"),
-        proxy=given.get("proxy"),
-        ca_file=given.get("ca_file"),
-    )
+    asked = fields_of(TargetOptions, given)
+    ledger = given["ledger"] or default_ledger(os.environ)
+    return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
+
+
+def existing_target(given: dict[str, Any]) -> TargetOptions:
+    """The same, of a ledger that is there; raises `UsageError` if it is not."""
+    target = target_options(given)
+    if not target.ledger.exists():
+        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
+    return target
+
+
+def agreed(command: str, question: str, *, yes: bool) -> bool:
+    """Whether the user agrees to what cannot be undone; raises `UsageError` where nobody can."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
+    return yes or click.confirm(question, default=False, err=True)
 
 
 def run_options(given: dict[str, Any]) -> RunOptions:
-    """What to deliver and how, from all options of a command; those that it does not have keep their defaults."""
+    """What to deliver and how, from all options of a command."""
     from importer.pipeline.options import RunOptions
 
+<<<<<<< HEAD
     defaults: dict[str, Any] = {"sources": (), "mapping": ""}
     names = (
         "sources",
@@ -260,6 +285,10 @@ def run_options(given: dict[str, Any]) -> RunOptions:
         **defaults | {name: given[name] for name in names if name in given},
         delivery=delivery_options_of(given),
     )
+=======
+    asked = {"sources": (), "mapping": ""} | fields_of(RunOptions, given)
+    return RunOptions(**asked, delivery=delivery_options_of(given))
+>>>>>>> main
 
 
 def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:

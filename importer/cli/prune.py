@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 import click
 
-from importer.cli.options import Duration, basic, ledger_options, target_options
+from importer.cli.options import Duration, agreed, basic, existing_target, ledger_options
 from importer.cli.settings import Command
-from importer.errors import LedgerError, UsageError
+from importer.errors import LedgerError
 from importer.wording import counted
 
 
 @click.command("prune", cls=Command)
-@basic(
-    "--older-than", required=True, type=Duration(), metavar="TIME", help="Runs that ended longer ago than this: 90d."
-)
+@basic("--older-than", required=True, type=Duration(), metavar="TIME",
+       help="Runs that ended longer ago than this: 90d.")  # fmt: skip
 @basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @basic("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
 @ledger_options
-def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:  # fmt: skip
+def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:
     """Delete the details of old runs, to keep the ledger small.
 
     \b
@@ -35,10 +33,7 @@ def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None: 
     from importer.pipeline.connect import open_ledger
     from importer.pipeline.prune import choose, forget
 
-    target = target_options(given)
-    if not target.ledger.exists():
-        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
-    with open_ledger(target) as ledger:
+    with open_ledger(existing_target(given)) as ledger:
         choice = choose(ledger, time.time() - older_than)
         for run in choice.kept:
             click.echo(f"run {run.id} is kept: it has rows in doubt or still to be sent", err=True)
@@ -48,17 +43,12 @@ def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None: 
         click.echo(f"{counted(len(choice.runs), 'run')} with {counted(choice.rows, 'row')} to be forgotten", err=True)
         if choice.undelivered:
             click.echo(f"{choice.undelivered:,} of them were refused or failed, and cannot be retried then", err=True)
-        if dry_run:
-            return
-        if not yes and not sys.stdin.isatty():
-            raise UsageError("prune asks, and there is no terminal to ask on", hint="give --yes if this is meant")
-        if not yes and not click.confirm("Go on?", default=False, err=True):
+        if dry_run or not agreed("prune", "Go on?", yes=yes):
             return
         try:
             freed = forget(ledger, choice.runs)
         except LedgerError as error:
-            click.echo(
-                f"warning: the file is as large as before: {error.message}; the next runs use the room", err=True
-            )
+            words = f"warning: the file is as large as before: {error.message}; the next runs use the room"
+            click.echo(words, err=True)
             return
         click.echo(f"{counted(len(choice.runs), 'run')} forgotten, {max(0, freed) / 1e6:,.1f} MB freed", err=True)

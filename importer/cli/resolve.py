@@ -19,17 +19,7 @@ from importer.wording import counted, shown
 _Row = tuple[int, str, int, int, str, str]
 """A row in doubt, as `Ledger.doubtful` gives it."""
 
-_WORDS = {
-    "yes": True,
-    "y": True,
-    "true": True,
-    "1": True,
-    "x": True,
-    "no": False,
-    "n": False,
-    "false": False,
-    "0": False,
-}
+_YES, _NO = frozenset({"yes", "y", "true", "1", "x"}), frozenset({"no", "n", "false", "0"})
 _MOST = 20
 """Lines of decisions that are shown."""
 
@@ -40,10 +30,8 @@ _MOST = 20
 @basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
 @basic("--give-up", is_flag=True, help="Neither: leave them, and close the run.")
 @basic("--note", default="", metavar="TEXT", help="With --give-up: why, for the report.")
-@basic(
-    "--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.",
-)  # fmt: skip
+@basic("--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+       help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.")  # fmt: skip
 @basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
 @basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @ledger_options
@@ -80,8 +68,8 @@ def command(run_id: str | None, yes: bool, **given: Any) -> None:
             place = f"{shown(source)}, row {row} (line {line}), {shown(subscriber)}"
             click.echo(f"{place}: {word if file else code}")
         if not shown_rows:
-            nothing = f"{shown(str(file))} decides on none of them" if file and doubtful else "is in doubt"
-            click.echo(f"no row of run {run.id} is in doubt" if nothing == "is in doubt" else nothing, err=True)
+            decided = f"{shown(str(file))} decides on none of them"
+            click.echo(decided if file and doubtful else f"no row of run {run.id} is in doubt", err=True)
             return
         if None in decisions.values():
             command = f"importer resolve {run.id}{target.ledger_option}"
@@ -129,15 +117,16 @@ def _read(file: Path, doubtful: list[_Row]) -> dict[int, Any]:
     known = {(source, str(row)): number for number, source, row, *_ in doubtful}
     decisions: dict[int, Any] = {}
     for line, (run_row, word) in enumerate(_words(file), start=2):
-        if not word.strip():
+        plain = word.strip().casefold()
+        if not plain:
             continue
-        if word.strip().casefold() not in _WORDS:
+        if plain not in _YES | _NO:
             raise UsageError(
                 f"{shown(str(file))}, record {line}: arrived is {shown(word)!r}",
                 hint="write yes or no, or leave it empty",
             )
         if run_row in known:  # the others are parts of groups, or were resolved before
-            decisions[known[run_row]] = State.SENT if _WORDS[word.strip().casefold()] else State.PENDING
+            decisions[known[run_row]] = State.SENT if plain in _YES else State.PENDING
     return decisions
 
 

@@ -24,17 +24,11 @@ from importer.errors import ExitCode
 @click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
 @basic("--open", "opened", is_flag=True, help="Show the page in a browser at once.")
 @connection("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1. [default: any that is free]")
-@basic(
-    "--idle",
-    type=Duration(),
-    default="30m",
-    show_default=True,
-    metavar="TIME",
-    help="Close the page when it was not used for so long.",
-)
+@basic("--idle", type=Duration(), default="30m", show_default=True, metavar="TIME",
+       help="Close the page when it was not used for so long.")  # fmt: skip
 @ledger_options
 @sending_options
-def command(run_id: str | None, *, opened: bool, port: int, idle: float, **given: Any) -> int:  # fmt: skip
+def command(run_id: str | None, *, opened: bool, port: int, idle: float, **given: Any) -> int:
     """Correct the rows of RUN, or of the newest run, that were not delivered, on a page in a browser on this machine.
 
     \b

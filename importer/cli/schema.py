@@ -11,13 +11,8 @@ from importer.errors import ExitCode
 
 
 @click.command("schema", cls=Command)
-@basic(
-    "--for",
-    "file",
-    metavar="FILE",
-    shell_complete=completing.files,
-    help="Offer the names of this export's columns, too.",
-)
+@basic("--for", "file", metavar="FILE", shell_complete=completing.files,
+       help="Offer the names of this export's columns, too.")  # fmt: skip
 def command(file: str | None) -> int:
     """Print the JSON Schema of mappings, by which editors complete, explain and check them.
 

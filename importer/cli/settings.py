@@ -2,7 +2,7 @@
 
 The file is the one of ``--config``, else ``importer.toml`` beside the mapping or in the working directory. Its keys are
 the options' long names; a key at the top is for every command with that option, a key in a table ``[run]`` for that
-command. click resolves the values, from the ``default_map`` that `Command.make_context` gives its context.
+command. click resolves the values, from the ``default_map`` that `Command.parse_args` gives its context.
 
 A file that is found, not named, may belong to a stranger. So it must be the user's own (or root's), names no code
 to run, and the endpoint it names gets the token only after the user has agreed.
@@ -10,16 +10,14 @@ to run, and the endpoint it names gets the token only after the user has agreed.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
@@ -27,10 +25,9 @@ from click.core import ParameterSource
 from importer.errors import UsageError
 from importer.wording import shown
 
-_META = "importer.settings"
+_SETTINGS = "importer.settings"
 HELP_ALL = "importer.help_all"
-ARGUMENTS = "importer.arguments"
-"""Where the context keeps the settings, whether all options are shown, and what was typed."""
+"""Where the context keeps what was found, and whether all options are shown."""
 _FILE = "importer.toml"
 _COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "give-up", "row", "live", "answer"})
 """Options that can reach customers, or decide whom: each time they are meant, they are typed."""
@@ -43,12 +40,12 @@ _OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})
 class _Settings:
     """What was found for one command."""
 
+    typed: Mapping[str, Any] = field(default_factory=dict)
+    """By parameter, as click's parser gives it."""
     path: Path | None = None
     named: bool = False
     """The user named the file with --config."""
-    values: Mapping[str, Any] | None = None
-    """By parameter, for click's ``default_map``."""
-    from_env_file: Mapping[str, Path] | None = None
+    from_env_file: Mapping[str, Path] = field(default_factory=dict)
     """Variables that --env-file brought."""
 
 
@@ -84,15 +81,13 @@ class Command(click.Command):
                    callback=_help_all, help="Show all options."),
         ]  # fmt: skip
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click. Reads the settings first."""
-        if not extra.get("resilient_parsing"):
-            settings = self._read_settings(info_name, list(args), parent)
-            extra["default_map"] = settings.values
-            (parent.meta if parent else {})[_META] = settings
-        return super().make_context(info_name, args, parent, **extra)
+        if not ctx.resilient_parsing:
+            typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+            if not (typed.get("help") or typed.get("help_all")):
+                self._read_settings(ctx, typed)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """See click. The token goes to an endpoint of a found file only if the user agrees."""
@@ -115,20 +110,12 @@ class Command(click.Command):
             with formatter.section(f"More, explained by {ctx.command_path} --help-all"):
                 formatter.write_dl([(group, " ".join(_long_name(one) for one, _ in groups[group])) for group in others])
 
-    def _read_settings(self, info_name: str | None, args: list[str], parent: click.Context | None) -> _Settings:
-        with click.Context(self, info_name=info_name, parent=parent, resilient_parsing=True) as ctx:
-            try:
-                typed, _, _ = self.make_parser(ctx).parse_args(args=args)
-            except click.UsageError:
-                return _Settings()  # click reports it when it parses for real
-        if typed.get("help") or typed.get("help_all"):
-            return _Settings()
+    def _read_settings(self, ctx: click.Context, typed: Mapping[str, Any]) -> None:
         brought = _read_variables(Path(typed["env_file"])) if typed.get("env_file") else {}
         named = typed.get("config") or os.environ.get(variable("config"))
         path = Path(named) if named else _find(typed.get("mapping"))
-        if path is None:
-            return _Settings(from_env_file=brought)
-        return _Settings(path, bool(named), _values(self, path, found=not named), brought)
+        ctx.meta[_SETTINGS] = _Settings(typed, path, bool(named), brought)
+        ctx.default_map = None if path is None else _values(self, path, found=not named)
 
 
 def _long_name(declaration: str) -> str:
@@ -186,49 +173,45 @@ def _refuse_strangers(path: Path) -> None:
     """Raise `UsageError` unless only the user or root can change the file."""
     facts = path.lstat()
     if stat.S_ISLNK(facts.st_mode):
-        trouble, advice = "is a link", "name the file itself with --config"
+        trouble, hint = "is a link", "name the file itself with --config"
     elif facts.st_uid not in (os.getuid(), 0) or facts.st_mode & 0o022:
-        trouble, advice = "can be changed by other users of this machine", "run chown and chmod go-w on it"
+        trouble = "can be changed by other users of this machine"
+        hint = "run chown and chmod go-w on it, or name it with --config"
     else:
         return
-    raise UsageError(
-        f"{path} {trouble}, and settings decide where your token goes", hint=f"{advice}, or name it with --config"
-    )
+    raise UsageError(f"{path} {trouble}, and settings decide where your token goes", hint=hint)
 
 
 def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
     """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
+    import tomllib
+
     from importer.cli import COMMANDS, load_command
 
-    data = _load(path)
-    commands = {name: load_command(name) for name in COMMANDS}
-    known = {option for one in commands.values() for option in _options(one)} | set(commands)
-    for key, value in data.items():
-        if isinstance(value, dict) and key in commands:
-            for name in value:
-                _check(path, f"{key}.{name}", name, set(_options(commands[key])), found=found)
-        else:
-            _check(path, key, key, known, found=found)
-    top = {key: value for key, value in data.items() if not isinstance(value, dict)}
-    own = _options(command)
-    values = {}
-    for key, value in {**top, **data.get(command.name or "", {})}.items():
-        if option := own.get(_dashed(key)):
-            values[str(option.name)] = _value(path, key, value, option, command)
-    return values
-
-
-def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="see docs/configuration.md") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no TOML: {error}", hint='lines look like `account = "shop-eu"`') from None
+    options = {name: set(_options(load_command(name))) for name in COMMANDS}
+    for key, value in data.items():
+        if isinstance(value, dict) and key in options:
+            for name in value:
+                _check(path, f"{key}.{name}", name, options[key], found=found)
+        else:
+            _check(path, key, key, set().union(options, *options.values()), found=found)
+    top = {key: value for key, value in data.items() if not isinstance(value, dict)}
+    own = _options(command)
+    values = {}
+    for key, value in {**top, **data.get(command.name or "", {})}.items():
+        if option := own.get(key.replace("_", "-")):
+            values[str(option.name)] = _value(path, key, value, option, command)
+    return values
 
 
 def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> None:
-    plain = _dashed(name)
+    plain = name.replace("_", "-")
     if plain == "token":
         raise UsageError(
             f"{path}: {key}: a token does not belong into a settings file",
@@ -239,6 +222,8 @@ def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> 
             f"{path}: {key} cannot be set here", hint=f"give --{plain} on the command line, each time it is meant"
         )
     if plain not in known:
+        import difflib
+
         near = difflib.get_close_matches(plain, sorted(known), n=1)
         hint = f"did you mean {near[0]}?" if near else "keys are the long names of options; see docs/configuration.md"
         raise UsageError(f"{path}: there is no setting {key}", hint=hint)
@@ -251,24 +236,21 @@ def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> 
 
 def _value(path: Path, key: str, value: Any, option: click.Option, command: click.Command) -> Any:
     """A value that the option takes; relative paths start at the file's directory."""
-    given = (
-        [_anchored(path, one, option) for one in value] if isinstance(value, list) else _anchored(path, value, option)
-    )
+
+    def anchored(one: Any) -> Any:
+        is_path = isinstance(option.type, click.Path)
+        if not (isinstance(one, str) and (is_path or option.name in ("mapping", "transform"))) or "://" in one:
+            return one
+        there = path.parent / one
+        # A mapping may be a preset's name, and a transform ends in a function's.
+        return str(there) if is_path or option.name == "transform" or there.exists() else one
+
+    given = list(map(anchored, value)) if isinstance(value, list) else anchored(value)
     try:
         option.type_cast_value(click.Context(command, resilient_parsing=True), given)
     except click.BadParameter as error:
         raise UsageError(f"{path}: {key} = {value!r}: {error.message.rstrip('.')}", hint="correct the line") from None
     return given
-
-
-def _anchored(path: Path, value: Any, option: click.Option) -> Any:
-    is_path = isinstance(option.type, click.Path) or option.name in ("mapping", "transform")
-    if not (is_path and isinstance(value, str)) or "://" in value:
-        return value
-    there = path.parent / value
-    # A mapping may be a preset's name, and a transform ends in a function's.
-    certain = isinstance(option.type, click.Path) or there.exists() or option.name == "transform"
-    return str(there) if certain else value
 
 
 def _confirm_endpoint(ctx: click.Context) -> None:
@@ -287,8 +269,7 @@ def _confirm_endpoint(ctx: click.Context) -> None:
 
 
 def _settings(ctx: click.Context) -> _Settings:
-    found: _Settings = ctx.meta.get(_META) or _Settings()
-    return found
+    return cast("_Settings", ctx.meta.get(_SETTINGS, _Settings()))
 
 
 def _help_all(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -326,9 +307,8 @@ def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
     from importer.deliver.token import VARIABLE
 
     settings = _settings(ctx)
-    typed, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(ctx.meta[ARGUMENTS]))
     for name, option in _options(ctx.command).items():
-        value, source = option.consume_value(ctx, typed)
+        value, source = option.consume_value(ctx, settings.typed)
         origin = {
             ParameterSource.COMMANDLINE: "command line",
             ParameterSource.ENVIRONMENT: _variable_of(settings, str(option.envvar)),
@@ -343,7 +323,7 @@ def _lines(ctx: click.Context) -> Iterator[tuple[str, str, str]]:
 
 
 def _variable_of(settings: _Settings, name: str) -> str:
-    path = (settings.from_env_file or {}).get(name)
+    path = settings.from_env_file.get(name)
     return f"variable {name} in {path}" if path else f"variable {name}"
 
 
@@ -352,7 +332,3 @@ def _options(command: click.Command) -> dict[str, click.Option]:
     options = (param for param in command.params if isinstance(param, click.Option))
     named = {max(option.opts, key=len).lstrip("-"): option for option in options}
     return {name: option for name, option in named.items() if name not in _OWN}
-
-
-def _dashed(key: str) -> str:
-    return key.replace("_", "-")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from importer import TOKEN_VARIABLE
 from importer.cli import completing
 from importer.cli.console import in_colour, refuse_without_terminal
 from importer.cli.init import answer_option, decide, look, on_terminal, save
 from importer.cli.options import account_options, basic, token_option
 from importer.cli.settings import Command, config_of
 from importer.errors import ExitCode, UsageError
-from importer.model import TOKEN_VARIABLE
 from importer.wording import counted, event_in_words, shell_quoted, shown
 
 if TYPE_CHECKING:
@@ -29,14 +29,9 @@ _PASSED_ON = ("account", "endpoint", "ledger", "token_file")
 
 @click.command("start", cls=Command)
 @click.argument("sources", metavar="FILE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
-@basic(
-    "-o",
-    "--output",
-    "mapping",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="MAPPING",
-    help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]",
-)
+@basic("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
+       help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]"
+)  # fmt: skip
 @answer_option
 @basic("--live/--no-live", default=None, help="Whether to go live after the rehearsal, instead of the question.")
 @basic("--yes", "-y", is_flag=True, help="Ask nothing; with --live, send without a question.")

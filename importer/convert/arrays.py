@@ -1,4 +1,4 @@
-"""Arrow columns: what the kernels lack, and what a conversion gives back."""
+"""What the conversion of a column gives back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, ArrowTable, Bools, Int64s
+from importer.columns import mask_of, where_true
+from importer.model import ArrowArray, Int64s
 
 T = TypeVar("T")
 
@@ -90,56 +91,7 @@ class DistinctValues(Generic[T]):
             return values
         made = [None if isinstance(result, ConversionError) else value(result) for result in self.results]
         replacements = pa.array(made, values.type).take(pa.array(self.codes))
-        return pc.replace_with_mask(values, mask_of(self.positions, len(values)), replacements)
-
-
-def text_column(table: ArrowTable, name: str) -> ArrowArray:
-    """The column as one plain ``string`` array; all null if the table has no such column."""
-    place = table.schema.get_field_index(name)
-    if place < 0:
-        return absent(table.num_rows)
-    column = table.column(place).combine_chunks()
-    return column if column.type == pa.string() else column.cast(pa.string())
-
-
-def absent(count: int) -> ArrowArray:
-    """Strings, all null."""
-    return pa.nulls(count, pa.string())
-
-
-def flags(mask: ArrowArray) -> Bools:
-    """A boolean Arrow array as numpy; null counts as false."""
-    if mask.null_count:
-        mask = pc.fill_null(mask, fill_value=False)
-    found: Bools = mask.to_numpy(zero_copy_only=False)
-    return found
-
-
-def mask_of(positions: Int64s, count: int) -> ArrowArray:
-    """A boolean array of ``count`` that is true at these positions."""
-    mask: Bools = np.zeros(count, dtype=np.bool_)
-    mask[positions] = True
-    return pa.array(mask)
-
-
-def where_true(mask: ArrowArray) -> Int64s:
-    """Ascending positions at which the mask is true."""
-    return np.flatnonzero(flags(mask)).astype(np.int64, copy=False)
-
-
-def holds(mask: ArrowArray) -> bool:
-    """Whether it is true anywhere."""
-    return bool(mask.true_count)
-
-
-def without(texts: ArrowArray, mask: ArrowArray) -> ArrowArray:
-    """The texts, null where the mask is true."""
-    return pc.if_else(pc.fill_null(mask, fill_value=False), None, texts) if holds(mask) else texts
-
-
-def without_blanks(texts: ArrowArray) -> ArrowArray:
-    """The texts, null where they are empty or only white space."""
-    return without(texts, pc.or_(pc.equal(texts, ""), pc.utf8_is_space(texts)))
+        return pc.replace_with_mask(values, pa.array(mask_of(self.positions, len(values))), replacements)
 
 
 def merge_parts(count: int, parts: Sequence[tuple[Int64s, Converted]]) -> Converted:

@@ -6,18 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, flags, holds, text_column, where_true, without_blanks
+from importer.columns import absent, flags, holds, text_column, trimmed, violations, without_blanks
 from importer.convert.identities import normalized
 from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
-from importer.model import ArrowArray, Chunk, Violations
-from importer.texts import trimmed
+from importer.model import ArrowArray, Chunk, Dialect, Source, Violations
 
 _FORMULA_TEXT = '^="(.*)"$'
 """How spreadsheets' exports keep digits text."""
+
+
+_ROW = np.ones(1, np.int64)
+EMPTY = Chunk(
+    Source("", None, Dialect("csv"), None), 1, 1, pa.table({"": absent(1)}).select([]), _ROW, _ROW, (), {}, None
+)
+"""One row without a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +40,7 @@ class Texts:
 
     def among(self, rows: ArrowArray) -> tuple[Violations, ...]:
         """The violations of those rows for which the booleans are true."""
-        if not self.violations:
-            return ()
-        stays = flags(rows)
-        found = ((one, stays[one.positions]) for one in self.violations)
-        return tuple(
-            Violations(one.code, one.field, one.positions[here], one.values.filter(pa.array(here)))
-            for one, here in found
-            if here.any()
-        )
+        return tuple(one.among(flags(rows)) for one in self.violations)
 
 
 class Cells:
@@ -80,9 +79,8 @@ class Cells:
         if table is None:
             return Texts(absent(len(keys)))
         answers, there = table.find(keys, column)
-        rows = where_true(pc.and_not(pc.is_valid(keys), there))
-        missing = (Violations("lookup.not_found", lookup, rows, keys.take(pa.array(rows))),) if len(rows) else ()
-        return Texts(answers, None, missing)
+        missing = violations("lookup.not_found", lookup, pc.and_not(pc.is_valid(keys), there), keys)
+        return Texts(answers, None, tuple(missing))
 
     def fact(self, name: str) -> ArrowArray:
         """What is known of the file, or of each row's place in it (see `ValueMapping.file`)."""

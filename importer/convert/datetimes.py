@@ -21,21 +21,12 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import (
-    ConversionError,
-    Converted,
-    DistinctValues,
-    absent,
-    holds,
-    merge_parts,
-    where_true,
-    without,
-)
+from importer.columns import absent, holds, matches, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, merge_parts
 from importer.mapping.checks import ORDERS
 from importer.mapping.model import ValueMapping
 from importer.mapping.zones import zone_named
 from importer.model import ArrowArray
-from importer.texts import matches
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 # local times are counted from a naive epoch
 PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}

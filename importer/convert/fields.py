@@ -10,7 +10,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, where_true, without
+from importer.columns import where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.convert.cells import Cells, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import ColumnForms

@@ -13,23 +13,24 @@ invalid; so is that of a cell that is no date or time, which are read alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, flags, holds, where_true, without
-from importer.convert.cells import Cells, Texts, spelled
+from importer.columns import flags, holds, violations, without
+from importer.convert.cells import EMPTY, Cells, Texts, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.mapping.checks import AGO
 from importer.mapping.model import Condition, Scalar, ValueMapping
-from importer.model import ArrowArray, Bools, Chunk, Dialect, GroupTest, RowsWord, Source, Violations
+from importer.model import ArrowArray, Bools, GroupTest, RowsWord, Violations
 
 _WITH_POINT, _WITH_COMMA = NumberReader(NumberForm()), NumberReader(NumberForm(","))
 _ONE_GROUP = "^[^.,]*,[0-9]{3}[^0-9]*$"
@@ -62,10 +63,9 @@ class Unreadable:
     """Booleans, never null."""
     texts: ArrowArray
 
-    def violations(self, among: ArrowArray) -> tuple[Violations, ...]:
+    def violations(self, among: ArrowArray) -> Iterator[Violations]:
         """Violations of those of the rows ``among`` (booleans) that are concerned."""
-        rows = where_true(pc.and_(self.where, among))
-        return (_violations(self.code, self.words, rows, self.texts),) if len(rows) else ()
+        return violations(self.code, self.words, pc.and_(self.where, among), self.texts)
 
 
 class Filter:
@@ -83,16 +83,11 @@ class Filter:
         found, doubts = list[Violations](), list[Unreadable]()
         for test in self._tests:
             answer = test(cells)
-            unreadable = np.zeros(cells.count, np.bool_)
-            for one in answer.unreadable:
-                unreadable |= flags(one.where)
-            failing = np.flatnonzero(passes & ~flags(answer.passes) & ~unreadable)
-            if len(failing):
-                found.append(_violations("filtered.where", test.words, failing, answer.texts))
-                passes[failing] = False
+            failing = pc.invert(reduce(pc.or_, [one.where for one in answer.unreadable], answer.passes))
+            found += violations("filtered.where", test.words, pc.and_(failing, passes), answer.texts)
+            passes &= ~flags(failing)
             doubts += answer.unreadable
-        kept = pa.array(passes)
-        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(kept))]
+        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(passes))]
 
 
 class GroupFilter:
@@ -101,8 +96,7 @@ class GroupFilter:
     def __init__(self, condition: Condition, forms: ColumnForms) -> None:
         self._test = Test(condition, forms)
         self._rows: RowsWord = condition.rows or "first"
-        nothing = Chunk(Source("", None, Dialect("csv"), None), 1, 1, _NO_CELLS, _ONE_ROW, _ONE_ROW, (), {}, None)
-        self._blank = bool(flags(self._test(Cells(nothing)).passes)[0])
+        self._blank = bool(self._test(Cells(EMPTY)).passes[0].as_py())
 
     def __call__(self, cells: Cells) -> tuple[GroupTest, list[Violations]]:
         """Each row's answer, which is yes where the cell cannot be read, and those cells."""
@@ -114,13 +108,6 @@ class GroupFilter:
         if self._rows == "first":
             passes = pc.if_else(pc.is_valid(answer.texts), passes, pa.scalar(None, pa.bool_()))
         return GroupTest(self._rows, passes, self._blank, self._test.words, answer.texts), found
-
-
-def _violations(
-    code: str, field: str, positions: np.ndarray[tuple[int], np.dtype[np.intp]], texts: ArrowArray
-) -> Violations:
-    values = pc.fill_null(texts.take(pa.array(positions)), "")
-    return Violations(code, field, positions.astype(np.int64), values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +171,6 @@ def _either_sign(texts: ArrowArray) -> ArrowArray:
     return found
 
 
-_NO_CELLS = pa.table({"": absent(1)}).select([])
-_ONE_ROW = np.ones(1, np.int64)
-
-
 class Test:
     """One condition, compiled."""
 
@@ -196,7 +179,7 @@ class Test:
         self._any = [Test(one, forms) for one in condition.any_ or ()]
         self._numbers = forms.numbers(condition)
         self._period = _Period(condition, forms) if condition.since or condition.before else None
-        self._negated = condition.not_in is not None or condition.not_equals is not None
+        self._negated = any(one is not None for one in (condition.not_in, condition.not_equals, condition.not_matches))
         single = condition.equals if condition.equals is not None else condition.not_equals
         scalars = condition.in_ or condition.not_in or (() if single is None else (single,))
         self._members = _Members(scalars, self._numbers) if scalars else None
@@ -215,16 +198,13 @@ class Test:
 
     def _answer(self, texts: ArrowArray) -> Answer:
         condition = self._condition
-        if self._members is not None:
-            found = self._members(texts)
+        pattern = condition.matches if condition.matches is not None else condition.not_matches
+        if self._members is not None or pattern is not None:
+            found = self._members(texts) if self._members is not None else pc.match_substring_regex(texts, pattern)
+            found = pc.fill_null(found, fill_value=False)
             return Answer(texts, pc.invert(found) if self._negated else found)
         if condition.empty is not None:
             return Answer(texts, pc.is_null(texts) if condition.empty else pc.is_valid(texts))
-        if condition.matches is not None:
-            return Answer(texts, pc.fill_null(pc.match_substring_regex(texts, condition.matches), fill_value=False))
-        if condition.not_matches is not None:
-            found = pc.fill_null(pc.match_substring_regex(texts, condition.not_matches), fill_value=False)
-            return Answer(texts, pc.invert(found))
         tokens = self._numbers(texts)
         numbers = tokens.cast(pa.float64())
         passes = pc.less(numbers, condition.below) if condition.above is None else pc.greater(numbers, condition.above)
@@ -265,12 +245,8 @@ class _Period:
         """Which cells are within, null where that is not known; and which of them can be read."""
         zones = None if self._zones is None else self._zones(cells).texts
         instants = self._cells(texts, zones).instants
-        if zones is None:
-            made = self._bounds(pa.array([self._bound])).instants
-            bounds = None if made is None else made[0]
-        else:
-            bounds = self._bounds(pa.repeat(self._bound, len(texts)), zones).instants
-        passes = (pc.greater_equal if self._is_since else pc.less)(instants, bounds)
+        bounds: Any = self._bounds(pa.repeat(self._bound, 1 if zones is None else len(texts)), zones).instants
+        passes = (pc.greater_equal if self._is_since else pc.less)(instants, bounds[0] if zones is None else bounds)
         return passes, pc.is_valid(passes)
 
 

@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
+from importer.columns import E164, INVISIBLE, holds, matches, text_bytes, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
-from importer.texts import E164, INVISIBLE, matches, text_bytes
 
 NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a", "na",
                     "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}", "[object object]",

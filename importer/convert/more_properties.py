@@ -5,19 +5,17 @@ All of a row's are one text, the inside of a JSON object, since each row of JSON
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, holds, where_true, without
+from importer.columns import LONGEST_TEXT, absent, holds, violations, where_true, without
 from importer.convert.cells import Cells
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.json_columns import Member, object_pieces
 from importer.mapping.unused import UnusedColumns
-from importer.model import ArrowArray, Chunk, Int64s, Violations
-from importer.texts import LONGEST_TEXT
+from importer.model import ArrowArray, Chunk, Violations
 
 _BOOLEANS = pa.array(["true", "false"])
 _NUMBERS = NumberReader(NumberForm())
@@ -40,12 +38,12 @@ def more_properties(
         target = f"properties.{name}"
         texts, nested = cells.column(column).texts, chunk.nested.get(column)
         if nested is not None:
-            found += _violations("property.nested", target, pc.and_(nested, pc.is_valid(texts)), texts)
+            found += violations("property.nested", target, pc.and_(nested, pc.is_valid(texts)), texts)
             texts = without(texts, nested)
         before = filled.get(target, pc.is_valid(others[target]) if target in others else None)
         if before is not None:
             twice = pc.and_(before, pc.is_valid(texts))
-            found += _violations("property.repeated", target, twice, texts)
+            found += violations("property.repeated", target, twice, texts)
             texts = without(texts, twice)
         filled[target] = pc.is_valid(texts) if before is None else pc.or_(before, pc.is_valid(texts))
         made, broken = _members(name, target, texts, chunk.literal.get(column))
@@ -84,9 +82,3 @@ def _joined(members: list[Member], count: int) -> ArrowArray:
     # A null separator makes a null row, whatever its pieces.
     separator = "" if there is None else pc.if_else(there, "", pa.scalar(None, pa.string()))
     return pc.binary_join_element_wise(*pieces, separator, null_handling="skip")
-
-
-def _violations(code: str, target: str, where: ArrowArray, texts: ArrowArray) -> Iterator[Violations]:
-    rows: Int64s = where_true(where)
-    if len(rows):
-        yield Violations(code, target, rows.astype(np.int64), texts.take(pa.array(rows)))

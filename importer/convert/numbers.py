@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors, holds, where_true, without
+from importer import exact
+from importer.columns import holds, matches, where_true, without
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.currencies import CURRENT, NOT_MONEY, SIGNS, contradicts, decimals
-from importer.exact import DecimalColumn
 from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray, Int64s
-from importer.texts import matches
 
 _FAST_LENGTH = 290
 """Plain digits up to here are finite doubles for sure (the largest double has 309 digits)."""
@@ -198,8 +198,8 @@ def _groups(sign: str) -> str:
 def shifted(tokens: ArrowArray, places: int) -> ArrowArray:
     """Tokens with the decimal point moved to the right, exactly; nulls stay null."""
     valid = tokens.is_valid()
-    numbers = DecimalColumn.of(tokens.drop_null()).shifted(places).tokens()
-    return pc.replace_with_mask(tokens, valid, numbers)
+    numbers = exact.shifted(exact.decimals_of(tokens.drop_null()), places)
+    return pc.replace_with_mask(tokens, valid, exact.tokens_of(numbers))
 
 
 def sortable(tokens: ArrowArray) -> ArrowArray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, where_true
-from importer.convert.cells import Cells
+from importer.columns import absent, mask_of, where_true
+from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
@@ -24,12 +24,10 @@ from importer.model import (
     ArrowArray,
     Bools,
     Chunk,
-    Dialect,
     Events,
     Int64s,
     Membership,
     Property,
-    Source,
     Violations,
 )
 
@@ -164,10 +162,7 @@ class RowMapper:
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""
-        alone = RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))
-        row = np.ones(1, np.int64)
-        table = pa.table({"": absent(1)}).select([])
-        return alone(Chunk(Source("", None, Dialect("csv"), None), 1, 1, table, row, row, (), {}, None))
+        return RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))(EMPTY)
 
     def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
         filled = field(cells)
@@ -265,10 +260,8 @@ def _replaced_errors(filled: Filled, instead: str | None) -> ArrowArray:
     values = filled.converted.values
     if not filled.converted.errors:
         return values
-    mask: Bools = np.zeros(len(values), np.bool_)
-    for _, positions in filled.converted.errors:
-        mask[positions] = True
-    return pc.if_else(pa.array(mask), pa.scalar(instead, pa.string()), values)
+    mask = mask_of(np.concatenate([positions for _, positions in filled.converted.errors]), len(values))
+    return pc.if_else(mask, pa.scalar(instead, pa.string()), values)
 
 
 def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
@@ -277,13 +270,8 @@ def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
     if not len(rows):
         return found
     values = pa.repeat("", len(rows))
-    mine = [_among(one, remaining) for one in found]
+    mine = [one.among(remaining) for one in found]
     return [*(one for one in mine if len(one.positions)), Violations("filtered.transform", "--transform", rows, values)]
-
-
-def _among(one: Violations, rows: Bools) -> Violations:
-    stays = rows[one.positions]
-    return Violations(one.code, one.field, one.positions[stays], one.values.filter(pa.array(stays)))
 
 
 class _Findings:
@@ -299,12 +287,11 @@ class _Findings:
         if not self._all_pass:
             positions = positions[self.passes_filter[positions]]
         if len(positions):
-            values = pc.fill_null(texts.take(pa.array(positions)), "")
-            self._found.append(Violations(code, field, positions, values))
+            self._found.append(Violations(code, field, positions, texts.take(positions).fill_null("")))
 
-    def extend(self, found: list[Violations]) -> None:
+    def extend(self, found: Iterable[Violations]) -> None:
         """Note violations of some rows, which may be filtered ones."""
-        among = (_among(one, self.passes_filter) for one in found)
+        among = (one.among(self.passes_filter) for one in found)
         self._found.extend(one for one in among if len(one.positions))
 
     def add_errors(self, target: str, filled: Filled, *, is_omitted: bool = False) -> None:

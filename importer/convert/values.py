@@ -7,18 +7,19 @@ only marked here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
-from typing import TypeAlias
+from operator import add, mul, sub
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.convert.arrays import absent, holds, without, without_blanks
+from importer.columns import absent, holds, without, without_blanks
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.filters import ColumnForms, Test
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.exact import DecimalColumn, difference, product, total
+from importer.exact import calculated, decimals_of, tokens_of
 from importer.mapping.model import Case, ValueMapping
 from importer.mapping.template import split
 from importer.model import ArrowArray, Violations
@@ -76,7 +77,7 @@ def _origin(pick: ValueMapping, forms: ColumnForms, identity: bool) -> Picker:
     if not pick.operands():
         text, fact = spelled(pick.const if pick.const is not None else ""), pick.file
         return lambda cells: Texts(pa.repeat(text, cells.count) if fact is None else cells.fact(fact))
-    operation, sign = (product, " × ") if pick.product_of else (total, " + ") if pick.sum_of else (difference, " - ")
+    operation, sign = (mul, " × ") if pick.product_of else (add, " + ") if pick.sum_of else (sub, " - ")
     return _calculation(pick.operands(), operation, sign)
 
 
@@ -164,9 +165,7 @@ def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picke
     return chosen
 
 
-def _calculation(
-    operands: tuple[ValueMapping, ...], operation: Callable[[Sequence[DecimalColumn]], DecimalColumn], sign: str
-) -> Picker:
+def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, Any], Any], sign: str) -> Picker:
     """The result of numbers as its token, exactly; absent where any of them is.
 
     Where one is no number, the text shows all of them (``2 × abc``), which reads as no number either.
@@ -174,14 +173,14 @@ def _calculation(
     pickers = [picker(one) for one in operands]
     readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
 
-    def calculated(cells: Cells) -> Texts:
+    def filled(cells: Cells) -> Texts:
         texts = [one(cells).texts for one in pickers]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
         valid = reduce(pc.and_, [pc.is_valid(one) for one in tokens])
-        numbers = operation([DecimalColumn.of(one.filter(valid)) for one in tokens]).tokens()
+        numbers = tokens_of(calculated(operation, [decimals_of(one.filter(valid)) for one in tokens]))
         return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
 
-    return calculated
+    return filled
 
 
 def _extractor(pattern: str) -> Callable[[ArrowArray], ArrowArray]:

@@ -31,7 +31,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
     if maybe_sent and options.resend_doubtful:
         state = State.PENDING if attempts < options.max_attempts else State.FAILED
         code = code if state is State.PENDING else "failed.attempts"
-    elif state is State.REFUSED and claim.doubtful:
+    elif state is State.REFUSED and claim.maybe_sent:
         # The API's answer now does not show what it did then: no other run is to send this row by itself.
         state, code = State.FAILED, "failed.refused"
     return Outcome(
@@ -49,16 +49,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
 
 def unsent(claim: Claim, at: float) -> Outcome:
     """The outcome of a claim that never left."""
-    return Outcome(
-        id=claim.id,
-        state=State.PENDING,
-        attempts=claim.attempts,
-        http_status=None,
-        code="",
-        message="",
-        at=at,
-        latency=None,
-    )
+    return Outcome(claim.id, State.PENDING, claim.attempts, http_status=None, code="", message="", at=at)
 
 
 def retry_wait(outcome: Outcome) -> float:

@@ -62,7 +62,7 @@ def check_columns(
         MissingColumn(
             name,
             tuple(dict.fromkeys(targets)),
-            next((one for one in sorted(free, key=partial(_unlike, name)) if _is_alike(name, one)), None),
+            max((one for one in free if _is_alike(name, one)), key=partial(_likeness, name), default=None),
             is_decisive=not decisive.isdisjoint([*targets, f"where {name}"]),
         )
         for name, targets in needs.items()
@@ -81,8 +81,8 @@ def _is_alike(name: str, other: str) -> bool:
     )
 
 
-def _unlike(name: str, other: str) -> float:
-    return -SequenceMatcher(None, " ".join(_words(name)), " ".join(_words(other))).ratio()
+def _likeness(name: str, other: str) -> float:
+    return SequenceMatcher(None, " ".join(_words(name)), " ".join(_words(other))).ratio()
 
 
 def _words(name: str) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from importer import wording
@@ -75,7 +76,10 @@ def problems_of(model: type[Model], data: Any, error: ValidationError) -> list[P
         if one["type"] == _OWN:
             found[path] = Problem(path, one["ctx"]["message"], one["ctx"]["hint"], at_value=True)
         elif one["type"] == "extra_forbidden":
-            found[path] = Problem(path, *_unknown(_owner(model, path)[0], str(path[-1])))
+            key, owner = str(path[-1]), _owner(model, path)[0]
+            known = owner.known_keys()
+            hint = did_you_mean(key, known) or _elsewhere(owner, key) or f"the keys here are {', '.join(known)}"
+            found[path] = Problem(path, f'unknown key "{shorten(key)}" in {owner.called}', hint)
         elif one["type"] == "missing":
             key, owner = str(one["loc"][-1]), _owner(model, path)[0]
             meant = {nearest(str(other[-1]), owner.known_keys()) for other in unknown if other[:-1] == path}
@@ -83,7 +87,7 @@ def problems_of(model: type[Model], data: Any, error: ValidationError) -> list[P
                 place = (*path, key)
                 found[place] = Problem(path, f"{owner.called} needs `{key}`", owner.missing.get(key))
         elif path not in around:
-            value = _reached(path, data)
+            value = reduce(getitem, path, data)
             # A value that is not there has no position of its own.
             found.setdefault(path, Problem(path, *_unfit(model, path, value), at_value=value is not None))
     return list(found.values())
@@ -133,41 +137,26 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     return f" {last} ".join([", ".join(all_names[:-1]), all_names[-1]] if len(all_names) > 1 else all_names)
 
 
-def _unknown(model: type[Model], key: str) -> tuple[str, str]:
-    known = model.known_keys()
-    hint = did_you_mean(key, known) or _elsewhere(model, key) or f"the keys here are {', '.join(known)}"
-    return f'unknown key "{shorten(key)}" in {model.called}', hint
-
-
 def _elsewhere(model: type[Model], key: str) -> str | None:
     """Where a key of another model belongs."""
-    for other in Model.__subclasses__():
-        if other is not model and other.belongs:
-            for known in other.known_keys():
-                if _plain(known) == _plain(key):
-                    return f"`{known}` belongs {other.belongs}"
-    return None
+    others = (other for other in Model.__subclasses__() if other is not model and other.belongs)
+    found = ((other, known) for other in others for known in other.known_keys() if _plain(known) == _plain(key))
+    return next((f"`{known}` belongs {other.belongs}" for other, known in found), None)
 
 
 def _unfit(root: type[Model], path: Path, value: Any) -> tuple[str, str | None]:
     """Message and hint for a value of the wrong kind."""
     model, key = _owner(root, path)
     if key is None:
-        return f"{model.called} must be {model.looks_like}, not {shown(value)}", _hint_for_model(model, value)
-    field = _field(model, key)
-    assert field is not None, "unknown keys have an error of their own"
-    choices = tuple(_literals(field.annotation))
-    expected = _expected(field) or listed(choices)
+        hint = None
+        if "first_of" in model.known_keys() and isinstance(value, list):
+            hint = "for the first that is not blank, write {first_of: […]}"
+        elif "first_of" in model.known_keys() and isinstance(value, bool | float):
+            hint = "for the same value in every row, write {const: …}"
+        return f"{model.called} must be {model.looks_like}, not {shown(value)}", hint
+    expected, choices = _expected(model, key)
     hint = did_you_mean(value, choices) if choices and isinstance(value, str) else _hint_for(key, value, expected)
     return f"`{key}` must be {expected}, not {shown(value)}", hint
-
-
-def _hint_for_model(model: type[Model], value: Any) -> str | None:
-    if "first_of" not in model.known_keys():
-        return None
-    if isinstance(value, list):
-        return "for the first that is not blank, write {first_of: […]}"
-    return "for the same value in every row, write {const: …}" if isinstance(value, bool | float) else None
 
 
 def _hint_for(key: str, value: Any, expected: str) -> str | None:
@@ -186,8 +175,7 @@ def _hint_for(key: str, value: Any, expected: str) -> str | None:
 
 def _owner(root: type[Model], path: Path) -> tuple[type[Model], str | None]:
     """The model that holds the path's last key, and the key; the key is None where the path leads to a whole model."""
-    model: type[Model] = root
-    key: str | None = None
+    model, key = root, None
     is_inside = has_free_names = False
     for step in path:
         if isinstance(step, int) or has_free_names:
@@ -196,56 +184,34 @@ def _owner(root: type[Model], path: Path) -> tuple[type[Model], str | None]:
         if key is not None:
             model = _inner(model, key) or model
         key, is_inside = step, False
-        field = _field(model, step)
-        has_free_names = field is not None and _is_by_name(field.annotation)
-    if key is not None:
-        inner, field = _inner(model, key), _field(model, key)
-        if inner is not None and field is not None and (is_inside or not _expected(field)):
-            return inner, None
+        origins: list[Any] = [get_origin(part) for part in _parts(model, key)]
+        has_free_names = any(isinstance(one, type) and issubclass(one, Mapping) for one in origins)
+    if key is not None and (inner := _inner(model, key)) and (is_inside or not _expected(model, key)[0]):
+        return inner, None
     return model, key
 
 
-def _expected(field: FieldInfo) -> str:
-    """What a field may be set to; the outermost annotation counts."""
-    layer: tuple[Any, ...] = (*field.metadata, field.annotation)
+def _parts(model: type[Model], key: str) -> list[Any]:
+    """What a field's annotation is made of, the outermost first."""
+    field = next((field for name, field in model.model_fields.items() if key == (field.alias or name)), None)
+    layer: list[Any] = [*field.metadata, field.annotation] if field is not None else []
+    found = []
     while layer:
-        if found := next((one.text for one in layer if isinstance(one, Expects)), ""):
-            return found
-        layer = tuple(part for one in layer for part in get_args(one))
-    return ""
+        found += layer
+        layer = [part for one in layer for part in get_args(one)]
+    return found
 
 
-def _field(model: type[Model], key: str) -> FieldInfo | None:
-    return next((field for name, field in model.model_fields.items() if key == (field.alias or name)), None)
+def _expected(model: type[Model], key: str) -> tuple[str, list[str]]:
+    """What a field may be set to, in words, and the choices if there are some."""
+    parts = _parts(model, key)
+    found = [choice for one in parts if get_origin(one) is Literal for choice in get_args(one)]
+    choices = [one if str(one).isidentifier() else f'"{one}"' for one in found]
+    return next((one.text for one in parts if isinstance(one, Expects)), listed(choices)), choices
 
 
 def _inner(model: type[Model], key: str) -> type[Model] | None:
-    field = _field(model, key)
-    return None if field is None else next(_models(field.annotation), None)
-
-
-def _models(annotation: Any) -> Iterator[type[Model]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
-
-
-def _is_by_name(annotation: Any) -> bool:
-    """Whether the user chooses the names inside."""
-    origin = get_origin(annotation)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return True
-    return any(_is_by_name(part) for part in get_args(annotation) if get_origin(part) is not tuple)
-
-
-def _literals(annotation: Any) -> Iterator[str]:
-    if get_origin(annotation) is Literal:
-        for choice in get_args(annotation):
-            yield choice if str(choice).isidentifier() else f'"{choice}"'
-        return
-    for part in get_args(annotation):
-        yield from _literals(part)
+    return next((one for one in _parts(model, key) if isinstance(one, type) and issubclass(one, Model)), None)
 
 
 def _trimmed(loc: tuple[int | str, ...], data: Any) -> Path:
@@ -257,12 +223,6 @@ def _trimmed(loc: tuple[int | str, ...], data: Any) -> Path:
             path.append(step)
             data = data[step]
     return tuple(path)
-
-
-def _reached(path: Path, data: Any) -> Any:
-    for step in path:
-        data = data[step]
-    return data
 
 
 def _plain(name: str) -> str:

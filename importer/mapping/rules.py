@@ -122,15 +122,16 @@ class _Keys:
 
 def problems_between(data: Mapping[str, Any], wrong: Collection[Path]) -> Iterator[Problem]:
     """What is wrong with a mapping's keys as they go together; ``wrong`` are the paths with a problem already."""
-    yield from _Rules(wrong).mapping(data)
+    yield from _Rules(data, wrong).problems()
 
 
 class _Rules:
-    def __init__(self, wrong: Collection[Path]) -> None:
-        self._has_currency = False
-        self._lookups: tuple[str, ...] = ()
-        """The names that a value can look things up in."""
-        self._forms: dict[str, set[tuple[str, str]]] = {}
+    def __init__(self, data: Mapping[str, Any], wrong: Collection[Path]) -> None:
+        self._data = data
+        self._is_grouped = "group_by" in data
+        order_by = data.get("order_by")
+        order_by = {"column": order_by} if isinstance(order_by, str) else dict(_named(order_by))
+        self._forms = _time_forms({**data, "order_by": {"as": "datetime", **order_by}, "where": None})
         """Per column, the kinds and ways in which it is read as a date or time."""
         self._wrong: dict[Path, set[str]] = {}
         """Per path, the keys there with a problem at or below them."""
@@ -141,49 +142,32 @@ class _Rules:
     def _keys(self, path: Path, values: Mapping[str, Any]) -> _Keys:
         return _Keys(path, values, frozenset(self._wrong.get(path, ())))
 
-    def mapping(self, data: Mapping[str, Any]) -> Iterator[Problem]:
-        """The whole file."""
-        self._lookups = tuple(data.get("lookups") or ())
-        self._has_currency = data.get("value_currency") is not None
-        order_by = data.get("order_by")
-        order_by = {"column": order_by} if isinstance(order_by, str) else order_by
-        if isinstance(order_by, Mapping):
-            order_by = {"as": "datetime", **order_by}
-        self._forms = _time_forms({**data, "order_by": order_by, "where": None})
+    def problems(self) -> Iterator[Problem]:
+        """Of the whole file."""
+        data = self._data
         keys = self._keys((), data)
         if isinstance(data.get("source"), Mapping):
             yield from _source(self._keys(("source",), data["source"]))
-        is_grouped = "group_by" in data
         for number, test in _members(data.get("where")):
-            yield from self._test(("where", number), test, is_grouped=is_grouped)
+            yield from self._test(("where", number), test, is_grouped=self._is_grouped)
         if isinstance(data.get("subscriber"), Mapping) and not data["subscriber"]:
             hint = "such as `email: Email`"
             yield keys.problem("subscriber", "`subscriber` needs at least one of id, email, phone", hint)
         for target, role in _ROLES.items():
-            path: Path = tuple(target.split("."))
-            value: Any = data
-            for step in path:
-                value = value.get(step) if isinstance(value, Mapping) else None
-            yield from self._target(path, value, role, is_grouped=is_grouped)
-        properties = data.get("properties")
-        for name, value in properties.items() if isinstance(properties, Mapping) else ():
+            word, _, name = target.partition(".")
+            value = dict(_named(data.get(word))).get(name) if name else data.get(word)
+            yield from self._target((word, name) if name else (word,), value, role)
+        for name, value in _named(data.get("properties")):
             if not str(name).strip():
                 yield keys.problem(("properties", name), "the property's name is empty", "give it a name")
-            yield from self._target(("properties", name), value, _PROPERTY, is_grouped=is_grouped)
-        yield from self._examples(data.get("tests"))
-        yield from self._lookup_keys(data.get("lookups"))
-
-    def _lookup_keys(self, lookups: Any) -> Iterator[Problem]:
-        for name, lookup in lookups.items() if isinstance(lookups, Mapping) else ():
-            if isinstance(lookup, Mapping):
-                yield from self._value(("lookups", name, "key"), lookup.get("key"), _LOOKUP_KEY)
-
-    def _examples(self, tests: Any) -> Iterator[Problem]:
-        for number, example in _members(tests):
+            yield from self._target(("properties", name), value, _PROPERTY)
+        for number, example in _members(data.get("tests")):
             keys = self._keys(("tests", number), example)
-            if not keys.has_unknown(Example) and "events" not in keys and "reasons" not in keys:
+            if not keys.has_unknown(Example) and not keys.among(("events", "reasons")):
                 hint = "write `events: []` if no event comes of the rows"
                 yield keys.problem((), "an example of `tests` needs `events`, `reasons`, or both", hint)
+        for name, lookup in _named(data.get("lookups")):
+            yield from self._value(("lookups", name, "key"), dict(_named(lookup)).get("key"), _LOOKUP_KEY)
 
     def _test(self, path: Path, test: Mapping[str, Any], *, is_grouped: bool) -> Iterator[Problem]:
         keys = self._keys(path, test)
@@ -196,8 +180,12 @@ class _Rules:
             if key in keys and keys.among(TESTS) and not keys.among(tests):
                 yield keys.problem(key, f"`{key}` needs {listed(f'`{one}`' for one in tests)}", "leave it out")
         yield from _signs(keys)
-        if keys.among(_TIMELY) and not keys.among(("format", "timezone")):
-            yield from self._times(keys)
+        column = str(keys.valid("column"))
+        forms = self._forms.get(column, set())
+        is_ambiguous = len({form for kind, form in forms if kind == "datetime"} or forms) > 1
+        if (timely := keys.among(_TIMELY)) and is_ambiguous and not keys.among(("format", "timezone")):
+            message = f'"{shorten(column)}" is read as a time in several ways, and the test does not say in which'
+            yield keys.problem(timely[0], message, "add `format`, `timezone` or both")
         for number, one in _members(test.get("any")):
             inner = (*path, "any", number)
             if one.get("rows") is not None:
@@ -206,20 +194,12 @@ class _Rules:
         if "rows" in keys and not is_grouped:
             yield keys.problem("rows", "`rows` is about groups, and the mapping has no `group_by`", _GROUP_BY)
 
-    def _times(self, keys: _Keys) -> Iterator[Problem]:
-        """A test by time of a column that is read in several ways, and does not say in which."""
-        column = str(keys.valid("column"))
-        forms = self._forms.get(column, set())
-        if len({form for kind, form in forms if kind == "datetime"} or forms) > 1:
-            message = f'"{shorten(column)}" is read as a time in several ways, and the test does not say in which'
-            yield keys.problem(keys.among(_TIMELY)[0], message, "add `format`, `timezone` or both")
-
-    def _target(self, path: Path, value: Any, role: Role, *, is_grouped: bool) -> Iterator[Problem]:
-        if isinstance(value, Mapping) and value.get("aggregate") is not None and not is_grouped:
+    def _target(self, path: Path, value: Any, role: Role) -> Iterator[Problem]:
+        if isinstance(value, Mapping) and value.get("aggregate") is not None and not self._is_grouped:
             message = "`aggregate` needs groups, and the mapping has no `group_by`"
             yield Problem((*path, "aggregate"), message, _GROUP_BY)
-            role = replace(role, aggregates=("first", "last", "sum", "min", "max", "count", "join"))
-        if isinstance(value, Mapping) and value.get("minor_units") is True and not self._has_currency:
+            role = replace(role, aggregates=_PROPERTY.aggregates)
+        if isinstance(value, Mapping) and value.get("minor_units") is True and self._data.get("value_currency") is None:
             message = "`minor_units` needs `value_currency`, which says how many places an amount has"
             hint = "such as `value_currency: Currency`, or {const: EUR}"
             yield Problem((*path, "minor_units"), message, hint)
@@ -244,7 +224,7 @@ class _Rules:
             yield from self._value((*path, "cases", number, "use"), case.get("use"), _CASE)
         yield from self._lookup(keys)
         yield from self._value((*path, "by"), value.get("by"), _BY)
-        for name, one in value["parts"].items() if isinstance(value.get("parts"), Mapping) else ():
+        for name, one in _named(value.get("parts")):
             yield from self._value((*path, "parts", name), one, _PART)
         for aside in ("timezone", "country"):
             yield from self._value((*path, aside), value.get(aside), Role(f"a `{aside}`", is_text=True, aggregates=()))
@@ -256,8 +236,9 @@ class _Rules:
             yield keys.problem("by", "`by` needs `lookup`", "add it, or leave `by` out")
         if name is None:
             return
-        if str(name) not in self._lookups:
-            hint = did_you_mean(str(name), self._lookups) or "define it under `lookups`"
+        lookups = tuple(self._data.get("lookups") or ())
+        if str(name) not in lookups:
+            hint = did_you_mean(str(name), lookups) or "define it under `lookups`"
             yield keys.problem("lookup", f"unknown lookup {shown(str(name))}", hint, at_value=True)
         for key, why in (("by", "the value that is looked up"), ("column", "the column of the lookup that is wanted")):
             if key not in keys and key not in keys.wrong:
@@ -269,6 +250,11 @@ def _members(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, one in enumerate(value if isinstance(value, Sequence) and not isinstance(value, str) else ()):
         if isinstance(one, Mapping):
             yield number, one
+
+
+def _named(value: Any) -> Iterable[tuple[str, Any]]:
+    """The members of a mapping by their names."""
+    return value.items() if isinstance(value, Mapping) else ()
 
 
 def _time_forms(node: Any) -> dict[str, set[tuple[str, str]]]:
@@ -317,8 +303,7 @@ def _steps(keys: _Keys) -> Iterator[Problem]:
         for key in keys.among(_TEXT_STEPS):
             hint = "put it inside, at the value it is about"
             yield keys.problem(key, f"`{key}` does not fit `{calculation}`", hint)
-    replaced = keys.valid("map")
-    if isinstance(replaced, Mapping) and "" in replaced:
+    if "" in dict(_named(keys.valid("map"))):
         message = "a blank cell is absent, so `map` never sees it"
         yield keys.problem(("map", ""), message, "use `default` for blank cells")
     formats = keys.valid("format")
@@ -345,9 +330,8 @@ def _signs(keys: _Keys) -> Iterator[Problem]:
 
 def _dotted(keys: _Keys) -> Iterator[Problem]:
     """Values that are read like cells later on, where a comma is the decimal sign, but have a dot."""
-    replaced = keys.valid("map")
     values: list[tuple[Path, Any]] = [((key,), keys.valid(key)) for key in ("const", "default")]
-    values += [(("map", str(old)), new) for old, new in (replaced.items() if isinstance(replaced, Mapping) else ())]
+    values += [(("map", str(old)), new) for old, new in _named(keys.valid("map"))]
     for place, value in values:
         if isinstance(value, float):
             message = f"{value} is read like a cell, and `decimal` says that cells have a comma"
@@ -363,7 +347,9 @@ def _misfits(keys: _Keys, role: Role) -> Iterator[Problem]:
         yield keys.problem("country", "`country` is for `subscriber.phone` only", "leave it out")
     if "as" in keys.wrong:
         return
-    kind = str(keys.valid("as") or role.implied or _kind_of(keys))
+    of_const = {bool: "boolean", int: "integer", float: "number"}.get(type(keys.valid("const")), "text")
+    own = "number" if keys.among(CALCULATIONS) else of_const
+    kind = str(keys.valid("as") or role.implied or own)
     for calculation in keys.among(CALCULATIONS):
         if kind not in _NUMBERS or (role.kinds and not set(_NUMBERS) & set(role.kinds)):
             hint = "add `as: number`" if role.implied else "leave `as` out, or use number or integer"
@@ -395,17 +381,6 @@ def _beside_text(keys: _Keys, role: Role) -> Iterator[Problem]:
     for key in keys.among(CALCULATIONS):
         hint = "calculate with values that have `first_of` or `cases` inside" if origin else "leave it out"
         yield keys.problem(key, f"`{key}` is not for {role.name}", hint)
-
-
-def _kind_of(keys: _Keys) -> str:
-    if keys.among(CALCULATIONS):
-        return "number"
-    const = keys.valid("const")
-    if isinstance(const, bool):
-        return "boolean"
-    if isinstance(const, int | float):
-        return "integer" if isinstance(const, int) else "number"
-    return "text"
 
 
 def _aggregation(keys: _Keys, role: Role, kind: str) -> Iterator[Problem]:

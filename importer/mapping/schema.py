@@ -34,14 +34,6 @@ _COLUMN: Schema = {**_COLUMN_NAME, "description": "A column's name, or a dotted 
 
 def mapping_schema(columns: Sequence[str] = ()) -> Schema:
     """The schema of a mapping file; editors then offer the names of ``columns`` wherever a column is asked for."""
-    schema = _mapping_schema()
-    if columns:
-        named = {"anyOf": [{"enum": list(columns)}, _COLUMN_NAME], "description": _COLUMN["description"]}
-        schema = _replaced(schema, named)
-    return schema
-
-
-def _mapping_schema() -> Schema:
     schema: Schema = _tidy(_described(ImportMapping.model_json_schema(by_alias=True)))
     parts = schema["$defs"]
     alone: Schema = {"required": ["any"], "properties": {"column": False}}
@@ -51,8 +43,9 @@ def _mapping_schema() -> Schema:
     schema |= _inherited(schema)
 
     keys = parts["ValueMapping"]
-    keys["oneOf"] = _one_of(ORIGINS)
-    keys["not"] = {"anyOf": [_flags_on("lower", "upper"), {"required": ["const", "default"]}]}
+    keys["oneOf"] = [{"required": [word]} for word in ORIGINS]
+    on: Schema = {"lower": {"const": True}, "upper": {"const": True}}
+    keys["not"] = {"anyOf": [{"properties": on, "required": list(on)}, {"required": ["const", "default"]}]}
     keys["properties"]["map"] |= {
         "propertyNames": {"minLength": 1},
         "additionalProperties": {"type": ["string", "boolean", "number", "null"]},
@@ -80,7 +73,10 @@ def _mapping_schema() -> Schema:
         "description": "A value without the keys that are written beside `first_of`.",
     }
     schema["$defs"] = schema.pop("$defs")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
+    named = {"anyOf": [{"enum": list(columns)}, _COLUMN_NAME], "description": _COLUMN["description"]}
+    found: Schema = _replaced(schema, named) if columns else schema
+    return found
 
 
 def text(columns: Sequence[str] = ()) -> str:
@@ -131,14 +127,6 @@ def _inherited(schema: Schema) -> Schema:
 def _or_null(schema: Schema) -> Schema:
     described = {"description": schema.pop("description")} if "description" in schema else {}
     return {"anyOf": [schema, {"type": "null"}], **described}
-
-
-def _one_of(keys: tuple[str, ...]) -> list[Schema]:
-    return [{"required": [word]} for word in keys]
-
-
-def _flags_on(*keys: str) -> Schema:
-    return {"properties": {word: {"const": True} for word in keys}, "required": list(keys)}
 
 
 def _tidy(node: Any, *, of_keys: bool = False) -> Any:

@@ -60,9 +60,6 @@ class UnusedColumns:
         if prefix is None:
             return None
         name = name[len(prefix) + 1 :] if prefix else name
-        return (_snake_case(name) if self._is_renamed else name) or None
-
-
-def _snake_case(name: str) -> str:
-    """``Billing Name`` and ``billingName`` as ``billing_name``; a name without a letter stays as it is."""
-    return _NOT_WORDS.sub("_", _CAPITALS.sub("_", name)).strip("_").lower() or name
+        # ``Billing Name`` and ``billingName`` as ``billing_name``; a name without a letter stays as it is.
+        snake_case = _NOT_WORDS.sub("_", _CAPITALS.sub("_", name)).strip("_").lower() if self._is_renamed else ""
+        return snake_case or name or None

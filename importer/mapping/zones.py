@@ -87,7 +87,9 @@ def zone_named(name: str, homes: tuple[tzinfo, ...] = ()) -> tzinfo | None:
         return timezone(abbreviation) if abbreviation else UTC
     offset = _OFFSET.fullmatch(name)
     if offset:
-        return _fixed(*offset.groups())
+        hours, minutes = int(offset[2]), int(offset[3] or 0)
+        from_utc = timedelta(hours=hours, minutes=minutes) * (1 if offset[1] == "+" else -1)
+        return timezone(from_utc) if abs(from_utc) < timedelta(hours=24) and minutes < 60 else None
     if _IANA.fullmatch(name):
         return _iana(name)
     region = _regions().get(name.casefold())
@@ -102,13 +104,6 @@ def _meaning(abbreviation: str, home: tzinfo) -> timedelta | None:
             return moment.utcoffset()
     in_america = isinstance(home, ZoneInfo) and (home.key or "").startswith(_NORTH_AMERICAN)
     return ABBREVIATIONS.get(abbreviation) if in_america else None
-
-
-def _fixed(sign: str, hours: str, minutes: str | None) -> tzinfo | None:
-    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    if offset >= timedelta(hours=24) or int(minutes or 0) > 59:
-        return None
-    return timezone(offset if sign == "+" else -offset)
 
 
 def _iana(name: str) -> tzinfo | None:

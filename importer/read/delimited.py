@@ -34,7 +34,7 @@ class DelimitedReader(TextReader):
     ) -> None:
         """``columns``: the names that the header should have. Raises `SourceError` where it cannot be read."""
         table = recognise_table(content.name, text, options, columns)
-        rules = table.rules
+        rules = table.layout.rules
         dialect = Dialect(
             format="csv",
             compression=content.compression,
@@ -102,7 +102,9 @@ def _renamed(table: Any, wanted: Mapping[str, int], *, rejects: bool) -> Any:
     if not wanted:
         return table.select([])  # keeps the number of rows
     columns = [table.column(f"c{at}") for at in wanted.values()]
-    return pa.Table.from_arrays([original(cells) for cells in columns] if rejects else columns, names=list(wanted))
+    return pa.Table.from_arrays(
+        [original(cells.combine_chunks()) for cells in columns] if rejects else columns, names=list(wanted)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +147,11 @@ class _Parser:
     def _parse(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """A table of the good records that have the right width; of the others their place in ``good`` and width."""
         odd = np.isin(good, list(records.odd)) if records.odd else np.zeros(len(good), np.bool_)
-        if not self.table.rules.is_standard:
+        if not self.table.layout.rules.is_standard:
             odd[:] = True
         if not odd.any():
             return self._parse_orderly(records, good, columns)
-        plain, spoiled = self._parse_odd([records[at] for at in good[odd].tolist()], columns)
+        plain, spoiled = self._parse_odd(records.texts(good[odd]), columns)
         if odd.all():
             return plain, spoiled
         odd_places, places = np.flatnonzero(odd), np.flatnonzero(~odd)
@@ -161,13 +163,9 @@ class _Parser:
 
     def _parse_orderly(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         table, ragged = self._with_arrow(_joined(records, good), columns)
-        if ragged and self.pads and any(found < self.table.width for found in ragged.values()):
-            padded = [records[at] for at in good.tolist()]
-            for place, found in ragged.items():
-                padded[place] += self.table.rules.delimiter * max(self.table.width - found, 0)
-            table, ragged = self._with_arrow(b"\n".join(padded), columns)
-        if table is None or table.num_rows + len(ragged) != len(good):
-            return self._parse_odd([records[at] for at in good.tolist()], columns)
+        is_short = self.pads and any(found < self.table.width for found in ragged.values())
+        if table is None or is_short or table.num_rows + len(ragged) != len(good):
+            return self._parse_odd(records.texts(good), columns)
         return table, ragged
 
     def _with_arrow(self, block: bytes | memoryview, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
@@ -180,7 +178,7 @@ class _Parser:
 
         names = [f"c{at}" for at in range(self.table.width)]
         include = [names[at] for at in columns]
-        rules = self.table.rules
+        rules = self.table.layout.rules
         if block[: len(_BOM)] == _BOM:
             block = _BOM + bytes(block)  # Arrow takes one away, but a mark inside of a file is text
         try:
@@ -206,7 +204,7 @@ class _Parser:
 
     def _parse_odd(self, records: list[bytes], columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         width = self.table.width
-        rows = [self.table.rules.fields(record) for record in records]
+        rows = [self.table.layout.rules.fields(record) for record in records]
         if self.pads:
             rows = [row + [b""] * (width - len(row)) for row in rows]
         ragged = {place: len(row) for place, row in enumerate(rows) if len(row) != width}
@@ -221,4 +219,4 @@ def _joined(records: Records, good: Int64s) -> bytes | memoryview:
         return b"\n"
     if records.gapless and len(good) == len(records):
         return memoryview(records.data)[records.starts[0] : records.ends[-1]]
-    return b"\n".join(records[at] for at in good.tolist())
+    return b"\n".join(records.texts(good))

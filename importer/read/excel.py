@@ -23,7 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -146,27 +146,18 @@ class _Sheet:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How a format shows a number."""
-
-    digits: int
-    """At least so many before the decimal sign, with zeros in front."""
-    least: int
-    """Decimals that are always shown."""
-    most: int
-    percent: bool
-
-
 @cache
-def _shape(number_format: str) -> _Shape | None:
-    """What a format does to digits; None for the general one, texts, fractions, phone numbers and thousands cut off."""
+def _shape(number_format: str) -> tuple[int, int, int, bool] | None:
+    """How a format shows a number: its least digits before the decimal sign, least and most decimals, in percent.
+
+    None for the general one, texts, fractions, phone numbers and thousands cut off.
+    """
     shown_part = re.sub(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]', "", number_format.partition(";")[0])
     parts = re.findall(r"[#0?][#0?,]*(?:\.[#0?]+)?", shown_part)
     if len(parts) != 1 or re.search(r"[Ee/]|,(?:\.|$)", parts[0] + shown_part.partition(parts[0])[2]):
         return None
     whole, _, decimals = parts[0].partition(".")
-    return _Shape(whole.count("0"), decimals.count("0"), len(decimals), "%" in shown_part)
+    return whole.count("0"), decimals.count("0"), len(decimals), "%" in shown_part
 
 
 def number_text(value: float, number_format: str) -> tuple[str, bool]:
@@ -180,12 +171,13 @@ def number_text(value: float, number_format: str) -> tuple[str, bool]:
     shape = _shape(number_format)
     if shape is None:
         return _without_zeros(f"{exact:f}", 0), False
-    exact *= 100 if shape.percent else 1
-    rounded = exact.quantize(Decimal(1).scaleb(-shape.most), ROUND_HALF_UP)
-    text = _without_zeros(f"{abs(rounded):f}", shape.least)
+    digits, least, most, percent = shape
+    exact *= 100 if percent else 1
+    rounded = exact.quantize(Decimal(1).scaleb(-most), ROUND_HALF_UP)
+    text = _without_zeros(f"{abs(rounded):f}", least)
     whole, point, decimals = text.partition(".")
     sign = "-" if rounded < 0 else ""
-    return f"{sign}{whole.zfill(shape.digits)}{point}{decimals}{'%' * shape.percent}", rounded != exact
+    return f"{sign}{whole.zfill(digits)}{point}{decimals}{'%' * percent}", rounded != exact
 
 
 def _without_zeros(text: str, least: int) -> str:
@@ -217,16 +209,14 @@ def open_workbook(source: Input, options: SourceOptions, limits: Limits, columns
             "is an Excel workbook, which an extra reads that is not installed",
             hint='pip install "sender-importer[excel]", or save the sheet as CSV (UTF-8)',
         ) from None
-    assert source.path is not None
-    before = os.stat(source.path)  # noqa: PTH116 # as given
-    _refuse_bombs(source, options.max_ratio or MAX_RATIO)
     with (
+        closing(Content(source, "none")) as whole,
         warnings.catch_warnings(),
-        open(source.path, "rb") as opened,  # noqa: PTH123 # as given
         tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file,
     ):
+        _refuse_bombs(source, whole.seekable(), options.max_ratio or MAX_RATIO)
         warnings.simplefilter("ignore")  # of parts of a workbook that say nothing of its cells
-        with closing(load_workbook(opened, read_only=True, data_only=True)) as book:
+        with closing(load_workbook(whole.seekable(), read_only=True, data_only=True)) as book:
             sheet, found = _chosen(source, book, options.sheet)
             found.reset_dimensions()  # what a program wrote there may be wrong
             try:
@@ -239,21 +229,14 @@ def open_workbook(source: Input, options: SourceOptions, limits: Limits, columns
                     f"the sheet of {shown(source.name)} finds no room in {tempfile.gettempdir()}: {error.strerror}",
                     hint="make room there, or name a directory on another disk: TMPDIR=/that/directory",
                 ) from None
+        whole.check_unchanged()
         content = Content(Input(source.name, file.name), "none")
-    content.path = source.path if source.path.isprintable() else None
+    content.path = whole.path
     try:
-        _refuse_changed(source, before)
         return SheetReader(sheet, content, options, limits, columns)
     except BaseException:
         content.close()
         raise
-
-
-def _refuse_changed(source: Input, before: os.stat_result) -> None:
-    after = os.stat(source.path or "")  # noqa: PTH116 # as given
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        hint = "run it again when nothing writes to the file any more"
-        raise SourceError(source.name, "has changed while it was read", hint=hint)
 
 
 def _chosen(source: Input, book: Any, wanted: str | None) -> tuple[_Sheet, Any]:
@@ -275,10 +258,9 @@ def _chosen(source: Input, book: Any, wanted: str | None) -> tuple[_Sheet, Any]:
     return _Sheet(first.title, notes), first
 
 
-def _refuse_bombs(source: Input, max_ratio: int) -> None:
+def _refuse_bombs(source: Input, file: Any, max_ratio: int) -> None:
     """Raise `SourceError` for what unpacks to too much, and for formulas without results."""
-    assert source.path is not None
-    with zipfile.ZipFile(source.path) as archive:
+    with zipfile.ZipFile(file) as archive:
         parts = {info.filename: info for info in archive.infolist()}
         unpacked = sum(one.file_size for one in parts.values())
         packed = sum(one.compress_size for one in parts.values())

@@ -28,7 +28,7 @@ from urllib.parse import unquote
 from backports import zstd
 
 from importer.errors import ImporterError, SourceError
-from importer.read.remote import RemoteFile, version_of
+from importer.remote import RemoteFile, version_of
 from importer.wording import is_remote, public_name, shown
 
 Compression = Literal["none", "gzip", "bz2", "xz", "zstd", "zip"]
@@ -469,13 +469,8 @@ def partitions(path: str) -> dict[str, str | None]:
 def is_data_name(name: str) -> bool:
     """Whether a file of this name is taken from a directory or an archive."""
     stem = name.lower()
-    for packed in PACKED:
-        if stem.endswith(packed):
-            if packed == ".zip":
-                return True
-            stem = stem.removesuffix(packed)
-            break
-    return stem.endswith(ENDINGS)
+    packed = next((ending for ending in PACKED if stem.endswith(ending)), "")
+    return packed == ".zip" or stem.removesuffix(packed).endswith(ENDINGS)
 
 
 def data_members(archive: zipfile.ZipFile) -> list[str]:

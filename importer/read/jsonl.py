@@ -66,7 +66,7 @@ class JsonLinesReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        layout = Layout(None, blank=b" \t", skip_lines=options.skip_lines)
+        layout = Layout(blank=b" \t", skip_lines=options.skip_lines)
         super().__init__(content, text.encoding, (dialect, None), layout, limits)
         self._each = each
 
@@ -170,24 +170,10 @@ class _Columns:
 
     def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
-        good = records.good()
-        codes = np.frombuffer(records.data, np.uint8)
-        # A line that begins and ends with a brace holds whole objects only, so that none can span two lines.
-        whole = (codes[records.starts[good]] == ord("{")) & (codes[records.ends[good] - 1] == ord("}"))
-        if len(good) == len(records) and records.gapless and whole.all():
-            try:
-                rows = self._decoder.decode_lines(memoryview(records.data)[records.starts[0] : records.ends[-1]])
-            except _NOT_JSON:
-                rows = []
-            if len(rows) == len(records):
-                return rows, good, records.faults
-        return self._decode_one_by_one(records, good)
-
-    def _decode_one_by_one(self, records: Records, good: Int64s) -> tuple[list[Any], Int64s, Faults]:
         faults = dict(records.faults)
+        good = records.good()
         rows: list[Any] = []
-        for at in good.tolist():
-            line = records[at]
+        for at, line in zip(good.tolist(), records.texts(good), strict=True):
             try:
                 rows.append(self._decoder.decode(line))
             except _NOT_JSON as error:

@@ -21,7 +21,7 @@ class Limits:
 
     block: int = 2 << 20
     """Decompressed bytes taken at a time."""
-    rows: int = 32_768
+    rows: int = 16_384
     """Most rows of a chunk."""
     batch: int = 8 << 20
     """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""

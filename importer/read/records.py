@@ -22,7 +22,7 @@ from importer.model import Bools, Int64s
 from importer.read.arrow import is_utf8
 from importer.read.encoding import show
 from importer.read.reader import Limits, shorten
-from importer.read.rules import Rules
+from importer.read.rules import LINES, Rules
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Faults: TypeAlias = dict[int, tuple[str, str]]
@@ -74,6 +74,13 @@ class Records:
         for first in range(0, len(self), rows):
             yield self.part(first, min(first + rows, len(self)))
 
+    def texts(self, positions: Int64s | None = None) -> list[bytes]:
+        """Some records, or all of them."""
+        cut = slice(None) if positions is None else positions
+        return [
+            self.data[start:end] for start, end in zip(self.starts[cut].tolist(), self.ends[cut].tolist(), strict=True)
+        ]
+
     def good(self) -> Int64s:
         """Positions of the records that are readable."""
         mask = np.ones(len(self), np.bool_)
@@ -85,23 +92,15 @@ class Records:
 class Layout:
     """What the splitter must know of a file."""
 
-    rules: Rules | None
-    """None: every line is a record."""
+    rules: Rules = LINES
     blank: bytes = b""
     """Characters that make a line blank if it holds nothing else; an empty line always is."""
     skip_lines: int = 0
     remarks: bytes = b""
     """The file has comment lines that begin so; unlike the rules' comments they hold no delimiter."""
 
-    @property
-    def quote(self) -> bytes:
-        """The quote that must be looked for; empty if none."""
-        return self.rules.quote if self.rules is not None else b""
-
     def is_comment(self, record: bytes) -> bool:
         """Whether the record is a comment line."""
-        if self.rules is None:
-            return False
         if self.rules.comment:
             return record.startswith(self.rules.comment)
         return bool(self.remarks) and record.startswith(self.remarks) and self.rules.delimiter not in record
@@ -109,7 +108,7 @@ class Layout:
     @property
     def comment(self) -> bytes:
         """How a comment line begins; empty without any."""
-        return (self.rules.comment if self.rules is not None else b"") or self.remarks
+        return self.rules.comment or self.remarks
 
 
 def split(blocks: Iterator[bytes], layout: Layout, limits: Limits) -> Iterator[Records]:
@@ -166,7 +165,8 @@ class _Splitter:
     def _records(self, data: bytes, codes: Bytes, line_ends: Int64s, *, final: bool) -> Iterator[Records]:
         faults: Faults = {}
         odd: frozenset[int] = frozenset()
-        if self._layout.quote and self._layout.quote in data:
+        quote = self._layout.rules.quote
+        if quote and quote in data:
             chosen, faults, odd = self._ends(data, codes, line_ends, final=final)
         else:
             chosen = np.arange(len(line_ends))
@@ -190,7 +190,6 @@ class _Splitter:
         What follows the last of them is an incomplete record; with ``final`` there is none.
         """
         rules, longest = self._layout.rules, self._limits.quoted
-        assert rules is not None
         if rules.is_standard:
             within = within_quotes(codes, line_ends, delimiter=rules.delimiter, quote=rules.quote)
             if within is not None:

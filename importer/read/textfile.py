@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
@@ -111,17 +110,7 @@ def raw_records(records: Records, *, transcoded: bool) -> Any:
 
     ``transcoded``: the file is not UTF-8, so that its undecodable bytes are surrogates already.
     """
-    if not transcoded and records.faults:
-        # A record with another fault may hold undecodable bytes as well.
-        kept = [keep_undecodable(records[at]) if at in records.faults else records[at] for at in range(len(records))]
-        return pa.table({"record": pa.array(kept, pa.binary())})
-    lengths = records.ends - records.starts
-    text = records.data[records.starts[0] : records.ends[-1]]
-    for line_end in (b"\r\n", b"\n", b"\r"):
-        text = text.replace(line_end, b"")
-    if len(text) != lengths.sum():  # line ends in cells, or something passed over between the records
-        return pa.table({"record": pa.array([records[at] for at in range(len(records))], pa.binary())})
-    offsets = np.zeros(len(records) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    array = pa.Array.from_buffers(pa.binary(), len(records), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
-    return pa.table({"record": array})
+    texts = records.texts()
+    for at in () if transcoded else records.faults:  # whatever the fault is, there may be undecodable bytes
+        texts[at] = keep_undecodable(texts[at])
+    return pa.table({"record": pa.array(texts, pa.binary())})

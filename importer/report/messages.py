@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,30 +21,26 @@ _FIELD, _VALUE = "\ufffa", "\ufffb"
 """Stand for the field and the value while a template is filled for a whole column; `shown` lets neither through."""
 
 
-@lru_cache(maxsize=4096)
 def message_of(code: str, field: str, value: str) -> str:
     """What is wrong: the code's template filled; the value alone for a code that this version does not know."""
-    reason = REASONS.get(code)
-    if reason is None:
-        return shown(value)
-    said = reason.message.format(field=shown(field), value=shown(value) if shown(value).strip() else _EMPTY)
-    return said + _readings(value) if code.endswith(".ambiguous_date") else said
+    message: str = messages_of(code, pa.array([field]), pa.array([value]))[0].as_py()
+    return message
 
 
 def messages_of(code: str, fields: ArrowArray, values: ArrowArray) -> ArrowArray:
     """`message_of` for ``string`` arrays of one code; a null counts as empty."""
+    texts = pc.fill_null(values, "")
+    values = shown_column(texts)
     if code not in REASONS:
-        return shown_column(pc.fill_null(values, ""))
-    if code.endswith(".ambiguous_date"):
-        pairs = zip(fields.to_pylist(), values.to_pylist(), strict=True)
-        return pa.array([message_of(code, field or "", value or "") for field, value in pairs], pa.string())
-    values = shown_column(pc.fill_null(values, ""))
+        return values
     values = pc.if_else(pc.equal(pc.utf8_trim_whitespace(values), ""), _EMPTY, values)
     columns = {_FIELD: shown_column(pc.fill_null(fields, "")), _VALUE: values}
     template = REASONS[code].message.format(field=_FIELD, value=_VALUE)
-    if _FIELD not in template and _VALUE not in template:
-        return pa.repeat(pa.scalar(template, pa.string()), len(values))
     pieces = [columns.get(piece, piece) for piece in re.split(f"([{_FIELD}{_VALUE}])", template) if piece]
+    if code.endswith(".ambiguous_date"):
+        pieces.append(pa.array(map(_readings, texts.to_pylist()), pa.string()))
+    if all(isinstance(piece, str) for piece in pieces):
+        return pa.repeat(pa.scalar(template, pa.string()), len(values))
     return pc.binary_join_element_wise(*pieces, "")
 
 

@@ -32,6 +32,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, Protocol
@@ -40,7 +41,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, ArrowTable, Dialect, Source
+from importer.model import ArrowArray, ArrowTable, Source
 from importer.report.rows import ExplainedBatch, ParquetTable
 from importer.roundtrip import (
     APPENDED,
@@ -149,26 +150,21 @@ class RejectsWriter(Protocol):
         """Write what is left; the file itself stays open."""
 
 
-def open_writer(
-    file: BinaryIO, source: Source, schema: pa.Schema | None, appended: Sequence[str] = APPENDED
-) -> RejectsWriter:
+def open_writer(file: BinaryIO, source: Source, schema: pa.Schema | None, appended: Sequence[str]) -> RejectsWriter:
     """The writer for sources that look like this one; ``schema`` is a Parquet source's, if it is known.
 
     ``appended`` names the columns of `Rejected.facts`.
     """
-    if source.dialect.format == "csv":
-        return csv_rejects(file, source, appended)
-    if source.dialect.format == "jsonl":
-        return JsonlRejects(file, source.dialect)
-    schema = schema or pa.schema([(name, pa.string()) for name in source.columns or ()])
-    return ParquetRejects(file, schema, appended)
-
-
-def csv_rejects(file: BinaryIO, source: Source, appended: Sequence[str] = APPENDED) -> CsvRejects | BareRejects:
-    """The writer for sources that look like this one."""
     dialect = source.dialect
-    text = EncodedText(file, dialect.encoding, bom=dialect.has_bom)
+    if dialect.format == "parquet":
+        return ParquetRejects(
+            file, schema or pa.schema([(name, pa.string()) for name in source.columns or ()]), appended
+        )
+    # The mapping skips as many lines at the beginning as in the sources.
+    text = EncodedText(file, dialect.encoding, bom=dialect.has_bom and dialect.format == "csv")
     text.write("skipped\n" * dialect.skip_lines)
+    if dialect.format == "jsonl":
+        return JsonlRejects(text)
     if dialect.has_header and len(dialect.delimiter) == 1 and len(dialect.quote) == 1 and not dialect.escape:
         return CsvRejects(text, source, appended)
     return BareRejects(text, source)
@@ -293,11 +289,10 @@ class _Cells:
 
 
 class JsonlRejects:
-    """One file, in its sources' encoding; the mapping skips as many lines at its beginning as in the sources."""
+    """One file, in its sources' encoding."""
 
-    def __init__(self, file: BinaryIO, dialect: Dialect) -> None:
-        self._text = EncodedText(file, dialect.encoding)
-        self._text.write("skipped\n" * dialect.skip_lines)
+    def __init__(self, text: EncodedText) -> None:
+        self._text = text
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""
@@ -318,23 +313,14 @@ def _json_line(record: str, note: dict[str, object]) -> str:
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         # Whatever the encoding, ASCII can hold the text; what was no text at all shows as \udc80 … \udcff.
         return json.dumps({JSON_KEY: {**note, "original": record}})
+    kept = {name: value for name, value in members.items() if name != JSON_KEY}
     if JSON_KEY in members:
-        note = {**_kept_original(members), **note}
-        kept = {name: value for name, value in members.items() if name != JSON_KEY}
+        if not kept:  # the raw text that an earlier rejects file kept, if its line still holds nothing else
+            with suppress(msgspec.DecodeError):
+                before = _NOTE.decode(members[JSON_KEY])
+                note = {name: before[name] for name in ("original",) if name in before} | note
         body = msgspec.json.encode(kept).decode()
-    comma = "," if members.keys() - {JSON_KEY} else ""
-    return f"{body[:-1]}{comma}{_QUOTED_KEY}:{json.dumps(note)}}}"
-
-
-def _kept_original(members: dict[str, msgspec.Raw]) -> dict[str, object]:
-    """The raw text that an earlier rejects file kept, if its line still holds nothing else."""
-    if len(members) > 1:
-        return {}
-    try:
-        note = _NOTE.decode(members[JSON_KEY])
-    except msgspec.DecodeError:
-        return {}
-    return {"original": note["original"]} if "original" in note else {}
+    return f"{body[:-1]}{',' if kept else ''}{_QUOTED_KEY}:{json.dumps(note)}}}"
 
 
 class ParquetRejects:

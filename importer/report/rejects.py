@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowTable, RowBatch, Source, State
+from importer.model import RowBatch, Source, State
 from importer.report.atomic import Outputs
 from importer.report.model import WrittenFile
 from importer.report.reject_files import Rejected, RejectsWriter, open_writer
@@ -31,8 +32,18 @@ from importer.roundtrip import APPENDED, DOUBT
 STATES = {"rejects": (State.INVALID, State.REFUSED), "in_doubt": (State.IN_DOUBT, State.FAILED)}
 """What a file holds, and the states of its rows' events."""
 
-_APPENDED = {"rejects": APPENDED, "in_doubt": (*APPENDED, *DOUBT)}
-_FILE_NAMES = {"rejects": "rejects", "in_doubt": "in-doubt"}
+_FILES = {"rejects": ("rejects", APPENDED), "in_doubt": ("in-doubt", (*APPENDED, *DOUBT))}
+"""What a file is called, and the columns that it has besides its source's."""
+
+
+@dataclass(slots=True)
+class _File:
+    """One output."""
+
+    placeholder: str
+    ending: str
+    writer: RejectsWriter
+    rows: int = 0
 
 
 @dataclass(slots=True)
@@ -42,8 +53,9 @@ class _Form:
     first: Source
     schema: pa.Schema | None
     """A Parquet source's columns; None while they are unknown, and for text."""
-    writers: dict[str, RejectsWriter] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
+    number: str
+    """Behind the placeholders of its files; empty for the first form."""
+    files: dict[str, _File] = field(default_factory=dict)
 
 
 class Rejects:
@@ -79,61 +91,53 @@ class Rejects:
             if batch.raw_rows is None:
                 self.without_originals += len(positions)
                 continue
-            self._writer(form, kind).add(
-                Rejected.of(explained, self._run, pa.array(positions), in_doubt=kind == "in_doubt")
-            )
-            form.rows[kind] = form.rows.get(kind, 0) + len(positions)
+            file = self._file(form, kind)
+            file.writer.add(Rejected.of(explained, self._run, pa.array(positions), in_doubt=kind == "in_doubt"))
+            file.rows += len(positions)
 
     def close(self) -> list[tuple[str, WrittenFile]]:
         """Finish the files; returns for each its placeholder in ``outputs`` and what it is finally called."""
-        if len(self._forms) == 1 and not self.without_originals:
-            self._writer(next(iter(self._forms.values())), "rejects")
-        names = _names([form.first for form in self._forms.values()])
+        forms = list(self._forms.values())
+        if len(forms) == 1 and not self.without_originals:
+            self._file(forms[0], "rejects")
         written = []
-        for form, name in zip(self._forms.values(), names, strict=True):
-            for kind, writer in form.writers.items():
-                writer.close()
-                final = f"{_FILE_NAMES[kind]}{name}.{self._ending(form, kind)}"
-                written.append((self._placeholder(form, kind), WrittenFile(final, kind, form.rows.get(kind, 0))))
+        for form, name in zip(forms, _names([form.first for form in forms]), strict=True):
+            for kind, file in form.files.items():
+                file.writer.close()
+                final = WrittenFile(f"{_FILES[kind][0]}{name}.{file.ending}", kind, file.rows)
+                written.append((file.placeholder, final))
         return written
 
     def _form(self, batch: RowBatch) -> _Form:
-        schema = batch.raw_rows.schema if batch.raw_rows is not None and _is_parquet(batch.source) else None
-        key = _form_key(batch.source, schema)
+        source, dialect = batch.source, batch.source.dialect
+        is_parquet = dialect.format == "parquet"
+        schema = batch.raw_rows.schema if is_parquet and batch.raw_rows is not None else None
+        key: tuple[object, ...] = (source.columns, replace(dialect, compression="none", has_bom=False))
+        if dialect.format == "jsonl":
+            key = (dialect.encoding, dialect.skip_lines)
+        elif is_parquet:
+            key = (source.columns, str(schema))
+        key = (dialect.format, *key)
         if key not in self._forms:
-            self._forms[key] = _Form(batch.source, schema)
+            number = f"-{len(self._forms) + 1}" if self._forms else ""
+            self._forms[key] = _Form(source, schema, number)
         return self._forms[key]
 
-    def _writer(self, form: _Form, kind: str) -> RejectsWriter:
-        if kind not in form.writers:
-            file = self._outputs.create(self._placeholder(form, kind))
-            if self._ending(form, kind) == "xlsx":
-                form.writers[kind] = WorkbookRejects(file, form.first, _APPENDED[kind], self._columns)
+    def _file(self, form: _Form, kind: str) -> _File:
+        if kind not in form.files:
+            source, (name, appended) = form.first, _FILES[kind]
+            # Rows in doubt stay in a form that `importer resolve` reads.
+            workbook = kind == "rejects" and (self._as_workbook or bool(source.dialect.sheet)) and suits(source)
+            ending = "xlsx" if workbook else source.dialect.format
+            placeholder = f"{name}{form.number}.{ending}"
+            file = self._outputs.create(placeholder)
+            writer: RejectsWriter
+            if workbook:
+                writer = WorkbookRejects(file, source, appended, self._columns)
             else:
-                form.writers[kind] = open_writer(file, form.first, form.schema, _APPENDED[kind])
-        return form.writers[kind]
-
-    def _ending(self, form: _Form, kind: str) -> str:
-        """How the file's name ends; rows in doubt stay in a form that `importer resolve` reads."""
-        wanted = kind == "rejects" and (self._as_workbook or bool(form.first.dialect.sheet))
-        return "xlsx" if wanted and suits(form.first) else form.first.dialect.format
-
-    def _placeholder(self, form: _Form, kind: str) -> str:
-        number = next(number for number, other in enumerate(self._forms.values(), 1) if other is form)
-        return f"{_FILE_NAMES[kind]}{f'-{number}' if number > 1 else ''}.{self._ending(form, kind)}"
-
-
-def _is_parquet(source: Source) -> bool:
-    return source.dialect.format == "parquet"
-
-
-def _form_key(source: Source, schema: ArrowTable | None) -> tuple[object, ...]:
-    dialect = source.dialect
-    if dialect.format == "jsonl":
-        return ("jsonl", dialect.encoding, dialect.skip_lines)
-    if dialect.format == "parquet":
-        return ("parquet", source.columns, str(schema))
-    return ("csv", source.columns, replace(dialect, compression="none", has_bom=False))
+                writer = open_writer(file, source, form.schema, appended)
+            form.files[kind] = _File(placeholder, ending, writer)
+        return form.files[kind]
 
 
 def _names(sources: Sequence[Source]) -> list[str]:
@@ -144,8 +148,6 @@ def _names(sources: Sequence[Source]) -> list[str]:
     for source in sources:
         stem = re.split(r"[/\\]", source.name)[-1].split(".")[0]
         safe = re.sub(r"[^\w-]+", "_", stem).strip("_") or "source"
-        name, number = f"-{safe}", 2
-        while name in names:
-            name, number = f"-{safe}-{number}", number + 1
-        names.append(name)
+        endings = chain([""], (f"-{number}" for number in count(2)))
+        names.append(next(name for ending in endings if (name := f"-{safe}{ending}") not in names))
     return names

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from importer.columns import text_bytes
 from importer.json_columns import escape
 from importer.model import ArrowArray, ArrowTable, Format, RowBatch, State
 from importer.reasons import REASONS
 from importer.report.messages import delivery_messages, messages_of, shown_column
 from importer.roundtrip import harmless_column
-from importer.texts import text_bytes
 
 SEPARATOR = "; "
 SCHEMA = pa.schema(

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import Hashes, hashes
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.messages import fix_of, severity_of
@@ -27,7 +28,6 @@ from importer.report.model import (
     TypeTotals,
 )
 from importer.report.rows import SEPARATOR, ExplainedBatch
-from importer.texts import Hashes, hashes
 from importer.wording import iso, shown
 
 FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")

@@ -162,8 +162,10 @@ def how_to_read(forms: Sequence[Form]) -> SourceOptions:
 def _read(form: Form, text: str) -> Content:
     """A record split into cells, if it can be; what a file of rejects kept whole is a record again."""
     if not form.is_text:
-        members = _without_note(text)
-        return Content("object", members) if members else Content("record", _shown_bytes(text))
+        members = _object(text.encode("utf-8", "replace"))
+        kept = {name: value for name, value in members.items() if name != JSON_KEY}
+        encoded = msgspec.json.encode(kept).decode()
+        return Content("object", encoded) if members else Content("record", _shown_bytes(text))
     try:
         raw = text.encode()
     except UnicodeEncodeError:  # bytes that are no text
@@ -199,16 +201,6 @@ def _object(raw: bytes) -> dict[str, msgspec.Raw]:
         return _OBJECT.decode(raw)
     except _NOT_JSON:
         return {}
-
-
-def _without_note(text: str) -> str:
-    """The JSON object without what files of rejects add; empty if it is none."""
-    members = _object(text.encode("utf-8", "replace"))
-    return (
-        msgspec.json.encode({name: value for name, value in members.items() if name != JSON_KEY}).decode()
-        if members
-        else ""
-    )
 
 
 def _member(raw: bytes, path: str) -> str | None:

@@ -20,7 +20,7 @@ from importer.read import Input
 from importer.report.messages import message_of
 from importer.review.cells import Content, Form, how_to_read, write
 from importer.review.desk import Line, Problem
-from importer.review.load import Reason, Targets, problems_of
+from importer.review.load import Targets, problem_of
 
 Verdict = tuple[int, str, tuple[Problem, ...] | None]
 """A line's number, its status, and what is wrong with it now (None: what the ledger says)."""
@@ -58,7 +58,7 @@ class Checker:
     def check(self, lines: Sequence[Line], forms: Sequence[Form]) -> Iterator[Verdict]:
         """The verdict on each row. All rows of an event are to be given; it is ready only if all of them are."""
         touched = {line.head for line in lines if line.edits or line.word == "as_is"}
-        corrected = [(line, corrected_of(line, forms)) for line in lines]
+        corrected = [(line, line.corrected(forms)) for line in lines]
         readable = [one for one in corrected if one[0].head in touched and one[1].shape != "record"]
         found: dict[int, tuple[bool, tuple[Problem, ...]]] = {}
         try:
@@ -95,21 +95,14 @@ class Checker:
                         raise SourceError(source.source.name, source.error)
                     for chunk in source.chunks:
                         here = those[chunk.first_row - 1 : chunk.first_row - 1 + chunk.count]
-                        reasons: dict[int, list[Reason]] = {}
+                        for (line, _), state in zip(here, chunk.states.to_pylist(), strict=True):
+                            found[line.no] = (state != State.INVALID.value, ())
                         for one in chunk.reasons.to_pylist():
-                            words = message_of(one["code"], one["field"], one["value"])
-                            reasons.setdefault(one["row"], []).append((one["code"], one["field"], one["value"], words))
-                        for row, ((line, content), state) in enumerate(
-                            zip(here, chunk.states.to_pylist(), strict=True), chunk.first_row
-                        ):
-                            said = problems_of(targets, forms[number], content, reasons.get(row, ()))
-                            found[line.no] = (state != State.INVALID.value, said)
+                            line, content = here[one["row"] - chunk.first_row]
+                            reason = (one["code"], one["field"], one["value"])
+                            problem = problem_of(targets, forms[number], content, (*reason, message_of(*reason)))
+                            found[line.no] = (found[line.no][0], (*found[line.no][1], problem))
         return found
-
-
-def corrected_of(line: Line, forms: Sequence[Form]) -> Content:
-    """The row as it was typed."""
-    return line.content.corrected(forms[line.form], line.edits)
 
 
 def written(

@@ -33,14 +33,10 @@ CREATE TABLE line (
     problems TEXT, verdict TEXT, status TEXT
 );
 CREATE TABLE bad (no INTEGER, column TEXT, text TEXT, typed INTEGER, PRIMARY KEY (no, column)) WITHOUT ROWID;
-"""
-_INDEXES = """
 CREATE UNIQUE INDEX line_by_place ON line (run, place);
 CREATE INDEX line_by_head ON line (head);
 CREATE INDEX line_by_status ON line (status, code, no);
 CREATE INDEX bad_by_text ON bad (column, text, typed);
-"""
-_KEPT = """
 CREATE TABLE IF NOT EXISTS kept.word (
     step INTEGER, run TEXT, place INTEGER, about TEXT, text TEXT, PRIMARY KEY (run, place, about, step)
 ) WITHOUT ROWID;
@@ -100,6 +96,10 @@ class Line:
     note: str
     """Why it is given up."""
 
+    def corrected(self, forms: Sequence[Form]) -> Content:
+        """What the row holds with what was typed."""
+        return self.content.corrected(forms[self.form], self.edits)
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -138,7 +138,7 @@ class Desk:
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.execute("ATTACH ? AS kept", (str(kept),))
             self._db.execute("PRAGMA kept.synchronous = FULL")
-            self._db.executescript(_TABLES + _KEPT)
+            self._db.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:
             raise UsageError(
                 f"{kept}: what is typed cannot be kept: {error}", hint="make the run's directory writable"
@@ -163,10 +163,12 @@ class Desk:
                 raise
             self._db.execute("COMMIT")
 
-    def _one(self, sql: str, *values: Any) -> Any:
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
-            found = self._db.execute(sql, values).fetchone()
-        return found[0] if found else None
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._rows(sql, *values)[0][0]
 
     # Filling it
 
@@ -179,12 +181,8 @@ class Desk:
             self.forms = forms
             self._db.execute("DELETE FROM line")
             self._db.execute("DELETE FROM bad")
-            for index in ("line_by_place", "line_by_head", "line_by_status", "bad_by_text"):
-                self._db.execute(f"DROP INDEX IF EXISTS {index}")
             self._db.executemany(f"INSERT INTO line VALUES ({', '.join('?' * 20)})", map(_fields, lines))
             self._db.executemany("INSERT OR IGNORE INTO bad VALUES (?, ?, ?, 0)", cells)
-            for statement in _INDEXES.strip().split("\n"):
-                self._db.execute(statement)
             self._db.execute(
                 "DELETE FROM kept.word WHERE NOT EXISTS"
                 " (SELECT 1 FROM line l WHERE l.run = word.run AND l.place = word.place)"
@@ -195,28 +193,20 @@ class Desk:
 
     def counts(self) -> dict[str, int]:
         """Rows by status."""
-        with self._lock:
-            found = dict(self._db.execute("SELECT status, COUNT(*) FROM line GROUP BY status").fetchall())
+        found = dict(self._rows("SELECT status, COUNT(*) FROM line GROUP BY status"))
         return {status: found.get(status, 0) for status in STATUSES}
 
     def decided(self) -> dict[str, int]:
         """How many rows in doubt the user has a word on, by the word."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT text, COUNT(*) FROM (SELECT (SELECT w.text FROM kept.word w WHERE w.run = l.run"
-                " AND w.place = l.place AND w.about = 'word' ORDER BY w.step DESC LIMIT 1) AS text"
-                " FROM line l WHERE l.status = 'doubt') WHERE text <> '' GROUP BY text"
-            )
-            return dict(found.fetchall())
+        newest = (
+            f"SELECT (SELECT text FROM ({_NEWEST}) WHERE about = 'word') AS text FROM line l WHERE status = 'doubt'"
+        )
+        return dict(self._rows(f"SELECT text, COUNT(*) FROM ({newest}) WHERE text <> '' GROUP BY text"))
 
     def codes(self, status: str) -> list[tuple[str, int]]:
         """The reasons of the rows with a status, most frequent first."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT code, COUNT(*) FROM line WHERE status = ? AND code <> '' GROUP BY code ORDER BY 2 DESC, 1",
-                (status,),
-            )
-            return found.fetchall()
+        sql = "SELECT code, COUNT(*) FROM line WHERE status = ? AND code <> '' GROUP BY code ORDER BY 2 DESC, 1"
+        return self._rows(sql, status)
 
     def count(self, chosen: Filter) -> int:
         """How many rows a filter leaves."""
@@ -251,9 +241,8 @@ class Desk:
 
     def like(self, column: str, text: str) -> list[int]:
         """The rows with that bad text in that column about which nothing was typed."""
-        with self._lock:
-            sql = "SELECT no FROM bad WHERE column = ? AND text = ? AND typed = 0 ORDER BY no"
-            return [no for (no,) in self._db.execute(sql, (column, text))]
+        sql = "SELECT no FROM bad WHERE column = ? AND text = ? AND typed = 0 ORDER BY no"
+        return [no for (no,) in self._rows(sql, column, text)]
 
     def count_like(self, column: str, text: str) -> int:
         """How many there are."""
@@ -262,17 +251,15 @@ class Desk:
     def matching(self, chosen: Filter) -> list[int]:
         """The numbers of all rows that a filter leaves."""
         condition, values = chosen.sql()
-        with self._lock:
-            return [no for (no,) in self._db.execute(f"SELECT no FROM line l WHERE {condition} ORDER BY no", values)]
+        return [no for (no,) in self._rows(f"SELECT no FROM line l WHERE {condition} ORDER BY no", *values)]
 
     def _lines(self, rest: str, *values: Any) -> list[Line]:
-        with self._lock:
-            found = self._db.execute(
-                "SELECT no, run, place, form, row, line, head, state, code, key, subscriber, type, value, currency,"
-                f" sent_at, shape, content, COALESCE(verdict, problems), status, (SELECT json_group_object(about, text)"
-                f" FROM ({_NEWEST})) FROM line l {rest}",
-                values,
-            ).fetchall()
+        found = self._rows(
+            "SELECT no, run, place, form, row, line, head, state, code, key, subscriber, type, value, currency,"
+            f" sent_at, shape, content, COALESCE(verdict, problems), status, (SELECT json_group_object(about, text)"
+            f" FROM ({_NEWEST})) FROM line l {rest}",
+            *values,
+        )
         return [_line(fields) for fields in found]
 
     # Typing
@@ -297,13 +284,9 @@ class Desk:
         """Take the last step back; returns the rows that it was about."""
         with self._transaction():
             last = self._one("SELECT MAX(step) FROM kept.word")
-            found = self._db.execute(
-                "SELECT DISTINCT l.no FROM kept.word w JOIN line l ON l.run = w.run AND l.place = w.place"
-                " WHERE step = ?",
-                (last,),
-            ).fetchall()
+            about = "kept.word w JOIN line l ON l.run = w.run AND l.place = w.place WHERE step = ?"
+            numbers = [no for (no,) in self._rows(f"SELECT DISTINCT l.no FROM {about}", last)]
             self._db.execute("DELETE FROM kept.word WHERE step = ?", (last,))
-            numbers = [no for (no,) in found]
             self._mark_typed(numbers)
         return numbers
 

@@ -14,7 +14,7 @@ from importer.ledger.ledger import Ledger
 from importer.mapping.model import ImportMapping
 from importer.model import RowBatch, Run, RunState, State
 from importer.reasons import REASONS
-from importer.report.rows import ExplainedBatch, explain
+from importer.report.rows import explain
 from importer.review.cells import RECORD, Content, Form, contents
 from importer.review.desk import Desk, Line, Problem
 
@@ -70,6 +70,13 @@ class _Loading:
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)
     """The number of each line, by run and place."""
     lost: int = 0
+    run: str = ""
+    at: int = 0
+    """Rows of the run before the batch."""
+    start: int = 0
+    """Rows of the run before its source."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """Rows of the run before each of its sources."""
 
 
 def load(desk: Desk, ledger: Ledger, runs: Sequence[Run], mapping: ImportMapping) -> int:
@@ -88,31 +95,33 @@ def load(desk: Desk, ledger: Ledger, runs: Sequence[Run], mapping: ImportMapping
 
 def _lines(loading: _Loading, ledger: Ledger, run: Run, *, pads: bool) -> Iterator[Line]:
     older = np.array(ledger.places_of_older(run), np.int64)
-    starts: dict[str, int] = {}
-    start = -1
+    loading.run, loading.at, loading.starts = run.id, 0, {}
     for batch in ledger.batches(run, raw_rows=True):
-        if batch.place != start:
-            start = batch.place
-            starts.setdefault(batch.source.name, start)
+        count = batch.table.num_rows
+        if count and batch.table.column("row")[0].as_py() == 1:
+            loading.start = loading.at
+            loading.starts.setdefault(batch.source.name, loading.at)
             loading.forms.append(Form(run.id, batch.source, pads))
-        places = start + batch.table.column("row").to_numpy() - 1
         states, heads = (batch.table.column(name).combine_chunks() for name in ("state", "leader_state"))
         undelivered = pc.or_(
             pc.is_in(states, _UNDELIVERED),
             pc.and_(pc.equal(states, State.GROUPED.value), pc.is_in(heads, _UNDELIVERED)),
         )
         doubtful = pc.equal(states, State.IN_DOUBT.value).to_numpy(zero_copy_only=False)
-        wanted = undelivered.to_numpy(zero_copy_only=False) & ~np.isin(places, older) | doubtful
+        wanted = undelivered.to_numpy(zero_copy_only=False) & ~np.isin(loading.at + np.arange(count), older) | doubtful
         if wanted.any():
-            yield from _lines_of(loading, run.id, batch, np.flatnonzero(wanted), starts)
+            yield from _lines_of(loading, batch, np.flatnonzero(wanted))
+        loading.at += count
 
 
-def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, starts: Mapping[str, int]) -> Iterator[Line]:
-    """``starts``: per source read so far, the place of its first row."""
-    explained = explain(batch)
+def _lines_of(loading: _Loading, batch: RowBatch, chosen: Any) -> Iterator[Line]:
+    run, explained = loading.run, explain(batch)
     table = batch.table.take(pa.array(chosen))
     codes = [code or "" for code in explained.codes.take(pa.array(chosen)).to_pylist()]
-    reasons = _reasons(explained)
+    reasons: dict[int, list[Reason]] = {}
+    said = (explained.reasons.column(name).to_pylist() for name in ("at", "code", "field", "value", "message"))
+    for at, *reason in zip(*said, strict=True):
+        reasons.setdefault(at, []).append(tuple(reason))
     form = loading.forms[-1]
     if batch.raw_rows is None:
         loading.lost += len(chosen)
@@ -122,11 +131,12 @@ def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, starts:
     columns = [table.column(name).to_pylist() for name in _FACTS]
     for at, *values, content in zip(chosen.tolist(), *columns, found, strict=True):
         facts = dict(zip(_FACTS, values, strict=True))
-        number, place = len(loading.numbers) + 1, batch.place + facts["row"] - 1
+        number, place = len(loading.numbers) + 1, loading.at + at
         loading.numbers[run, place] = number
-        start = batch.place if facts["leader_source"] is None else starts.get(facts["leader_source"], 0)
+        source = facts["leader_source"]
+        start = loading.start if source is None else loading.starts.get(source, 0)
         head = place if facts["leader"] is None else start + facts["leader"] - 1
-        problems = problems_of(loading.targets, form, content, reasons.get(at, ()))
+        problems = tuple(problem_of(loading.targets, form, content, one) for one in reasons.get(at, ()))
         bad = dict.fromkeys(column for one in problems if one.is_error for column in one.columns)
         loading.cells += [(number, column, content.cell(form, column) or "") for column in bad]
         doubt = facts["state"] == State.IN_DOUBT.value
@@ -139,21 +149,8 @@ def _lines_of(loading: _Loading, run: str, batch: RowBatch, chosen: Any, starts:
         )  # fmt: skip
 
 
-def _reasons(explained: ExplainedBatch) -> dict[int, list[Reason]]:
-    """The reasons of each row, by its place in the batch."""
-    found: dict[int, list[Reason]] = {}
-    columns = ("at", "code", "field", "value", "message")
-    for at, *rest in zip(*(explained.reasons.column(name).to_pylist() for name in columns), strict=True):
-        found.setdefault(at, []).append((rest[0], rest[1], rest[2], rest[3]))
-    return found
-
-
-def problems_of(targets: Targets, form: Form, content: Content, reasons: Sequence[Reason]) -> tuple[Problem, ...]:
-    """What is wrong with a row, with the columns that it has of those behind each reason."""
-    return tuple(_problem(targets, form, content, one) for one in reasons)
-
-
-def _problem(targets: Targets, form: Form, content: Content, reason: Reason) -> Problem:
+def problem_of(targets: Targets, form: Form, content: Content, reason: Reason) -> Problem:
+    """What is wrong with a row, with the columns that it has of those behind the reason."""
     code, name, value, message = reason
     if content.shape == "record":
         columns: tuple[str, ...] = (RECORD,)

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
-from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
@@ -24,10 +23,11 @@ from markupsafe import Markup, escape
 from importer.report.labels import amount, states_in_words
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
-from importer.sandbox.dashboard import PAGE_HEADERS
+from importer.sandbox.dashboard import PAGE_HEADERS, asset, json_response
 from importer.wording import counted, duration, iso, shown
 
 HOST = "127.0.0.1"
+_PACKAGE = "importer.review"
 _NO_ACCESS = (
     "Open the address that `importer review` printed: it carries a secret, because this page shows customers' data."
 )
@@ -36,29 +36,24 @@ _LONGEST = 1_000_000
 _MEANINGS = {"arrived": "arrived", "lost": "did not arrive", "given_up": "given up", "as_is": "sent as it is"}
 
 
-class _Typed(msgspec.Struct, frozen=True):
-    no: int
-    column: str
-    text: str
+class _Said(msgspec.Struct, frozen=True):
+    """What the page sends: a cell as it is typed, a word about rows, or an answer."""
 
-
-class _Like(msgspec.Struct, frozen=True):
-    no: int
-    column: str
-
-
-class _Word(msgspec.Struct, frozen=True):
-    word: str
+    no: int = 0
+    column: str = ""
+    text: str = ""
+    """Typed, or looked for."""
+    word: str = ""
     numbers: list[int] = []
     """Rows; empty: all that the filter leaves."""
     note: str = ""
     status: str = "open"
     code: str = ""
-    text: str = ""
+    yes: bool = False
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    yes: bool
+async def _said(request: web.Request) -> _Said:
+    return msgspec.json.decode(await request.read(), type=_Said)
 
 
 class Page:
@@ -79,8 +74,8 @@ class Page:
         app.add_routes(
             [
                 web.get("/", self._show),
-                web.get("/review.css", _asset("review.css", "text/css")),
-                web.get("/review.js", _asset("review.js", "text/javascript")),
+                web.get("/review.css", asset(_PACKAGE, "review.css", "text/css")),
+                web.get("/review.js", asset(_PACKAGE, "review.js", "text/javascript")),
                 web.get("/rows", self._rows),
                 web.post("/type", self._type),
                 web.post("/like", self._like),
@@ -117,8 +112,7 @@ class Page:
 
     async def _show(self, _: web.Request) -> web.Response:
         counts = self._review.desk.counts()
-        status = next((name for name in STATUSES if counts[name]), "open")
-        chosen = Filter(status)
+        chosen = Filter(next((name for name in STATUSES if counts[name]), "open"))
         return await self._html("page.html", **self._list(chosen, 0), **self._bar())
 
     async def _rows(self, request: web.Request) -> web.Response:
@@ -127,7 +121,9 @@ class Page:
         chosen = Filter(status if status in STATUSES else "open", query.get("code", ""), query.get("text", "").strip())
         after = query.get("after", "0")
         found = self._list(chosen, int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0)
-        return _json({"list": self._render("list.html", **found), "bar": self._render("bar.html", **self._bar())})
+        return json_response(
+            {"list": self._render("list.html", **found), "bar": self._render("bar.html", **self._bar())}
+        )
 
     def _list(self, chosen: Filter, after: int) -> dict[str, Any]:
         desk = self._review.desk
@@ -158,27 +154,24 @@ class Page:
     # What is typed
 
     async def _type(self, request: web.Request) -> web.Response:
-        typed = msgspec.json.decode(await request.read(), type=_Typed)
+        typed = await _said(request)
         lines = await asyncio.to_thread(self._review.type_cell, typed.no, typed.column, typed.text)
-        return self._changed(lines, typed.no, typed.column)
-
-    def _changed(self, lines: list[Line], number: int, column: str) -> web.Response:
         seen = [_Shown(line, self._review, self._review.desk.count_like) for line in lines[:PAGE]]
-        like = next((one.like(column) for one in seen if one.line.no == number), 0)
+        like = next((one.like(typed.column) for one in seen if one.line.no == typed.no), 0)
         verdicts = {one.line.no: self._render("verdict.html", one=one) for one in seen}
-        return _json({"verdicts": verdicts, "like": like, "bar": self._render("bar.html", **self._bar())})
+        return json_response({"verdicts": verdicts, "like": like, "bar": self._render("bar.html", **self._bar())})
 
     async def _like(self, request: web.Request) -> web.Response:
-        wanted = msgspec.json.decode(await request.read(), type=_Like)
+        wanted = await _said(request)
         review = self._review
         line = review.desk.line(wanted.no)
         before = line.content.cell(review.desk.forms[line.form], wanted.column) or ""
         text = line.edits.get(wanted.column, before)
         count = await asyncio.to_thread(review.type_like, wanted.column, before, text)
-        return self._said(f"{counted(count, 'row')} more changed")
+        return self._answered(f"{counted(count, 'row')} more changed")
 
     async def _word(self, request: web.Request) -> web.Response:
-        said = msgspec.json.decode(await request.read(), type=_Word)
+        said = await _said(request)
         if said.word not in ("", *_MEANINGS):
             raise ValueError(said.word)
         desk = self._review.desk
@@ -186,44 +179,43 @@ class Page:
         if said.word in ("given_up", "as_is", ""):
             numbers = [line.no for line in desk.lines(numbers[:1])] if len(numbers) == 1 else numbers
         await asyncio.to_thread(self._review.word, numbers, f"{said.word} {said.note.strip()}".strip())
-        return self._said(f"{counted(len(numbers), 'row')}: {_MEANINGS.get(said.word, 'open again')}")
+        return self._answered(f"{counted(len(numbers), 'row')}: {_MEANINGS.get(said.word, 'open again')}")
 
     async def _undo(self, _: web.Request) -> web.Response:
         count = await asyncio.to_thread(self._review.undo)
-        return self._said(f"taken back in {counted(count, 'row')}")
+        return self._answered(f"taken back in {counted(count, 'row')}")
 
-    def _said(self, words: str) -> web.Response:
-        return _json({"said": words, "bar": self._render("bar.html", **self._bar())})
+    def _answered(self, words: str) -> web.Response:
+        return json_response({"said": words, "bar": self._render("bar.html", **self._bar())})
 
     # What is done in the end
 
     async def _plan(self, _: web.Request) -> web.Response:
         return await self._html("plan.html", review=self._review, **self._bar())
 
-    async def _begin(self, _: web.Request) -> web.Response:
+    async def _begin(self, request: web.Request) -> web.Response:
         if not self._review.work.active:
             self._review.work.begin()
             self._finish()
-        return self._at_work()
-
-    async def _work(self, _: web.Request) -> web.Response:
-        return self._at_work()
+        return await self._work(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        self._review.work.answer(yes=msgspec.json.decode(await request.read(), type=_Answer).yes)
-        return self._at_work()
+        self._review.work.answer(yes=(await _said(request)).yes)
+        return await self._work(request)
 
-    def _at_work(self) -> web.Response:
+    async def _work(self, _: web.Request) -> web.Response:
         work = self._review.work
         done = self._review.is_done and not work.active and not work.error
         shown_work = self._render("work.html", review=self._review, work=work, done=done)
         if done:
             self._close()
-        return _json({"active": work.active, "asks": work.forecast is not None, "done": done, "html": shown_work})
+        return json_response(
+            {"active": work.active, "asks": work.forecast is not None, "done": done, "html": shown_work}
+        )
 
     async def _end(self, _: web.Request) -> web.Response:
         self._close()
-        return self._said("This page is closed; what you typed is kept.")
+        return self._answered("This page is closed; what you typed is kept.")
 
     async def _html(self, name: str, **values: Any) -> web.Response:
         return web.Response(text=self._render(name, **values), content_type="text/html", headers=PAGE_HEADERS)
@@ -253,19 +245,6 @@ class _Shown:
         return max(0, self._count_like(column, before) - own) if before or not own else 0
 
 
-def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    text = files("importer.review").joinpath("templates", name).read_text(encoding="utf-8")
-
-    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
-        return web.Response(text=text, content_type=content_type, headers=PAGE_HEADERS)
-
-    return handle
-
-
-def _json(content: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=PAGE_HEADERS)
-
-
 def _finalized(value: object) -> object:
     if isinstance(value, Markup):
         return value
@@ -274,20 +253,15 @@ def _finalized(value: object) -> object:
     return shown(value) if isinstance(value, str) else "" if value is None else value
 
 
-def _exact(text: str) -> Markup:
-    """Text with all its characters, for what is edited."""
-    return escape(text)
-
-
 _TEMPLATES = jinja2.Environment(
     autoescape=True,
-    loader=jinja2.PackageLoader("importer.review"),
+    loader=jinja2.PackageLoader(_PACKAGE),
     finalize=_finalized,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {
-    "exact": _exact, "counted": counted, "duration": duration, "amount": amount, "states": states_in_words, "iso": iso,
+    "exact": escape, "counted": counted, "duration": duration, "amount": amount, "states": states_in_words, "iso": iso,
     "file_name": lambda name: PurePath(name).name or name,
 }  # fmt: skip

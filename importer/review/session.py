@@ -21,7 +21,7 @@ from importer.pipeline import find, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Forecast, RunOptions, TargetOptions
 from importer.report.model import counts_by_name
-from importer.review.checks import Checker, corrected_of, written
+from importer.review.checks import Checker, written
 from importer.review.desk import Desk, Line
 from importer.review.load import load
 from importer.wording import counted
@@ -236,7 +236,7 @@ class Review:
         """Deliver the corrected rows as a run of their own, then what waits in the import's other runs."""
         lines = self.desk.with_status("ready")
         if lines:
-            rows = [(line, corrected_of(line, self.desk.forms)) for line in lines]
+            rows = [(line, line.corrected(self.desk.forms)) for line in lines]
             with tempfile.TemporaryDirectory(prefix="importer-review-") as scratch:
                 inputs, members = written(rows, self.desk.forms, Path(scratch))
                 mapping = self._checker.reading([self.desk.forms[number] for number, _ in members])
@@ -269,5 +269,5 @@ class Review:
             for path in result.written.paths:
                 path.unlink(missing_ok=True)
             with suppress(OSError, IndexError):
-                result.written.paths[0].parent.rmdir()
+                Path(str(result.written.paths[0].parent)).rmdir()
         return gone

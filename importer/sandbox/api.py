@@ -14,7 +14,7 @@ from aiohttp import web
 
 from importer.clock import Clock
 from importer.sandbox.events import EventLog, RecentEvents
-from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultPicker, FaultQueue
+from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultQueue, by_chance
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rate_limit import RateLimit
 from importer.sandbox.responses import CREATED, ResponseFactory, json_body, send
@@ -66,7 +66,7 @@ class ApiHandlers:
         self._options = options
         self._clock = clock
         self._responses = ResponseFactory(self.limit, clock)
-        self._picker = FaultPicker(options.faults, options.seed)
+        self._by_chance = by_chance(options.faults, options.seed)
         self._tokens = frozenset(tokens)
         self._expiring_token = tokens[0]
         self._expiring_token_uses = 0
@@ -78,36 +78,27 @@ class ApiHandlers:
         def handler(route: _Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
             async def handle(request: web.Request) -> web.StreamResponse:
                 body = await request.read()
+                faults = self._options.faults
                 if self._outage_at is not None and self.requests >= self._outage_at:
                     self._outage_at = None
-                    begin_outage(self._options.faults.outage_for)
+                    begin_outage(faults.outage_for)
                     return web.Response()  # goes nowhere
-                return await self._respond(request, self._judge(request, body, route))
+                answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
+                self.requests += 1
+                self.statuses[answer.status] += 1
+                if delay := self._options.latency + (faults.slow_for if answer.fault is Fault.SLOW else 0.0):
+                    await self._clock.sleep(delay)
+                return await send(request, answer.response, answer.fault, self.closing)
 
             return handle
 
         return [
             web.post("/v2/events", handler(self._create_event)),
             web.get("/v2/subscribers", handler(self._list_subscribers), allow_head=False),
-            web.route("*", "/{path:.*}", handler(self._not_found)),
+            web.route("*", "/{path:.*}", handler(lambda _, __: self._refuse(404, "Resource not found."))),
         ]
 
-    def _judge(self, request: web.Request, body: bytes, route: _Route) -> _Answer:
-        answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
-        self.requests += 1
-        self.statuses[answer.status] += 1
-        return answer
-
-    async def _respond(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
-        delay = self._options.latency + (self._options.faults.slow_for if answer.fault is Fault.SLOW else 0.0)
-        if delay:
-            await self._clock.sleep(delay)
-        return await send(request, answer.response, answer.fault, self.closing)
-
-    def _not_found(self, request: web.Request, body: bytes) -> _Answer:  # noqa: ARG002 - a route's signature
-        return self._refuse(404, "Resource not found.")
-
-    def _list_subscribers(self, request: web.Request, body: bytes) -> _Answer:  # noqa: ARG002 - as above
+    def _list_subscribers(self, request: web.Request, body: bytes) -> _Answer:  # noqa: ARG002 - a route's signature
         if not self._authorized(request):
             return self._refuse(401, "Unauthenticated.")
         return _Answer(self._responses.response(200, _SUBSCRIBERS))
@@ -115,7 +106,7 @@ class ApiHandlers:
     def _create_event(self, request: web.Request, body: bytes) -> _Answer:
         if not self._authorized(request):
             return self._refuse(401, "Unauthenticated.")
-        fault = self.queue.next() or self._picker.next()
+        fault = self.queue.next() or next(self._by_chance)
         if fault in BEFORE_ACCEPT:
             answer = _Answer(self._responses.response(200, b""), fault=fault)
         else:

@@ -17,7 +17,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader
 
 from importer.sandbox.api import ApiHandlers
-from importer.sandbox.events import EventFilter, EventRow, RecentEvents
+from importer.sandbox.events import RecentEvents
 from importer.sandbox.faults import Fault, FaultQueue
 
 MAX_ROWS = 200
@@ -36,23 +36,7 @@ PAGE_HEADERS = {
 }
 """Of every answer of a page on this machine: nothing is stored, framed, or loaded from elsewhere."""
 _NO_ACCESS = "Open the address that the sandbox printed: it carries a secret, because this page shows customers' data."
-_FOLDER = "templates"
-
-
-class State(msgspec.Struct, frozen=True):
-    """What the page asks for every second."""
-
-    process: str
-    """Another one after a restart: the numbers start again."""
-    requests: int
-    arrived: int
-    accepted: int
-    statuses: dict[str, int]
-    faults: dict[str, int]
-    limit: int | None
-    left: int | None
-    waiting: list[tuple[str, int]]
-    rows: list[EventRow]
+_PACKAGE, _FOLDER = "importer.sandbox", "templates"
 
 
 class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +55,7 @@ class Dashboard:
         self._secret = secret
         self._begin_outage = begin_outage
         self._process = secrets.token_hex(4)
-        template = Environment(loader=PackageLoader("importer.sandbox", _FOLDER), autoescape=True)
+        template = Environment(loader=PackageLoader(_PACKAGE, _FOLDER), autoescape=True)
         self._page = template.get_template("dashboard.html").render(
             offered=FaultQueue.OFFERED, max_events=FaultQueue.MAX_EVENTS, max_outage=MAX_OUTAGE,
             kept=RecentEvents.MAX_EVENTS,
@@ -81,8 +65,8 @@ class Dashboard:
         """What to register before the API's routes."""
         return [
             web.get("/", self._guarded(self._show), allow_head=False),
-            web.get("/dashboard.css", _asset("dashboard.css", "text/css"), allow_head=False),
-            web.get("/dashboard.js", _asset("dashboard.js", "text/javascript"), allow_head=False),
+            web.get("/dashboard.css", asset(_PACKAGE, "dashboard.css", "text/css"), allow_head=False),
+            web.get("/dashboard.js", asset(_PACKAGE, "dashboard.js", "text/javascript"), allow_head=False),
             web.get("/_sandbox/state", self._guarded(self._state), allow_head=False),
             web.get("/_sandbox/event", self._guarded(self._event), allow_head=False),
             web.post("/_sandbox/faults", self._guarded(self._order)),
@@ -103,27 +87,24 @@ class Dashboard:
         return web.Response(text=self._page, content_type="text/html", headers=PAGE_HEADERS)
 
     async def _state(self, request: web.Request) -> web.Response:
-        api = self._api
-        wanted = EventFilter(
-            subscriber=request.query.get("subscriber", "").strip(),
-            type=request.query.get("type", "").strip(),
-            after=_number(request, "after"),
-            before=_number(request, "before"),
-        )
-        return _json(
-            200,
-            State(
-                process=self._process,
-                requests=api.requests,
-                arrived=api.recent.total,
-                accepted=api.log.accepted,
-                statuses={str(status): count for status, count in sorted(api.statuses.items())},
-                faults={fault.value: count for fault, count in api.faults.items()},
-                limit=api.limit.limit,
-                left=api.limit.left,
-                waiting=[(fault.value, count) for fault, count in api.queue.waiting],
-                rows=api.recent.newest(wanted, MAX_ROWS),
-            ),
+        """What the page asks for every second."""
+        api, query = self._api, request.query
+        subscriber, kind = query.get("subscriber", "").strip(), query.get("type", "").strip()
+        return json_response(
+            {
+                "process": self._process,  # another one after a restart: the numbers start again
+                "requests": api.requests,
+                "arrived": api.recent.total,
+                "accepted": api.log.accepted,
+                "statuses": {str(status): count for status, count in sorted(api.statuses.items())},
+                "faults": api.faults,
+                "limit": api.limit.limit,
+                "left": api.limit.left,
+                "waiting": api.queue.waiting,
+                "rows": api.recent.newest(
+                    MAX_ROWS, subscriber, kind, _number(request, "after"), _number(request, "before")
+                ),
+            }
         )
 
     async def _event(self, request: web.Request) -> web.Response:
@@ -134,7 +115,7 @@ class Dashboard:
             text = msgspec.json.format(arrival.body, indent=2).decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             text = arrival.body.decode("utf-8", "backslashreplace")
-        return _json(200, {"text": text})
+        return json_response({"text": text})
 
     async def _order(self, request: web.Request) -> web.Response:
         try:
@@ -147,7 +128,7 @@ class Dashboard:
             self._api.queue.clear()
             return _message(202, "No more faults are ordered.")
         if not self._api.queue.add(order.fault, order.count):
-            return _message(400, f"A fault can be ordered for 1 to {FaultQueue.MAX_EVENTS:,} events, a hundred times.")
+            return _message(400, f"Faults can be ordered for at most {FaultQueue.MAX_EVENTS:,} events together.")
         events = "next event" if order.count == 1 else f"next {order.count:,} events"
         return _message(202, f"Ordered for the {events}: {FaultQueue.OFFERED[order.fault]}.")
 
@@ -161,8 +142,9 @@ class Dashboard:
         return answer
 
 
-def _asset(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    text = files("importer.sandbox").joinpath(_FOLDER, name).read_text(encoding="utf-8")
+def asset(package: str, name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler for one of a package's templates that is served as it is."""
+    text = files(package).joinpath(_FOLDER, name).read_text(encoding="utf-8")
 
     async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
         return web.Response(text=text, content_type=content_type, headers=PAGE_HEADERS)
@@ -175,10 +157,11 @@ def _number(request: web.Request, name: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def _message(status: int, message: str) -> web.Response:
-    return _json(status, {"message": message})
-
-
-def _json(status: int, content: Any) -> web.Response:
+def json_response(content: Any, status: int = 200) -> web.Response:
+    """An answer to a script of a page on this machine."""
     body = msgspec.json.encode(content)
     return web.Response(status=status, body=body, content_type="application/json", headers=PAGE_HEADERS)
+
+
+def _message(status: int, message: str) -> web.Response:
+    return json_response({"message": message}, status)

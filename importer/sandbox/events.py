@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -85,6 +83,10 @@ def _count_lines(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
+Row: TypeAlias = dict[str, Any]
+"""An arrival as the dashboard lists it, with what the event says of its subscriber, type and value."""
+
+
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One request to create an event."""
 
@@ -100,33 +102,6 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """The fault that it met; empty mostly."""
     body: bytes
     """As it came, or its beginning."""
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    """An arrival as the dashboard lists it."""
-
-    n: int
-    at: float
-    status: int
-    accepted: bool
-    fault: str
-    subscriber: str
-    """E-mail, else phone, else id; empty if none can be read."""
-    type: str
-    value: str
-
-
-class EventFilter(msgspec.Struct, frozen=True):
-    """Which arrivals to list."""
-
-    subscriber: str = ""
-    """A part of the id, e-mail or phone, in any case; empty: all."""
-    type: str = ""
-    """A part of the type, in any case; empty: all."""
-    after: int = 0
-    """Later than this number."""
-    before: int = 0
-    """Earlier than this number; 0: all."""
 
 
 class RecentEvents:
@@ -159,46 +134,35 @@ class RecentEvents:
         position = n - self._kept[0].n if self._kept else -1
         return self._kept[position] if 0 <= position < len(self._kept) else None
 
-    def newest(self, wanted: EventFilter, limit: int) -> list[EventRow]:
-        """The newest that match, newest first, at most ``limit``."""
-        return list(islice(self._matching(wanted), limit))
+    def newest(self, limit: int, subscriber: str = "", kind: str = "", after: int = 0, before: int = 0) -> list[Row]:
+        """The newest, newest first, at most ``limit``, as the dashboard lists them.
 
-    def _matching(self, wanted: EventFilter) -> Iterator[EventRow]:
-        subscriber, kind = wanted.subscriber.casefold(), wanted.type.casefold()
-        for arrival in reversed(self._kept):
-            if arrival.n <= wanted.after:
-                return
-            if wanted.before and arrival.n >= wanted.before:
-                continue
-            event = _parse(arrival.body)
-            identities = _identities(event)
-            found = _text(event.get("type"))
-            if kind in found.casefold() and any(subscriber in text.casefold() for text in identities or ("",)):
-                yield EventRow(
-                    n=arrival.n,
-                    at=arrival.at,
-                    status=arrival.status,
-                    accepted=arrival.accepted,
-                    fault=arrival.fault,
-                    subscriber=identities[0] if identities else "",
-                    type=found,
-                    value=f"{_text(event.get('value'))} {_text(event.get('value_currency'))}".strip(),
-                )
+        ``subscriber`` and ``kind`` are parts of the id, e-mail or phone, and of the type, in any case. ``after`` and
+        ``before`` are numbers; without ``before`` all later ones count.
+        """
+        found: list[Row] = []
+        for one in reversed(self._kept):
+            if one.n <= after or len(found) >= limit:
+                break
+            event = _object(one.body)
+            subscribers = event.get("subscriber")
+            said = subscribers if isinstance(subscribers, dict) else {}
+            names = [text for name in ("email", "phone", "id") if (text := _text(said.get(name)))]
+            type_ = _text(event.get("type"))
+            is_wanted = any(subscriber.casefold() in name.casefold() for name in names or ("",))
+            if is_wanted and kind.casefold() in type_.casefold() and (one.n < before or not before):
+                value = f"{_text(event.get('value'))} {_text(event.get('value_currency'))}".strip()
+                facts = {name: getattr(one, name) for name in ("n", "at", "status", "accepted", "fault")}
+                found.append({**facts, "subscriber": names[0] if names else "", "type": type_, "value": value})
+        return found
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
         event = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
-
-
-def _identities(event: dict[str, Any]) -> list[str]:
-    subscriber = event.get("subscriber")
-    if not isinstance(subscriber, dict):
-        return []
-    return [text for name in ("email", "phone", "id") if (text := _text(subscriber.get(name)))]
 
 
 def _text(value: Any) -> str:

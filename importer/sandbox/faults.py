@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 import random
 import re
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
+from itertools import groupby, repeat
+from typing import Any
 
 from importer.errors import UsageError
 
@@ -80,29 +80,20 @@ class Faults:
     """After this many requests that bear it, the first token has expired. None: never."""
 
 
-class FaultPicker:
-    """Chooses each event's fault by chance; the same seed gives the same sequence."""
-
-    def __init__(self, faults: Faults, seed: int) -> None:
-        self._faults = [fault for fault, _ in faults.chances]
-        self._bounds = list(accumulate(chance for _, chance in faults.chances))
-        self._random = random.Random(seed)  # noqa: S311 - a rehearsal must be repeatable, not secret
-
-    def next(self) -> Fault | None:
-        """The next event's fault; None, mostly."""
-        if not self._faults:
-            return None
-        position = bisect_right(self._bounds, self._random.random())
-        return self._faults[position] if position < len(self._faults) else None
+def by_chance(faults: Faults, seed: int) -> Iterator[Fault | None]:
+    """Each event's fault, mostly None; the same seed gives the same sequence."""
+    chances = [chance for _, chance in faults.chances]
+    choose = random.Random(seed).choices  # noqa: S311 - a rehearsal must be repeatable, not secret
+    while True:
+        (fault,) = choose([*(fault for fault, _ in faults.chances), None], [*chances, max(0.0, 1 - sum(chances))])
+        yield fault
 
 
 class FaultQueue:
     """Faults that were ordered on the dashboard for the next so many events, the oldest order first."""
 
     MAX_EVENTS = 10_000
-    """Per order."""
-    MAX_ORDERS = 100
-    """That may wait."""
+    """That may wait for a fault."""
     OFFERED: Mapping[Fault, str] = {
         Fault.ERROR: "answer 500 (not accepted)",
         Fault.TOO_MANY: "answer 429, try again in 1 s",
@@ -114,34 +105,27 @@ class FaultQueue:
     }
 
     def __init__(self) -> None:
-        self._orders: deque[tuple[Fault, int]] = deque()
+        self._faults: deque[Fault] = deque()
 
     @property
     def waiting(self) -> tuple[tuple[Fault, int], ...]:
         """What is still to come: fault and number of events."""
-        return tuple(self._orders)
+        return tuple((fault, len(list(those))) for fault, those in groupby(self._faults))
 
     def add(self, fault: Fault, count: int) -> bool:
-        """Order a fault for ``count`` events, after those of earlier orders; False if it is not offered."""
-        if fault not in self.OFFERED or not 1 <= count <= self.MAX_EVENTS or len(self._orders) >= self.MAX_ORDERS:
+        """Order a fault for ``count`` events, after those of earlier orders; False if that cannot be ordered."""
+        if fault not in self.OFFERED or not 1 <= count <= self.MAX_EVENTS - len(self._faults):
             return False
-        self._orders.append((fault, count))
+        self._faults.extend(repeat(fault, count))
         return True
 
     def clear(self) -> None:
         """Forget all orders."""
-        self._orders.clear()
+        self._faults.clear()
 
     def next(self) -> Fault | None:
         """The next event's fault; None, mostly."""
-        if not self._orders:
-            return None
-        fault, count = self._orders[0]
-        if count > 1:
-            self._orders[0] = (fault, count - 1)
-        else:
-            self._orders.popleft()
-        return fault
+        return self._faults.popleft() if self._faults else None
 
 
 _GRAMMAR = {fault.value: f"{fault.value}=CHANCE" for fault in Fault} | {
@@ -160,10 +144,10 @@ def parse_duration(text: str) -> float:
         UsageError: anything else.
 
     """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise UsageError(f'"{text}" is not a duration', hint="a number and a unit: 50ms, 2s, 1.5m, 1h")
-    return float(found[1]) * _UNITS[found[2]]
+    try:
+        return _duration(text)
+    except _MisfitError:
+        raise UsageError(f'"{text}" is not a duration', hint="a number and a unit: 50ms, 2s, 1.5m, 1h") from None
 
 
 def parse_faults(text: str) -> Faults:
@@ -173,76 +157,65 @@ def parse_faults(text: str) -> Faults:
         UsageError: an unknown fault, a value that does not fit it, or chances that exceed 1 together.
 
     """
-    given: dict[str, str] = {}
+    given: set[str] = set()
+    chances: dict[str, float] = {}
+    others: dict[str, Any] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = item.partition("=")
         if name not in _GRAMMAR:
-            raise UsageError(f'--fault: "{name}" is not a fault', hint=_known(name))
+            near = difflib.get_close_matches(name, _GRAMMAR, n=1, cutoff=0.5)
+            meant = f"did you mean {_GRAMMAR[near[0]]}? " if near else ""
+            hint = f"{meant}known faults: {', '.join(_GRAMMAR.values())}"
+            raise UsageError(f'--fault: "{name}" is not a fault', hint=hint)
         if name in given:
             raise UsageError(f'--fault: "{name}" is given twice', hint="name each fault once")
-        given[name] = value
-    slow_chance, slow_for = _split(given, "slow", ":")
-    outage_for, outage_at = _split(given, "outage", "@")
-    chances = tuple(
-        (fault, _chance(fault, slow_chance if fault is Fault.SLOW else given[fault]))
-        for fault in Fault
-        if fault in given
-    )
-    if sum(chance for _, chance in chances) > 1 + 1e-9:
+        given.add(name)
+        try:
+            if name == "outage":
+                duration, _, requests = value.partition("@")
+                others |= {"outage_for": _duration(duration), "outage_at": _count(requests)}
+            elif name == "token-after":
+                others["token_after"] = _count(value)
+            else:
+                if name == "slow":
+                    value, _, duration = value.partition(":")
+                    others["slow_for"] = _duration(duration)
+                chances[name] = _chance(value)
+        except _MisfitError as misfit:
+            found = str(misfit) or item.partition("=")[2]
+            raise UsageError(
+                f'--fault: "{found}" does not fit {name}',
+                hint=f"write {_GRAMMAR[name]}; a CHANCE is 0 to 1, a DURATION 50ms, 2s or 1m, REQUESTS a number",
+            ) from None
+    if sum(chances.values()) > 1 + 1e-9:
         raise UsageError(
             "--fault: the chances add up to more than 1",
             hint="at most one fault happens to an event; make the chances smaller",
         )
-    return Faults(
-        chances=chances,
-        slow_for=_duration("slow", slow_for) if slow_for else 0.0,
-        outage_for=_duration("outage", outage_for) if outage_for else 0.0,
-        outage_at=_requests("outage", outage_at) if outage_at else None,
-        token_after=_requests("token-after", given["token-after"]) if "token-after" in given else None,
-    )
+    return Faults(tuple((fault, chances[fault]) for fault in Fault if fault in chances), **others)
 
 
-def _known(name: str) -> str:
-    near = difflib.get_close_matches(name, _GRAMMAR, n=1, cutoff=0.5)
-    known = "known faults: " + ", ".join(_GRAMMAR.values())
-    return f"did you mean {_GRAMMAR[near[0]]}? {known}" if near else known
+class _MisfitError(ValueError):
+    """A text that is not what is wanted."""
 
 
-def _split(given: dict[str, str], name: str, separator: str) -> tuple[str, str]:
-    """Both halves of ``name``'s value, or two empty texts if it was not given."""
-    if name not in given:
-        return "", ""
-    first, _, second = given[name].partition(separator)
-    if not first or not second:
-        raise _misfit(name, given[name])
-    return first, second
+def _duration(text: str) -> float:
+    if (found := _DURATION.fullmatch(text)) is None:
+        raise _MisfitError(text)
+    return float(found[1]) * _UNITS[found[2]]
 
 
-def _chance(name: str, text: str) -> float:
+def _chance(text: str) -> float:
     try:
         chance = float(text)
     except ValueError:
-        raise _misfit(name, text) from None
+        chance = -1.0
     if not 0 <= chance <= 1:
-        raise _misfit(name, text)
+        raise _MisfitError(text)
     return chance
 
 
-def _duration(name: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except UsageError:
-        raise _misfit(name, text) from None
-
-
-def _requests(name: str, text: str) -> int:
+def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise _misfit(name, text)
+        raise _MisfitError(text)
     return int(text)
-
-
-def _misfit(name: str, found: str) -> UsageError:
-    return UsageError(
-        f'--fault: "{found}" does not fit {name}',
-        hint=f"write {_GRAMMAR[name]}; a CHANCE is 0 to 1, a DURATION 50ms, 2s or 1m, REQUESTS a number",
-    )

@@ -27,26 +27,17 @@ _GONE_WITHIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where to find a sandbox that runs in another process."""
-
-    url: str
-    """The API's base; events go to ``url + "events"``."""
-    token: str
-    port: int
-    pid: int
-    page: str
-    """The address, with its secret, where a browser on this machine shows what arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The one line that the child writes: where it listens, or why it does not."""
+    """Where to find a sandbox that runs in another process, which writes this as its first line."""
 
     url: str = ""
+    """The API's base; events go to ``url + "events"``."""
     token: str = ""
-    page: str = ""
     port: int = 0
+    page: str = ""
+    """The address, with its secret, where a browser on this machine shows what arrived."""
+    pid: int = 0
     error: str = ""
+    """Why it does not run; empty: it does."""
     hint: str | None = None
 
 
@@ -64,19 +55,18 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
     try:
         child.stdin.write(msgspec.json.encode(options or SandboxOptions()) + b"\n")
         child.stdin.flush()
-        started = _receive(child.stdout)
-        yield Running(url=started.url, token=started.token, port=started.port, pid=child.pid, page=started.page)
+        yield _receive(child.stdout)
     finally:
         _end(child)
 
 
-def _receive(stdout: IO[bytes]) -> Started:
+def _receive(stdout: IO[bytes]) -> Running:
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
         line = stdout.readline() if selector.select(_READY_WITHIN) else b""
     if not line:
         raise UsageError("the sandbox did not start", hint="`importer sandbox` shows what is wrong on this machine")
-    started = msgspec.json.decode(line, type=Started)
+    started = msgspec.json.decode(line, type=Running)
     if started.error:
         raise UsageError(started.error, hint=started.hint)
     return started

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -50,7 +49,7 @@ class ResponseFactory:
     def response(self, status: int, body: bytes, content_type: str = _JSON, **headers: str) -> web.Response:
         """An answer with this body. ``headers``: more of them, with ``_`` for ``-``."""
         lines = {name.replace("_", "-"): value for name, value in headers.items()}
-        usual = {"Content-Type": content_type, "Date": _http_date(int(self._clock.time()))}
+        usual = {"Content-Type": content_type, "Date": formatdate(self._clock.time(), usegmt=True)}
         return web.Response(status=status, body=body, headers=usual | self._limit.headers() | lines)
 
     def refusal(self, status: int, message: str) -> web.Response:
@@ -105,8 +104,3 @@ async def send(
 def json_body(**fields: Any) -> bytes:
     """A JSON object."""
     return msgspec.json.encode(fields)
-
-
-@functools.lru_cache(maxsize=4)
-def _http_date(second: int) -> str:
-    return formatdate(second, usegmt=True)

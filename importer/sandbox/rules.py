@@ -11,7 +11,7 @@ import math
 import re
 import string
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 from iso4217 import Currency
@@ -125,13 +125,10 @@ def is_email(text: str) -> bool:
         len(local) <= 64
         and all(atom and _ATEXT.issuperset(atom) for atom in local.split("."))
         and len(labels) > 1
-        and all(_is_label(label) for label in labels)
+        and all(0 < len(label) <= 63 and "-" not in (label[0], label[-1]) for label in labels)
+        and all(map(_LETTERS_DIGITS_HYPHEN.issuperset, labels))
         and not labels[-1].isdigit()
     )
-
-
-def _is_label(label: str) -> bool:
-    return 0 < len(label) <= 63 and label[0] != "-" and label[-1] != "-" and _LETTERS_DIGITS_HYPHEN.issuperset(label)
 
 
 def is_phone(text: str) -> bool:
@@ -162,31 +159,19 @@ def _is_finite_number(value: Any) -> bool:
 def _currency_problem(code: Any, refuse_retired: bool) -> str | None:
     if not isinstance(code, str):
         return "The value_currency must be a string."
-    match _currency_status(code):
-        case "current":
-            return None
-        case "retired":
-            return "The value_currency is no longer in use." if refuse_retired else None
-        case "not_money":
-            return "The value_currency is not a currency that payments are made in."
-        case _:
-            return "The value_currency must be an ISO 4217 currency code."
+    if code in _NOT_MONEY:
+        return "The value_currency is not a currency that payments are made in."
+    if code in _CURRENT:
+        return None
+    if code in _ever_used():
+        return "The value_currency is no longer in use." if refuse_retired else None
+    return "The value_currency must be an ISO 4217 currency code."
 
 
+# Codes are upper case in ISO 4217, and so they must be here.
 _CURRENT = frozenset(currency.code for currency in Currency if currency.exponent is not None)
 _NOT_MONEY = frozenset(currency.code for currency in Currency if currency.exponent is None)
 """Metals, funds, tests and "no currency": whatever ISO 4217 gives no minor unit."""
-
-_CurrencyStatus: TypeAlias = Literal["current", "retired", "not_money", "unknown"]
-
-
-def _currency_status(code: str) -> _CurrencyStatus:
-    """The status of a code in ISO 4217; codes are upper case there, and so they must be here."""
-    if code in _CURRENT:
-        return "current"
-    if code in _NOT_MONEY:
-        return "not_money"
-    return "retired" if code in _ever_used() else "unknown"
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from importer.sandbox.dashboard import Dashboard
 from importer.sandbox.events import EventLog
 from importer.sandbox.faults import Fault
 from importer.sandbox.options import SandboxOptions
-from importer.sandbox.process import Started
+from importer.sandbox.process import Running
 
 HOST = "127.0.0.1"
 """Never another: a sandbox records customers' data."""
@@ -157,14 +157,13 @@ def serve(options: SandboxOptions) -> None:
         UsageError: the port is taken, or the file of events cannot be written.
 
     """
-    asyncio.run(_serve(options))
+    asyncio.run(_until_stopped(options))
 
 
-async def _serve(options: SandboxOptions) -> None:
+async def _until_stopped(options: SandboxOptions) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with Sandbox(options) as sandbox:
         recorded = f"appended to {options.events}" if options.events else "counted, not kept (--events FILE keeps them)"
         sys.stderr.write(
@@ -182,17 +181,17 @@ def serve_parent() -> None:
     try:
         asyncio.run(_serve_parent(options))
     except UsageError as problem:
-        _report(Started(error=problem.message, hint=problem.hint))
+        _report(Running(error=problem.message, hint=problem.hint))
 
 
 async def _serve_parent(options: SandboxOptions) -> None:
     async with Sandbox(options) as sandbox:
-        _report(Started(url=sandbox.url, token=sandbox.token, page=sandbox.page, port=sandbox.port))
+        _report(Running(sandbox.url, sandbox.token, sandbox.port, sandbox.page, os.getpid()))
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         await reader.read()
 
 
-def _report(started: Started) -> None:
+def _report(started: Running) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(started) + b"\n")
     sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.presets import load_preset, recognise
-from importer.suggest.advice import formats_of, written
+from importer.suggest.advise import formats_of, written
 from importer.suggest.decide import NONE, PURCHASE, Draft, Grade, put
 from importer.suggest.draft import decide_date_order, decide_zone
 from importer.suggest.forms import CURRENCY_OF_SIGN, Times

@@ -12,17 +12,7 @@ from importer.suggest import money, people
 from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Draft, Grade, Open, template
 from importer.suggest.forms import Times
 from importer.suggest.profile import Column, Sample
-from importer.suggest.vocabulary import (
-    Fit,
-    Kind,
-    fit,
-    is_called,
-    is_warehouse,
-    kinds,
-    paid_pattern,
-    plain,
-    state,
-)
+from importer.suggest.vocabulary import Fit, Kind, fit, is_called, is_warehouse, kinds, paid_pattern, plain, state
 
 _TOTAL = {"order total", "grand total", "invoice total", "total", "total price", "gesamtbetrag", "order amount"}
 BELOW_ZERO = r"^\W*(?:[A-Z]{3}\W*)?[-(−]\W*[0-9]|[0-9]\s*-$"  # noqa: RUF001 # a minus sign is meant

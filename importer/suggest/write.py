@@ -13,8 +13,7 @@ from importer.mapping.load import loads
 from importer.model import Chunk
 from importer.read import open_source
 from importer.suggest.adapt import adapt, inherited_subscriber
-from importer.suggest.advice import Advice
-from importer.suggest.advise import Trial, improved
+from importer.suggest.advise import Advice, Trial, improved
 from importer.suggest.decide import Decision, Draft, Grade, put
 from importer.suggest.draft import draft
 from importer.suggest.money import is_currency

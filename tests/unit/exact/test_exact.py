@@ -1,15 +1,16 @@
-"""DecimalColumn columns against Python's decimals."""
+"""Columns of decimals against Python's own."""
 
 from __future__ import annotations
 
 from decimal import Context, Decimal, localcontext
+from operator import mul
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.exact import DecimalColumn, product, sums
+from importer.exact import Decimals, calculated, decimals_of, sums, tokens_of
 from tests.unit.group.building import plain
 
 ORDINARY = st.decimals(-100_000, 100_000, places=2)
@@ -19,14 +20,14 @@ NUMBERS = st.one_of(st.lists(ORDINARY, max_size=20), st.lists(st.one_of(ORDINARY
 UNLIMITED = Context(prec=1000)
 
 
-def exact(numbers: list[Decimal]) -> DecimalColumn:
-    return DecimalColumn.of(pa.array([plain(one) for one in numbers], pa.string()))
+def exact(numbers: list[Decimal]) -> Decimals:
+    return decimals_of(pa.array([plain(one) for one in numbers], pa.string()))
 
 
 @settings(deadline=None)
 @given(NUMBERS)
 def test_tokens_come_back_as_they_were(numbers: list[Decimal]) -> None:
-    assert exact(numbers).tokens().to_pylist() == [plain(one) for one in numbers]
+    assert tokens_of(exact(numbers)).to_pylist() == [plain(one) for one in numbers]
 
 
 @settings(deadline=None)
@@ -35,7 +36,7 @@ def test_products_are_exact(rows: list[tuple[Decimal, ...]]) -> None:
     with localcontext(UNLIMITED):
         expected = [plain(a * b * c) for a, b, c in rows]
     columns = [exact([row[at] for row in rows]) for at in range(3)]
-    assert product(columns).tokens().to_pylist() == expected
+    assert tokens_of(calculated(mul, columns)).to_pylist() == expected
 
 
 @settings(deadline=None)
@@ -45,14 +46,14 @@ def test_sums_are_exact(groups: list[list[Decimal]]) -> None:
         expected = [plain(sum(group, Decimal())) for group in groups]
     starts = np.cumsum([0, *map(len, groups)])[:-1].astype(np.int64)
     made = sums(exact([one for group in groups for one in group]), starts)
-    assert made.tokens().to_pylist() == expected
+    assert tokens_of(made).to_pylist() == expected
 
 
 def test_a_product_of_a_thousand_digits_does_not_raise() -> None:
     long = exact([Decimal("9" * 300)])
-    assert len(product([long] * 20).tokens()[0].as_py()) == 6000
+    assert len(tokens_of(calculated(mul, [long] * 20))[0].as_py()) == 6000
 
 
 def test_what_is_nearer_to_nothing_than_any_double_is_nothing() -> None:
     tiny = exact([Decimal("1e-200")])
-    assert product([tiny, tiny]).tokens().to_pylist() == ["0"]
+    assert tokens_of(calculated(mul, [tiny, tiny])).to_pylist() == ["0"]

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from importer.mapping.load import loads
-from importer.suggest.advice import Context, Finding, propose
+from importer.suggest.advise import Finding, propose
 from tests.support.program import importer
 
 PHONES = ("+12025550143", "+12025550144")
 
 
-def line(pick: str, code: str, *values: str, context: Context | None = None, is_common: bool = True) -> str | None:
+def line(pick: str, code: str, *values: str, phones: tuple[str, ...] = (), is_common: bool = True) -> str | None:
     """What to write instead of a mapping's line."""
     target, _, _ = pick.partition(":")
     head = "version: 1\ntype: {const: a}\n"
@@ -21,7 +21,7 @@ def line(pick: str, code: str, *values: str, context: Context | None = None, is_
         text, field = f"{head}subscriber: {{email: E}}\n{pick}\n", target
     else:
         text, field = f"{head}subscriber: {{email: E}}\nproperties: {{{pick}}}\n", f"properties.{target}"
-    found = propose(loads(text, "m.yaml").mapping, Finding(code, field, values, is_common), context or Context())
+    found = propose(loads(text, "m.yaml").mapping, Finding(code, field, values, is_common), phones=phones)
     if found is None:
         return None
     loads(text.replace(pick, found.line), "m.yaml")  # what is advised is sound
@@ -55,12 +55,10 @@ def test_what_the_values_have_in_common_becomes_a_line(pick: str, code: str, val
 
 
 def test_the_country_of_national_phones_is_that_of_all_the_others() -> None:
-    assert line("phone: P", "phone.no_country", "2025550145", context=Context(phones=PHONES)) == (
-        "phone: {column: P, country: US}"
-    )
+    assert line("phone: P", "phone.no_country", "2025550145", phones=PHONES) == ("phone: {column: P, country: US}")
     assert line("phone: P", "phone.no_country", "2025550145") is None
-    mixed = Context(phones=(*PHONES, "+37061234567"))
-    assert line("phone: P", "phone.no_country", "2025550145", context=mixed) is None
+    mixed = (*PHONES, "+37061234567")
+    assert line("phone: P", "phone.no_country", "2025550145", phones=mixed) is None
 
 
 def test_dates_of_some_rows_do_not_take_the_form_of_the_others_away() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from importer.columns import hashes, matches, text_bounds, text_bytes, trimmed
 from importer.model import ArrowArray
-from importer.texts import hashes, matches, text_bounds, text_bytes, trimmed
 
 TEXTS = st.lists(st.none() | st.text(alphabet="a1 \n\t\u00a0é~!", max_size=4), max_size=12)
 WORDS = st.lists(st.none() | st.sampled_from(["", "7", "42", "4a", "7\n42", "7\n", "\n"]), max_size=6)
