@@ -264,31 +264,8 @@ def run_options(given: dict[str, Any]) -> RunOptions:
     """What to deliver and how, from all options of a command."""
     from importer.pipeline.options import RunOptions
 
-<<<<<<< HEAD
-    defaults: dict[str, Any] = {"sources": (), "mapping": ""}
-    names = (
-        "sources",
-        "mapping",
-        "strict",
-        "transform",
-        "again",
-        "out",
-        "report_format",
-        "rejects_format",
-        "keep_bodies",
-        "first",
-        "wait",
-        "workers",
-        "scheduler",
-    )
-    return RunOptions(
-        **defaults | {name: given[name] for name in names if name in given},
-        delivery=delivery_options_of(given),
-    )
-=======
     asked = {"sources": (), "mapping": ""} | fields_of(RunOptions, given)
     return RunOptions(**asked, delivery=delivery_options_of(given))
->>>>>>> main
 
 
 def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
