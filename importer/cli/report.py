@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.child import token_hidden
 from importer.cli import completing
 from importer.cli.console import in_colour
 from importer.cli.options import Place, basic, ledger_options, target_options
@@ -82,6 +81,8 @@ def command(run_id: str | None, output: Path | RemotePath | None, *, opened: boo
 def _open(page: Path) -> None:
     """Print the page's path, and show it if there is anything to show it with."""
     import webbrowser
+
+    from importer.child import token_hidden
 
     click.echo(page)
     try:

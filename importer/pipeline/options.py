@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
+from importer import DEFAULT_ENDPOINT
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
-    DEFAULT_ENDPOINT,
     Counts,
     Format,
     PendingSummary,
@@ -94,6 +94,10 @@ class RunOptions:
     """Send so many, then ask again."""
     inputs: tuple[Input, ...] = ()
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
+    workers: int | None = None
+    """How many processes of this machine prepare the rows; None: this one."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False

@@ -6,6 +6,7 @@ Also how a path (see `importer.read.nested`) reaches into structs, lists and map
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice, repeat
 from typing import Any
 
 import msgspec
@@ -95,13 +96,9 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     """
     array = _unpacked(array)
     if pa.types.is_nested(array.type):
-        plain, bad = _with_text_leaves(array)
-        texts = [
-            None if value is None else _JSON.encode(_for_json(value, array.type)).decode()
-            for value in plain.to_pylist()
-        ]
-        if bad.any():
-            texts = [None if wrong else text for text, wrong in zip(texts, bad, strict=True)]
+        values, bad = _values(array)
+        is_text = [value is not None and not wrong for value, wrong in zip(values, bad.tolist(), strict=True)]
+        texts = [_JSON.encode(one).decode() if there else None for one, there in zip(values, is_text, strict=True)]
         return pa.array(texts, pa.string()), array.is_valid(), bad if bad.any() else None
     texts, textless = _scalars(array)
     return texts, None, textless if textless is not None and textless.any() else None
@@ -222,33 +219,35 @@ def _plain_decimals(texts: ArrowArray) -> ArrowArray:
     return pc.replace_with_mask(texts, scientific, pa.array(plain, pa.string()))
 
 
-def _with_text_leaves(array: ArrowArray) -> tuple[ArrowArray, Bools]:
-    """The same nesting with times and bytes as text, so that Python can hold it; and where some leaf has no text."""
+def _values(array: ArrowArray) -> tuple[list[Any], Bools]:
+    """Nested values as JSON has them, times and bytes as text, maps as objects; and where some leaf has no text."""
     array = _unpacked(array)
-    kind = array.type
-    nothing = np.zeros(len(array), np.bool_)
+    kind, valid = array.type, array.is_valid().to_pylist()
+    bad = np.zeros(len(array), np.bool_)
     if pa.types.is_struct(kind):
-        if not kind.num_fields:
-            return array, nothing
-        inner = [_with_text_leaves(pc.struct_field(array, [at])) for at in range(kind.num_fields)]
         names = [kind.field(at).name for at in range(kind.num_fields)]
-        built = pa.StructArray.from_arrays([part for part, _ in inner], names, mask=array.is_null())
-        return built, np.logical_or.reduce([bad for _, bad in inner])
+        parts = [_values(pc.struct_field(array, [at])) for at in range(kind.num_fields)]
+        rows = zip(*(values for values, _ in parts), strict=True) if parts else repeat((), len(array))
+        objects = [
+            dict(zip(names, row, strict=True)) if is_there else None for is_there, row in zip(valid, rows, strict=False)
+        ]
+        return objects, np.logical_or.reduce([bad, *(wrong for _, wrong in parts)])
     if pa.types.is_map(kind):
-        array = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
-    if pa.types.is_nested(array.type):
-        lists = array if pa.types.is_list(array.type) else array.cast(pa.list_(array.type.value_type))
-        leaves, bad = _with_text_leaves(lists.flatten())
-        lengths = pc.list_value_length(lists).fill_null(0).to_numpy()
-        offsets = pa.array(np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)]))
-        nothing[pc.list_parent_indices(lists).to_numpy()[bad]] = True
-        return pa.ListArray.from_arrays(offsets, leaves, mask=lists.is_null()), nothing
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return array, nothing
+        pairs, bad = _values(array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))))
+        return [None if found is None else {str(one["key"]): one["value"] for one in found} for found in pairs], bad
+    if pa.types.is_nested(kind):
+        lists = array if pa.types.is_list(kind) else array.cast(pa.list_(kind.value_type))
+        flat, wrong = _values(lists.flatten())
+        bad[pc.list_parent_indices(lists).to_numpy()[wrong]] = True
+        elements = iter(flat)
+        lengths = pc.list_value_length(lists).to_pylist()
+        return [None if length is None else list(islice(elements, length)) for length in lengths], bad
     if pa.types.is_floating(kind):
-        return array.cast(pa.float64() if pa.types.is_float64(kind) else pa.float32()), nothing
-    texts, wrong = _scalars(array)
-    return texts, nothing if wrong is None else wrong
+        array = array.cast(pa.float64() if pa.types.is_float64(kind) else pa.float32())
+    elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)):
+        array, textless = _scalars(array)
+        bad = bad if textless is None else textless
+    return array.to_pylist(), bad
 
 
 def is_utf8(value: bytes) -> bool:
@@ -295,18 +294,3 @@ def _unpacked(array: ArrowArray) -> ArrowArray:
             array = array.cast(pa.string())
         else:
             return array
-
-
-def _for_json(value: Any, kind: Any) -> Any:
-    """Python's picture of an Arrow value as JSON has it: maps as objects."""
-    kind = _plain(kind)
-    if value is None:
-        return None
-    if pa.types.is_struct(kind):
-        fields = [kind.field(at) for at in range(kind.num_fields)]
-        return {inner.name: _for_json(value[inner.name], inner.type) for inner in fields}
-    if pa.types.is_map(kind):
-        return {str(each["key"]): _for_json(each["value"], kind.item_type) for each in value}
-    if pa.types.is_nested(kind):
-        return [_for_json(inner, kind.value_type) for inner in value]
-    return value

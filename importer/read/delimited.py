@@ -34,7 +34,7 @@ class DelimitedReader(TextReader):
     ) -> None:
         """``columns``: the names that the header should have. Raises `SourceError` where it cannot be read."""
         table = recognise_table(content.name, text, options, columns)
-        rules = table.rules
+        rules = table.layout.rules
         dialect = Dialect(
             format="csv",
             compression=content.compression,
@@ -73,14 +73,7 @@ class DelimitedReader(TextReader):
                 )
             if places:
                 wanted[column] = places[0]
-        rejects = is_rejects(self._table.header)
-        parser = _Parser(self._table, self._pads)
-
-        def convert(records: Records) -> Converted:
-            table, positions, faults = parser.parse(records, tuple(wanted.values()))
-            return Converted(_renamed(table, wanted, rejects=rejects), positions, faults)
-
-        return convert
+        return _Columns(wanted, is_rejects(self._table.header), _Parser(self._table, self._pads))
 
     def _records(self) -> Iterator[Records]:
         above = self._table.above
@@ -91,11 +84,27 @@ class DelimitedReader(TextReader):
                 yield records.part(passed, len(records)) if passed else records
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The wanted columns."""
+
+    wanted: Mapping[str, int]
+    rejects: bool
+    parser: _Parser
+
+    def __call__(self, records: Records) -> Converted:
+        """See `Converted`."""
+        table, positions, faults = self.parser.parse(records, tuple(self.wanted.values()))
+        return Converted(_renamed(table, self.wanted, rejects=self.rejects), positions, faults)
+
+
 def _renamed(table: Any, wanted: Mapping[str, int], *, rejects: bool) -> Any:
     if not wanted:
         return table.select([])  # keeps the number of rows
     columns = [table.column(f"c{at}") for at in wanted.values()]
-    return pa.Table.from_arrays([original(cells) for cells in columns] if rejects else columns, names=list(wanted))
+    return pa.Table.from_arrays(
+        [original(cells.combine_chunks()) for cells in columns] if rejects else columns, names=list(wanted)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,7 @@ class _Parser:
     def _parse(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """A table of the good records that have the right width; of the others their place in ``good`` and width."""
         odd = np.isin(good, list(records.odd)) if records.odd else np.zeros(len(good), np.bool_)
-        if not self.table.rules.is_standard:
+        if not self.table.layout.rules.is_standard:
             odd[:] = True
         if not odd.any():
             return self._parse_orderly(records, good, columns)
@@ -169,7 +178,7 @@ class _Parser:
 
         names = [f"c{at}" for at in range(self.table.width)]
         include = [names[at] for at in columns]
-        rules = self.table.rules
+        rules = self.table.layout.rules
         if block[: len(_BOM)] == _BOM:
             block = _BOM + bytes(block)  # Arrow takes one away, but a mark inside of a file is text
         try:
@@ -195,7 +204,7 @@ class _Parser:
 
     def _parse_odd(self, records: list[bytes], columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         width = self.table.width
-        rows = [self.table.rules.fields(record) for record in records]
+        rows = [self.table.layout.rules.fields(record) for record in records]
         if self.pads:
             rows = [row + [b""] * (width - len(row)) for row in rows]
         ragged = {place: len(row) for place, row in enumerate(rows) if len(row) != width}

@@ -146,7 +146,6 @@ def _json(line: bytes) -> Any:
 class Table:
     """How a CSV file is laid out."""
 
-    rules: Rules
     layout: Layout
     header: tuple[str, ...]
     """The columns' names; empty for an empty file."""
@@ -164,7 +163,7 @@ def recognise_table(name: str, text: TextSample, options: SourceOptions, columns
     """The rules of a CSV file and its header. Raises `SourceError` where the header cannot be read."""
     if not text.data.strip():
         names = options.header if isinstance(options.header, tuple) else ()
-        return Table(Rules(b","), Layout(Rules(b",")), names, len(names))
+        return Table(Layout(Rules(b",")), names, len(names))
     announced = None if options.skip_lines else _SEPARATOR_LINE.match(text.data)
     trials = _Trials(text, options, announced and announced[1], columns)
     best = trials.best()
@@ -190,7 +189,6 @@ class _Trial:
 
     @property
     def rules(self) -> Rules:
-        assert self.layout.rules is not None
         return self.layout.rules
 
     @property
@@ -384,14 +382,14 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     rules, layout = trial.rules, trial.layout
     notes = _dialect_notes(rules, options)
     if isinstance(options.header, tuple):
-        return Table(rules, _with_blanks(layout, len(options.header)), options.header, len(options.header), notes=notes)
+        return Table(_with_blanks(layout, len(options.header)), options.header, len(options.header), notes=notes)
     raw, row = trial.records[trial.head], trial.rows[trial.head]
     if b"\0" in (trial.records.data if trial.head in trial.records.faults else raw):
         hint = "copy or download it again, or export it as CSV, JSONL or Parquet"
         raise SourceError(name, "holds binary data, which is neither text nor Parquet", hint=hint)
     if options.header is False:
         width = len(row) or trial.width
-        return Table(rules, _with_blanks(layout, width), tuple(map(str, range(1, width + 1))), width, notes=notes)
+        return Table(_with_blanks(layout, width), tuple(map(str, range(1, width + 1))), width, notes=notes)
     body = [found for found in trial.rows[trial.head + 1 :] if len(found) == trial.width]
     names, note = _header(raw, row, body, trial)
     if note:
@@ -415,13 +413,12 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
     found = tuple(cell.decode() for cell in names)
     header = tuple(map(original_cell, found)) if is_rejects(found) else found
-    return Table(rules, _with_blanks(layout, width), header, width, above, (raw, *second), notes)
+    return Table(_with_blanks(layout, width), header, width, above, (raw, *second), notes)
 
 
 def _with_blanks(layout: Layout, width: int) -> Layout:
     """Which characters make a blank line: in a file of one column a blank is a cell."""
     rules = layout.rules
-    assert rules is not None
     blank = BLANKS.replace(rules.delimiter, b"") if rules.delimiter and width > 1 else BLANKS
     return replace(layout, blank=blank if width > 1 or not rules.delimiter else b"")
 

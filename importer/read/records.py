@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from importer.model import Bools, Int64s
 from importer.read.arrow import is_utf8
 from importer.read.encoding import show
 from importer.read.reader import Limits, shorten
-from importer.read.rules import Rules
+from importer.read.rules import LINES, Rules
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Faults: TypeAlias = dict[int, tuple[str, str]]
@@ -56,6 +56,12 @@ class Records:
     def __getitem__(self, position: int) -> bytes:
         return self.data[self.starts[position] : self.ends[position]]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets these records' bytes, and not the whole buffer."""
+        begin, end = (int(self.starts[0]), int(self.ends[-1])) if len(self) else (0, 0)
+        places = self.starts - begin, self.ends - begin, self.lines
+        return Records, (self.data[begin:end], *places, self.faults, self.odd, self.gapless)
+
     def part(self, first: int, last: int) -> Records:
         """The records ``first … last - 1``."""
         faults = {at - first: fault for at, fault in self.faults.items() if first <= at < last}
@@ -86,23 +92,15 @@ class Records:
 class Layout:
     """What the splitter must know of a file."""
 
-    rules: Rules | None
-    """None: every line is a record."""
+    rules: Rules = LINES
     blank: bytes = b""
     """Characters that make a line blank if it holds nothing else; an empty line always is."""
     skip_lines: int = 0
     remarks: bytes = b""
     """The file has comment lines that begin so; unlike the rules' comments they hold no delimiter."""
 
-    @property
-    def quote(self) -> bytes:
-        """The quote that must be looked for; empty if none."""
-        return self.rules.quote if self.rules is not None else b""
-
     def is_comment(self, record: bytes) -> bool:
         """Whether the record is a comment line."""
-        if self.rules is None:
-            return False
         if self.rules.comment:
             return record.startswith(self.rules.comment)
         return bool(self.remarks) and record.startswith(self.remarks) and self.rules.delimiter not in record
@@ -110,7 +108,7 @@ class Layout:
     @property
     def comment(self) -> bytes:
         """How a comment line begins; empty without any."""
-        return (self.rules.comment if self.rules is not None else b"") or self.remarks
+        return self.rules.comment or self.remarks
 
 
 def split(blocks: Iterator[bytes], layout: Layout, limits: Limits) -> Iterator[Records]:
@@ -167,7 +165,8 @@ class _Splitter:
     def _records(self, data: bytes, codes: Bytes, line_ends: Int64s, *, final: bool) -> Iterator[Records]:
         faults: Faults = {}
         odd: frozenset[int] = frozenset()
-        if self._layout.quote and self._layout.quote in data:
+        quote = self._layout.rules.quote
+        if quote and quote in data:
             chosen, faults, odd = self._ends(data, codes, line_ends, final=final)
         else:
             chosen = np.arange(len(line_ends))
@@ -191,7 +190,6 @@ class _Splitter:
         What follows the last of them is an incomplete record; with ``final`` there is none.
         """
         rules, longest = self._layout.rules, self._limits.quoted
-        assert rules is not None
         if rules.is_standard:
             within = within_quotes(codes, line_ends, delimiter=rules.delimiter, quote=rules.quote)
             if within is not None:

@@ -120,3 +120,7 @@ class Rules:
             return text
         special = b"|".join(re.escape(sign) for sign in (self.escape, self.quote, self.delimiter) if sign)
         return re.sub(re.escape(self.escape) + b"(" + special + b")", rb"\1", text)
+
+
+LINES = Rules(b"", quote=b"")
+"""Every line is a record."""
