@@ -91,7 +91,7 @@ def test_events_are_searched_and_opened_by_keyboard(browser: Chrome, sandbox: Ru
     at(browser, "subscriber").send_keys(Keys.BACKSPACE)
     at(browser, "type").send_keys("refund")
     eventually(browser, lambda _: len(rows(browser)) == 2)
-    browser.find_element(By.CSS_SELECTOR, "#rows button").send_keys(Keys.ENTER)
+    eventually(browser, lambda _: browser.find_element(By.CSS_SELECTOR, "#rows button").send_keys(Keys.ENTER) or True)
     eventually(browser, lambda _: at(browser, "event").is_displayed())
     assert json.loads(at(browser, "json").text)["subscriber"] == {"email": "customer.3@example.com"}
     at(browser, "close").send_keys(Keys.ESCAPE)
