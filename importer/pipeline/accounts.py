@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -271,22 +271,29 @@ class _Work:
 
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
-        reading = ReadOptions(strict=self._options.strict, raw_rows=True, transform=self._options.transform)
+        options = self._options
+        reading = ReadOptions(
+            strict=options.strict,
+            raw_rows=True,
+            transform=options.transform,
+            workers=options.workers,
+            scheduler=options.scheduler,
+        )
         whole, console = part(NOBODY), self._console
         if column is not None:
-            sources = prepare_sources(
-                self._options.readable, loaded.mapping, replace(reading, accounts=column), console.say
-            )
-            plan(_Router(part), whole.run, sources, console.read)
+            routed = replace(reading, accounts=column)
+            with closing(prepare_sources(options.readable, loaded.mapping, routed, console.say)) as sources:
+                plan(_Router(part), whole.run, sources, console.read)
             return
         inputs: dict[str, list[str | Input]] = {}
-        for one in expand(self._options.readable):
+        for one in expand(options.readable):
             inputs.setdefault(self._accounts.of_file(one.name) or NOBODY, []).append(one)
         for name, own in inputs.items():
             its = part(name)
             nobody = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NOBODY else None
-            sources = prepare_sources(own, loaded.mapping, replace(reading, accounts=nobody), console.say)
-            plan(its.ledger, its.run, sources, console.read)
+            routed = replace(reading, accounts=nobody)
+            with closing(prepare_sources(own, loaded.mapping, routed, console.say)) as sources:
+                plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
 

@@ -100,6 +100,10 @@ class RunOptions:
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
     routes: Mapping[str, Any] | None = None
     """What decides which account a row belongs to; None: there is one for all."""
+    workers: int | None = None
+    """How many processes of this machine prepare the rows; None: this one."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
