@@ -48,7 +48,6 @@ class EventLog:
 
         Raises:
             OSError: the file cannot take it; it does not count as accepted.
-
         """
         if self._file is not None:
             moment = datetime.fromtimestamp(self._clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()

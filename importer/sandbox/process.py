@@ -53,7 +53,6 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
 
     Raises:
         UsageError: it could not start; the message is the sandbox's own.
-
     """
     child = start_child("importer.sandbox", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
