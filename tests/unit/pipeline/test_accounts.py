@@ -355,7 +355,7 @@ def test_what_ends_the_process_loses_nothing_and_sends_nothing_twice(place: Plac
     assert all(found == sorted(found) for found in by_subscriber.values()), "in order"
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["A", "Shop A", "shop-b", "B", "C", "nobody", "", " C "]), min_size=1, max_size=12))
 def test_each_row_is_in_exactly_one_report(
     tmp_path_factory: pytest.TempPathFactory, place: Place, stores: list[str]
