@@ -94,6 +94,10 @@ class RunOptions:
     """Send so many, then ask again."""
     inputs: tuple[Input, ...] = ()
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
+    workers: int | None = None
+    """How many processes of this machine prepare the rows; None: this one."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -103,9 +103,16 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
 
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
+    reading = ReadOptions(
+        strict=options.strict,
+        raw_rows=True,
+        transform=options.transform,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
     try:
-        plan(ledger, current, prepare_sources(options.readable, loaded.mapping, reading, console.say), console.read)
+        with closing(prepare_sources(options.readable, loaded.mapping, reading, console.say)) as sources:
+            plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)
