@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -118,7 +119,7 @@ class _Account:
                 tally.moments[f"a worker while {world.state()}"] += 1
         for _ in range(KILLS):
             wanted = world.arrived() + self.rng.randrange(1_500, 30_000)
-            if not importer.kill_when(lambda wanted=wanted: world.arrived() >= wanted, patience=world.patience):
+            if not importer.kill_when(partial(_arrived, world, wanted), patience=world.patience):
                 break
             tally.kills += 1
             tally.doubts.append(doubt(world, case))
@@ -136,6 +137,10 @@ class _Account:
         world.importer("report", seen.run, "-o", str(world.out)).expect(0)
         _compare(world, case, doubtful)
         return tally
+
+
+def _arrived(world: World, wanted: int) -> bool:
+    return world.arrived() >= wanted
 
 
 def _stored(material: Material, store: ObjectStore, account: str) -> StoredCase:
