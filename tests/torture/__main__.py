@@ -60,6 +60,8 @@ class Torture:
 
     def run(self, kind: str, seed: int, wanted: int) -> None:
         """Run scenarios of a kind until ``wanted`` kills, or scenarios where killing is not the point, were seen."""
+        if not wanted:
+            return
         seeds = (f"{kind}-{seed}-{number}" for number in count())
         at_once = min(wanted, (os.cpu_count() or 1) + 1)
         with ThreadPoolExecutor(at_once) as threads:
@@ -136,9 +138,7 @@ def main() -> int:
     else:
         _say(f"seed {asked.seed}")
         for kind in KINDS:
-            wanted = getattr(asked, kind)
-            if wanted:
-                torture.run(kind, asked.seed, wanted)
+            torture.run(kind, asked.seed, getattr(asked, kind))
     for kind, done in torture.done.items():
         if done:
             _say(torture.line(kind))
