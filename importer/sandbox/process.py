@@ -6,6 +6,7 @@ then. Ctrl-C in the terminal does not reach it, so a run that is being stopped s
 
 from __future__ import annotations
 
+import secrets
 import selectors
 import subprocess
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ class Running:
     error: str = ""
     """Why it does not run; empty: it does."""
     hint: str | None = None
+
+
+def made_up_token() -> str:
+    """A token for `SandboxOptions.tokens`."""
+    return secrets.token_urlsafe(24)
 
 
 @contextmanager
