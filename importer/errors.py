@@ -17,8 +17,10 @@ Each is printed as ``error:`` …, a blank line, ``hint:`` ….
 
 from __future__ import annotations
 
+import copyreg
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from importer.wording import counted, shown
 
@@ -54,6 +56,10 @@ class ImporterError(Exception):
     def __str__(self) -> str:
         return f"error: {self.message}" + (f"\n\nhint: {self.hint}" if self.hint else "")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker's error comes as it was, whatever its class asks for."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined] # typeshed lacks it
+
 
 class UsageError(ImporterError):
     """The command line asks for something that cannot be done."""
@@ -79,14 +85,14 @@ class MappingProblem:
 
 
 class MappingError(ImporterError):
-    """The mapping cannot be used; every problem in it, in the file's order."""
+    """The mapping, or ``what`` it is, cannot be used; every problem in it, in the file's order."""
 
-    def __init__(self, problems: tuple[MappingProblem, ...], *, total: int = 0) -> None:
+    def __init__(self, problems: tuple[MappingProblem, ...], *, total: int = 0, what: str = "the mapping") -> None:
         total = max(total, len(problems))
         lines = "\n".join(f"  {problem}" for problem in problems)
         more = f"\n  … and {total - len(problems):,} more" if total > len(problems) else ""
         super().__init__(
-            f"the mapping has {counted(total, 'problem')}; nothing was read or sent\n{lines}{more}",
+            f"{what} has {counted(total, 'problem')}; nothing was read or sent\n{lines}{more}",
             hint="correct the lines above, then run the command again",
         )
         self.problems = problems

@@ -100,6 +100,16 @@ def _needs_excel(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _needs_dask(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    if value is not None and find_spec("distributed") is None:
+        raise UsageError(
+            f"{param.opts[0]} needs an extra that is not installed", hint='pip install "sender-importer[dask]"'
+        )
+    if value is not None and ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
+        raise UsageError("--workers and --scheduler exclude each other", hint="a scheduler has workers of its own")
+    return value
+
+
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options in the order in which they are listed."""
 
@@ -126,6 +136,13 @@ reading_options = options_of(
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
     safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
+)  # fmt: skip
+
+planning_options = options_of(
+    pace("--workers", type=click.IntRange(1, 256), metavar="N", callback=_needs_dask,
+         help="Prepare the rows in N processes of this machine (extra `dask`)."),
+    pace("--scheduler", envvar="IMPORTER_SCHEDULER", metavar="ADDRESS", callback=_needs_dask,
+         help="Prepare the rows on the workers of this Dask scheduler: tcp://10.0.0.5:8786."),
 )  # fmt: skip
 
 account_options = options_of(
@@ -202,6 +219,10 @@ console_options = options_of(
 summary_option = output("--format", "output_format", type=click.Choice(["text", "json"]), default="text",
                         show_default=True,
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
+
+
+accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=completing.files,
+                        help="Many accounts at once: the YAML file that names them, and their rows.")  # fmt: skip
 
 
 def fields_of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:

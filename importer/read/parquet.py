@@ -122,7 +122,7 @@ class ParquetReader(Reader):
                 if not is_used and unused.property_of(path) is not None:
                     yield path
 
-    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
+    def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         columns = list(dict.fromkeys((*columns, *self._taken())))
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
         self._mapped_partitions = {
