@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from importer.library import Result, Settings, check, run
 
 __version__ = "0.1.0"
+TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
+"""The environment variable that holds the API token; in no other process than the sender's."""
+DEFAULT_ENDPOINT = "https://api.sender.net/v2"
+"""The real API's base URL (https://api.sender.net)."""
 __all__ = ["Result", "Settings", "__version__", "check", "run"]
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from importer.model import TOKEN_VARIABLE
+from importer import TOKEN_VARIABLE
 
 _LONG = 16
 """Characters of a token that is looked for in other variables; a shorter text may be in any of them."""

@@ -17,8 +17,10 @@ Each is printed as ``error:`` …, a blank line, ``hint:`` ….
 
 from __future__ import annotations
 
+import copyreg
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from importer.wording import counted, shown
 
@@ -53,6 +55,10 @@ class ImporterError(Exception):
 
     def __str__(self) -> str:
         return f"error: {self.message}" + (f"\n\nhint: {self.hint}" if self.hint else "")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker's error comes as it was, whatever its class asks for."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined] # typeshed lacks it
 
 
 class UsageError(ImporterError):

@@ -32,6 +32,7 @@ from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions, default_ledger
 from importer.read import Input
+from importer.remote import RemotePath
 from importer.report import Summary
 from importer.report.rows import SCHEMA
 from importer.roundtrip import original
@@ -57,7 +58,7 @@ class Result:
     """The exit code of the command: 0 all delivered (or, after a check, all could be) …"""
     messages: tuple[str, ...]
     """What was said on the way: rows delivered before, files that could not be read …"""
-    files: tuple[Path, ...]
+    files: tuple[Path | RemotePath, ...]
     """What was written, if ``out`` was given."""
 
     def __repr__(self) -> str:
@@ -107,7 +108,7 @@ def check(
     loaded = _loaded(mapping)
     with _readable(sources) as (names, inputs), tempfile.TemporaryDirectory() as scratch:
         form: Format = "parquet" if out is None else report_format
-        place = Path(scratch) if out is None else Path(out)
+        place = Path(scratch) if out is None else RemotePath.parse(str(out))
         options = RunOptions(
             names, loaded, strict=strict, transform=transform, out=place, report_format=form, inputs=inputs
         )
@@ -145,7 +146,9 @@ def run(
     console = _Console(confirm)
     with _readable(sources) as (names, inputs):
         options = replace(settings.options, sources=names, mapping=_loaded(mapping), inputs=inputs, brief=True)
-        done = program.run(options if out is None else replace(options, out=Path(out)), target, console)
+        done = program.run(
+            options if out is None else replace(options, out=RemotePath.parse(str(out))), target, console
+        )
     _raise_if_unreadable(done.written.summary)
     with open_ledger(target) as ledger:
         table = BytesIO()
@@ -164,14 +167,15 @@ def _loaded(mapping: MappingLike) -> LoadedMapping:
     return loads(json.dumps(data, default=str), _IN_MAPPING)
 
 
-def _rows(path: Path, form: Format) -> pd.DataFrame:
+def _rows(path: Path | RemotePath, form: Format) -> pd.DataFrame:
     """A report's rows with their types, from a file of any format."""
+    file = pa.BufferReader(path.read_bytes())
     if form == "parquet":
-        return _frame(pq.read_table(path))
+        return _frame(pq.read_table(file))
     if form == "jsonl":
-        return _frame(json_reader.read_json(path, parse_options=json_reader.ParseOptions(explicit_schema=SCHEMA)))
+        return _frame(json_reader.read_json(file, parse_options=json_reader.ParseOptions(explicit_schema=SCHEMA)))
     table = csv_reader.read_csv(
-        path,
+        file,
         parse_options=csv_reader.ParseOptions(newlines_in_values=True),
         convert_options=csv_reader.ConvertOptions(column_types=SCHEMA, null_values=[""], strings_can_be_null=True),
     )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from importer import DEFAULT_ENDPOINT
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -407,7 +409,7 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str
     at: float
     """Seconds since the epoch."""
-    latency: float | None
+    latency: float | None = None
     maybe_sent: bool = False
     """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
@@ -454,10 +456,6 @@ class Counts:
         return self.read == sum(self.by_state.values())
 
 
-TOKEN_VARIABLE = "SENDER_API_TOKEN"  # noqa: S105  # the variable's name
-"""The environment variable that holds the API token; in no other process than the sender's."""
-DEFAULT_ENDPOINT = "https://api.sender.net/v2"
-"""The real API's base URL (https://api.sender.net)."""
 SANDBOX_ENDPOINT = "sandbox"
 """How the ledger names the endpoint of every rehearsal, whatever its port: nothing in it counts as sent for real."""
 

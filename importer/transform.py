@@ -6,13 +6,14 @@ Where it fails, the error points into the user's file.
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -38,11 +39,17 @@ class Transform:
     are filtered; columns may be changed, added and removed, and may hold text, numbers, booleans, dates or None.
     """
 
-    def __init__(self, spec: str, texts: Texts) -> None:
-        """Load ``file.py:function``; raises `UsageError` where there is none, `TransformError` where it fails."""
+    def __init__(self, spec: str, texts: Texts, code: bytes | None = None) -> None:
+        """Load ``file.py:function``; raises `UsageError` where there is none, `TransformError` where it fails.
+
+        ``code`` is what is in the file, where another machine has it.
+        """
         self.spec = spec
         self._texts = texts
-        self._path, self._function = _load(spec)
+        file, name = _file_of(spec)
+        self.code = _read(spec, file) if code is None else code
+        """What is in the file."""
+        self._path, self._function = file, _load(spec, file, name, self.code)
 
     def __repr__(self) -> str:
         return f"<Transform {self.spec}>"
@@ -143,20 +150,48 @@ class Transform:
             )
 
 
-def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
+class _Loader(importlib.abc.ExecutionLoader):
+    """Runs the file's content as it was read once, and shows its lines where it fails."""
+
+    def __init__(self, path: Path, code: bytes) -> None:
+        self._path, self._code = path, code
+
+    def get_filename(self, fullname: str) -> str:  # noqa: ARG002  # it loads one module
+        """See `importlib.abc.ExecutionLoader`."""
+        return str(self._path)
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002  # as above
+        """See `importlib.abc.InspectLoader`."""
+        return importlib.util.decode_source(self._code)
+
+
+def _file_of(spec: str) -> tuple[Path, str]:
+    """The file and the name of the function."""
     file, _, name = spec.rpartition(":")
-    path, option = Path(file), f"--transform {shown(spec)}"
     if not file or not name:
-        raise UsageError(f"{option}: not FILE:FUNCTION", hint="write it as clean.py:transform")
+        raise UsageError(f"--transform {shown(spec)}: not FILE:FUNCTION", hint="write it as clean.py:transform")
+    return Path(file), name
+
+
+def _read(spec: str, path: Path) -> bytes:
     if not path.is_file():
-        raise UsageError(f"{option}: there is no file {shown(file)}", hint="write it as clean.py:transform")
-    module_spec = importlib.util.spec_from_file_location(f"transform_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"{option}: {shown(file)} is not a Python file", hint="its name must end in .py")
+        hint = "write it as clean.py:transform"
+        raise UsageError(f"--transform {shown(spec)}: there is no file {shown(str(path))}", hint=hint)
+    if path.suffix != ".py":
+        hint = "its name must end in .py"
+        raise UsageError(f"--transform {shown(spec)}: {shown(str(path))} is not a Python file", hint=hint)
+    return path.read_bytes()
+
+
+def _load(spec: str, path: Path, name: str, code: bytes) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    file, option = str(path), f"--transform {shown(spec)}"
+    loader = _Loader(path, code)
+    module_spec = importlib.util.spec_from_loader(f"transform_{path.stem}", loader, origin=file)
+    assert module_spec is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module
     try:
-        module_spec.loader.exec_module(module)
+        loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
             f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",
@@ -169,7 +204,7 @@ def _load(spec: str) -> tuple[Path, Callable[[pd.DataFrame], pd.DataFrame]]:
             f"{option}: {shown(file)} has no function {shown(name)}",
             hint=f"it has {', '.join(there) if there else 'no function at all'}",
         )
-    return path, function
+    return cast("Callable[[pd.DataFrame], pd.DataFrame]", function)
 
 
 def _words(error: BaseException) -> str:

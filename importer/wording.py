@@ -33,10 +33,12 @@ def is_remote(argument: str) -> bool:
 
 
 def public_name(address: str) -> str:
-    """An address without user, password and query, where signatures are; a path as it is."""
+    """An address without password and query, where signatures are, and mostly without user; a path as it is."""
     scheme = address.partition("://")[0]
     if scheme in {"http", "https"}:
         address = re.sub(r"[?#].*", "", address)
+    if scheme == "sftp":
+        return re.sub(r"^(sftp://[^/:@]*)(:[^/@]*)?@", r"\1@", address)
     # The name before the @ of an Azure address is that of a container.
     return address if scheme in {"abfs", "abfss"} else re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address)
 

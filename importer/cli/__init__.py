@@ -6,13 +6,11 @@ Data goes to stdout, everything else to stderr. Every error ends as a sentence a
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
 import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -140,6 +138,8 @@ def _usage_error(error: click.ClickException) -> UsageError:
     if isinstance(error, click.MissingParameter) and error.param is not None:
         hint = _HINTS.get(error.param.name or "", hint)
     if message.startswith("No such command"):
+        import difflib
+
         near = difflib.get_close_matches(message.rpartition(" '")[2].rstrip("'"), COMMANDS, n=1)
         hint = f"did you mean {near[0]}? {hint}" if near else hint
     if found := re.search(r" \(?Did you mean (?:one of: )?(.+?)\?\)?$", message):
@@ -161,6 +161,8 @@ def _replace_closed_streams() -> None:
 
 def _report_defect(error: Exception) -> ExitCode:
     """Print what happened and keep the details in a file; the code says that the run may not have come to its end."""
+    import tempfile
+
     details = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile(

@@ -9,7 +9,7 @@ import click
 
 from importer.cli import completing
 from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_json
-from importer.cli.options import basic, mapping_option, output, reading_options, run_options, summary_option
+from importer.cli.options import Place, basic, mapping_option, output, reading_options, run_options, summary_option
 from importer.cli.settings import Command
 from importer.errors import ExitCode
 from importer.wording import shown
@@ -20,7 +20,7 @@ from importer.wording import shown
 @mapping_option
 @basic("--preview", type=click.IntRange(min=1), metavar="N",
        help="Print the first N bodies, byte for byte as they would be sent, and stop.")  # fmt: skip
-@basic("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
        help="Also write the report and the rejects there.")  # fmt: skip
 @reading_options
 @output("--rate", type=click.IntRange(min=1), default=60, show_default=True, metavar="N",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -24,7 +23,6 @@ import click
 
 from importer.cli.options import fields_of
 from importer.errors import ExitCode, ImporterError, UsageError
-from importer.model import Counts, State
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from importer.deliver import Progress
     from importer.metrics import Metrics
+    from importer.model import Counts, State
     from importer.pipeline.options import Console, Forecast
     from importer.pipeline.program import Result
 
@@ -374,6 +373,8 @@ def on_screen(text: str) -> str:
     text = shown_lines(masked(text))
     if not sys.stderr.isatty():
         return text
+    import shutil
+
     return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
 
 
@@ -416,6 +417,8 @@ def _figures(progress: Progress) -> dict[str, Any]:
 
 def _trouble(result: Result) -> str:
     """The one line of --quiet about rows that were not delivered."""
+    from importer.model import State
+
     counts = result.written.counts
     found = _in_words(counts, State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     what = found or "a source was not read to its end, or the totals do not add up"
@@ -480,6 +483,8 @@ def _parts(forecast: Forecast) -> Iterator[str]:
 
 def _left_out(forecast: Forecast) -> str:
     """The rows that the run leaves out, by state, behind the number of events."""
+    from importer.model import State
+
     found = _in_words(forecast.counts, State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
     return f" of {counted(forecast.counts.read, 'row')}; not sent: {found}" if found else ""
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from importer import DEFAULT_ENDPOINT
 from importer.cli import completing
 from importer.cli.settings import Option, was_given
 from importer.errors import UsageError
-from importer.model import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions, Schedule
@@ -57,6 +57,17 @@ class Ledger(click.Path):
         return location
 
 
+class Place(click.Path):
+    """A directory, or an address such as ``s3://bucket/prefix``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, or a `RemotePath`."""
+        from importer.remote import RemotePath
+
+        place = RemotePath.parse(value) if isinstance(value, str) else value
+        return place if isinstance(place, RemotePath) else super().convert(value, param, ctx)
+
+
 class Duration(click.ParamType[float]):
     """``90``, ``30s``, ``15m``, ``2h`` or ``1d``, in seconds; never negative."""
 
@@ -89,6 +100,16 @@ def _needs_excel(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _needs_dask(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    if value is not None and find_spec("distributed") is None:
+        raise UsageError(
+            f"{param.opts[0]} needs an extra that is not installed", hint='pip install "sender-importer[dask]"'
+        )
+    if value is not None and ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
+        raise UsageError("--workers and --scheduler exclude each other", hint="a scheduler has workers of its own")
+    return value
+
+
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options in the order in which they are listed."""
 
@@ -103,8 +124,8 @@ def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command],
 mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
                        help="The mapping, a YAML file or a preset's name.")  # fmt: skip
 
-out_option = basic("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                   help="Where the report goes. [default: importer-runs/RUN]")  # fmt: skip
+out_option = basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
+                   help="Where the report goes: a directory, or an address. [default: importer-runs/RUN]")  # fmt: skip
 
 reading_options = options_of(
     output("--report-format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
@@ -115,6 +136,13 @@ reading_options = options_of(
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
     safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
+)  # fmt: skip
+
+planning_options = options_of(
+    pace("--workers", type=click.IntRange(1, 256), metavar="N", callback=_needs_dask,
+         help="Prepare the rows in N processes of this machine (extra `dask`)."),
+    pace("--scheduler", envvar="IMPORTER_SCHEDULER", metavar="ADDRESS", callback=_needs_dask,
+         help="Prepare the rows on the workers of this Dask scheduler: tcp://10.0.0.5:8786."),
 )  # fmt: skip
 
 account_options = options_of(

@@ -16,6 +16,7 @@ from importer.cli.options import (
     options_of,
     out_option,
     output,
+    planning_options,
     reading_options,
     run_options,
     safety,
@@ -42,6 +43,7 @@ _options_of_a_run = options_of(
 @ledger_options
 @out_option
 @reading_options
+@planning_options
 @safety("--again", is_flag=True, help="Send rows again that were delivered before.")
 @output("--keep-bodies", is_flag=True, help="Keep the bodies of delivered events in the ledger.")
 @delivery_options

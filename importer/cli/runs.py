@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer import DEFAULT_ENDPOINT
 from importer.cli import completing
 from importer.cli.options import ledger_options, target_options
 from importer.cli.settings import Command
@@ -59,7 +60,7 @@ def _line(ledger: Ledger, run: Run) -> str:
 
 def _place(run: Run) -> str:
     """Whose run it is, and where it goes: ``shop-eu``, ``default at api.example.com``, ``default, rehearsal``."""
-    from importer.model import DEFAULT_ENDPOINT, SANDBOX_ENDPOINT
+    from importer.model import SANDBOX_ENDPOINT
 
     if run.endpoint == SANDBOX_ENDPOINT:
         return f"{shown(run.account)}, rehearsal"

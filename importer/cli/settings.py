@@ -10,12 +10,10 @@ to run, and the endpoint it names gets the token only after the user has agreed.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,6 +184,8 @@ def _refuse_strangers(path: Path) -> None:
 
 def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
     """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
+    import tomllib
+
     from importer.cli import COMMANDS, load_command
 
     try:
@@ -222,6 +222,8 @@ def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> 
             f"{path}: {key} cannot be set here", hint=f"give --{plain} on the command line, each time it is meant"
         )
     if plain not in known:
+        import difflib
+
         near = difflib.get_close_matches(plain, sorted(known), n=1)
         hint = f"did you mean {near[0]}?" if near else "keys are the long names of options; see docs/configuration.md"
         raise UsageError(f"{path}: there is no setting {key}", hint=hint)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from importer import TOKEN_VARIABLE
 from importer.cli import completing
 from importer.cli.console import in_colour, refuse_without_terminal
 from importer.cli.init import answer_option, decide, look, on_terminal, save
 from importer.cli.options import account_options, basic, token_option
 from importer.cli.settings import Command, config_of
 from importer.errors import ExitCode, UsageError
-from importer.model import TOKEN_VARIABLE
 from importer.wording import counted, event_in_words, shell_quoted, shown
 
 if TYPE_CHECKING:

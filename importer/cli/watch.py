@@ -12,6 +12,7 @@ from importer.cli import completing
 from importer.cli.console import ConsoleOptions
 from importer.cli.options import (
     Duration,
+    Place,
     basic,
     console_options,
     delivery_options_of,
@@ -28,11 +29,12 @@ from importer.errors import UsageError
 
 if TYPE_CHECKING:
     from importer.metrics import Metrics
+    from importer.remote import RemotePath
     from importer.watch import FileOutcome, FileRule
 
 
 @click.command("watch", cls=Command)
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=Place(path_type=Path))
 @basic(
     "-m",
     "--mapping",
@@ -120,7 +122,7 @@ def command(**given: Any) -> int:  # fmt: skip
     DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
-    from importer.pipeline.options import RunOptions, on_this_machine
+    from importer.pipeline.options import RunOptions
     from importer.watch import WatchConsole, Watcher, WatchOptions
     from importer.watch.outcome import FileLimits
 
@@ -129,7 +131,7 @@ def command(**given: Any) -> int:  # fmt: skip
             "a watch sends without asking",
             hint="give --yes if this is meant, or rehearse with --sandbox",
         )
-    directory = on_this_machine(given["directory"])
+    directory = given["directory"]
     options = WatchOptions(
         directory=directory,
         rules=_rules(directory, given["mapping"], given["drops"]),
@@ -175,18 +177,22 @@ def _show(outcome: FileOutcome, metrics: Metrics | None) -> None:
         metrics.file(outcome.place.value)
 
 
-def _rules(directory: Path, mapping: str | None, drops: Path | None) -> tuple[FileRule, ...]:
+def _rules(directory: Path | RemotePath, mapping: str | None, drops: Path | None) -> tuple[FileRule, ...]:
     from importer.mapping.load import load
     from importer.watch import load_rules, one_rule
 
     if mapping and drops:
         raise UsageError("-m and --drops exclude each other", hint="write the mapping into the drops file")
     beside = directory / "drops.yaml"
-    if not (mapping or drops or beside.is_file()):
-        raise UsageError(
-            "no mapping was given", hint=f"give -m MAPPING for all files, or write {beside}, pattern by pattern"
-        )
-    rules = one_rule(mapping) if mapping else load_rules(drops or beside)
+    if not mapping and drops is None and isinstance(beside, Path) and beside.is_file():
+        drops = beside
+    if mapping:
+        rules = one_rule(mapping)
+    elif drops:
+        rules = load_rules(drops)
+    else:
+        name = f"write {beside}, pattern by pattern" if isinstance(beside, Path) else "--drops FILE for several"
+        raise UsageError("no mapping was given", hint=f"give -m MAPPING for all files, or {name}")
     for rule in rules:
         load(rule.mapping)  # a mistake is found before the first file comes
     return rules

@@ -151,9 +151,14 @@ class RowMapper:
     def _note_missing(self, findings: _Findings) -> None:
         for one in findings.all():
             if one.code == "lookup.not_found":
-                keys = self.not_found.setdefault(one.field, set())
-                if len(keys) < MOST_KEYS:
-                    keys.update(pc.unique(one.values).to_pylist())
+                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
+
+    def add_not_found(self, found: Mapping[str, set[str]]) -> None:
+        """Note keys that lookups do not have."""
+        for name, more in found.items():
+            keys = self.not_found.setdefault(name, set())
+            if len(keys) < MOST_KEYS:
+                keys.update(more)
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""

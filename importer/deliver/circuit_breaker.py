@@ -17,11 +17,19 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from importer.model import Response, ResponseKind
+
+IN_A_ROW = 5
+"""Failures one after the other, over all connections, that open it."""
+OF_LAST = 20
+"""How many answers are remembered; more than half of them failures open it, too."""
+FIRST_INTERVAL = 5.0
+"""Seconds from opening to the first probe; doubled after each bad one …"""
+LONGEST_INTERVAL = 60.0
+"""… up to this."""
 
 
 class Gate(StrEnum):
@@ -35,29 +43,17 @@ class Gate(StrEnum):
     """Nothing; see `CircuitBreaker.wait`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerOptions:
-    """When it opens and how it tries again. Times in seconds."""
-
-    in_a_row: int = 5
-    """Failures one after the other, over all connections, that open it."""
-    of_last: int = 20
-    """How many answers are remembered; more than half of them failures open it, too."""
-    first_interval: float = 5.0
-    """From opening to the first probe; doubled after each bad one …"""
-    longest_interval: float = 60.0
-    """… up to this."""
-    outage_limit: float | None = None
-    """How long an outage is waited for; None: for ever."""
-
-
 class CircuitBreaker:
-    """See the module's docstring; ``jitter`` gives numbers in [0, 1), so that many importers do not probe in step."""
+    """See the module's docstring."""
 
-    def __init__(self, options: BreakerOptions | None = None, *, jitter: Callable[[], float] = random.random) -> None:
-        self._options = options or BreakerOptions()
+    def __init__(self, *, outage_limit: float | None = None, jitter: Callable[[], float] = random.random) -> None:
+        """An outage is waited for up to ``outage_limit`` seconds; None: for ever.
+
+        ``jitter`` gives numbers in [0, 1), so that many importers do not probe in step.
+        """
+        self._outage_limit = outage_limit
         self._jitter = jitter
-        self._recent: deque[bool] = deque(maxlen=self._options.of_last)
+        self._recent: deque[bool] = deque(maxlen=OF_LAST)
         self._row = 0
         self._opened_at: float | None = None
         self._half_open_at: float | None = None
@@ -65,23 +61,13 @@ class CircuitBreaker:
         self._next_probe = 0.0
         self._interval = 0.0
         self._busy = False
-        self._last_words = ""
-
-    def __repr__(self) -> str:
-        if self._opened_at is None:
-            return f"<CircuitBreaker closed, {self._row} failures in a row>"
-        state = "open" if self._half_open_at is None else "half-open"
-        return f"<CircuitBreaker {state} since {self._opened_at:.0f}: {self._last_words}>"
+        self.last_words = ""
+        """What the last failure said."""
 
     @property
     def is_closed(self) -> bool:
         """Whether events flow freely."""
         return self._opened_at is None
-
-    @property
-    def last_words(self) -> str:
-        """What the last failure said."""
-        return self._last_words
 
     def gate(self, now: float) -> Gate:
         """What may leave now; asking changes nothing, see `sending` and `probing`."""
@@ -103,8 +89,8 @@ class CircuitBreaker:
 
     def expired(self, now: float) -> bool:
         """Whether the outage has lasted longer than the user wants to wait."""
-        limit = self._options.outage_limit
-        return limit is not None and self._opened_at is not None and now - self._opened_at >= limit
+        limit, opened = self._outage_limit, self._opened_at
+        return limit is not None and opened is not None and now - opened >= limit
 
     def sending(self) -> None:
         """An event leaves; while half-open, it is the only one."""
@@ -118,7 +104,7 @@ class CircuitBreaker:
         """How an event ended."""
         failed = _failed(response)
         if failed:
-            self._last_words = response.message
+            self.last_words = response.message
         if self._opened_at is None:
             self._count(response, failed=failed, now=now)
         elif self._half_open_at is not None and now - response.latency >= self._half_open_at:
@@ -138,7 +124,7 @@ class CircuitBreaker:
         if response.status is not None and response.status < 500 and response.fate is not ResponseKind.UNAUTHORIZED:
             self._half_open_at = now
         else:
-            self._last_words = response.message
+            self.last_words = response.message
             self._postpone(response, now)
 
     def status(self, now: float, wall: float) -> str:
@@ -151,26 +137,25 @@ class CircuitBreaker:
         since = datetime.fromtimestamp(wall - (now - self._opened_at)).astimezone().strftime("%H:%M")
         wait = self.wait(now)
         then = "trying now" if self._busy or wait < 1 else f"next try in {wait:.0f} s"
-        return f"{self._last_words} (since {since}), {then}"
+        return f"{self.last_words} (since {since}), {then}"
 
     def _count(self, response: Response, *, failed: bool, now: float) -> None:
         if response.status == 429:
             return
         self._recent.append(failed)
         self._row = self._row + 1 if failed else 0
-        full = len(self._recent) == self._options.of_last
-        if failed and (self._row >= self._options.in_a_row or (full and sum(self._recent) * 2 > self._options.of_last)):
+        often = len(self._recent) == OF_LAST and sum(self._recent) * 2 > OF_LAST
+        if failed and (self._row >= IN_A_ROW or often):
             self._opened_at = now
-            if now - self._closed_at > self._options.longest_interval:
+            if now - self._closed_at > LONGEST_INTERVAL:
                 self._interval = 0.0  # else it flaps: go on with the longer waits
             self._postpone(response, now)
 
     def _postpone(self, response: Response, now: float) -> None:
-        options = self._options
-        self._interval = min(self._interval * 2 or options.first_interval, options.longest_interval)
+        self._interval = min(self._interval * 2 or FIRST_INTERVAL, LONGEST_INTERVAL)
         wait = self._interval * (0.8 + 0.4 * self._jitter())
         if response.retry_after is not None:
-            wait = max(wait, min(response.retry_after, options.longest_interval))
+            wait = max(wait, min(response.retry_after, LONGEST_INTERVAL))
         self._next_probe = now + wait
 
     def _close(self, now: float) -> None:

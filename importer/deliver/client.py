@@ -24,7 +24,7 @@ from importer.deliver.connections import Attempt, Connector
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
 from importer.deliver.proxy import shown
-from importer.deliver.responses import classify, classify_probe, distrusted, shorten, unanswered
+from importer.deliver.responses import classify, distrusted, shorten, unanswered
 from importer.deliver.token import Token
 from importer.errors import UsageError
 from importer.model import Response
@@ -71,46 +71,29 @@ def trust(ca_file: Path) -> ssl.SSLContext:
     return context
 
 
-class _Deadlines:
-    """Cancels requests whose time is over, as `asyncio.timeout` does, but by one timer for all; see `_STOOD_STILL`."""
+class _Deadline:
+    """Cancels a request's task when its time is over, as `asyncio.timeout` does, but see `_STOOD_STILL`."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._due: dict[asyncio.Task[object], float] = {}
-        self._expired: set[asyncio.Task[object]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, task: asyncio.Task[object], seconds: float) -> None:
+        self._task = task
+        self._expired = False
+        self._start(seconds)
 
-    def begin(self, task: asyncio.Task[object]) -> None:
-        """A request of this task begins."""
-        loop = task.get_loop()
-        due = self._due[task] = loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = loop.call_at(due, self._expire, loop, due)
+    def _start(self, seconds: float) -> None:
+        loop = self._task.get_loop()
+        self._timer = loop.call_later(seconds, self._expire, loop, loop.time() + seconds)
 
-    def end(self, task: asyncio.Task[object]) -> bool:
-        """It has ended; whether it was cancelled because of its time, and for nothing else."""
-        self._due.pop(task, None)
-        if task not in self._expired:
-            return False
-        self._expired.discard(task)
-        return not task.uncancel()
+    def _expire(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if loop.time() > due + _STOOD_STILL:
+            self._start(_STOOD_STILL)
+        else:
+            self._expired = self._task.cancel()
 
-    def close(self) -> None:
-        """No request will follow."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self, loop: asyncio.AbstractEventLoop, expected: float) -> None:
-        now = loop.time()
-        if now > expected + _STOOD_STILL:
-            self._due = {task: max(due, now + _STOOD_STILL) for task, due in self._due.items()}
-        for task in [task for task, due in self._due.items() if due <= now]:
-            del self._due[task]
-            self._expired.add(task)
-            task.cancel()
-        soonest = min(self._due.values(), default=None)
-        self._timer = None if soonest is None else loop.call_at(soonest, self._expire, loop, soonest)
+    def end(self) -> bool:
+        """The request has ended; whether it was cancelled because of its time, and for nothing else."""
+        self._timer.cancel()
+        expired, self._expired = self._expired, False
+        return expired and not self._task.uncancel()
 
 
 class Client:
@@ -120,12 +103,7 @@ class Client:
     """
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        token: Token,
-        options: ClientOptions | None = None,
-        *,
-        clock: Clock | None = None,
+        self, endpoint: Endpoint, token: Token, options: ClientOptions | None = None, *, clock: Clock | None = None
     ) -> None:
         self._endpoint = endpoint
         self._token = token
@@ -135,10 +113,6 @@ class Client:
         self._subscribers = URL(endpoint.subscribers_url)
         self._proxy = None if endpoint.is_loopback else self._options.proxy
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines = _Deadlines(self._options.answer_timeout)
-
-    def __repr__(self) -> str:
-        return f"<Client of {self._endpoint.url}, {'open' if self._session else 'closed'}>"
 
     async def __aenter__(self) -> Self:
         options = self._options
@@ -160,7 +134,6 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -180,15 +153,7 @@ class Client:
         if isinstance(response, Exception):
             return self._unanswered(response, began, may_have_left=attempt.may_have_left)
         complete = response.content.at_eof() and len(content) <= self._options.max_answer
-        answer = classify(
-            response.status,
-            response.headers,
-            bytes(content),
-            complete=complete,
-            latency=self._clock.monotonic() - began,
-            wall=self._clock.time(),
-            redact=self._token.redact,
-        )
+        answer = self._classify(response, content, began, complete=complete, probe=False)
         if complete and attempt.watch is not None:
             later = None if distrust is None else lambda: distrust(distrusted(answer))
             if await attempt.watch.answered(answer.fate, later):
@@ -196,19 +161,26 @@ class Client:
         return answer
 
     async def probe(self) -> Response:
-        """Ask the harmless ``GET /v2/subscribers``; see `responses.classify_probe` for what the kinds mean here."""
+        """Ask the harmless ``GET /v2/subscribers``; see `responses.classify` for what the kinds mean here."""
         began = self._clock.monotonic()
         content = bytearray()
         response = await self._request("GET", self._subscribers, None, content)
         if isinstance(response, Exception):
             return self._unanswered(response, began, may_have_left=False)
-        return classify_probe(
+        return self._classify(response, content, began, probe=True)
+
+    def _classify(
+        self, response: aiohttp.ClientResponse, content: bytearray, began: float, *, complete: bool = True, probe: bool
+    ) -> Response:
+        return classify(
             response.status,
             response.headers,
             bytes(content),
             latency=self._clock.monotonic() - began,
             wall=self._clock.time(),
+            complete=complete,
             redact=self._token.redact,
+            probe=probe,
         )
 
     async def _request(
@@ -218,19 +190,19 @@ class Client:
         task = asyncio.current_task()
         if self._session is None or task is None:
             raise RuntimeError("use the client as `async with Client(...) as client`")
-        self._deadlines.begin(task)
+        deadline = _Deadline(task, self._options.answer_timeout)
         try:
             response = await self._session.request(method, url, data=body, allow_redirects=False, proxy=self._proxy)
             await self._read(response, content)
         except asyncio.CancelledError:
-            if not self._deadlines.end(task):
+            if not deadline.end():
                 raise
             return TimeoutError()
         # Whatever it is, what becomes of the row hangs on one thing only: whether the request may have left.
         except Exception as error:  # noqa: BLE001  # nothing may escape: a row without an outcome would be lost
             return error
         finally:
-            self._deadlines.end(task)
+            deadline.end()
         return response
 
     async def _read(self, response: aiohttp.ClientResponse, content: bytearray) -> None:

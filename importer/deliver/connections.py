@@ -34,8 +34,8 @@ _TRIES = 8
 _TURNS = 2
 """Turns of the event loop after which it has read what had come before the first."""
 _BUSY = 100
-"""Requests after which a connection that was never idle for `_REST` rests, and is closed …"""
-_REST = 0.25
+"""Requests after which a connection that was never idle for `REST` rests, and is closed …"""
+REST = 0.25
 """… after so many seconds, in which an answer too many shows."""
 _LATE = 5.0
 """Seconds for which an answer may prove to have been another request's."""
@@ -91,7 +91,7 @@ class Watch(asyncio.Protocol):
     def taken(self) -> None:
         """A request goes over the connection."""
         self.idle = False
-        self._busy = 1 if self._loop.time() - self._released_at >= _REST else self._busy + 1
+        self._busy = 1 if self._loop.time() - self._released_at >= REST else self._busy + 1
 
     def released(self) -> None:
         """Aiohttp is done with the answer: the connection is idle, or about to be closed."""
@@ -101,7 +101,7 @@ class Watch(asyncio.Protocol):
     @property
     def needs_rest(self) -> bool:
         """Whether so many requests have gone over it without a pause that an answer too many might go unseen."""
-        return self._busy >= _BUSY and self._loop.time() - self._released_at < _REST
+        return self._busy >= _BUSY and self._loop.time() - self._released_at < REST
 
     async def answered(self, kind: ResponseKind, distrust: Callable[[], None] | None) -> bool:
         """Note an answer; whether it is not to be trusted. ``distrust`` is called if that, or later, it is not."""
@@ -185,7 +185,7 @@ class Connector(aiohttp.TCPConnector):
                 watch = Watch(transport, protocol)
                 transport.set_protocol(watch)
             if watch.needs_rest:
-                self._resting[connection] = asyncio.get_running_loop().call_later(_REST, self._rested, connection)
+                self._resting[connection] = asyncio.get_running_loop().call_later(REST, self._rested, connection)
                 continue
             try:
                 quiet = await watch.is_quiet()

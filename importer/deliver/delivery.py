@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from importer.deliver.circuit_breaker import Gate
+from importer.deliver.connections import REST
 from importer.deliver.lanes import Lanes
 from importer.deliver.ledger_writer import LedgerWriter
 from importer.deliver.options import DeliveryOptions, Progress, StopReason, Watch
@@ -44,37 +45,8 @@ _LOOK = 0.5
 times as many while it waits for long."""
 _GATHER = 0.25
 """Seconds for which outcomes may wait for company before they are committed, while there are claims in hand."""
-_LINGER = 0.1
-"""Seconds at the end, in which an answer may still prove to be one of two."""
 _REPEAT = 60.0
 """Seconds after which trouble that lasts is reported again."""
-
-
-class StartupCheck:
-    """Whether the API wants what is sent.
-
-    The first events go one by one until one is accepted; five refusals from the start stop the run, and so does a long
-    streak later. One bad row at the head of a file does not.
-    """
-
-    def __init__(self, *, max_refused: int) -> None:
-        self._max_refused = max_refused
-        self._streak = 0
-        self.accepted = False
-        """Whether an event was accepted since this delivery began."""
-
-    def record(self, kind: ResponseKind) -> str:
-        """Count how a request ended; returns why the run must stop, or an empty string."""
-        if kind is ResponseKind.SENT:
-            self.accepted = True
-            self._streak = 0
-        elif kind is ResponseKind.REFUSED:
-            self._streak += 1
-            if not self.accepted and self._streak >= FIRST_REFUSALS:
-                return f"the API refused the first {self._streak} events; none was accepted"
-            if self.accepted and self._max_refused and self._streak >= self._max_refused:
-                return f"the API refused {self._streak} events in a row"
-        return ""
 
 
 @dataclass(slots=True)
@@ -121,7 +93,10 @@ class Delivery:
         self._say = say
         self._lanes = Lanes(blocked=blocked)
         self._writer = LedgerWriter(store, run, self._lanes)
-        self._startup = StartupCheck(max_refused=options.max_refused)
+        self._accepted = False
+        """An event was accepted since this delivery began; before that, events go one by one."""
+        self._refusals = 0
+        """In a row."""
         self._pending = pending
         self._counts: Counter[State] = Counter()
         """Rows whose outcome is known or in doubt; not those to be tried again."""
@@ -155,9 +130,6 @@ class Delivery:
         self._over = False
         self._reported = ("", float("-inf"))
 
-    def __repr__(self) -> str:
-        return f"<Delivery {len(self._out)} in flight, {self._writer!r}, {self._lanes!r}>"
-
     def stop(self, reason: StopReason) -> None:
         """Let nothing more leave; `run` returns when the answers under way have come. The first reason counts."""
         if self._stopped is None:
@@ -182,7 +154,7 @@ class Delivery:
         try:
             await self._dispatch(watch)
             if self._counts.total():
-                await self._clock.sleep(_LINGER)
+                await self._clock.sleep(REST)  # an answer may still prove to be one of two
             self._over = True
             self._flush.set()
             self._hungry.set()
@@ -234,7 +206,7 @@ class Delivery:
         """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer brings news."""
         if not self._stopped and (words := self._writer.sending_stops()):
             self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
-        careful = not self._startup.accepted and self._out
+        careful = not self._accepted and self._out
         if self._stopped or careful or self._denied or not self._wanted(1):
             return _LOOK
         if self._breaker.gate(now) is not Gate.SEND:
@@ -259,7 +231,7 @@ class Delivery:
         Where requests leave seldom, a row is claimed only with its slot in hand, so that a crash during a long wait
         leaves nothing in doubt that was never sent.
         """
-        careful = not self._startup.accepted or not self._breaker.is_closed
+        careful = not self._accepted or not self._breaker.is_closed
         window = 1 if careful else self._limiter.window(self._clock.monotonic())
         if self._stopped or (window == 1 and not self._slot):
             return 0
@@ -436,8 +408,16 @@ class Delivery:
             self._lanes.done(outcome.id)
 
     def _count_refusal(self, kind: ResponseKind, response: Response) -> None:
-        if reason := self._startup.record(kind):
-            self.stop(refused(reason, response))
+        """Stop the run after five refusals from the start, and after a long streak later."""
+        if kind is ResponseKind.SENT:
+            self._accepted, self._refusals = True, 0
+        elif kind is ResponseKind.REFUSED:
+            self._refusals += 1
+            if not self._accepted and self._refusals >= FIRST_REFUSALS:
+                words = f"the API refused the first {self._refusals} events; none was accepted"
+                self.stop(refused(words, response))
+            elif self._accepted and self._refusals >= self._options.max_refused > 0:
+                self.stop(refused(f"the API refused {self._refusals} events in a row", response))
 
     def _try_again(self, claim: Claim, outcome: Outcome, response: Response) -> None:
         if response.fate is ResponseKind.UNAUTHORIZED:

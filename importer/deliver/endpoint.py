@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from importer import DEFAULT_ENDPOINT
 from importer.errors import UsageError
-from importer.model import DEFAULT_ENDPOINT
 from importer.wording import brief
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from importer.deliver.lanes import Fetch, Lanes
+from importer.deliver.lanes import Lanes
 from importer.ledger.queue import DeliveryQueue
 from importer.model import Claim, Outcome, Run
 
@@ -26,9 +25,6 @@ class LedgerWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self.claimed: deque[Claim] = deque()
         """Durably claimed, not yet sent."""
-
-    def __repr__(self) -> str:
-        return f"<LedgerWriter {len(self.claimed)} claimed, {len(self._outcomes)} to commit>"
 
     @property
     def has_outcomes(self) -> bool:
@@ -50,13 +46,13 @@ class LedgerWriter:
         """
         outcomes = self._outcomes
         rows = self._lanes.take(room)
-        fetches = self._lanes.pending_fetches()
-        if not (outcomes or rows or fetches):
+        reading = self._lanes.wants_rows()
+        if not (outcomes or rows or reading):
             return False
         self._outcomes = []
         try:
             loop = asyncio.get_running_loop()
-            claimed, pages = await loop.run_in_executor(self._thread, self._step, outcomes, rows, fetches)
+            claimed, page = await loop.run_in_executor(self._thread, self._step, outcomes, rows, reading)
         except BaseException:
             self._outcomes = outcomes + self._outcomes
             for row_id in rows:
@@ -66,8 +62,8 @@ class LedgerWriter:
         for row_id in rows:
             if row_id not in kept:  # another run took the row over, or its last answer proved unreliable
                 self._lanes.done(row_id)
-        for fetch, page in pages:
-            self._lanes.add_rows(fetch, page)
+        if page is not None:
+            self._lanes.add_rows(page)
         self.claimed.extend(claimed)
         return True
 
@@ -76,10 +72,8 @@ class LedgerWriter:
         self._thread.shutdown()
 
     def _step(
-        self, outcomes: list[Outcome], rows: list[int], fetches: list[Fetch]
-    ) -> tuple[list[Claim], list[tuple[Fetch, list[tuple[Any, int, int]]]]]:
+        self, outcomes: list[Outcome], rows: list[int], reading: bool
+    ) -> tuple[list[Claim], list[tuple[int | None, int, int]] | None]:
         claimed = self._store.commit(outcomes, rows) if outcomes or rows else []
-        return claimed, [
-            (fetch, self._store.queue(self._run, after=fetch.after, count=fetch.count, lane=fetch.lane))
-            for fetch in fetches
-        ]
+        page = self._store.queue(self._run, self._lanes.cursor, self._lanes.page) if reading else None
+        return claimed, page

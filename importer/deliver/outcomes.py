@@ -49,16 +49,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
 
 def unsent(claim: Claim, at: float) -> Outcome:
     """The outcome of a claim that never left."""
-    return Outcome(
-        id=claim.id,
-        state=State.PENDING,
-        attempts=claim.attempts,
-        http_status=None,
-        code="",
-        message="",
-        at=at,
-        latency=None,
-    )
+    return Outcome(claim.id, State.PENDING, claim.attempts, http_status=None, code="", message="", at=at)
 
 
 def retry_wait(outcome: Outcome) -> float:

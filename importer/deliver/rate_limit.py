@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -174,30 +175,20 @@ class RateLimiter:
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:
         """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
-        if self.shared is None:
-            self._take_part(now)
-            return action(now)
-        with self.shared.hold(self.state) as state:
+        with nullcontext(self.state) if self.shared is None else self.shared.hold(self.state) as state:
             if state is None:
                 return None
             self.state = state
-            self._take_part(now)
+            state.members[self.name] = Member(now, self._asked, self.in_flight)
+            state.drop_lost(now)
             changes, self._changes = self._changes, []
             for change, at in changes:
                 change(at)
             return action(now)
 
-    def _take_part(self, now: float) -> None:
-        self.state.members[self.name] = Member(now, self._asked, self.in_flight)
-        self.state.drop_lost(now)
-
     def _change(self, change: Callable[[float], None], now: float) -> None:
-        def made(at: float) -> bool:
-            change(at)
-            return True
-
-        if not self._act(made, now):
-            self._changes.append((change, now))
+        self._changes.append((change, now))
+        self._act(lambda _: None, now)
 
     def _ask(self, now: float) -> float:
         state = self.state

@@ -62,52 +62,22 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
     headers: Mapping[str, str],
     body: bytes,
     *,
-    complete: bool,
     latency: float,
     wall: float,
+    complete: bool = True,
     redact: Redact = unchanged,
+    probe: bool = False,
 ) -> Response:
-    """Judge an answer to ``POST /v2/events``.
+    """Judge an answer to ``POST /v2/events``; ``probe``: to the harmless ``GET /v2/subscribers``.
 
     ``headers`` look names up in any case; ``complete`` is false where the body was cut short or longer than what is
     read; ``latency`` is in seconds; ``wall`` the machine's time in seconds since the epoch.
+
+    A probe is never in doubt, since nothing hangs on it. `ResponseKind.SENT`: the API answers as documented (its body,
+    which lists people, is not repeated anywhere), `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else
+    is `ResponseKind.NOT_ACCEPTED`, told apart by its status.
     """
-    fate, message = _judge(status, body, redact, complete=complete)
-    return _response(fate, status, message, headers, latency, wall)
-
-
-def classify_probe(  # as `classify`
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    latency: float,
-    wall: float,
-    redact: Redact = unchanged,
-) -> Response:
-    """Judge an answer to the harmless ``GET /v2/subscribers``; never in doubt, since nothing hangs on it.
-
-    `ResponseKind.SENT`: the API answers as documented (its body, which lists people, is not repeated anywhere),
-    `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else is `ResponseKind.NOT_ACCEPTED`, told apart by
-    its status.
-    """
-    if status == 200 and body.lstrip()[:1] == b"{":
-        fate, message = ResponseKind.SENT, ""
-    else:
-        message = f"HTTP {status}" if status == 200 else words(status, body, redact)
-        fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
-    return _response(fate, status, message, headers, latency, wall, date=read_date(headers))
-
-
-def _response(  # noqa: PLR0913, PLR0917  # all that an answer is made of
-    fate: ResponseKind,
-    status: int,
-    message: str,
-    headers: Mapping[str, str],
-    latency: float,
-    wall: float,
-    date: float | None = None,
-) -> Response:
+    fate, message = _judge_probe(status, body, redact) if probe else _judge(status, body, redact, complete=complete)
     limits = read_limits(headers, wall)
     return Response(
         fate=fate,
@@ -118,7 +88,7 @@ def _response(  # noqa: PLR0913, PLR0917  # all that an answer is made of
         limit=limits.limit,
         remaining=limits.remaining,
         reset_in=limits.reset_in,
-        date=date,
+        date=read_date(headers) if probe else None,
     )
 
 
@@ -152,6 +122,14 @@ def reason_code(answer: Response) -> str:
     if answer.status is None:
         return "doubt.no_answer"
     return "doubt.server_error" if answer.status >= 500 else "doubt.unreadable"
+
+
+def _judge_probe(status: int, body: bytes, redact: Redact) -> tuple[ResponseKind, str]:
+    if status == 200:
+        documented = body.lstrip()[:1] == b"{"
+        return (ResponseKind.SENT, "") if documented else (ResponseKind.NOT_ACCEPTED, "HTTP 200")
+    fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
+    return fate, words(status, body, redact)
 
 
 @lru_cache(maxsize=16)  # most answers of a run are the same few

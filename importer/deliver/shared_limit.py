@@ -138,9 +138,6 @@ class SharedState:
         self._handle: int | None = None
         self._held_up_since = math.inf
 
-    def __repr__(self) -> str:
-        return f"<SharedState {self._path.name}>"
-
     @contextmanager
     def hold(self, own: RateLimitState) -> Iterator[RateLimitState | None]:
         """The state of all, for the caller alone; written back at the end.

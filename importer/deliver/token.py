@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from importer import TOKEN_VARIABLE
 from importer.errors import UsageError
-from importer.model import TOKEN_VARIABLE
 from importer.wording import shown
 
 VARIABLE = TOKEN_VARIABLE

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.exact import Sums, token
-from importer.ledger.database import Part
-from importer.ledger.tables import CLAIMED, ids, unpack
+from importer.ledger.database import Database
+from importer.ledger.tables import CLAIMED, ids, of_run, unpack
 from importer.model import (
     ArrowArray,
     ArrowTable,
@@ -102,17 +102,18 @@ def _source(name: str, path: str | None, dialect: str, columns: str | None) -> S
     return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
 
 
-class RunReader(Part):
+class RunReader:
     """The ledger as reports read it; changes nothing, and may go on beside a delivery."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def counts(self, run: Run) -> Counts:
         """The run's totals: rows as they were read, and their states now."""
         own = "SELECT CAST(COALESCE(SUM(rows - others), 0) AS BIGINT) FROM source WHERE run = $1"
         read = self._db.value(own, run.no)
         by_state = dict.fromkeys(State, 0)
-        for state, number in self._db.rows(
-            "SELECT state, COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 GROUP BY state", *ids(run)
-        ):
+        for state, number in self._db.rows(f"SELECT state, COUNT(*) FROM row WHERE {of_run(run)} GROUP BY state"):
             by_state[State.PENDING if state == CLAIMED else State(state)] += number
         return Counts(read=read, by_state=by_state)
 
@@ -126,8 +127,7 @@ class RunReader(Part):
 
     def _has(self, run: Run, *states: str) -> bool:
         chosen = ", ".join(f"'{state}'" for state in states)
-        sql = f"SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state IN ({chosen}))"
-        return bool(self._db.value(sql, *ids(run)))
+        return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM row WHERE {of_run(run)} AND state IN ({chosen}))"))
 
     def sources(self, run: Run) -> list[RunSource]:
         """The run's sources, in the order they were read."""
@@ -144,8 +144,7 @@ class RunReader(Part):
     def _chunks(self, run: Run) -> ArrowTable:
         """A run's chunks: first_id, source, first_row, count."""
         return self._db.query(
-            "SELECT first_id, source, first_row, count FROM chunk WHERE first_id BETWEEN $1 AND $2 ORDER BY first_id",
-            *ids(run),
+            f"SELECT first_id, source, first_row, count FROM chunk WHERE {of_run(run, 'first_id')} ORDER BY first_id"
         )
 
     def halts(self, run: Run) -> list[Pause]:
@@ -187,7 +186,7 @@ class RunReader(Part):
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do."""
-        pending = f"FROM row WHERE id BETWEEN {ids(run)[0]} AND {ids(run)[1]} AND state = '{State.PENDING}'"
+        pending = f"FROM row WHERE {of_run(run)} AND state = '{State.PENDING}'"
         sums, times = Sums(), []
         for batch in self._db.batches(
             "SELECT COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"

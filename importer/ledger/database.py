@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -26,71 +26,84 @@ CHECKPOINT_SECONDS = 5.0
 """How often what delivery committed moves from the write-ahead log into the database itself."""
 
 
-class Dialect(Protocol):
-    """What one kind of database has of its own."""
+class Dialect:
+    """What one kind of database has of its own; the defaults are for one where nothing special has to be done."""
 
-    name: str
-    """Where the ledger is, as it may be shown."""
-    beside: Path
-    """Locks of this machine lie beside this path, and so does its counter."""
-    notes: list[str]
-    """Sentences for the user, on what opening has changed."""
-    shared: bool
+    shared = False
     """Other machines may use it: locks are leases, in the database."""
     now: str
     """In SQL, the database's own time in seconds since the epoch."""
-    statement_options: Mapping[str, str]
+    json: str
+    """In SQL, the first value of a statement as JSON."""
+    statement_options: Mapping[str, str] = {}
+    prepare: tuple[str, ...]
+    """The statements before the first tables of an empty database are made."""
+    shrink: tuple[str, ...]
+    """The statements that give freed space back to the disk."""
+    checkpoints: tuple[str, ...] = ()
+    """The statements that move what is committed into the database itself: beside others, and alone."""
+    analyze = ""
+    """The statement, without a table's name, after which that table is used well when it was filled just now."""
+
+    def __init__(self, name: str, beside: Path) -> None:
+        self.name = name
+        """Where the ledger is, as it may be shown."""
+        self.beside = beside
+        """Locks of this machine lie beside this path, and so does its counter."""
+        self.notes: list[str] = []
+        """Sentences for the user, on what opening has changed."""
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
         """The database, not connected yet."""
+        raise NotImplementedError
 
     def at_opening(self) -> tuple[str, ...]:
         """The statements that each new connection begins with."""
+        raise NotImplementedError
 
     def begin(self, database: Database, *, private: bool) -> tuple[str, ...]:
         """The statements that begin a transaction; see `Database.transaction`."""
+        raise NotImplementedError
 
     def translate(self, definition: str) -> str:
         """A table's or an index's definition, written for SQLite, as this database knows it."""
+        raise NotImplementedError
 
     def bindable(self, table: ArrowTable) -> ArrowTable:
         """The values of a table as they can be stored."""
+        return table
 
-    def inserts_by_temporary(self, database: Database) -> bool:
+    def inserts_by_temporary(self, database: Database) -> bool:  # noqa: ARG002  # for those that must
         """Whether bulk inserts must go through a temporary table."""
-
-    def analyze(self, table: str) -> str:
-        """The statement after which a large new table is used well; empty if there is no need."""
+        return False
 
     def version(self, database: Database) -> int:
         """The version of its tables; 0 in an empty database; -1 in one of another program."""
+        raise NotImplementedError
 
     def note_version(self, version: int) -> str:
         """The statement that notes the version of the tables."""
+        return f"UPDATE ledger SET version = {version}"
 
-    def prepare(self) -> tuple[str, ...]:
-        """The statements before the first tables of an empty database are made."""
-
-    def checkpoint(self, *, beside_others: bool) -> str:
-        """The statement that moves what is committed into the database itself; empty if there is no need."""
-
-    def shrink(self) -> tuple[str, ...]:
-        """The statements that give freed space back to the disk."""
-
-    def after_copy(self, table: str) -> str:
+    def after_copy(self, table: str) -> str:  # noqa: ARG002  # for those that need it
         """The statement after rows were copied with their numbers, so that new ones get others; empty if no need."""
+        return ""
 
     def size(self, database: Database) -> int:
         """Bytes that the ledger takes on its disk."""
+        raise NotImplementedError
 
-    def damage(self, database: Database) -> str:
+    def damage(self, database: Database) -> str:  # noqa: ARG002  # for those that can tell
         """What a check of all pages finds first; empty where it finds nothing."""
+        return ""
 
     def exclusive(self, database: Database, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
         """Be the only importer that does what the name says. Raises `TimeoutError` after so many seconds."""
+        raise NotImplementedError
 
     def explain(self, error: Exception) -> LedgerError:
         """Our error for one of the driver's or the operating system's."""
+        raise NotImplementedError
 
 
 class ConnectionLostError(LedgerError):
@@ -108,6 +121,8 @@ class Database:
         self._in_use = threading.RLock()
         self._checkpointed_at = time.monotonic()
         self._connection: adbc_driver_manager.AdbcConnection | None = None
+        self.counted = False
+        """The ledger's generation was counted up since the last checkpoint."""
         self.writer = 0
         """Of transactions that bear the same number, one is at work at a time."""
         with self._explained():
@@ -117,9 +132,6 @@ class Database:
         except BaseException:
             self.close()
             raise
-
-    def __repr__(self) -> str:
-        return f"<Database {self.dialect.name}>"
 
     def _connect(self) -> None:
         with self._explained():
@@ -207,10 +219,21 @@ class Database:
         """Make a table that this connection alone sees; a primary key orders it."""
         self.execute(self.dialect.translate(f"CREATE TEMP TABLE {name} ({columns})"))
 
+    @contextlib.contextmanager
+    def temporary(self, **tables: str) -> Iterator[None]:
+        """Tables (their columns by name) as `make_temporary` makes them, for as long as the context."""
+        for name, columns in tables.items():
+            self.make_temporary(name, columns)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.execute(f"DROP TABLE IF EXISTS {name}")
+
     def analyze(self, table: str) -> None:
         """Let the database know what is in a table that was filled just now."""
-        if statement := self.dialect.analyze(table):
-            self.execute(statement)
+        if self.dialect.analyze:
+            self.execute(f"{self.dialect.analyze} {table}")
 
     def create(self, tables: Iterable[str]) -> None:
         """Make tables and indexes, in the transaction that is open."""
@@ -269,17 +292,16 @@ class Database:
                 hint="run the same command again when it has finished",
             ) from None
 
-    def checkpoint(self, *, every: float = 0.0) -> bool:
+    def checkpoint(self, *, every: float = 0.0) -> None:
         """Move the write-ahead log into the database, unless that was done in the last ``every`` seconds.
 
-        Readers keep part of it from being moved, until the next time. Returns whether it was tried.
+        Readers keep part of it from being moved, until the next time.
         """
         if time.monotonic() - self._checkpointed_at < every:
-            return False
-        self._checkpointed_at = time.monotonic()
-        if statement := self.dialect.checkpoint(beside_others=bool(every)):
-            self.run(statement)
-        return True
+            return
+        self._checkpointed_at, self.counted = time.monotonic(), False
+        if self.dialect.checkpoints:
+            self.run(self.dialect.checkpoints[0 if every else 1])
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -306,20 +328,8 @@ class Database:
             self._database.close()
 
 
-class Part:
-    """What every part of the ledger works with."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-
-def lock_file(beside: Path, name: str) -> Path:
-    """A lock file of this machine beside a ledger, in a directory that only its owner can look into."""
+def file_lock(beside: Path, name: str) -> FileLock:
+    """The lock of that name on this machine, in a directory of its owner alone; freed however its process ends."""
     directory = beside.with_name(beside.name + ".locks")
     directory.mkdir(mode=0o700, exist_ok=True)
-    return directory / f"{name}.lock"
-
-
-def file_lock(beside: Path, name: str) -> FileLock:
-    """The lock of that name on this machine; freed however its process ends."""
-    return FileLock(lock_file(beside, name), mode=0o600, thread_local=False)
+    return FileLock(directory / f"{name}.lock", mode=0o600, thread_local=False)

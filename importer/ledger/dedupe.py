@@ -19,19 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
 
 from importer.ledger.database import Database
-from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, steps
+from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, of_run, steps
 from importer.model import Run, State
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _MAY_HAVE = f"(e.state IN {MAYBE_ACCEPTED} OR e.state = '{State.PENDING}' AND e.maybe_sent = 1)"
 """In SQL, whether an event may have been accepted."""
 
-_TEMPORARY = {
+TEMPORARY = {
     "mark": "id INTEGER PRIMARY KEY, kind INTEGER, other INTEGER",
     "taken": "theirs INTEGER PRIMARY KEY, mine INTEGER NOT NULL",
     "found": "mine INTEGER, theirs INTEGER, kind INTEGER",
@@ -65,26 +61,13 @@ class _Twin:
 
 
 class Deduplicator:
-    """Marks what a run repeats; used while no other importer seals a plan."""
+    """Marks what a run repeats; used while no other importer seals a plan, and the tables of `TEMPORARY` are there."""
 
     def __init__(self, database: Database, run: Run, *, alive: Collection[str], again: bool) -> None:
         self._db = database
         self._run = run
         self._alive = alive
         self._again = again
-        first, last = ids(run)
-        self._own = f"BETWEEN {first} AND {last}"
-
-    def __enter__(self) -> Self:
-        for name, columns in _TEMPORARY.items():
-            self._db.make_temporary(name, columns)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name in _TEMPORARY:
-            self._db.execute(f"DROP TABLE IF EXISTS {name}")
 
     def mark(self) -> None:
         """Mark this run's repeated rows, in short transactions; of other runs nothing changes yet."""
@@ -110,30 +93,23 @@ class Deduplicator:
         if not self._db.value("SELECT COUNT(*) FROM taken"):
             return
         execute(
-            "UPDATE row SET state = $1, message = $2,"
+            f"UPDATE row SET state = '{State.DUPLICATE}', message = 'taken over by run {self._run.id}',"
             " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
             " other = (SELECT mine FROM taken WHERE theirs = row.id)"
-            " WHERE id IN (SELECT t.theirs FROM taken t JOIN row m ON m.id = t.mine WHERE m.state = $3)"
-            " AND state = $3 AND maybe_sent = 0",
-            State.DUPLICATE,
-            f"taken over by run {self._run.id}",
-            State.PENDING,
+            f" WHERE id IN (SELECT t.theirs FROM taken t JOIN row m ON m.id = t.mine WHERE m.state = '{State.PENDING}')"
+            f" AND state = '{State.PENDING}' AND maybe_sent = 0"
         )
         execute(
-            "UPDATE row SET state = $1, code = 'duplicate.row', message = 'sent by another run in the meantime',"
-            " other = (SELECT MIN(theirs) FROM taken WHERE mine = row.id) WHERE state = $2 AND id IN"
-            f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})",
-            State.DUPLICATE,
-            State.PENDING,
+            f"UPDATE row SET state = '{State.DUPLICATE}', code = 'duplicate.row',"
+            " message = 'sent by another run in the meantime',"
+            f" other = (SELECT MIN(theirs) FROM taken WHERE mine = row.id) WHERE state = '{State.PENDING}' AND id IN"
+            f" (SELECT t.mine FROM taken t JOIN row e ON e.id = t.theirs WHERE {_MAY_HAVE})"
         )
         for (number,) in self._db.rows(f"SELECT DISTINCT theirs >> {RUN_BITS} FROM taken"):
+            waits = f"{of_run(number)} AND row.state IN ('{State.PENDING}', '{CLAIMED}')"
             execute(
-                "UPDATE run SET state = 'superseded' WHERE no = $1 AND state IN ('ready', 'delivering', 'stopped')"
-                " AND NOT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $2 AND $3 AND row.state IN ($4, $5))",
-                number,
-                *ids(number),
-                State.PENDING,
-                CLAIMED,
+                f"UPDATE run SET state = 'superseded' WHERE no = {number}"
+                f" AND state IN ('ready', 'delivering', 'stopped') AND NOT EXISTS (SELECT 1 FROM row WHERE {waits})"
             )
 
     # The same row of the same content
@@ -207,7 +183,7 @@ class Deduplicator:
         self._db.execute(
             f"INSERT INTO found SELECT m.id, e.id, {self._kind('e', str(_CORRECTED))} FROM row m"
             " JOIN row x ON x.id = m.origin OR x.origin = m.origin JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
-            f" WHERE m.origin IS NOT NULL AND m.id {self._own} AND m.state = '{State.PENDING}'"
+            f" WHERE m.origin IS NOT NULL AND {of_run(self._run, 'm.id')} AND m.state = '{State.PENDING}'"
             f" AND x.id < {ids(self._run)[0]} AND e.state IN {SPOKEN_FOR}"
         )
         self._mark_found()
@@ -228,7 +204,7 @@ class Deduplicator:
         execute = self._db.execute
         execute(
             "INSERT INTO keyed SELECT key_hash, id, event_hash, subscriber_hash FROM row"
-            f" WHERE id {self._own} AND state = '{State.PENDING}' AND key_hash IS NOT NULL ORDER BY key_hash, id"
+            f" WHERE {of_run(self._run)} AND state = '{State.PENDING}' AND key_hash IS NOT NULL ORDER BY key_hash, id"
         )
         self._mark_repeats()
         scope = int(self._db.value("SELECT scope FROM run WHERE no = $1", self._run.no))
@@ -262,7 +238,7 @@ class Deduplicator:
         """Mark rows whose key another run has."""
         self._db.execute(
             "INSERT INTO pair SELECT k.id, d.id, k.event_hash, k.subscriber_hash FROM keyed k JOIN delivered_key d"
-            f" ON d.scope = {scope} AND d.key = k.key_hash WHERE NOT d.id {self._own}"
+            f" ON d.scope = {scope} AND d.key = k.key_hash WHERE NOT {of_run(self._run, 'd.id')}"
             " AND k.id NOT IN (SELECT id FROM mark) ORDER BY d.id"
         )
         same_row = (

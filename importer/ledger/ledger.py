@@ -11,7 +11,6 @@ from typing import Self
 from importer.errors import LedgerError
 from importer.ledger import counter
 from importer.ledger.database import Database, Dialect
-from importer.ledger.imports import Imports
 from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.locks import Leases
 from importer.ledger.postgres import PostgresDialect, lock_number
@@ -24,7 +23,7 @@ from importer.ledger.upkeep import Upkeep
 from importer.ledger.version1 import carry_over
 
 
-class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
+class Ledger(Upkeep, Resolver, Repeats, DeliveryQueue):
     """A ledger, for one account at one endpoint; each base is what one kind of caller needs of it.
 
     All methods are synchronous and may block on the disk or the network; they may be called from any thread, and one
@@ -69,9 +68,6 @@ class Ledger(Imports, Upkeep, Resolver, Repeats, DeliveryQueue):
         """The database, to copy all of it."""
         return self._db
 
-    def __repr__(self) -> str:
-        return f"<Ledger {self._db.dialect.name}>"
-
     def close(self) -> None:
         """Leave the ledger; a second call does nothing."""
         try:
@@ -113,7 +109,7 @@ def prepare(database: Database) -> None:
 
 def create(database: Database, *, secret: bytes | None = None) -> None:
     """Make the tables of an empty database."""
-    for statement in database.dialect.prepare():
+    for statement in database.dialect.prepare:
         database.run(statement)
     with database.transaction():
         database.create(TABLES)

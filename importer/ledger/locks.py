@@ -57,9 +57,6 @@ class Leases:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __repr__(self) -> str:
-        return f"<Leases {sorted(self._held)}>"
-
     def acquire(self, name: str, scope: int, what: str) -> bool:
         """Take a lease if it is free; the lock of its file, if it has one, is held. ``what`` says what for."""
         with self._in_use:

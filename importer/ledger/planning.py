@@ -16,9 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.ledger.dedupe import Deduplicator
-from importer.ledger.hashing import Hasher
-from importer.ledger.lanes import Lanes
+from importer.ledger.dedupe import TEMPORARY, Deduplicator
+from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, pack, steps
 from importer.model import EncodedChunk, Run, RunState, Source, State
@@ -199,13 +198,10 @@ class PlanWriter(RunRepository):
             self._db.execute("UPDATE source SET digest = $1, error = $2 WHERE no = $3", digest, error, source_no)
             if error:
                 self._db.execute(
-                    "UPDATE row SET state = $1, code = 'source.incomplete', message = $2"
-                    " WHERE id >= (SELECT first_id FROM source WHERE no = $3) AND id < $4 AND state = $5",
-                    State.INVALID,
+                    f"UPDATE row SET state = '{State.INVALID}', code = 'source.incomplete', message = $1"
+                    f" WHERE id >= (SELECT first_id FROM source WHERE no = {source_no}) AND id < {plan.next_id}"
+                    f" AND state = '{State.PENDING}'",
                     error,
-                    source_no,
-                    plan.next_id,
-                    State.PENDING,
                 )
 
     def seal(self, run: Run, *, again: bool = False) -> Run:
@@ -221,20 +217,18 @@ class PlanWriter(RunRepository):
         with self._sealing():
             self._db.analyze("row")
             plan.lanes.settle(plan.first, last)
-            with Deduplicator(self._db, run, alive=self._others_alive(run), again=again) as repeats:
+            repeats = Deduplicator(self._db, run, alive=self._others_alive(run), again=again)
+            with self._db.temporary(**TEMPORARY):
                 repeats.mark()
                 if plan.ordered:
                     self._write_places(plan, last)
                 with self._db.transaction():
                     repeats.take_over()
                     self._db.execute(
-                        "UPDATE run SET state = $1, ordered = $2 WHERE no = $3",
-                        RunState.READY,
-                        int(plan.ordered),
-                        run.no,
+                        f"UPDATE run SET state = '{RunState.READY}', ordered = {int(plan.ordered)} WHERE no = {run.no}"
                     )
         self._end_planning()
-        self._checkpoint()
+        self._db.checkpoint()
         return self.run(run.id, everywhere=True)
 
     def _sealing(self) -> AbstractContextManager[None]:
@@ -243,8 +237,7 @@ class PlanWriter(RunRepository):
 
     def _write_places(self, plan: _Plan, last: int) -> None:
         """Number the pending rows in order of delivery; sorted once, then written in steps."""
-        self._db.make_temporary("sorted", "place INTEGER PRIMARY KEY, id INTEGER")
-        try:
+        with self._db.temporary(sorted="place INTEGER PRIMARY KEY, id INTEGER"):
             self._db.execute(
                 "INSERT INTO sorted SELECT ROW_NUMBER() OVER (ORDER BY order_value NULLS FIRST, id), id FROM row"
                 f" WHERE id BETWEEN {plan.first} AND {last} AND state = '{State.PENDING}'"
@@ -253,12 +246,8 @@ class PlanWriter(RunRepository):
                 with self._db.transaction(private=True):
                     self._db.execute(
                         f"INSERT INTO place SELECT {plan.run.no}, place, id FROM sorted"
-                        " WHERE place > $1 AND place <= $2",
-                        after,
-                        upto,
+                        f" WHERE place > {after} AND place <= {upto}"
                     )
-        finally:
-            self._db.execute("DROP TABLE sorted")
 
 
 def _part(prepared: EncodedChunk, offsets: Int64s) -> EncodedChunk:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import adbc_driver_manager
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.errors import DiskFullError, LedgerError, UsageError
-from importer.ledger.database import ConnectionLostError, Database
+from importer.ledger.database import ConnectionLostError, Database, Dialect
 from importer.ledger.location import PostgresLocation
 
 if TYPE_CHECKING:
@@ -55,18 +55,20 @@ _LOST_CODES = ("08", "57P")
 _FULL = "53100"
 
 
-class PostgresDialect:
+class PostgresDialect(Dialect):
     """A PostgreSQL database."""
 
     shared = True
     now = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
-    statement_options: Mapping[str, str] = {}
+    json = "CAST($1 AS JSON)"
+    prepare = (f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",)
+    # Not ``FULL``, which would keep others out: the room is used by the next runs.
+    shrink = tuple(f"VACUUM (ANALYZE) {table}" for table in ("row", "chunk", "place", "delivered_key"))
+    analyze = "ANALYZE"  # the server itself does not look at temporary tables
 
     def __init__(self, location: PostgresLocation) -> None:
+        super().__init__(str(location), location.beside)
         self._location = location
-        self.name = str(location)
-        self.beside = location.beside
-        self.notes: list[str] = []
         self._row_security: bool | None = None
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
@@ -104,7 +106,6 @@ class PostgresDialect:
         return ("BEGIN", f"DO 'BEGIN PERFORM pg_advisory_xact_lock({database.writer}); END'")
 
     def translate(self, definition: str) -> str:
-        """See `Dialect.translate`."""
         return _FORM.sub(lambda found: _TYPES[found[0]], definition)
 
     def bindable(self, table: ArrowTable) -> ArrowTable:
@@ -125,48 +126,21 @@ class PostgresDialect:
             self._row_security = bool(database.value(f"SELECT row_security_active('{SCHEMA}.row')"))
         return self._row_security
 
-    def analyze(self, table: str) -> str:
-        """Temporary tables are not looked at by the server itself."""
-        return f"ANALYZE {table}"
-
     def version(self, database: Database) -> int:
-        """See `Dialect.version`."""
         found = database.value(f"SELECT CAST(to_regclass('{SCHEMA}.ledger') AS TEXT)")
         if found is not None:
             return int(database.value("SELECT version FROM ledger"))
         tables = f"SELECT COUNT(*) FROM pg_tables WHERE schemaname = '{SCHEMA}'"
         return -1 if database.value(tables) else 0
 
-    def note_version(self, version: int) -> str:
-        """See `Dialect.note_version`."""
-        return f"UPDATE ledger SET version = {version}"
-
-    def prepare(self) -> tuple[str, ...]:
-        """See `Dialect.prepare`."""
-        return (f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",)
-
-    def checkpoint(self, *, beside_others: bool) -> str:  # noqa: ARG002  # the server sees to it
-        """See `Dialect.checkpoint`."""
-        return ""
-
-    def shrink(self) -> tuple[str, ...]:
-        """Not ``FULL``, which would keep others out: the room is used by the next runs."""
-        return tuple(f"VACUUM (ANALYZE) {table}" for table in ("row", "chunk", "place", "delivered_key"))
-
     def after_copy(self, table: str) -> str:
-        """See `Dialect.after_copy`."""
         if table not in ("scope", "run", "source"):
             return ""
         return f"SELECT setval(pg_get_serial_sequence('{SCHEMA}.{table}', 'no'), (SELECT MAX(no) FROM {table}))"
 
     def size(self, database: Database) -> int:
-        """See `Dialect.size`."""
         sizes = f"SELECT SUM(pg_total_relation_size(relid)) FROM pg_stat_user_tables WHERE schemaname = '{SCHEMA}'"
         return int(database.value(f"SELECT CAST(COALESCE(({sizes}), 0) AS BIGINT)"))
-
-    def damage(self, database: Database) -> str:  # noqa: ARG002  # the server's administrator looks after that
-        """See `Dialect.damage`."""
-        return ""
 
     @contextlib.contextmanager
     def exclusive(self, database: Database, name: str, seconds: float) -> Iterator[None]:

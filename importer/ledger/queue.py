@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import pyarrow as pa
+import msgspec
 
 from importer.ledger import counter
 from importer.ledger.database import CHECKPOINT_SECONDS, ConnectionLostError
 from importer.ledger.locks import elapsed
 from importer.ledger.runs import RunRepository
-from importer.ledger.tables import CLAIMED, ids
+from importer.ledger.tables import CLAIMED, ids, of_run
 from importer.model import Claim, Outcome, Pause, Run, RunState, State
 
 RECONNECT_SECONDS = 60.0
@@ -24,65 +23,45 @@ RECONNECT_SECONDS = 60.0
 Position = tuple[int | None, int]
 """A place in the order of delivery: (place, row id)."""
 
-_UPDATE = f"""
-UPDATE row SET state = $1, attempts = $2, http_status = $3, sent_at = $4, latency_ms = $5,
-    code = CASE WHEN $1 = '{State.PENDING}' THEN COALESCE($6, code) ELSE $6 END,
-    message = CASE WHEN $1 = '{State.PENDING}' AND $6 IS NULL AND code IS NOT NULL THEN message ELSE $7 END,
-    maybe_sent = CASE WHEN $8 = 1 THEN 1 WHEN $1 = '{State.PENDING}' THEN maybe_sent ELSE 0 END,
-    requeued_from = CASE WHEN $1 = '{State.PENDING}' THEN requeued_from END
-WHERE id = $9
+_OUTCOMES = f"""
+UPDATE row SET state = new.state, attempts = new.attempts, http_status = new.http_status, sent_at = new.at,
+    latency_ms = new.latency * 1000, maybe_sent = CASE
+        WHEN new.maybe_sent = 'true' OR new.state IN ('{State.IN_DOUBT}', '{State.FAILED}') THEN 1
+        WHEN new.state = '{State.PENDING}' THEN row.maybe_sent ELSE 0 END,
+    code = CASE WHEN new.state = '{State.PENDING}' THEN COALESCE(new.code, row.code) ELSE new.code END,
+    message = CASE WHEN new.state = '{State.PENDING}' AND new.code IS NULL AND row.code IS NOT NULL THEN row.message
+        ELSE new.message END,
+    requeued_from = CASE WHEN new.state = '{State.PENDING}' THEN row.requeued_from END
+FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 'state' AS state, CAST(value ->> 'attempts' AS BIGINT) AS attempts,
+    CAST(value ->> 'http_status' AS BIGINT) AS http_status, CAST(value ->> 'at' AS DOUBLE PRECISION) AS at,
+    CAST(value ->> 'latency' AS DOUBLE PRECISION) AS latency, NULLIF(value ->> 'code', '') AS code,
+    NULLIF(value ->> 'message', '') AS message, CAST(value -> 'maybe_sent' AS TEXT) AS maybe_sent
+    FROM given) AS new
+WHERE row.id = new.id
 """
-"""A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
-
-
-def _table(outcomes: Sequence[Outcome]) -> pa.Table:
-    columns: list[tuple[Any, pa.DataType]] = [
-        ([one.state.value for one in outcomes], pa.string()),
-        ([one.attempts for one in outcomes], pa.int64()),
-        ([one.http_status for one in outcomes], pa.int64()),
-        ([one.at for one in outcomes], pa.float64()),
-        ([None if one.latency is None else one.latency * 1000 for one in outcomes], pa.float64()),
-        ([one.code or None for one in outcomes], pa.string()),
-        ([one.message or None for one in outcomes], pa.string()),
-        ([int(one.maybe_sent or one.state in (State.IN_DOUBT, State.FAILED)) for one in outcomes], pa.int64()),
-        ([one.id for one in outcomes], pa.int64()),
-    ]
-    return pa.table({f"${number}": pa.array(values, kind) for number, (values, kind) in enumerate(columns, 1)})
+"""One statement, however many outcomes are given: a JSON object of them, by the row's id. A row that goes back to the
+queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
 class DeliveryQueue(RunRepository):
     """The ledger as delivery empties it."""
 
-    _counted = False
-    """The generation was counted up since the last checkpoint."""
+    def queue(self, run: Run, after: Position | None, count: int) -> list[tuple[int | None, int, int]]:
+        """The next ``count`` pending rows behind ``after``, in order of delivery: (place, row id, lane).
 
-    def queue(
-        self, run: Run, *, after: Position | None, count: int, lane: int | None = None
-    ) -> list[tuple[int | None, int, int]]:
-        """The next ``count`` pending rows behind ``after`` (a place and a row id), of one lane if ``lane`` is given.
-
-        In order of delivery: (place, row id, lane). Places are ranks; without ``order_by`` all are None.
+        Places are ranks; without ``order_by`` all are None.
         """
-        only = "" if lane is None else f" AND r.lane = {int(lane)}"
         if self._db.value("SELECT ordered FROM run WHERE no = $1", run.no):
             return self._db.rows(
                 "SELECT p.place, r.id, r.lane FROM place p JOIN row r ON r.id = p.id"
-                f" WHERE p.run = $1 AND p.place > $2 AND r.state = $3{only} ORDER BY p.place LIMIT $4",
-                run.no,
-                0 if after is None else after[0],
-                State.PENDING,
-                count,
+                " WHERE p.run = $1 AND p.place > $2 AND r.state = $3 ORDER BY p.place LIMIT $4",
+                *(run.no, 0 if after is None else after[0], State.PENDING, count),
             )
         first, last = ids(run)
-        found = self._db.rows(
-            f"SELECT r.id, r.lane FROM row r WHERE r.id BETWEEN $1 AND $2 AND r.state = $3{only}"
-            " ORDER BY r.id LIMIT $4",
-            first if after is None else after[1] + 1,
-            last,
-            State.PENDING,
-            count,
+        return self._db.rows(
+            "SELECT NULL, id, lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 ORDER BY id LIMIT $4",
+            *(first if after is None else after[1] + 1, last, State.PENDING, count),
         )
-        return [(None, row_id, own) for row_id, own in found]
 
     def commit(self, outcomes: Sequence[Outcome], claims: Sequence[int]) -> list[Claim]:
         """Make outcomes durable, then the intent to send the rows ``claims``, all at once; returns their bodies.
@@ -99,25 +78,22 @@ class DeliveryQueue(RunRepository):
         """``again``: whether the same was committed before the connection was lost is not known."""
         generation = None
         with self._db.transaction():
-            if not self._counted:
+            if not self._db.counted:
                 generation = counter.count_up(self._db)
             # Where another machine may have taken over, only what is known for good is still worth a word.
             displaced = self._leases is not None and not self._leases.are_kept(self._db)
             if displaced:
                 outcomes = [one for one in outcomes if one.state is not State.PENDING]
             if outcomes:
-                self._db.execute(_UPDATE, table=_table(outcomes))
+                newest = {one.id: one for one in outcomes}  # an answer that proved unreliable has two
+                given = f"WITH given AS (SELECT key, value FROM json_each({self._db.dialect.json}))"
+                self._db.execute(given + _OUTCOMES, msgspec.json.encode(newest).decode())
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
             counter.note(self._db.dialect.beside, generation)
-            self._counted = True
-        if self._db.checkpoint(every=CHECKPOINT_SECONDS):
-            self._counted = False
+            self._db.counted = True
+        self._db.checkpoint(every=CHECKPOINT_SECONDS)
         return claimed
-
-    def _checkpoint(self) -> None:
-        super()._checkpoint()
-        self._counted = False
 
     def _wait_for_connection(self) -> None:
         """Wait until the database can be reached again. Raises `LedgerError` when patience, or a lease, ends."""
@@ -133,53 +109,41 @@ class DeliveryQueue(RunRepository):
                 return
 
     def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
-        asked = pa.table({"$1": pa.array(claims, pa.int64())})
         # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
-        free = f"('{State.PENDING}', '{CLAIMED}')" if again else f"('{State.PENDING}')"
-        found = self._db.query(
-            f"SELECT id, body, attempts, maybe_sent FROM row WHERE id = $1 AND state IN {free}", table=asked
+        free = f"'{State.PENDING}', '{CLAIMED}'" if again else f"'{State.PENDING}'"
+        found = self._db.rows(
+            f"UPDATE row SET state = $1 WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
+            " RETURNING id, body, attempts, maybe_sent",
+            CLAIMED,
         )
-        self._db.execute(f"UPDATE row SET state = '{CLAIMED}' WHERE id = $1 AND state = '{State.PENDING}'", table=asked)
-        rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
-        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in rows]
+        order = {row_id: at for at, row_id in enumerate(claims)}
+        found.sort(key=lambda row: order[row[0]])
+        return [Claim(row_id, body, attempts, maybe_sent=bool(maybe)) for row_id, body, attempts, maybe in found]
 
     def doubtful_lanes(self, run: Run) -> set[int]:
         """The lanes that hold a row in doubt: with ``--strict-order`` they wait for the user."""
-        found = self._db.rows(
-            "SELECT DISTINCT lane FROM row WHERE id BETWEEN $1 AND $2 AND state = $3", *ids(run), State.IN_DOUBT
-        )
-        return {lane for (lane,) in found}
+        doubts = f"SELECT DISTINCT lane FROM row WHERE {of_run(run)} AND state = '{State.IN_DOUBT}'"
+        return {lane for (lane,) in self._db.rows(doubts)}
 
     def recover(self, run: Run) -> int:
         """Put what a killed importer had claimed in doubt, and the run to STOPPED if it was delivering.
 
         Only for the holder of the run's lock. Returns how many rows.
         """
-        bounds = ids(run)
-        left = self._db.value(
-            "SELECT EXISTS (SELECT 1 FROM row WHERE id BETWEEN $1 AND $2 AND state = $3)"
-            " OR EXISTS (SELECT 1 FROM run WHERE no = $4 AND state = $5)",
-            *bounds,
-            CLAIMED,
-            run.no,
-            RunState.DELIVERING,
-        )
-        if not left:
+        claimed = f"{of_run(run)} AND state = '{CLAIMED}'"
+        delivering = f"no = {run.no} AND state = '{RunState.DELIVERING}'"
+        if not self._db.value(
+            f"SELECT EXISTS (SELECT 1 FROM row WHERE {claimed}) OR EXISTS (SELECT 1 FROM run WHERE {delivering})"
+        ):
             return 0
         with self._db.transaction():
             self._db.execute(
-                "UPDATE run SET state = $1, stop_reason = 'the importer ended before it could say why'"
-                " WHERE no = $2 AND state = $3",
-                RunState.STOPPED,
-                run.no,
-                RunState.DELIVERING,
+                f"UPDATE run SET state = '{RunState.STOPPED}',"
+                f" stop_reason = 'the importer ended before it could say why' WHERE {delivering}"
             )
             return self._db.execute(
-                "UPDATE row SET state = $1, code = 'doubt.crash', attempts = attempts + 1, maybe_sent = 1,"
-                " requeued_from = NULL WHERE id BETWEEN $2 AND $3 AND state = $4",
-                State.IN_DOUBT,
-                *bounds,
-                CLAIMED,
+                f"UPDATE row SET state = '{State.IN_DOUBT}', code = 'doubt.crash', attempts = attempts + 1,"
+                f" maybe_sent = 1, requeued_from = NULL WHERE {claimed}"
             )
 
     def note_halt(self, run: Run, pause: Pause) -> None:
@@ -188,8 +152,5 @@ class DeliveryQueue(RunRepository):
             self._db.execute(
                 "INSERT INTO pause (run, begun, kind, ended) VALUES ($1, $2, $3, $4)"
                 " ON CONFLICT (run, begun, kind) DO UPDATE SET ended = excluded.ended",
-                run.no,
-                pause.begun,
-                pause.kind,
-                pause.ended,
+                *(run.no, pause.begun, pause.kind, pause.ended),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from importer.ledger.runs import RunRepository
-from importer.ledger.tables import CLAIMED, RUN_BITS, ids
+from importer.ledger.tables import CLAIMED, RUN_BITS, of_run
 from importer.model import Run, RunState, State
 from importer.wording import counted, shown
 
@@ -15,10 +15,7 @@ _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 _UNSETTLED = (
     (f"state = '{State.IN_DOUBT}'", "in doubt: `importer resolve {}` resolves them"),
     (f"state = '{State.FAILED}'", "failed, and may have been accepted: `importer retry {}` sends them again"),
-    (
-        f"state = '{State.PENDING}' AND maybe_sent = 1",
-        "to be sent once more, by that run alone: `importer resume {}`",
-    ),
+    (f"state = '{State.PENDING}' AND maybe_sent = 1", "to be sent once more, by that run alone: `importer resume {}`"),
 )
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
@@ -41,19 +38,13 @@ class Repeats(RunRepository):
 
     def repeats(self, run: Run) -> list[str]:
         """What the user should know of rows that were planned or delivered before, a sentence each."""
+        repeated = f"{of_run(run)} AND state = '{State.DUPLICATE}'"
         found = self._db.rows(
-            "SELECT code, MIN(message), COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
-            " GROUP BY code, message ORDER BY MIN(id)",
-            *ids(run),
-            State.DUPLICATE,
+            f"SELECT code, MIN(message), COUNT(*) FROM row WHERE {repeated} GROUP BY code, message ORDER BY MIN(id)"
         )
         sentences = [f"{counted(count, 'row')} will not be sent: {message} ({code})" for code, message, count in found]
         earlier = self._db.rows(
-            f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE id BETWEEN $1 AND $2 AND state = $3"
-            f" AND other >> {RUN_BITS} <> $4 ORDER BY 1",
-            *ids(run),
-            State.DUPLICATE,
-            run.no,
+            f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE {repeated} AND NOT {of_run(run, 'other')} ORDER BY 1"
         )
         if earlier:
             sentences.append("--again sends anew what was delivered before")
@@ -66,7 +57,7 @@ class Repeats(RunRepository):
         """Sentences on what still depends on the user's word in that run."""
         run_id = self._db.value("SELECT id FROM run WHERE no = $1", number)
         sums = ", ".join(f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition, _ in _UNSETTLED)
-        (counts,) = self._db.rows(f"SELECT {sums} FROM row WHERE id BETWEEN $1 AND $2", *ids(number))
+        (counts,) = self._db.rows(f"SELECT {sums} FROM row WHERE {of_run(number)}")
         return [
             f"{counted(count, 'row')} of run {run_id} {words.format(run_id)}"
             for count, (_, words) in zip(counts, _UNSETTLED, strict=True)
@@ -75,12 +66,8 @@ class Repeats(RunRepository):
 
     def _conflicts(self, run: Run) -> list[str]:
         """A sentence on the rows whose key is another event's, with the first of them."""
-        found = self._db.rows(
-            "SELECT COUNT(*), MIN(id) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND code = 'key.conflict'",
-            *ids(run),
-            State.INVALID,
-        )
-        ((count, first),) = found
+        conflicts = f"{of_run(run)} AND state = '{State.INVALID}' AND code = 'key.conflict'"
+        ((count, first),) = self._db.rows(f"SELECT COUNT(*), MIN(id) FROM row WHERE {conflicts}")
         if not count:
             return []
         ((key, message, line),) = self._db.rows("SELECT key, message, line FROM row WHERE id = $1", first)
@@ -95,15 +82,8 @@ class Repeats(RunRepository):
             f" AND state IN {_TAKEN_FROM} ORDER BY no",
             run.no,
         ):
-            first, last = ids(run)
-            count = self._db.value(
-                "SELECT COUNT(*) FROM row WHERE id BETWEEN $1 AND $2 AND state = $3 AND other BETWEEN $4 AND $5",
-                *ids(number),
-                State.DUPLICATE,
-                first,
-                last,
-            )
-            if count:
+            taken = f"{of_run(number)} AND state = '{State.DUPLICATE}' AND {of_run(run, 'other')}"
+            if count := self._db.value(f"SELECT COUNT(*) FROM row WHERE {taken}"):
                 how = "" if digest == run.mapping_digest else ", with this mapping instead of that run's"
                 sentences.append(
                     f"{counted(count, 'row')} that waited in the interrupted run {other} will be sent by this run{how}"
@@ -117,12 +97,10 @@ class Repeats(RunRepository):
             " JOIN source t ON t.name = s.name AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
             " AND t.first_event = s.first_event JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
             " WHERE s.run = $1 AND s.digest <> '' AND EXISTS (SELECT 1 FROM row WHERE row.id >= s.first_id"
-            " AND row.id < s.first_id + s.rows AND row.state = $2 AND row.key IS NULL)"
+            f" AND row.id < s.first_id + s.rows AND row.state = '{State.PENDING}' AND row.key IS NULL)"
             " AND EXISTS (SELECT 1 FROM row WHERE row.id >= t.first_id AND row.id < t.first_id + t.rows"
-            " AND row.state = $3) GROUP BY s.no, s.name, r.no, r.id ORDER BY s.no, r.no",
+            f" AND row.state = '{State.SENT}') GROUP BY s.no, s.name, r.no, r.id ORDER BY s.no, r.no",
             run.no,
-            State.PENDING,
-            State.SENT,
         )
         advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
         return [
@@ -132,19 +110,13 @@ class Repeats(RunRepository):
 
     def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
         """The other runs that hold rows of this one and have not delivered them."""
+        maybe = f"'{State.IN_DOUBT}', '{State.FAILED}'"
         found = self._db.rows(
-            "SELECT r.id, r.state, COUNT(*), COUNT(CASE WHEN e.state IN ($1, $2) THEN 1 END)"
+            f"SELECT r.id, r.state, COUNT(*), COUNT(CASE WHEN e.state IN ({maybe}) THEN 1 END)"
             f" FROM row m JOIN row e ON e.id = m.other JOIN run r ON r.no = e.id >> {RUN_BITS}"
-            " WHERE m.id BETWEEN $3 AND $4 AND m.state = $5 AND r.no <> $6 AND e.state IN ($7, $8, $1, $2)"
-            " AND COALESCE(e.code, '') <> 'failed.given_up'"
-            " GROUP BY r.no, r.id, r.state ORDER BY r.no",
-            State.IN_DOUBT,
-            State.FAILED,
-            *ids(run),
-            State.DUPLICATE,
-            run.no,
-            State.PENDING,
-            CLAIMED,
+            f" WHERE {of_run(run, 'm.id')} AND m.state = '{State.DUPLICATE}' AND r.no <> {run.no}"
+            f" AND e.state IN ('{State.PENDING}', '{CLAIMED}', {maybe})"
+            " AND COALESCE(e.code, '') <> 'failed.given_up' GROUP BY r.no, r.id, r.state ORDER BY r.no"
         )
         return tuple(
             PendingElsewhere(run_id, rows, RunState(state), in_doubt, alive=self._lock(run_id).is_taken())

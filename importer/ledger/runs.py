@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
@@ -12,7 +13,7 @@ from importer.errors import UsageError
 from importer.ledger.books import RunReader
 from importer.ledger.database import Database
 from importer.ledger.locks import Leases, Lock
-from importer.ledger.tables import VERSION, ids
+from importer.ledger.tables import VERSION, of_run
 from importer.model import Run, RunState
 
 _RUNS = (
@@ -106,46 +107,37 @@ class RunRepository(RunReader):
     def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
         """Record how far the run has come; stamps ``started_at`` and ``finished_at``."""
         now = self._now()
+        started = f"COALESCE(started_at, {now!r})" if state is RunState.DELIVERING else "started_at"
+        finished = repr(now) if state in (RunState.FINISHED, RunState.STOPPED) else "NULL"
         with self._db.transaction():
             self._db.execute(
-                "UPDATE run SET state = $1, stop_reason = $2,"
-                " started_at = CASE WHEN $3 = 1 THEN COALESCE(started_at, $4) ELSE started_at END,"
-                " finished_at = CASE WHEN $5 = 1 THEN $4 ELSE NULL END WHERE no = $6",
-                state,
+                f"UPDATE run SET state = '{state}', stop_reason = $1, started_at = {started}, finished_at = {finished}"
+                f" WHERE no = {run.no}",
                 stop_reason,
-                int(state is RunState.DELIVERING),
-                now,
-                int(state in (RunState.FINISHED, RunState.STOPPED)),
-                run.no,
             )
-        self._checkpoint()
-        return self.run(run.id, everywhere=True)
-
-    def _checkpoint(self) -> None:
         self._db.checkpoint()
+        return self.run(run.id, everywhere=True)
 
     def discard(self, run: Run, *states: RunState) -> None:
         """Forget a run that was interrupted in planning, or is in one of these ``states``; any other is kept.
 
         ``run`` may be an old picture: the state that counts is the one in the ledger now.
         """
-        bounds = ids(run)
         with self._db.transaction():
-            state = self._db.value("SELECT state FROM run WHERE no = $1", run.no)
+            state = self._db.value(f"SELECT state FROM run WHERE no = {run.no}")
             if state not in (RunState.PLANNING, *states):
                 return
             # By the keys of its rows, which the primary key finds; by id alone all keys would have to be read.
             self._db.execute(
-                "DELETE FROM delivered_key WHERE id BETWEEN $1 AND $2 AND scope = $3 AND key IN"
-                " (SELECT key_hash FROM row WHERE id BETWEEN $1 AND $2 AND key_hash IS NOT NULL)",
-                *bounds,
-                self._db.value("SELECT scope FROM run WHERE no = $1", run.no),
+                f"DELETE FROM delivered_key WHERE {of_run(run)} AND key IN"
+                f" (SELECT key_hash FROM row WHERE {of_run(run)} AND key_hash IS NOT NULL)"
+                f" AND scope = (SELECT scope FROM run WHERE no = {run.no})"
             )
-            self._db.execute("DELETE FROM row WHERE id BETWEEN $1 AND $2", *bounds)
-            self._db.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
-            self._db.execute("DELETE FROM place WHERE run = $1", run.no)
-            self._db.execute("DELETE FROM source WHERE run = $1", run.no)
-            self._db.execute("DELETE FROM run WHERE no = $1", run.no)
+            self._db.execute(f"DELETE FROM row WHERE {of_run(run)}")
+            self._db.execute(f"DELETE FROM chunk WHERE {of_run(run, 'first_id')}")
+            self._db.execute(f"DELETE FROM place WHERE run = {run.no}")
+            self._db.execute(f"DELETE FROM source WHERE run = {run.no}")
+            self._db.execute(f"DELETE FROM run WHERE no = {run.no}")
 
     def scope(self) -> int | None:
         """The number of this account and endpoint; None where it has no runs yet."""
@@ -162,6 +154,10 @@ class RunRepository(RunReader):
         if self._leases is None:
             return None
         return self._lock(f"sender-{self.scope()}", f"run {run.id} on ")
+
+    def watch_lock(self, place: str) -> Lock:
+        """The lock of the one importer that takes files from a place that several machines can see."""
+        return self._lock(f"watch-{hashlib.sha256(place.encode()).hexdigest()[:16]}", "watching on ")
 
     def is_alive(self, run: Run) -> bool:
         """Whether some process, this one included, works on the run now."""

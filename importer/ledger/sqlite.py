@@ -18,12 +18,11 @@ import adbc_driver_sqlite
 from filelock import Timeout
 
 from importer.errors import DiskFullError, LedgerError
-from importer.ledger.database import Database, file_lock
+from importer.ledger.database import Database, Dialect, file_lock
 
 if TYPE_CHECKING:
     import adbc_driver_manager
 
-    from importer.model import ArrowTable
 
 BUSY_SECONDS = 60.0
 """How long to wait for another importer's transaction; each is short."""
@@ -38,18 +37,20 @@ _CARELESS = "PRAGMA synchronous = NORMAL"
 """A commit does not wait for the disk."""
 
 
-class SqliteDialect:
+class SqliteDialect(Dialect):
     """A SQLite file."""
 
-    shared = False
     now = "unixepoch('subsec')"
+    json = "$1"
     # Rows by whose values ADBC infers a result column's type, and rows in one batch of a result.
     statement_options: Mapping[str, str] = {"adbc.sqlite.query.batch_rows": "65536"}
+    # A plan is written a tenth faster than by pages of 4096; with WAL, readers read while another writes.
+    prepare = ("PRAGMA page_size = 8192", "PRAGMA journal_mode = WAL")
+    checkpoints = ("PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)")
+    shrink = ("VACUUM", checkpoints[1])  # no other connection may use the database
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self.beside = path
-        self.notes: list[str] = []
+        super().__init__(str(path), path)
         self._wal: bool | None = None
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
@@ -59,7 +60,6 @@ class SqliteDialect:
         return adbc_driver_sqlite.connect(self.beside.absolute().as_uri())
 
     def at_opening(self) -> tuple[str, ...]:
-        """See `Dialect.at_opening`."""
         return (
             f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}",
             _DURABLE,
@@ -83,55 +83,22 @@ class SqliteDialect:
         own_order = definition.startswith("CREATE TEMP") and "BLOB" in definition
         return definition + " WITHOUT ROWID" if own_order else definition
 
-    def bindable(self, table: ArrowTable) -> ArrowTable:
-        """SQLite stores whatever comes."""
-        return table
-
-    def inserts_by_temporary(self, database: Database) -> bool:  # noqa: ARG002  # never
-        """See `Dialect.inserts_by_temporary`."""
-        return False
-
-    def analyze(self, table: str) -> str:  # noqa: ARG002  # SQLite's plans do not depend on it here
-        """See `Dialect.analyze`."""
-        return ""
-
     def version(self, database: Database) -> int:
-        """See `Dialect.version`."""
         version = int(database.value("PRAGMA user_version"))
         return version or -int(database.value("SELECT COUNT(*) > 0 FROM sqlite_schema"))
 
     def note_version(self, version: int) -> str:
-        """See `Dialect.note_version`."""
         return f"PRAGMA user_version = {version}"
 
-    def prepare(self) -> tuple[str, ...]:
-        """A plan is written a tenth faster than by pages of 4096; with WAL, readers read while another writes."""
-        return ("PRAGMA page_size = 8192", "PRAGMA journal_mode = WAL")
-
-    def checkpoint(self, *, beside_others: bool) -> str:
-        """See `Dialect.checkpoint`."""
-        return f"PRAGMA wal_checkpoint({'PASSIVE' if beside_others else 'TRUNCATE'})"
-
-    def shrink(self) -> tuple[str, ...]:
-        """See `Dialect.shrink`; no other connection may use the database."""
-        return ("VACUUM", self.checkpoint(beside_others=False))
-
-    def after_copy(self, table: str) -> str:  # noqa: ARG002  # SQLite goes on from the highest number
-        """See `Dialect.after_copy`."""
-        return ""
-
     def size(self, database: Database) -> int:  # noqa: ARG002  # the files tell
-        """See `Dialect.size`."""
         return size_of(self.beside)
 
     def damage(self, database: Database) -> str:
-        """See `Dialect.damage`."""
         verdict = str(database.value("PRAGMA quick_check(1)"))
         return "" if verdict == "ok" else verdict
 
     @contextlib.contextmanager
     def exclusive(self, database: Database, name: str, seconds: float) -> Iterator[None]:  # noqa: ARG002  # a file's lock
-        """See `Dialect.exclusive`."""
         lock = file_lock(self.beside, name)
         try:
             lock.acquire(timeout=seconds)
@@ -150,14 +117,10 @@ class SqliteDialect:
         problem = problem.partition("\n")[0]  # the query follows
         words = problem.rsplit(": ", 1)[-1].strip()
         path = self.beside
-        if "disk is full" in problem:
+        if "disk is full" in problem or "disk I/O error" in problem:
+            trouble = "no room left on the disk of" if "disk is full" in problem else f"the disk refuses ({words})"
             return DiskFullError(
-                f"no room left on the disk of the ledger {path}; what was acknowledged before is safe",
-                hint="make room, or see to the disk, then `importer resume`",
-            )
-        if "disk I/O error" in problem:
-            return DiskFullError(
-                f"the disk refuses ({words}) the ledger {path}; what was acknowledged before is safe",
+                f"{trouble} the ledger {path}; what was acknowledged before is safe",
                 hint="make room, or see to the disk, then `importer resume`",
             )
         if "is locked" in problem:

@@ -148,7 +148,7 @@ TABLES = (
 ``run.planned_by`` is the version of these tables that planned it; ``ordered`` says that ``place`` holds its order.
 ``source.rows`` counts its rows, ``source.others`` those of them that belong to the runs of other accounts;
 ``source.first_event`` is the hash of its first event, by which a file that has grown is recognised.
-Of ``row``: ``lane`` and the hashes are keyed (`importer.ledger.hashing`); ``key_hash``, ``event_hash`` and
+Of ``row``: ``lane`` and the hashes are keyed (`importer.ledger.identities`); ``key_hash``, ``event_hash`` and
 ``subscriber_hash`` are there for rows with a key; ``group_head`` is the id of the row that carries this row's event;
 ``origin`` the id of the row that this one corrects, in the run whose rejects it comes from; ``requeued_from`` the state
 that a retried or released row had; ``other`` the id of the row that has, or has taken over, the same content or key.
@@ -167,6 +167,11 @@ def ids(run: Run | int) -> tuple[int, int]:
     """The first and last id that a run's rows can have."""
     no = run if isinstance(run, int) else run.no
     return (no << RUN_BITS) + 1, ((no + 1) << RUN_BITS) - 1
+
+
+def of_run(run: Run | int, column: str = "id") -> str:
+    """In SQL, whether an id is one of a run's rows."""
+    return "{} BETWEEN {} AND {}".format(column, *ids(run))
 
 
 def steps(database: Database, table: str, column: str, least: Any) -> Iterator[tuple[Any, Any]]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from importer.errors import UsageError
 from importer.ledger.planning import PlanWriter
-from importer.ledger.tables import CLAIMED, STEP, ids, pack, unpack
+from importer.ledger.tables import CLAIMED, STEP, of_run, pack, unpack
 from importer.model import Run, RunState, State
 
 _KEPT = f"('{State.PENDING}', '{CLAIMED}', '{State.REFUSED}', '{State.FAILED}', '{State.IN_DOUBT}')"
@@ -23,22 +23,16 @@ class Upkeep(PlanWriter):
         found = self._chunks(run)
         chunks = list(zip(found.column("first_id").to_pylist(), found.column("count").to_pylist(), strict=True))
         for first, count in chunks:
-            last = first + count - 1
+            these = f"BETWEEN {first} AND {first + count - 1}"
             with self._db.transaction():
                 self._db.execute(
-                    "UPDATE row SET body = NULL WHERE id BETWEEN $1 AND $2 AND body IS NOT NULL"
-                    f" AND state NOT IN {_KEPT}",
-                    first,
-                    last,
+                    f"UPDATE row SET body = NULL WHERE id {these} AND body IS NOT NULL AND state NOT IN {_KEPT}"
                 )
-                open_rows = self._db.value(
-                    "SELECT EXISTS (SELECT 1 FROM row r LEFT JOIN row h ON h.id = r.group_head"
-                    f" WHERE r.id BETWEEN $1 AND $2 AND (r.state NOT IN {_DONE} OR h.state NOT IN {_DONE}))",
-                    first,
-                    last,
+                self._db.execute(
+                    f"UPDATE chunk SET raw_rows = NULL WHERE first_id = {first}"
+                    " AND NOT EXISTS (SELECT 1 FROM row r LEFT JOIN row h ON h.id = r.group_head"
+                    f" WHERE r.id {these} AND (r.state NOT IN {_DONE} OR h.state NOT IN {_DONE}))"
                 )
-                if not open_rows:
-                    self._db.execute("UPDATE chunk SET raw_rows = NULL WHERE first_id = $1", first)
         self._db.checkpoint()
 
     def prune(self, run: Run) -> None:
@@ -48,18 +42,16 @@ class Upkeep(PlanWriter):
                 f"run {run.id} has rows that are still to be sent or resolved",
                 hint=f"`importer runs {run.id}` shows them",
             )
-        bounds = ids(run)
         with self._db.transaction():
-            self._db.execute("DELETE FROM chunk WHERE first_id BETWEEN $1 AND $2", *bounds)
-            self._db.execute("DELETE FROM place WHERE run = $1", run.no)
-            self._db.execute("DELETE FROM pause WHERE run = $1", run.no)
+            self._db.execute(f"DELETE FROM chunk WHERE {of_run(run, 'first_id')}")
+            self._db.execute(f"DELETE FROM place WHERE run = {run.no}")
+            self._db.execute(f"DELETE FROM pause WHERE run = {run.no}")
             self._db.execute(
                 "UPDATE row SET line = NULL, lane = NULL, key = NULL, subscriber = NULL, value = NULL, currency = NULL,"
                 " event_time = NULL, order_value = NULL, attempts = 0, http_status = NULL, sent_at = NULL,"
-                " latency_ms = NULL, code = NULL, message = NULL, body = NULL WHERE id BETWEEN $1 AND $2",
-                *bounds,
+                " latency_ms = NULL, code = NULL, message = NULL, body = NULL WHERE " + of_run(run)
             )
-            self._db.execute("UPDATE run SET state = $1 WHERE no = $2", RunState.PRUNED, run.no)
+            self._db.execute(f"UPDATE run SET state = '{RunState.PRUNED}' WHERE no = {run.no}")
 
     def forget(self, subscriber: str) -> int:
         """Remove a person from all runs of this account; what was sent to them is still never sent again.
@@ -106,16 +98,9 @@ class Upkeep(PlanWriter):
         found: set[int] = set()
         for (run,) in self._db.rows("SELECT no FROM run WHERE scope = $1", self.scope()):
             chosen = "lower(subscriber) = lower($1) OR lane IN ($2, $3, $4) OR subscriber_hash IN ($2, $3, $4)"
-            here = f"SELECT DISTINCT lane FROM row WHERE id BETWEEN $5 AND $6 AND ({chosen}) AND lane <> 0"
-            found.update(
-                row_id
-                for (row_id,) in self._db.rows(
-                    f"SELECT id FROM row WHERE ({chosen} OR lane IN ({here})) AND id BETWEEN $5 AND $6",
-                    name,
-                    *lanes,
-                    *ids(run),
-                )
-            )
+            here = f"SELECT DISTINCT lane FROM row WHERE {of_run(run)} AND ({chosen}) AND lane <> 0"
+            sql = f"SELECT id FROM row WHERE ({chosen} OR lane IN ({here})) AND {of_run(run)}"
+            found.update(row_id for (row_id,) in self._db.rows(sql, name, *lanes))
         parts = pa.table({"$1": pa.array(sorted(found), pa.int64())})
         if found:
             found.update(self._db.query("SELECT id FROM row WHERE group_head = $1", table=parts).column(0).to_pylist())
@@ -142,7 +127,7 @@ class Upkeep(PlanWriter):
 
     def shrink(self) -> None:
         """Give freed space back to the disk; raises `LedgerError` while others use the ledger."""
-        for statement in self._db.dialect.shrink():
+        for statement in self._db.dialect.shrink:
             self._db.run(statement)
 
     def size(self) -> int:

@@ -16,7 +16,7 @@ from filelock import Timeout
 
 from importer.errors import LedgerError
 from importer.ledger.database import Database, file_lock
-from importer.ledger.hashing import Hasher
+from importer.ledger.identities import Hasher
 from importer.ledger.tables import CLAIMED, TABLES, VERSION, unpack
 from importer.model import State
 

@@ -262,19 +262,15 @@ def _merged(documents: list[Document]) -> tuple[Any, dict[DataPath, Document]]:
         for key, value in document.data.items():
             if key in OWN and document is not documents[0]:
                 continue
-            if key in BY_NAME and isinstance(value, dict) and isinstance(merged.get(key), dict):
-                inherited = dict(merged[key])
+            by_name = isinstance(value, dict) and key in BY_NAME
+            if by_name and isinstance(merged.get(key), dict):
+                merged[key] = dict(merged[key])
                 for name, one in value.items():
-                    _set(inherited, name, one)
-                    origins[key, name] = document
-                merged[key] = inherited
+                    _set(merged[key], name, one)
             else:
                 _set(merged, key, value)
-                for path in [path for path in origins if path[0] == key]:
-                    del origins[path]
-            origins[key,] = document
-            if key in BY_NAME and isinstance(value, dict):
-                origins |= {(key, name): document for name in value}
+                origins = {path: one for path, one in origins.items() if path[0] != key}
+            origins |= {(key,): document} | {(key, name): document for name in (value if by_name else ())}
     return merged, origins
 
 

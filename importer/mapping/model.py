@@ -70,10 +70,17 @@ Filled = Annotated[
     WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": r"\S"}),
     _SCALAR,
 ]
-TimeFormat = Annotated[str, AfterValidator(checks.time_format)]
-_Decimal = Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)]
-_Bound = Annotated[str, AfterValidator(checks.bound)]
-_BOUND = Expects("a date or a time, such as 2024-01-31, or how long ago, such as 30d")
+_TimeFormat = Annotated[str, AfterValidator(checks.time_format)]
+Formats = Annotated[
+    _TimeFormat | Annotated[tuple[_TimeFormat, ...], Field(min_length=1)],
+    Expects('a format such as "%d.%m.%Y", or a list of them'),
+]
+DecimalSign = Annotated[
+    Literal[".", ","] | Annotated[tuple[Literal[".", ","], ...], Field(min_length=1, max_length=2)],
+    Expects('".", "," or [".", ","]'),
+]
+_AGO = Expects("a date or a time, such as 2024-01-31, or how long ago, such as 30d")
+Bound = Annotated[str, AfterValidator(checks.bound), _AGO]
 Sign = Annotated[str, AfterValidator(checks.sign), _schema(r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$"), _SIGN]
 
 
@@ -181,10 +188,7 @@ class ValueMapping(Model):
     t/f, on/off, 1/0 in any case. date: sent as `YYYY-MM-DD`, on its own clock. datetime: sent as ISO 8601 with the
     offset it has; a naive time stays naive without `timezone`.
     """
-    format: Annotated[
-        TimeFormat | Annotated[tuple[TimeFormat, ...], Field(min_length=1)] | None,
-        Expects('a format such as "%d.%m.%Y", or a list of them'),
-    ] = None
+    format: Formats | None = None
     """For date and datetime: how they are written, or several such forms, the first that fits. ISO 8601 without it.
 
     `dmy`, `mdy`, `ymd`: day, month and year of digits in this order, with or without a clock. `s`, `ms`, `us`: seconds,
@@ -202,7 +206,7 @@ class ValueMapping(Model):
 
     An IANA zone, or keys such as `{column: Time Zone}`, whose cells name each row's zone.
     """
-    decimal: Annotated[_Decimal | None, Expects('".", "," or [".", ","]')] = None
+    decimal: DecimalSign | None = None
     """The decimal sign of numbers; a dot without it, or a comma where `thousands` is a dot.
 
     A list: either sign, where a cell leaves no doubt (`12,50`, `1.234,50`, but not `1,250`).
@@ -266,32 +270,24 @@ class ValueMapping(Model):
         return tuple(dict.fromkeys((*self.own_columns(), *names)))
 
     def own_columns(self) -> tuple[str, ...]:
-        """The columns that the value comes from, in order of appearance, each once."""
-        names = [self.column] if self.column is not None and self.lookup is None else []
-        names += self.by.columns() if self.by is not None else ()
-        names += [name for inner in (*(self.first_of or ()), *self.operands()) for name in inner.columns()]
-        for case in self.cases or ():
-            names += [name for test in case.when for name in test.columns()]
-            names += case.use.columns()
+        """The columns that the value comes from, each once; those of tests and templates first."""
         parts = self.parts or {}
-        for piece in split(self.template or ""):
-            if piece.is_column:
-                names += parts[piece.text].columns() if piece.text in parts else [piece.text]
+        names = [self.column] if self.column is not None and self.lookup is None else []
+        names += [name for case in self.cases or () for test in case.when for name in test.columns()]
+        names += [one.text for one in split(self.template or "") if one.is_column and one.text not in parts]
+        names += [name for one in self.made_of() for name in one.columns()]
         return tuple(dict.fromkeys(names))
 
-    def inside(self) -> Iterator[ValueMapping]:
-        """This value and every one that it is made of."""
-        yield self
-        cases = (case.use for case in self.cases or ())
+    def made_of(self) -> tuple[ValueMapping, ...]:
+        """The values that it is made of."""
         by = () if self.by is None else (self.by,)
-        for one in (
-            *(self.first_of or ()),
-            *self.operands(),
-            *cases,
-            *(self.parts or {}).values(),
-            *by,
-            *self.asides(),
-        ):
+        cases = (case.use for case in self.cases or ())
+        return (*by, *(self.first_of or ()), *self.operands(), *cases, *(self.parts or {}).values())
+
+    def inside(self) -> Iterator[ValueMapping]:
+        """This value and every one that it is made of, or read by."""
+        yield self
+        for one in (*self.made_of(), *self.asides()):
             yield from one.inside()
 
     def operands(self) -> tuple[ValueMapping, ...]:
@@ -336,27 +332,24 @@ class Condition(Model):
     """The cell is a number greater than this."""
     below: Number | None = None
     """The cell is a number less than this."""
-    since: Annotated[_Bound | None, _BOUND] = None
+    since: Bound | None = None
     """The cell is a date or time, and not earlier than this: ISO 8601, or `30d`, `12h` before now.
 
     Cells are read by the format and the zone of that column elsewhere in the mapping, unless the test has its own. A
     time without an offset is taken in that zone, in UTC where there is none.
     """
-    before: Annotated[_Bound | None, _BOUND] = None
+    before: Bound | None = None
     """The cell is a date or time earlier than this; see `since`."""
     any_: Annotated[
         Annotated[tuple[Condition, ...], Field(min_length=1)] | None,
         Expects("a list of tests, such as [{column: Status, equals: paid}, {column: Total, above: 0}]"),
     ] = Field(default=None, alias="any")
     """One of these tests passes."""
-    format: Annotated[
-        TimeFormat | Annotated[tuple[TimeFormat, ...], Field(min_length=1)] | None,
-        Expects('a format such as "%d.%m.%Y", or a list of them'),
-    ] = None
+    format: Formats | None = None
     """For `since` and `before`: how the cells are written, as in a value."""
     timezone: Annotated[str, AfterValidator(checks.zone), Expects("an IANA zone, such as Europe/Vilnius")] | None = None
     """For `since` and `before`: the zone of times without an offset."""
-    decimal: Annotated[_Decimal | None, Expects('".", "," or [".", ","]')] = None
+    decimal: DecimalSign | None = None
     """For tests with numbers: the decimal sign of the cells, as in a value."""
     thousands: Literal[".", ",", " ", "'", "_"] | None = None
     """For tests with numbers: the sign between groups of digits, as in a value."""
@@ -682,12 +675,12 @@ class ImportMapping(Model):
     def looked_up(self) -> dict[str, tuple[str, ...]]:
         """The columns that values take from each lookup."""
         group_by = () if self.group_by is None else (self.group_by,)
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, None]] = {}
         for value in (*group_by, *(value for _, value in self.fields())):
             for one in value.inside():
                 if one.lookup is not None and one.column is not None:
-                    found.setdefault(one.lookup, []).append(one.column)
-        return {name: tuple(dict.fromkeys(columns)) for name, columns in found.items()}
+                    found.setdefault(one.lookup, {})[one.column] = None
+        return {name: tuple(columns) for name, columns in found.items()}
 
     def digest(self) -> str:
         """SHA-256 of what the mapping does with rows: comments, layout, the order of keys, tests do not count."""

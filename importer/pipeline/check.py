@@ -21,6 +21,7 @@ from importer.errors import ExitCode, SourceError
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
+from importer.pipeline import outputs
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
@@ -69,6 +70,13 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     ``rate`` is the events a minute by which the time of delivery is foreseen.
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked; no file was read then.
     """
+    if options.out is None:
+        return _check(options, console, rate, None)
+    with outputs.made_for(options.out) as here:
+        return outputs.publish(_check(options, console, rate, here), here, options.out)
+
+
+def _check(options: RunOptions, console: Console, rate: int, here: Path | None) -> Written:
     loaded = options.load_mapping()
     run_tests(loaded)
     # What the user's function makes of the cells, no line of the mapping can know.
@@ -80,10 +88,12 @@ def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_R
     )  # fmt: skip
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
-        outputs = None
-        if options.out is not None:
-            outputs = ReportOptions(options.out, options.report_format, rejects_format=options.rejects_format)
-        return report.write_check(batches, sources, run, outputs, checking.explain)
+        made = None
+        if here is not None:
+            made = ReportOptions(
+                here, options.report_format, rejects_format=options.rejects_format, out_afterwards=options.out
+            )
+        return report.write_check(batches, sources, run, made, checking.explain)
 
     read: list[RunSource] = []
     done = written(_batches(options, loaded, read, (checking, repeats), console), lambda: read)

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from importer.clock import SystemClock
-from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
+from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client, ClientOptions, trust
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.proxy import choose, unused
@@ -100,7 +100,7 @@ async def connect(
         directory = platformdirs.user_state_path("importer") / "limits"
         shared = SharedState(directory, way.endpoint.scope(target.account), clock)
     limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible(), shared=shared)
-    breaker = CircuitBreaker(BreakerOptions(outage_limit=target.outage_limit))
+    breaker = CircuitBreaker(outage_limit=target.outage_limit)
     async with way.client() as client:
         session = ApiSession(client, limiter, breaker, clock)
         response = await client.probe()

@@ -121,10 +121,7 @@ def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
     else:
         yield Finding(
-            "API",
-            Severity.FAIL,
-            f"{where}: {answer.message}",
-            "check the network, and --endpoint if you gave one",
+            "API", Severity.FAIL, f"{where}: {answer.message}", "check the network, and --endpoint if you gave one"
         )
     if answer.status is None:
         return
@@ -132,9 +129,7 @@ def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
         yield Finding("limit", Severity.OK, "the API did not say; importer begins slowly and learns it")
     else:
         yield Finding(
-            "limit",
-            Severity.OK,
-            f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one",
+            "limit", Severity.OK, f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one"
         )
     if answer.date is not None:
         yield _clock(now - answer.date)

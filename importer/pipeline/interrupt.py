@@ -44,9 +44,6 @@ class Interrupt:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seen = False
 
-    def __repr__(self) -> str:
-        return f"<Interrupt {'seen' if self._seen else 'not seen'}>"
-
     @contextmanager
     def watching(self, delivery: Delivery) -> Iterator[None]:
         """Stop this delivery when a signal comes. Signals reach the main thread only; see `from_outside`."""

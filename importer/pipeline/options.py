@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
+from importer import DEFAULT_ENDPOINT
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
 from importer.model import (
-    DEFAULT_ENDPOINT,
     Counts,
     Format,
     PendingSummary,
     RejectsFormat,
     Run,
 )
+from importer.remote import RemotePath
 from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name, shown
 
@@ -70,17 +71,6 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
     return platformdirs.user_state_path("importer") / "ledger.db"
 
 
-def on_this_machine(place: Path) -> Path:
-    """The path; raises `UsageError` for an address such as ``s3://…``: only sources may be one."""
-    if found := re.match(r"([a-z][a-z0-9+.-]+):/", str(place)):
-        address = str(place).replace(":/", "://", 1)
-        raise UsageError(
-            f"{shown(address)}: only sources can be read from {found[1]}://; this must be a directory here",
-            hint="name one on this machine, and copy what is in it afterwards",
-        )
-    return place
-
-
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is to be delivered, and how."""
@@ -93,9 +83,9 @@ class RunOptions:
     """``file.py:function``: the user's own function between reading and shaping."""
     again: bool = False
     """Send again what was delivered before."""
-    out: Path | None = None
+    out: Path | RemotePath | None = None
     """None: ``importer-runs/RUN``."""
-    out_afterwards: Path | None = None
+    out_afterwards: Path | RemotePath | None = None
     """Where the outputs are moved to, by which the report names them; None: they stay."""
     report_format: Format = "csv"
     rejects_format: RejectsFormat = "source"
@@ -104,6 +94,10 @@ class RunOptions:
     """Send so many, then ask again."""
     inputs: tuple[Input, ...] = ()
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
+    workers: int | None = None
+    """How many processes of this machine prepare the rows; None: this one."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
     wait: bool = False
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
@@ -112,8 +106,9 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Raises `UsageError` where ``out`` is no path."""
-        if self.out is not None:
-            on_this_machine(self.out)
+        if isinstance(self.out, Path) and re.match(r"[a-z][a-z0-9+.-]+:/", str(self.out)):
+            words = f"out={shown(repr(self.out))}: an address is no path"
+            raise UsageError(words, hint="give it as a text, or as RemotePath.parse makes it")
 
     @property
     def readable(self) -> tuple[str | Input, ...]:
@@ -144,7 +139,7 @@ class RunOptions:
     def of_run(self, run: Run) -> RunOptions:
         """This order, with what the run was begun with where the command line says nothing."""
         kept = run.options
-        out = self.out or (Path(kept["out"]) if kept["out"] else None)
+        out = self.out or (RemotePath.parse(kept["out"]) if kept["out"] else None)
         asked = self.delivery.resend_doubtful
         delivery = replace(
             self.delivery,

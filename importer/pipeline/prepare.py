@@ -2,37 +2,43 @@
 
 All of it is lazy, a chunk at a time; only groups wait until everything is read. Of a file on the disk one chunk is
 read, another one is converted, and a third one is used at the same time. A file that cannot be used stops no other.
+Where a cluster's workers prepare the rows, they do with each part of a source what this process does otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import pickle
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from importer.convert import RowMapper
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
-from importer.errors import ImporterError, SourceError
+from importer.errors import ImporterError, SourceError, UsageError
 from importer.group import grouped
-from importer.lookups import read_lookups
+from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.read import Input, Reader, expand, open_source, text_of
+from importer.pipeline.cluster import connected, refuse_other_versions, versions
+from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
 from importer.wording import brief, counted, shown
 
 if TYPE_CHECKING:
+    from importer.convert.lookups import Lookups
     from importer.transform import Transform
 
 T = TypeVar("T")
+PrepareParts: TypeAlias = "Callable[[Iterator[Part]], Iterator[Events | EncodedChunk]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,109 @@ class ReadOptions:
     """``file.py:function``, or empty."""
     bodies: bool = True
     """Make the requests' bodies."""
+    workers: int | None = None
+    """How many processes on this machine prepare the rows; None: this one alone."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process prepares the rows."""
+        return self.workers is None and self.scheduler is None
+
+
+class Preparer:
+    """Makes events and encoded chunks of a mapping's rows, one thread at a time."""
+
+    def __init__(
+        self, mapping: ImportMapping, reading: ReadOptions, lookups: Mapping[str, Lookups], code: bytes | None = None
+    ) -> None:
+        """``code`` is what is in the file of `ReadOptions.transform`, where another machine has it."""
+        self.mapping = mapping
+        self.reading = reading
+        self.mapper = RowMapper(mapping, lookups)
+        self.transform = _transform(reading.transform, code) if reading.transform else None
+
+    def columns(self, source: Source) -> Sequence[str]:
+        """The columns that are converted."""
+        wanted = self.mapping.columns()
+        return wanted if self.transform is None else self.transform.columns(source.columns, wanted)
+
+    def origins(self, source: Source) -> Sequence[str]:
+        """The columns that say which row a row corrects."""
+        return origin_columns(source) if self.reading.raw_rows else ()
+
+    def parts(self, reader: Reader) -> Generator[Part, None, None]:
+        """What is read of a source."""
+        wanted = dict.fromkeys((*self.columns(reader.source), *self.origins(reader.source)))
+        unused = None if self.mapping.more_properties is None else UnusedColumns(self.mapping)
+        return reader.parts(list(wanted), raw_rows=self.reading.raw_rows, unused=unused)
+
+    def events(self, chunk: Chunk) -> Events:
+        """A chunk's rows as events, before groups are made."""
+        source, mapping = chunk.source, self.mapping
+        if origins := self.origins(source):
+            chunk = with_origins(chunk, origins, self.columns(source))
+        if self.transform is not None:
+            changed, kept = self.transform(chunk)
+            if chunk.table.num_rows:
+                names = changed.table.column_names
+                _check_columns(source, mapping, names, names.__contains__, lambda _: None)
+            return self.mapper(changed, kept)
+        numbers = number_columns(mapping) if may_be_resaved(source) else ()
+        return (self._lenient if has_comma_decimals(chunk, numbers) else self.mapper)(chunk)
+
+    @cached_property
+    def _lenient(self) -> RowMapper:
+        return self.mapper.with_mapping(with_both_signs(self.mapping))
+
+    def encoded(self, events: Events | EncodedChunk) -> EncodedChunk:
+        """Events as the ledger takes them; what a worker has encoded as it is."""
+        if isinstance(events, EncodedChunk):
+            return events
+        judged = fitted(events)
+        return encode(judged, validate(judged, strict=self.reading.strict), bodies=self.reading.bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a worker needs to make a `Preparer` like ours."""
+
+    mapping: ImportMapping
+    reading: ReadOptions
+    code: bytes | None
+    """Of the user's own function."""
+    lookups: list[list[str]]
+    """The content of the lookups' files, which a worker reads itself."""
+    versions: dict[str, str]
+
+    def preparer(self) -> Preparer:
+        """Raises `UsageError` where this machine is not like the one that the recipe comes from."""
+        refuse_other_versions(self.versions, "the machine that plans")
+        if content_of(self.mapping) != self.lookups:
+            raise UsageError(
+                "a worker finds other lookups than the machine that plans",
+                hint="give their files, in the mapping, a path or an address at which every worker has them too",
+            )
+        return Preparer(self.mapping, self.reading, read_lookups(self.mapping, lambda _: None), self.code)
+
+
+_here = threading.local()
+"""Of a worker's thread: the last recipe, and the `Preparer` made by it."""
+
+
+def _on_worker(recipe: bytes, part: Part) -> tuple[Events | EncodedChunk, dict[str, set[str]]]:
+    """A part as events if these are to be grouped, else encoded; and the keys that lookups did not have."""
+    if getattr(_here, "recipe", None) != recipe:
+        _here.preparer = pickle.loads(recipe).preparer()  # noqa: S301  # the scheduler runs any code it is given
+        _here.recipe = recipe
+    preparer: Preparer = _here.preparer
+    preparer.mapper.not_found.clear()
+    events = preparer.events(chunk_of(part))
+    not_found = dict(preparer.mapper.not_found)
+    if preparer.mapping.group_by is None:
+        return preparer.encoded(events), not_found
+    return replace(events, chunk=replace(events.chunk, table=events.chunk.table.select([]), nested={})), not_found
 
 
 def prepare_sources(
@@ -55,22 +164,45 @@ def prepare_sources(
 
     A file that cannot be used comes as a stream without chunks, with its error, and `say` gets that error.
     """
-    mapper = RowMapper(mapping, read_lookups(mapping, say))
-    sources = _converted(arguments, mapping, mapper, reading, say)
-    if mapping.group_by is not None:
-        sources = grouped(sources, mapping, mapper.absent())
-    with closing(sources):
-        for one in sources:
-            encoded = _guarded(one.source.name, _encoded(one.chunks, reading))
-            # Closed before the source is, which may be at work on a chunk on its way.
-            with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
-                yield SourceStream(one.source, chunks, one.digest, one.error)
-    for name, keys in mapper.not_found.items():
+    preparer = Preparer(mapping, reading, read_lookups(mapping, say))
+    with _prepare_parts(preparer) as prepare_parts:
+        sources = _opened(arguments, preparer, prepare_parts, say)
+        if mapping.group_by is not None:
+            sources = grouped(sources, mapping, preparer.mapper.absent())
+        with closing(sources):
+            for one in sources:
+                encoded = _guarded(one.source.name, map(preparer.encoded, one.chunks))
+                # Closed before the source is, which may be at work on a chunk on its way.
+                with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
+                    yield SourceStream(one.source, chunks, one.digest, one.error)
+    for name, keys in preparer.mapper.not_found.items():
         count = f"{'at least ' if len(keys) >= MOST_KEYS else ''}{counted(len(keys), 'key')}"
         say(f"warning: the lookup `{name}` has no row for {count}, such as {shown(min(keys))}")
 
 
-def prefetch(items: Iterator[T]) -> Iterator[T]:
+@contextmanager
+def _prepare_parts(preparer: Preparer) -> Iterator[PrepareParts]:
+    """What makes events of parts, or encodes them at once, in their order: this process, or a cluster's workers."""
+    reading = preparer.reading
+    if reading.here:
+        yield lambda parts: map(preparer.events, map(chunk_of, parts))
+        return
+    code = None if preparer.transform is None else preparer.transform.code
+    there = replace(reading, workers=None, scheduler=None)
+    recipe = _Recipe(preparer.mapping, there, code, content_of(preparer.mapping), versions())
+    with connected(reading.workers, reading.scheduler) as cluster:
+        work = partial(_on_worker, pickle.dumps(recipe))
+
+        def on_workers(parts: Iterator[Part]) -> Iterator[Events | EncodedChunk]:
+            with closing(cluster.map(work, parts)) as results:
+                for made, not_found in results:
+                    preparer.mapper.add_not_found(not_found)
+                    yield made
+
+        yield on_workers
+
+
+def prefetch(items: Iterator[T]) -> Generator[T, None, None]:
     """The same items, each made on a thread while the one before is used; an exception comes where it belongs.
 
     Not for items that may be waited for without end, such as a terminal's: to close this is to wait for the next item.
@@ -82,27 +214,28 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def _converted(
-    arguments: Sequence[str | Input],
-    mapping: ImportMapping,
-    mapper: RowMapper,
-    reading: ReadOptions,
-    say: Callable[[str], None],
-) -> Generator[SourceStream[Events], None, None]:
-    """Each source with its rows as events, before groups are made."""
-    transform = _transform(reading.transform) if reading.transform else None
+def _opened(
+    arguments: Sequence[str | Input], preparer: Preparer, prepare_parts: PrepareParts, say: Callable[[str], None]
+) -> Generator[SourceStream[Any], None, None]:
+    """Each source with its rows as events, before groups are made; or, where that can be, encoded."""
+    mapping, local = preparer.mapping, preparer.reading.here
     for each in expand(arguments):
         try:
             with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
                 for note in reader.notes:
                     say(f"warning: {shown(reader.source.name)}: {note}")
-                if transform is None:
+                if preparer.transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
-                events = _guarded(reader.source.name, _events(reader, mapping, mapper, transform, reading))
-                with closing(events):
-                    # The user's own function stays on the thread that loaded it.
-                    threaded = bool(reader.size) and transform is None
-                    yield SourceStream(reader.source, events, partial(getattr, reader, "digest"), threaded=threaded)
+                with closing(preparer.parts(reader)) as parts:
+                    read: Iterator[Part] = map(chunk_of, parts) if local else parts
+                    with closing(_read(read, ahead=bool(reader.size))) as ahead:
+                        events = _guarded(reader.source.name, prepare_parts(ahead))
+                        with closing(events):
+                            # The user's own function stays on the thread that loaded it.
+                            threaded = bool(reader.size) and not (local and preparer.transform)
+                            yield SourceStream(
+                                reader.source, events, partial(getattr, reader, "digest"), threaded=threaded
+                            )
         except ImporterError as error:
             if not isinstance(error, SourceError):
                 raise
@@ -112,6 +245,11 @@ def _converted(
             unknown = _unexpected(each.name, error)
             say(str(unknown))
             yield SourceStream.unopened(unknown.source, unknown.message)
+
+
+def _read(items: Iterator[T], *, ahead: bool) -> Generator[T, None, None]:
+    """A file is read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
+    yield from prefetch(items) if ahead else items
 
 
 def _guarded(name: str, items: Iterator[T]) -> Generator[T, None, None]:
@@ -133,56 +271,11 @@ def _unexpected(name: str, error: Exception) -> SourceError:
     )
 
 
-def _transform(spec: str) -> Transform:
+def _transform(spec: str, code: bytes | None) -> Transform:
     """The user's function. It brings pandas, which no other run needs."""
     from importer.transform import Transform
 
-    return Transform(spec, text_of)
-
-
-def _events(
-    reader: Reader, mapping: ImportMapping, mapper: RowMapper, transform: Transform | None, reading: ReadOptions
-) -> Generator[Events, None, None]:
-    if transform is not None:
-        yield from _transformed(reader, mapping, mapper, transform, reading)
-        return
-    numbers = number_columns(mapping) if may_be_resaved(reader.source) else ()
-    lenient = mapper.with_mapping(with_both_signs(mapping)) if numbers else mapper
-    with closing(_chunks(reader, mapping.columns(), mapping, reading)) as chunks:
-        for chunk in chunks:
-            yield (lenient if has_comma_decimals(chunk, numbers) else mapper)(chunk)
-
-
-def _chunks(
-    reader: Reader, columns: Sequence[str], mapping: ImportMapping, reading: ReadOptions
-) -> Generator[Chunk, None, None]:
-    """A file's chunks are read ahead; a pipe may keep one waiting, and Ctrl-C must end that."""
-    origins = origin_columns(reader.source) if reading.raw_rows else ()
-    wanted = [*columns, *(name for name in origins if name not in columns)]
-    unused = None if mapping.more_properties is None else UnusedColumns(mapping)
-    chunks = reader.chunks(wanted, raw_rows=reading.raw_rows, unused=unused)
-    for chunk in prefetch(chunks) if reader.size else chunks:
-        yield with_origins(chunk, origins, columns) if origins else chunk
-
-
-def _encoded(converted: Iterable[Events], reading: ReadOptions) -> Iterator[EncodedChunk]:
-    for events in converted:
-        judged = fitted(events)
-        yield encode(judged, validate(judged, strict=reading.strict), bodies=reading.bodies)
-
-
-def _transformed(
-    reader: Reader, mapping: ImportMapping, mapper: RowMapper, transform: Transform, reading: ReadOptions
-) -> Iterator[Events]:
-    """Events of the rows that the user's function leaves; the others are filtered."""
-    columns = transform.columns(reader.source.columns, mapping.columns())
-    with closing(_chunks(reader, columns, mapping, reading)) as chunks:
-        for chunk in chunks:
-            changed, kept = transform(chunk)
-            if chunk.table.num_rows:
-                names = changed.table.column_names
-                _check_columns(reader.source, mapping, names, names.__contains__, lambda _: None)
-            yield mapper(changed, kept)
+    return Transform(spec, text_of, code)
 
 
 def _reported(chunks: Iterator[EncodedChunk], say: Callable[[str], None]) -> Generator[EncodedChunk, None, None]:

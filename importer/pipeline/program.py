@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
-from importer.pipeline import connect, find
+from importer.pipeline import connect, find, outputs
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
@@ -103,9 +103,16 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
 
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    reading = ReadOptions(strict=options.strict, raw_rows=True, transform=options.transform)
+    reading = ReadOptions(
+        strict=options.strict,
+        raw_rows=True,
+        transform=options.transform,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
     try:
-        plan(ledger, current, prepare_sources(options.readable, loaded.mapping, reading, console.say), console.read)
+        with closing(prepare_sources(options.readable, loaded.mapping, reading, console.say)) as sources:
+            plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
         ledger.discard(current)
@@ -123,12 +130,12 @@ def _deliver_and_report(
     A rehearsal's sandbox is there until the console has shown how it ended.
     """
     out = options.out or Path("importer-runs") / current.id
-    report.prepare(out)  # a directory that cannot be written to is found before anything is sent
     with ExitStack() as until_shown:
+        here = until_shown.enter_context(outputs.made_for(out))
         ended, page = StopReason(""), ""
         try:
             if _take_up(ledger, current, options, console):
-                way = until_shown.enter_context(resolve_target(target, out / "sandbox-events.jsonl"))
+                way = until_shown.enter_context(resolve_target(target, here / outputs.EVENTS))
                 page = "" if options.brief else way.page
                 if page:
                     console.say(f"the sandbox shows what arrives at {page}")
@@ -143,7 +150,9 @@ def _deliver_and_report(
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
         ended = replace(ended, hint=target.addressed(ended.hint))
         try:
-            result = _report(ledger, current, ended, options, target, out)
+            named = replace(options, out_afterwards=options.out_afterwards or out)
+            result = _report(ledger, current, ended, named, target, here)
+            result = replace(result, written=outputs.publish(result.written, here, out))
             elsewhere = ledger.pending_elsewhere(current)
         except LedgerError as error:
             if ended.reason:
@@ -203,14 +212,14 @@ def _report(
         # A ledger that takes nothing, such as a locked one, may still be read.
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
     told = current if left else replace(current, state=RunState.FINISHED)
-    outputs = ReportOptions(
+    made = ReportOptions(
         out,
         options.report_format,
         rejects_format=options.rejects_format,
         ledger_option=target.ledger_option,
         out_afterwards=options.out_afterwards,
     )
-    written = report.write(ledger, told, outputs, partial(_advise, current))
+    written = report.write(ledger, told, made, partial(_advise, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from importer.deliver import DeliveryOptions, StopReason
+from importer.deliver import DeliveryOptions, Progress, StopReason
 from importer.deliver.delivery import Delivery
+from importer.deliver.options import Watch
 from importer.deliver.outcomes import enough, unauthorized
 from importer.deliver.session import ApiSession, run_event_loop
 from importer.ledger.ledger import Ledger
-from importer.model import PendingSummary, Response, ResponseKind, Run, RunState
+from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
-from importer.pipeline.halts import Halts
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 
 DECLINED = "you chose not to send"
+LEAST = 5.0
+"""Seconds; shorter waits belong to the ordinary course of a limit per minute."""
+
+
+class Halts:
+    """Watches a delivery, notes its longer pauses in the ledger for the report, and hands what it sees on."""
+
+    def __init__(self, ledger: Ledger, run: Run, watch: Watch, now: Callable[[], float] = time.time) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._watch = watch
+        self._now = now
+        self._kind: PauseKind | None = None
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """The run goes on; since it stopped, nothing was sent."""
+        if self._run.started_at is not None and self._run.finished_at is not None:
+            self._note(PauseKind.STOPPED, self._run.finished_at, self._now())
+
+    def watch(self, progress: Progress) -> None:
+        """Delivery's progress now."""
+        if progress.pace.halt is not self._kind:
+            self.end()
+            self._kind, self._since = progress.pace.halt, self._now()
+        self._watch(progress)
+
+    def end(self) -> None:
+        """Nothing is waited for any longer."""
+        if self._kind is not None:
+            self._note(self._kind, self._since, self._now())
+            self._kind = None
+
+    def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
+        if ended - begun >= LEAST:
+            self._ledger.note_halt(self._run, Pause(kind, begun, ended))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,17 @@ from importer.read.encoding import EncodingError
 from importer.read.files import Input, is_data_name
 from importer.read.inputs import expand
 from importer.read.opening import open_source
-from importer.read.reader import Limits, Reader
+from importer.read.reader import Limits, Part, Reader, chunk_of
 
-__all__ = ["EncodingError", "Input", "Limits", "Reader", "expand", "is_data_name", "open_source", "text_of"]
+__all__ = [
+    "EncodingError",
+    "Input",
+    "Limits",
+    "Part",
+    "Reader",
+    "chunk_of",
+    "expand",
+    "is_data_name",
+    "open_source",
+    "text_of",
+]

@@ -73,14 +73,7 @@ class DelimitedReader(TextReader):
                 )
             if places:
                 wanted[column] = places[0]
-        rejects = is_rejects(self._table.header)
-        parser = _Parser(self._table, self._pads)
-
-        def convert(records: Records) -> Converted:
-            table, positions, faults = parser.parse(records, tuple(wanted.values()))
-            return Converted(_renamed(table, wanted, rejects=rejects), positions, faults)
-
-        return convert
+        return _Columns(wanted, is_rejects(self._table.header), _Parser(self._table, self._pads))
 
     def _records(self) -> Iterator[Records]:
         above = self._table.above
@@ -89,6 +82,20 @@ class DelimitedReader(TextReader):
             above -= passed
             if passed < len(records):
                 yield records.part(passed, len(records)) if passed else records
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The wanted columns."""
+
+    wanted: Mapping[str, int]
+    rejects: bool
+    parser: _Parser
+
+    def __call__(self, records: Records) -> Converted:
+        """See `Converted`."""
+        table, positions, faults = self.parser.parse(records, tuple(self.wanted.values()))
+        return Converted(_renamed(table, self.wanted, rejects=self.rejects), positions, faults)
 
 
 def _renamed(table: Any, wanted: Mapping[str, int], *, rejects: bool) -> Any:

@@ -28,7 +28,7 @@ from urllib.parse import unquote
 from backports import zstd
 
 from importer.errors import ImporterError, SourceError
-from importer.read.remote import RemoteFile, version_of
+from importer.remote import RemoteFile, version_of
 from importer.wording import is_remote, public_name, shown
 
 Compression = Literal["none", "gzip", "bz2", "xz", "zstd", "zip"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from importer.errors import SourceError, UsageError
 from importer.read.files import ENDINGS, Input, data_members, is_data_name, recognise_compression
-from importer.read.remote import find_remote
+from importer.remote import find_remote
 from importer.wording import is_remote, public_name, shown
 
 STDIN = "<stdin>"

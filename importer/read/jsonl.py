@@ -84,13 +84,14 @@ class JsonLinesReader(TextReader):
         return bool(column)
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
-        return _Columns(self.source.name, columns, self._unused).convert
+        return _Columns(self.source.name, columns, self._unused)
 
 
 class _Columns:
     """The wanted columns; only the keys they may lie under are decoded."""
 
     def __init__(self, name: str, columns: Sequence[str], unused: UnusedColumns | None) -> None:
+        self._made_of = (name, columns, unused)
         self._name, self._unused = name, unused
         self._paths = {column: parse(column) for column in columns}
         keys = list(dict.fromkeys(key for path in self._paths.values() for key in path.heads))
@@ -112,7 +113,11 @@ class _Columns:
         self._decoder = msgspec.json.Decoder(row, float_hook=str)
         self._exact = msgspec.json.Decoder(row, float_hook=msgspec.Raw)
 
-    def convert(self, records: Records) -> Converted:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Decoders are made where they are used."""
+        return _Columns, self._made_of
+
+    def __call__(self, records: Records) -> Converted:
         """See `Converted`."""
         rows, positions, faults = self._decode(records)
         columns: dict[str, Any] = {}

@@ -25,6 +25,7 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
 _LARGE = 256 << 20
 """Bytes of a column's part that are not suspicious, however well they are packed."""
+_PROBE_ROWS = 256
 _DELTA = "DELTA_BYTE_ARRAY"
 _DELTA_ROWS = 256
 """Texts that are stored as differences from the one before unpack to any size; so few are taken at a time."""
@@ -42,7 +43,7 @@ class ParquetReader(Reader):
         self._limits = limits
         self._raw = content.seekable()
         try:
-            self._file = self._open(pq.ParquetFile(self._raw).metadata)
+            self._file = self._open()
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
@@ -68,23 +69,15 @@ class ParquetReader(Reader):
         """Rows of chunks, which differ from those of the file where elements are rows."""
         self._digest = ""
 
-    def _open(self, metadata: Any) -> Any:
-        """Columns of repeated texts stay dictionaries: decoded all at once they may be of any size."""
-        dictionaries = [
-            metadata.schema.column(at).path
-            for at in range(metadata.num_columns)
-            if metadata.schema.column(at).physical_type == "BYTE_ARRAY"
-            and "." not in metadata.schema.column(at).path
-            and any("DICTIONARY" in name for name in _encodings(metadata, at))
-        ]
+    def _open(self, **how: Any) -> Any:
         self._raw.seek(0)
         return pq.ParquetFile(
             self._raw,
-            read_dictionary=dictionaries,
             pre_buffer=False,
             buffer_size=_BUFFER,
             coerce_int96_timestamp_unit="us",  # nanoseconds end in the year 2262
             page_checksum_verification=True,
+            **how,
         )
 
     @property
@@ -129,7 +122,7 @@ class ParquetReader(Reader):
                 if not is_used and unused.property_of(path) is not None:
                     yield path
 
-    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
+    def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         columns = list(dict.fromkeys((*columns, *self._taken())))
         located = {column: head for column in columns if (head := self._locate(column)) is not None}
         self._mapped_partitions = {
@@ -143,9 +136,8 @@ class ParquetReader(Reader):
         needed = None if raw_rows else list(dict.fromkeys((*located.values(), *(self._list or ())[:1])))
         if needed is not None:
             needed = [column for column in needed if column not in self._partitions]
-        rows = self._batch_rows(needed)
         try:
-            for stored in self._file.iter_batches(rows, columns=needed):
+            for stored in self._batches(needed):
                 batch = stored
                 for name, value in self._partitions.items():
                     batch = batch.append_column(name, pa.array([value] * len(batch), pa.string()))
@@ -176,21 +168,65 @@ class ParquetReader(Reader):
             part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)
 
-    def _batch_rows(self, needed: Sequence[str] | None) -> int:
-        """How many rows to decode at a time, by what the footer says of their size."""
-        metadata, rows = self._file.metadata, self._limits.rows
-        leaves = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
-        wanted = [
-            at for at, path in enumerate(leaves) if needed is None or any(_within(path, column) for column in needed)
-        ]
-        for group in range(metadata.num_row_groups):
-            part = metadata.row_group(group)
-            size = sum(part.column(at).total_uncompressed_size for at in wanted)
-            if size > 0 and part.num_rows > 0:
-                rows = min(rows, max(1, self._limits.batch * part.num_rows // size))
-        if any(_DELTA in _encodings(metadata, at) for at in wanted):
-            rows = min(rows, _DELTA_ROWS)
-        return rows
+    def _batches(self, needed: Sequence[str] | None) -> Iterator[Any]:
+        """The rows in batches of a chunk's size, however few of them are decoded at a time."""
+        held: list[Any] = []
+        rows = size = 0
+        try:
+            for batch in self._decoded(needed):
+                if held and (rows + batch.num_rows > self._limits.rows or size + batch.nbytes > self._limits.batch):
+                    yield pa.concat_batches(held)
+                    held, rows, size = [], 0, 0
+                held.append(batch)
+                rows, size = rows + batch.num_rows, size + batch.nbytes
+        except _UNREADABLE:
+            if held:
+                yield pa.concat_batches(held)
+            raise
+        if held:
+            yield pa.concat_batches(held)
+
+    def _decoded(self, needed: Sequence[str] | None) -> Iterator[Any]:
+        for group in range(self._file.num_row_groups):
+            rows = self._rows_at_a_time(group, needed)
+            yield from self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False)
+
+    def _rows_at_a_time(self, group: int, needed: Sequence[str] | None) -> int:
+        """How many rows of a row group to decode at once, by their size on average and at the worst.
+
+        Repeated texts are not kept as dictionaries: a dictionary that the writer gave up grows with the row group.
+        """
+        part, most = self._file.metadata.row_group(group), self._limits.rows
+        if not part.num_rows:
+            return most
+        average = worst = 0.0
+        for at in range(part.num_columns):
+            column = part.column(at)
+            if needed is not None and not any(_within(column.path_in_schema, name) for name in needed):
+                continue
+            average += column.total_uncompressed_size / part.num_rows
+            worst += self._longest(group, at) * column.num_values / part.num_rows
+            if _DELTA in column.encodings:
+                most = min(most, _DELTA_ROWS)
+        return max(1, min(most, int(self._limits.batch / max(average, worst, 1))))
+
+    def _longest(self, group: int, at: int) -> int:
+        """Bytes of the longest text that a column's dictionary may repeat in every row; 0 where that does no harm."""
+        column = self._file.metadata.row_group(group).column(at)
+        if column.physical_type != "BYTE_ARRAY":
+            return max(int(self._file.schema.column(at).length), 0)  # of FIXED_LEN_BYTE_ARRAY
+        rows = min(self._limits.rows, column.num_values)
+        if not column.has_dictionary_page or rows * column.total_uncompressed_size <= self._limits.batch:
+            return 0
+        path = column.path_in_schema
+        probe = self._open(read_dictionary=[path])
+        for batch in probe.iter_batches(_PROBE_ROWS, row_groups=[group], columns=[path], use_threads=False):
+            values = batch.column(0)
+            while pa.types.is_nested(values.type):
+                values = values.flatten()[0] if pa.types.is_struct(values.type) else values.flatten()
+            if pa.types.is_dictionary(values.type) and len(values.dictionary):
+                return int(pc.max(pc.binary_length(values.dictionary)).as_py())
+        return 0
 
     def _chunk(self, batch: Any, lines: Int64s, located: dict[str, str], *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
@@ -250,11 +286,6 @@ def _is_literal(kind: Any) -> bool:
         or pa.types.is_decimal(kind)
         or pa.types.is_boolean(kind)
     )
-
-
-def _encodings(metadata: Any, column: int) -> set[str]:
-    groups = range(metadata.num_row_groups)
-    return {name for group in groups for name in metadata.row_group(group).column(column).encodings}
 
 
 def _within(path: str, column: str) -> bool:

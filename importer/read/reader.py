@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self, TypeAlias
 
 from importer import wording
 from importer.errors import ImporterError, SourceError
@@ -20,7 +21,7 @@ class Limits:
 
     block: int = 2 << 20
     """Decompressed bytes taken at a time."""
-    rows: int = 32_768
+    rows: int = 16_384
     """Most rows of a chunk."""
     batch: int = 8 << 20
     """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
@@ -30,6 +31,30 @@ class Limits:
     """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
     sample: int = 256 << 10
     """Decompressed bytes looked at to recognise format, encoding and delimiter."""
+
+
+class UnparsedChunk(Protocol):
+    """Records that become a chunk where there is time for it, which may be in another process."""
+
+    @property
+    def source(self) -> Source:
+        """Whose records they are."""
+
+    def parse(self) -> Chunk:
+        """The chunk; may raise anything."""
+
+
+Part: TypeAlias = Chunk | UnparsedChunk
+
+
+def chunk_of(part: Part) -> Chunk:
+    """The chunk that a part is, or becomes. Raises `SourceError` where the source cannot be read any further."""
+    if isinstance(part, Chunk):
+        return part
+    try:
+        return part.parse()
+    except Exception as error:
+        raise as_source_error(part.source.name, error) from error
 
 
 class Reader(ABC):
@@ -67,31 +92,38 @@ class Reader(ABC):
         """Whether the source has this column, by its exact name or as a path; JSONL may have any."""
 
     @abstractmethod
-    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
-        """As ``chunks``; may raise anything."""
+    def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Part]:
+        """As ``parts``; may raise anything."""
 
     def chunks(
         self, columns: Sequence[str], *, raw_rows: bool, unused: UnusedColumns | None = None
     ) -> Generator[Chunk, None, None]:
-        """Read the source, once, from its beginning to its end.
+        """The source's rows, as ``parts`` reads them."""
+        with closing(self.parts(columns, raw_rows=raw_rows, unused=unused)) as parts:
+            yield from map(chunk_of, parts)
+
+    def parts(
+        self, columns: Sequence[str], *, raw_rows: bool, unused: UnusedColumns | None = None
+    ) -> Generator[Part, None, None]:
+        """Read the source, once, from its beginning to its end; what `chunk_of` makes of a part needs no file.
 
         ``columns`` are the wanted names; those the source lacks are left out of the tables. ``unused`` takes others as
-        well. Raises `SourceError` when the source cannot be read any further, after the chunks before that point, and
+        well. Raises `SourceError` when the source cannot be read any further, after the parts before that point, and
         when a wanted name is ambiguous.
         """
         if self._started:
             raise ValueError(f"{self.source.name} was read already; open it anew")
         self._started = True
         self._unused = unused
-        with_errors = self._chunks(columns, raw_rows=raw_rows)
+        with_errors = self._parts(columns, raw_rows=raw_rows)
         while True:
             try:
-                chunk = next(with_errors, None)
+                part = next(with_errors, None)
             except Exception as error:
                 raise as_source_error(self.source.name, error) from error
-            if chunk is None:
+            if part is None:
                 return
-            yield chunk
+            yield part
 
     def close(self) -> None:
         """Release the file."""

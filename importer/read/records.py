@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,12 @@ class Records:
 
     def __getitem__(self, position: int) -> bytes:
         return self.data[self.starts[position] : self.ends[position]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets these records' bytes, and not the whole buffer."""
+        begin, end = (int(self.starts[0]), int(self.ends[-1])) if len(self) else (0, 0)
+        places = self.starts - begin, self.ends - begin, self.lines
+        return Records, (self.data[begin:end], *places, self.faults, self.odd, self.gapless)
 
     def part(self, first: int, last: int) -> Records:
         """The records ``first … last - 1``."""

@@ -56,22 +56,38 @@ class TextReader(Reader):
 
     @abstractmethod
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
-        """How the wanted columns are made of records."""
+        """How the wanted columns are made of records; another process can get it."""
 
     def _records(self) -> Iterator[Records]:
         """All data records, a block at a time."""
         blocks = utf8_blocks(lambda: self._content.read(self._limits.block), self._encoding)
         return split(blocks, self._layout, self._limits)
 
-    def _chunks(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
-        convert = self._converter(columns)
+    def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[UnparsedRecords]:
+        convert, transcoded = self._converter(columns), self._encoding.name != "utf-8"
         row = 1
         for block in self._records():
             for records in block.parts(self._limits.rows):
-                yield self._chunk(row, records, convert(records), raw_rows=raw_rows)
+                yield UnparsedRecords(self.source, row, records, convert, raw_rows, transcoded)
                 row += len(records)
 
-    def _chunk(self, row: int, records: Records, converted: Converted, *, raw_rows: bool) -> Chunk:
+
+@dataclass(frozen=True, slots=True)
+class UnparsedRecords:
+    """Consecutive records, and how they become columns."""
+
+    source: Source
+    row: int
+    """The first one's row number."""
+    records: Records
+    convert: Callable[[Records], Converted]
+    raw_rows: bool
+    transcoded: bool
+    """The file is not UTF-8."""
+
+    def parse(self) -> Chunk:
+        """See `UnparsedChunk.parse`."""
+        row, records, converted = self.row, self.records, self.convert(self.records)
         return Chunk(
             source=self.source,
             first_row=row,
@@ -85,7 +101,7 @@ class TextReader(Reader):
             ),
             nested=converted.nested,
             literal=converted.literal,
-            raw_rows=raw_records(records, transcoded=self._encoding.name != "utf-8") if raw_rows else None,
+            raw_rows=raw_records(records, transcoded=self.transcoded) if self.raw_rows else None,
         )
 
 

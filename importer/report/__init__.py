@@ -4,7 +4,7 @@ Reports are made from the ledger alone (`importer check` makes the same from che
 then, and nothing here sends anything.
 """
 
-from importer.report.atomic import prepare
+from importer.report.atomic import SUMMARY, keep_user_files, prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
 from importer.report.model import CHECK, ReportOptions, Summary, Written, WrittenFile, check_run, summary_bytes
 from importer.report.rows import COLUMNS
@@ -15,6 +15,7 @@ __all__ = [
     "ASSUMED_RATE",
     "CHECK",
     "COLUMNS",
+    "SUMMARY",
     "Checked",
     "Checking",
     "ReportOptions",
@@ -23,6 +24,7 @@ __all__ = [
     "WrittenFile",
     "check_run",
     "count_run",
+    "keep_user_files",
     "prepare",
     "render_reasons",
     "render_summary",

@@ -23,11 +23,12 @@ from contextlib import AbstractContextManager
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import msgspec
 
 from importer.errors import ReportError, UsageError
+from importer.remote import RemotePath
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -141,12 +142,12 @@ def prepare(directory: Path) -> None:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def keep_user_files(directory: Path, coming: Collection[str]) -> None:
+def keep_user_files(directory: Path | RemotePath, coming: Collection[str]) -> None:
     """Make room for files of these names; raises `OSError` where the file system refuses.
 
     What the directory's ``summary.json`` names is an earlier report's; a summary that is not ours names nothing.
     """
-    path = directory / SUMMARY
+    path: Any = directory / SUMMARY
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Summary).files
         # Only plain names: a summary from elsewhere must not lead out of the directory.

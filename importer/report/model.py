@@ -15,6 +15,7 @@ import msgspec
 
 from importer.errors import ReportError
 from importer.model import Counts, Format, RejectsFormat, Run, RunState, State
+from importer.remote import RemotePath
 
 CHECK = "check"
 """Stands for a run's id in the outputs of `importer check`."""
@@ -34,7 +35,7 @@ class ReportOptions:
     """``xlsx``: an Excel workbook, where the source is CSV; ``source``: the source's own format."""
     ledger_option: str = ""
     """The option by which a command finds the run's ledger, where it is not the usual one: `` --ledger FILE``."""
-    out_afterwards: Path | None = None
+    out_afterwards: Path | RemotePath | None = None
     """Where the directory is moved to, by which the report names its files; None: it stays."""
 
 
@@ -293,7 +294,7 @@ class Step:
 class Written:
     """What a report leaves behind."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | RemotePath, ...]
     """The report first, the summary last; none where nothing was to be written, or nothing could be."""
     counts: Counts
     balanced: bool

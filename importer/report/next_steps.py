@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from importer.model import Run, State, scope_options
+from importer.remote import RemotePath
 from importer.report.model import CHECK, Step, Summary
 from importer.wording import counted, shell_quoted
 
 
-def next_steps(run: Run, summary: Summary, rejects: Sequence[Path], ledger_option: str) -> Iterator[Step]:
+def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath], ledger_option: str) -> Iterator[Step]:
     """What is left to do; ``rejects`` are the files to be corrected, ``ledger_option`` names an unusual ledger."""
     rows, this = summary.rows, f"{run.id}{ledger_option}"
     transform = run.options.get("transform", "")

@@ -269,5 +269,5 @@ class Review:
             for path in result.written.paths:
                 path.unlink(missing_ok=True)
             with suppress(OSError, IndexError):
-                result.written.paths[0].parent.rmdir()
+                Path(str(result.written.paths[0].parent)).rmdir()
         return gone

@@ -6,7 +6,6 @@ ones is for a person to look at; it is no success.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -79,11 +78,11 @@ class KnownColumns:
             return {}
 
 
-def columns_of(path: Path, rule: FileRule) -> list[str]:
+def columns_of(source: str, rule: FileRule) -> list[str]:
     """The columns of a file, of an archive's first member; empty if it has no header or cannot be read."""
     mapping = load(rule.mapping).mapping
     with suppress(SourceError, UsageError):
-        for each in expand([os.fspath(path)]):
+        for each in expand([source]):
             with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
                 return list(reader.source.columns or ())
     return []

@@ -16,6 +16,7 @@ from importer.errors import ExitCode, UsageError
 from importer.model import Counts, RunState, State
 from importer.pipeline.options import RunOptions
 from importer.pipeline.program import Result
+from importer.remote import RemotePath
 from importer.watch.drops import FileRule
 from importer.wording import counted, shown
 
@@ -58,7 +59,7 @@ class FileLimits:
 class WatchOptions:
     """What to watch, and how."""
 
-    directory: Path
+    directory: Path | RemotePath
     rules: tuple[FileRule, ...]
     run: RunOptions
     """What every run has in common; its sources and its mapping are filled in for each file."""
@@ -89,7 +90,7 @@ class FileOutcome:
     """As in ``summary.json``; empty if no run was made."""
     name: str = ""
     """As it was dropped."""
-    path: Path = Path()
+    path: Path | RemotePath = Path()
     """Where it is now."""
     at: float = 0.0
     """Seconds since the epoch."""

@@ -18,13 +18,14 @@ from pathlib import Path
 from types import FrameType
 
 from importer.deliver import Progress
-from importer.errors import ExitCode, ImporterError, LedgerError, SpaceError, UsageError
+from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, UsageError
 from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 from importer.pipeline.program import Result
 from importer.read import expand, is_data_name
+from importer.remote import RemotePath
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
 from importer.watch.hook import run_hook
@@ -70,7 +71,7 @@ class Watcher:
 
     def once(self) -> ExitCode:
         """One round over what is there and complete; the worst that happened to a file."""
-        with self._inbox.exclusive(), self._interruptible() as worst:
+        with self._inbox.exclusive(), self._alone(), self._interruptible() as worst:
             connect.check(self._target, self._console.console.say)
             self._inbox.scan()
             self._console.wait(self._options.stable_for)
@@ -88,13 +89,18 @@ class Watcher:
 
         `ExitCode.STOPPED` if a file is left half done.
         """
-        with self._inbox.exclusive(), self._interruptible():
+        with self._inbox.exclusive(), self._alone(), self._interruptible():
             connect.check(self._target, self._console.console.say)
             again = 0.0
             self._console.console.say(f"watching {self._options.directory}; Ctrl-C stops")
             while not (self._interrupted or self._options.run.delivery.schedule.over(self._console.now())):
-                complete, _ = self._inbox.scan()
-                left = self._inbox.processing()
+                try:
+                    complete, _ = self._inbox.scan()
+                    left = self._inbox.processing()
+                except SourceError as error:  # an object store that cannot be reached now
+                    self._console.console.say(str(error))
+                    self._console.wait(self._options.retry)
+                    continue
                 if complete or (left and self._console.now() >= again):
                     list(self._round(complete, left=self._console.now() >= again))
                     self._outcomes.clear()
@@ -102,6 +108,23 @@ class Watcher:
                 if not self._interrupted:
                     self._console.wait(self._options.stable_for)
         return ExitCode.STOPPED if self._inbox.processing() else ExitCode.DELIVERED
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep importers on other machines out; a directory of this one has a lock of its own."""
+        place = self._options.directory
+        if isinstance(place, Path):
+            yield
+            return
+        with open_ledger(self._target) as ledger:
+            lock = ledger.watch_lock(str(place))
+            if not lock.try_acquire():
+                hint = "stop that one first, or let it do the work"
+                raise UsageError(f"{lock.holder()} already watches {place}", hint=hint)
+            try:
+                yield
+            finally:
+                lock.release()
 
     @contextmanager
     def _interruptible(self) -> Iterator[list[ExitCode]]:
@@ -147,7 +170,7 @@ class Watcher:
         return None
 
     def _is_mapping(self, name: str) -> bool:
-        path = self._options.directory / name
+        path = Path(str(self._options.directory / name))
         return any(Path(rule.mapping).absolute() == path.absolute() for rule in self._options.rules)
 
     def _file(self, taken: str) -> ExitCode:
@@ -171,6 +194,8 @@ class Watcher:
         self._outcomes.append(outcome)
         if outcome.place is not Place.PROCESSING:
             self._run_hooks(taken, outcome)
+            with suppress(OSError, SourceError):
+                self._inbox.tidy()
         return outcome.code
 
     def _run_hooks(self, taken: str, outcome: FileOutcome) -> None:
@@ -188,11 +213,12 @@ class Watcher:
         with suppress(OSError):
             details.parent.mkdir(mode=0o700, exist_ok=True)
             details.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
+        there = self._inbox.published(taken, Place.PROCESSING) / details.name
         return FileOutcome(
             Place.FAILED,
             ExitCode.UNUSABLE,
             f"importer failed in a way that it does not know: {type(error).__name__}: {error}; the details are in "
-            f"{details}, and `importer runs` shows whether anything was sent",
+            f"{there}, and `importer runs` shows whether anything was sent",
         )
 
     def _deliver(self, taken: str) -> FileOutcome:
@@ -210,14 +236,15 @@ class Watcher:
         if before is not None and _is_finished(before.run, target):
             return before
         signature = signature_of(path)
-        inputs = tuple(replace(one, name=one.name.replace(str(path), taken)) for one in expand([str(path)]))
-        options = replace(self._options.run, sources=(str(path),), inputs=inputs, mapping=rule.mapping)
+        source = path.address if isinstance(path, RemotePath) else str(path)
+        inputs = tuple(replace(one, name=one.name.replace(str(path), taken)) for one in expand([source]))
+        options = replace(self._options.run, sources=(source,), inputs=inputs, mapping=rule.mapping)
         refused = self._refused(taken, rule, options)
         if refused is not None and signature_of(path) == signature:
             return refused
         if signature_of(path) != signature:
             return self._changed(path, FileOutcome(Place.PROCESSING, ExitCode.INCOMPLETE))
-        out, afterwards = (self._inbox.report(taken, place) for place in (Place.PROCESSING, Place.DONE))
+        out, afterwards = self._inbox.report(taken, Place.PROCESSING), self._inbox.published(taken, Place.DONE)
         options = replace(options, out=out, out_afterwards=afterwards, brief=True)
         try:
             result = program.run(options, target, self._console.console)
@@ -230,7 +257,7 @@ class Watcher:
             return self._changed(path, outcome)
         return outcome
 
-    def _changed(self, path: Path, outcome: FileOutcome) -> FileOutcome:
+    def _changed(self, path: Path | RemotePath, outcome: FileOutcome) -> FileOutcome:
         """The outcome of a file that was written to, or taken away, while it was worked on."""
         if signature_of(path) is None:
             return failed(outcome, "it was taken out of processing/ meanwhile; the ledger has what was sent")
@@ -244,7 +271,7 @@ class Watcher:
         A file that breaks off is not delivered in part: its corrected successor has other content and would be sent
         whole.
         """
-        columns = columns_of(Path(options.sources[0]), rule)
+        columns = columns_of(options.sources[0], rule)
         if changes := self._columns.changes(rule, columns):
             self._console.console.say(f"warning: {shown(taken)}: its columns differ from the last file's: {changes}")
         written = check.check(options, SilentConsole())
@@ -267,8 +294,9 @@ class Watcher:
                 (report / "reason.txt").write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
         try:
             there = self._inbox.finish(taken, outcome.place)
-        except OSError as error:
-            return replace(outcome, place=Place.PROCESSING, path=before, reason=f"it cannot be moved: {error}")
+        except (OSError, SourceError) as error:
+            words = error.message if isinstance(error, SourceError) else str(error)
+            return replace(outcome, place=Place.PROCESSING, path=before, reason=f"it cannot be moved: {words}")
         return outcome if there else replace(outcome, reason=reason or "the file itself has left processing/")
 
 

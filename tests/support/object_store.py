@@ -34,7 +34,8 @@ class ObjectStore:
         }
 
     @cached_property
-    def _files(self) -> Any:
+    def files(self) -> Any:
+        """The store, for a test that needs more."""
         scheme, host = self.endpoint.split("://")
         return pyarrow.fs.S3FileSystem(
             access_key="tests", secret_key="tests", endpoint_override=host, scheme=scheme, allow_bucket_creation=True
@@ -42,10 +43,19 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes) -> str:
         """Store an object; returns its address."""
-        self._files.create_dir(BUCKET)
-        with self._files.open_output_stream(f"{BUCKET}/{key}") as stream:
+        with self.files.open_output_stream(f"{BUCKET}/{key}") as stream:
             stream.write(data)
         return f"s3://{BUCKET}/{key}"
+
+    def get(self, key: str) -> bytes:
+        """An object's content."""
+        with self.files.open_input_stream(f"{BUCKET}/{key}") as stream:
+            return bytes(stream.read())
+
+    def keys(self, prefix: str) -> list[str]:
+        """The objects below a prefix."""
+        selector = pyarrow.fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True)
+        return [info.path.removeprefix(f"{BUCKET}/") for info in self.files.get_file_info(selector) if info.is_file]
 
 
 @contextmanager
@@ -58,7 +68,9 @@ def object_store() -> Iterator[ObjectStore]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield ObjectStore(f"http://{host}:{port}")
+        store = ObjectStore(f"http://{host}:{port}")
+        store.files.create_dir(BUCKET)
+        yield store
     finally:
         server.stop()
 

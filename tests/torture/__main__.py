@@ -27,6 +27,7 @@ from tests.torture import world
 from tests.torture.hindrance import ledgers, signals
 from tests.torture.pairs import pair
 from tests.torture.scenario import Tally
+from tests.torture.servers import servers
 from tests.torture.soak import soak
 from tests.torture.storm import fair_weather_or_foul, storm
 from tests.torture.world import BrokenPromiseError
@@ -37,6 +38,7 @@ KINDS: dict[str, Callable[[Path, random.Random], Tally]] = {
     "pairs": pair,
     "signals": signals,
     "ledgers": ledgers,
+    "servers": servers,
 }
 MINUTES = 40
 """No new scenario begins after so long."""
@@ -107,6 +109,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=15, metavar="N", help="pairs of importers over the same rows")
     parser.add_argument("--signals", type=int, default=15, metavar="N", help="imports stopped, continued, hung up on")
     parser.add_argument("--ledgers", type=int, default=15, metavar="N", help="imports with a locked or damaged ledger")
+    parser.add_argument("--servers", type=int, default=4, metavar="N", help="imports whose PostgreSQL is in trouble")
     parser.add_argument("--soak", type=int, metavar="DAYS", help="nothing but simulated days, of 300 rows each")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), metavar="S")
     parser.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite", help="where ledgers are kept")

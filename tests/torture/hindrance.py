@@ -15,8 +15,8 @@ from pathlib import Path
 
 from importer.ledger.location import PostgresLocation
 from importer.model import RunState
-from tests.support.postgres import Server
 from tests.torture.scenario import Tally, draw_case, end_well, run_through
+from tests.torture.servers import servers
 from tests.torture.storm import STARTS
 from tests.torture.world import BrokenPromiseError, World
 
@@ -50,13 +50,10 @@ def signals(home: Path, rng: random.Random) -> Tally:
 
 
 def ledgers(home: Path, rng: random.Random) -> Tally:
-    """One import whose ledger another process locks for a while, or finds damaged afterwards.
-
-    In PostgreSQL, its server, one of its own, is restarted in the midst of it, and refuses connections for a while.
-    """
+    """One import whose ledger another process locks for a while, or finds damaged afterwards; see `servers`, too."""
     with World(home / "world") as world:
         if isinstance(world.ledger, PostgresLocation):
-            return _restarted(world, rng)
+            return servers(world.home, rng)
         file = world.ledger
         case = draw_case(world.home / "exports", rng, kills=False)
         world.change(case.weather)
@@ -80,27 +77,6 @@ def ledgers(home: Path, rng: random.Random) -> Tally:
             tally.rows = len(case.material.rows)
         tally.runs += 1
         return tally
-
-
-def _restarted(world: World, rng: random.Random) -> Tally:
-    server = Server()
-    try:
-        world.ledger = server.database()
-        case = draw_case(world.home / "exports", rng, kills=False)
-        world.change(case.weather)
-        importer = world.launch(*case.run)
-        importer.until(lambda: world.arrived() > 0, patience=STARTS)
-        server.stop()
-        time.sleep(rng.choice((0.0, rng.uniform(0, 3.0))))
-        server.start(tied=False)
-        importer.wait().expect(0, 1, 3)
-        waits = world.state() != RunState.FINISHED and run_through(world, case, case.run).code == 3
-        tally = end_well(world, case, rng, waits=waits, thorough=0.4)
-    finally:
-        server.remove()
-    tally.runs += 1
-    tally.moments["restarted"] += 1
-    return tally
 
 
 def _lock(ledger: Path, seconds: float) -> None:

@@ -42,10 +42,11 @@ def test_one_sends_and_another_takes_over_when_it_was_killed(world: World, tmp_p
     material = make(tmp_path / "exports", Shape(rows=120, people=60), random.Random("machines"))
     more = make(tmp_path / "more", Shape(rows=5, people=5), random.Random("more"))
     command = ("run", *map(str, material.sources), "-m", str(material.mapping), "--yes", "--out", "out")
+    world.clock_shift = 600  # the machines' clocks differ by 20 minutes
     first = world.launch(*command)
     assert first.until(lambda: world.arrived() > 1200), first.stderr
 
-    world.machine = "other-machine"
+    world.machine, world.clock_shift = "other-machine", -600
     assert ", process " in world.importer(*command).expect(3).stderr
     other = world.importer("run", *map(str, more.sources), "-m", str(more.mapping), "--yes", "--out", "more-out")
     assert "sends for this account now" in other.expect(3).stderr

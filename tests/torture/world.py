@@ -139,6 +139,10 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.ledger = new_ledger(home)
+        self.reached_by: LedgerLocation | None = None
+        """How importers reach the ledger, if not as the audit does."""
+        self.clock_shift = 0
+        """Seconds by which importers' clocks are wrong."""
         self.machine = "state"
         """Importers that see the same state directory are on one machine."""
         self.events = home / "events.jsonl"
@@ -195,16 +199,23 @@ class World:
     def launch(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Importer:
         """Start ``importer ARGUMENTS`` on this world's ledger and sandbox, and do not wait for it."""
         number = len(self._importers) + 1
+        ledger = self.reached_by or self.ledger
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(self.home / self.machine),
             "PYTHONPATH": str(ROOT),
-            "IMPORTER_LEDGER": self.ledger.uri if isinstance(self.ledger, PostgresLocation) else str(self.ledger),
+            "IMPORTER_LEDGER": ledger.uri if isinstance(ledger, PostgresLocation) else str(ledger),
             "IMPORTER_ENDPOINT": self.url,
             "SENDER_API_TOKEN": self.token,
         }
         out, err = self.home / f"stdout-{number}", self.home / f"stderr-{number}"
+        if self.clock_shift:
+            (self.home / "clock").mkdir(exist_ok=True)
+            shift = f"import time\nreal = time.time\ntime.time = lambda: real() + {self.clock_shift}\n"
+            (self.home / "clock" / "sitecustomize.py").write_text(shift, encoding="ascii")
+            environment["PYTHONPATH"] = f"{self.home / 'clock'}{os.pathsep}{ROOT}"
+            prefix = prefix or ("env",)
         process: Process
         if prefix:
             with out.open("wb") as stdout, err.open("wb") as stderr:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from importer.cli.doctor import _fitted
-from importer.deliver.responses import classify_probe
+from importer.deliver.responses import classify
 from importer.model import Response, ResponseKind
 from importer.pipeline import doctor
 from importer.pipeline.doctor import Finding, Severity
@@ -123,7 +123,9 @@ def test_a_wrong_clock_is_told_of(seconds: float, verdict: Severity, words: str)
 
 def test_a_probe_tells_the_servers_time() -> None:
     at = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-    answer: Response = classify_probe(200, {"Date": format_datetime(at, usegmt=True)}, b"{}", latency=0.1, wall=0.0)
+    answer: Response = classify(
+        200, {"Date": format_datetime(at, usegmt=True)}, b"{}", latency=0.1, wall=0.0, probe=True
+    )
     assert answer.fate is ResponseKind.SENT
     assert answer.date == at.timestamp()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.model import TOKEN_VARIABLE
+from importer import TOKEN_VARIABLE
 from tests.support.program import Outcome, importer
 
 IMPORTER = Path(sys.executable).with_name("importer")

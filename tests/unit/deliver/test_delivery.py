@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from importer.deliver import DeliveryOptions, Progress, Schedule, StopReason
-from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
+from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Distrust
 from importer.deliver.delivery import Delivery
 from importer.deliver.options import Watch
@@ -325,7 +325,7 @@ async def test_an_outage_opens_the_breaker_and_is_waited_for(setting: Setting) -
 @virtual_time
 async def test_a_host_out_of_reach_puts_nothing_in_doubt(setting: Setting) -> None:
     """No connection, no doubt; the run ends when --outage-limit is over."""
-    setting.breaker = CircuitBreaker(BreakerOptions(outage_limit=120.0), jitter=lambda: 0.5)
+    setting.breaker = CircuitBreaker(outage_limit=120.0, jitter=lambda: 0.5)
     run = planned(setting.ledger, chunk(people(50)))
     api = Api(lambda row, attempt: UNREACHABLE)
     api.alive = UNREACHABLE

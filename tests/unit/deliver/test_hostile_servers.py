@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from importer.deliver import DeliveryOptions
-from importer.deliver.circuit_breaker import BreakerOptions, CircuitBreaker
+from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client
 from importer.deliver.delivery import Delivery
 from importer.deliver.endpoint import Endpoint
@@ -209,7 +209,7 @@ async def deliver(home: Path, behaviour: Behaviour) -> Seen:
             raw_server(script) as server,
             Client(Endpoint.parse(server.url), Token("t0k3n"), clock=clock) as client,
         ):
-            breaker = CircuitBreaker(BreakerOptions(outage_limit=3600.0), jitter=lambda: 0.5)
+            breaker = CircuitBreaker(outage_limit=3600.0, jitter=lambda: 0.5)
             session = ApiSession(client, RateLimiter(jitter=lambda: 0.5), breaker, clock)
             await Delivery(ledger, run, session, DeliveryOptions(), pending=ROWS).run()
         states = [state for batch in ledger.batches(run) for state in batch.table.column("state").to_pylist()]

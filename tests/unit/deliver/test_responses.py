@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.deliver.responses import LONGEST_MESSAGE, classify, classify_probe, reason_code, unanswered
+from importer.deliver.responses import LONGEST_MESSAGE, classify, reason_code, unanswered
 from importer.model import Response, ResponseKind
 from importer.reasons import REASONS
 
@@ -187,6 +187,6 @@ def test_every_answer_has_a_fate(status: int, body: bytes, complete: bool) -> No
     ],
 )
 def test_a_probe_is_never_in_doubt_and_repeats_no_subscriber(status: int, body: bytes, fate: ResponseKind) -> None:
-    answer = classify_probe(status, {}, body, latency=0.1, wall=0.0)
+    answer = classify(status, {}, body, latency=0.1, wall=0.0, probe=True)
     assert answer.fate is fate
     assert "someone" not in answer.message

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from importer.ledger.hashing import NOBODY
+from importer.ledger.identities import NOBODY
 from tests.support.ledgers import chunk, open_ledger, planned
 
 pytestmark = pytest.mark.usefixtures("each_database")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from importer.ledger.database import Database
 from importer.ledger.ledger import Ledger
 from importer.model import Claim, Outcome, Run, State
 from tests.support.ledgers import chunk, open_ledger, planned
@@ -24,10 +25,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def paged(ledger: Ledger, run: Run, count: int, lane: int | None = None) -> list[tuple[Any, int, int]]:
+def paged(ledger: Ledger, run: Run, count: int) -> list[tuple[Any, int, int]]:
     """The whole queue, read page by page."""
     rows: list[tuple[Any, int, int]] = []
-    while page := ledger.queue(run, after=rows[-1][:2] if rows else None, count=count, lane=lane):
+    while page := ledger.queue(run, after=rows[-1][:2] if rows else None, count=count):
         rows += page
     return rows
 
@@ -96,12 +97,37 @@ def test_many_rows_at_one_place_are_paged_without_loss(ledger: Ledger) -> None:
     assert numbers(run, paged(ledger, run, 7)) == list(range(1, 51))
 
 
-@pytest.mark.parametrize("places", [None, list(range(40, 0, -1))], ids=["in file order", "by place"])
-def test_one_lane_alone_can_be_asked_for(ledger: Ledger, places: list[int] | None) -> None:
-    run = planned(ledger, chunk([f"{n % 4}@example.org" for n in range(40)], places=places))
-    rows = paged(ledger, run, 100)
-    for lane in {lane for _, _, lane in rows}:
-        assert paged(ledger, run, 2, lane=lane) == [row for row in rows if row[2] == lane]
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_commit_takes_as_many_statements_whatever_it_holds(
+    ledger: Ledger, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On each database: BEGIN (and a lock), the outcomes, the claims, COMMIT."""
+    run = planned(ledger, chunk([f"{n}@example.org" for n in range(2 * count)]))
+    rows = [row_id for _, row_id, _ in paged(ledger, run, 1000)]
+    ledger.commit([], rows[:count])
+    statements: list[tuple[str, int]] = []
+    bind = Database._bind
+
+    def counted(database: Database, statement: Any, sql: str, values: Any, table: Any) -> None:
+        statements.append((sql, 1 if table is None else table.num_rows))
+        bind(database, statement, sql, values, table)
+
+    monkeypatch.setattr(Database, "_bind", counted)
+    claims = ledger.commit([outcome(row_id, State.SENT) for row_id in rows[:count]], rows[count:])
+    assert [claim.id for claim in claims] == rows[count:]
+    assert sum(number for _, number in statements) == (6 if ledger._db.dialect.shared else 5), statements
+    assert ledger.counts(run)[State.SENT] == count
+
+
+def test_the_last_of_two_outcomes_of_a_row_counts(ledger: Ledger) -> None:
+    """As where an answer proves unreliable before it was committed."""
+    run = planned(ledger, chunk(["a@example.org"]))
+    row_id = paged(ledger, run, 1)[0][1]
+    ledger.commit([], [row_id])
+    doubt = outcome(row_id, State.IN_DOUBT, code="doubt.unreadable", message='It\'s "two"; $1 \u2028 🙂')
+    ledger.commit([outcome(row_id, State.SENT), doubt], [])
+    (batch,) = ledger.batches(run)
+    assert batch.table.select(["state", "message"]).to_pylist() == [{"state": "in_doubt", "message": doubt.message}]
 
 
 def test_a_claim_brings_the_very_bytes_of_its_body(ledger: Ledger) -> None:

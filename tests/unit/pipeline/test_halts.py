@@ -8,7 +8,7 @@ import pytest
 from importer.deliver import Progress
 from importer.ledger.ledger import Ledger
 from importer.model import Pace, Pause, PauseKind, Run
-from importer.pipeline.halts import Halts
+from importer.pipeline.send import Halts
 from tests.support.story import RUN
 
 IDLE = Pace(rate=1.0, limit=60, remaining=0, waiting_for="", wait_until=None)

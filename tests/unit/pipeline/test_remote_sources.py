@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import importer as library
-from importer.errors import UsageError
+from importer.errors import SourceError, UsageError
 from importer.library import Settings
 from importer.lookups import content_of
 from importer.mapping.load import load
 from importer.pipeline import find
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import RunOptions, TargetOptions
+from importer.remote import RemotePath
 from tests.support.object_store import ObjectStore, WebServer
 from tests.support.program import importer
 
@@ -138,26 +142,118 @@ def test_secrets_of_an_address_are_neither_kept_nor_shown(tmp_path: Path, mappin
         assert "hidden-word" not in outcome.stderr + outcome.stdout
 
 
+def names(store: ObjectStore, prefix: str) -> list[str]:
+    """The keys below a prefix."""
+    return sorted(key.removeprefix(prefix) for key in store.keys(prefix))
+
+
+def test_outputs_go_to_an_address_when_they_are_complete(
+    store: ObjectStore, tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a directory would hold, named by where it is; nothing stays here."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "a.csv").write_bytes(CSV + b"nobody,1\n")
+    done = importer(
+        "run", str(tmp_path / "a.csv"), "-m", str(mapping), "--sandbox", "--yes",
+        "--ledger", str(tmp_path / "ledger.db"), "--out", "s3://exports/out/",
+    )  # fmt: skip
+    assert done.exit_code == 1, done.stderr
+    assert "written to s3://exports/out\n" in done.stderr
+    assert "importer run s3://exports/out/rejects.csv -m" in done.stderr
+    files = ["rejects.csv", "report.csv", "report.html", "sandbox-events.jsonl", "summary.json"]
+    assert names(store, "out/") == files
+    assert json.loads(store.get("out/summary.json"))["rows"]["sent"] == 2
+    assert store.get("out/sandbox-events.jsonl").count(b"\n") == 2
+    assert not list(tmp_path.glob("importer-out-*"))
+
+    corrected = importer("check", "s3://exports/out/rejects.csv", "-m", str(mapping), "--out", "s3://exports/checked")
+    assert corrected.exit_code == 1
+    assert "rejects.csv" in names(store, "checked/")
+
+
+def test_a_report_goes_to_an_address_and_keeps_what_the_user_has_changed_there(
+    store: ObjectStore, tmp_path: Path, mapping: Path
+) -> None:
+    ledger = ("--ledger", str(tmp_path / "ledger.db"))
+    (tmp_path / "a.csv").write_bytes(CSV + b"nobody,1\n")
+    run = (
+        "run",
+        str(tmp_path / "a.csv"),
+        "-m",
+        str(mapping),
+        "--sandbox",
+        "--yes",
+        *ledger,
+        "--out",
+        str(tmp_path / "out"),
+    )
+    assert importer(*run).exit_code == 1
+    store.put("kept/rejects.csv", b"mine")
+    store.put("kept/notes.txt", b"mine too")
+    for _ in range(2):
+        done = importer("report", "-o", "s3://exports/kept", *ledger)
+        assert done.exit_code == 0, done.stderr
+    assert names(store, "kept/") == [
+        "notes.txt", "rejects.csv", "rejects.kept.csv", "report.csv", "report.html", "summary.json",
+    ]  # fmt: skip
+    assert store.get("kept/rejects.kept.csv") == b"mine"
+    assert importer("report", "-o", "s3://exports/one.parquet", *ledger).exit_code == 0
+    assert pq.read_table(io.BytesIO(store.get("one.parquet"))).num_rows == 3
+
+
+def test_a_summary_is_there_only_with_all_the_rest(
+    store: ObjectStore, tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload that fails names the copy on this machine, and the old summary is gone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "a.csv").write_bytes(CSV)
+    store.put("half/summary.json", b"{}")
+    write = RemotePath.write
+
+    def refuse(path: RemotePath, source: Any) -> None:
+        if path.name == "report.html":
+            raise SourceError(str(path), "access denied", hint="")
+        write(path, source)
+
+    monkeypatch.setattr(RemotePath, "write", refuse)
+    done = importer(
+        "run", str(tmp_path / "a.csv"), "-m", str(mapping), "--sandbox", "--yes",
+        "--ledger", str(tmp_path / "ledger.db"), "--out", "s3://exports/half",
+    )  # fmt: skip
+    assert done.exit_code == 1
+    (here,) = tmp_path.glob("importer-out-*")
+    assert sorted(path.name for path in here.iterdir()) == [
+        "rejects.csv", "report.csv", "report.html", "sandbox-events.jsonl", "summary.json",
+    ]  # fmt: skip
+    assert names(store, "half/") == ["rejects.csv", "report.csv", "sandbox-events.jsonl"]
+    said = " ".join(done.stderr.split())
+    assert "error: s3://exports/half/report.html: access denied; the outputs are in " in said
+    assert f"written to {here}\n" in done.stderr
+    assert re.search(r"`importer report \S+ -o s3://exports/half` writes them again", said)
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("place", "words"),
     [
-        ("run", "a.csv", "-m", "m.yaml", "--yes", "--sandbox", "--out", "s3://exports/out"),
-        ("check", "a.csv", "-m", "m.yaml", "--out", "s3://exports/out"),
-        ("report", "-o", "s3://exports/out"),
-        ("watch", "s3://exports/out", "-m", "m.yaml", "--sandbox"),
+        ("https://example.com/out", "https://example.com/out: can be read, but nothing can be written there"),
+        ("s3://nobody-has-this/out", "no such bucket"),
+        ("ftp://example.com/out", "ftp://example.com/out: cannot be read from here"),
     ],
 )
-def test_outputs_and_drops_behind_an_address_are_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+def test_a_place_that_takes_no_outputs_is_found_before_anything_is_sent(
+    store: ObjectStore, tmp_path: Path, mapping: Path, place: str, words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = importer(*arguments)
+    (tmp_path / "a.csv").write_bytes(CSV)
+    ledger = str(tmp_path / "ledger.db")
+    done = importer(
+        "run", str(tmp_path / "a.csv"), "-m", str(mapping), "--yes", "--sandbox", "--ledger", ledger, "--out", place
+    )
     assert done.exit_code == 2
-    assert "s3://exports/out: only sources can be read from s3://" in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert words in done.stderr
+    assert not list(tmp_path.rglob("sandbox-events.jsonl"))
 
 
-def test_the_library_refuses_them_too(tmp_path: Path, mapping: Path) -> None:
+def test_an_address_in_a_path_is_refused(mapping: Path) -> None:
     options = RunOptions(("a.csv",), str(mapping))
-    with pytest.raises(UsageError, match="must be a directory here"):
+    with pytest.raises(UsageError, match="an address is no path"):
         replace(options, out=Path("gs://exports/out"))

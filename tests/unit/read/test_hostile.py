@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from backports import zstd
@@ -203,6 +204,22 @@ def repeated(path: Path) -> int:
     return 20_000
 
 
+def repeated_inside(path: Path) -> int:
+    """The same within lists."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 6_000, pa.int32()), pa.array(["x" * 100_000]))
+    lists = pa.ListArray.from_arrays(pa.array(range(6_001), pa.int32()), texts)
+    pq.write_table(pa.table({"id": list(range(6_000)), "a": lists}), path, store_schema=False)
+    return 6_000
+
+
+def different(path: Path) -> int:
+    """Short texts, hardly one of them twice, in one row group: the writer gives its dictionaries up in mid-column."""
+    numbers = pa.array(range(300_000)).cast(pa.string())
+    columns = {name: pc.binary_join_element_wise(name, numbers, "@example.com", "") for name in "abcdefghi"}
+    pq.write_table(pa.table(columns), path)
+    return 300_000
+
+
 def many(path: Path, text: str, rows: int, **how: object) -> int:
     """Long texts, each another one."""
     with pq.ParquetWriter(path, pa.schema({"a": pa.string()}), use_dictionary=False, **how) as writer:
@@ -228,6 +245,7 @@ def bomb(path: Path) -> int:
     ("name", "write"),
     [
         ("repeated.parquet", repeated),
+        ("repeated_inside.parquet", repeated_inside),
         ("long.parquet", lambda path: many(path, "y" * 20_000, 8_000)),
         ("shared.parquet", lambda path: many(path, "x" * 100_000, 4_000, column_encoding={"a": "DELTA_BYTE_ARRAY"})),
         ("line.jsonl", one_line),
@@ -239,6 +257,13 @@ def test_hostile_files_stay_under_400_megabytes(tmp_path: Path, name: str, write
     count, mebibytes = peak(tmp_path / name)
     assert count == rows
     assert mebibytes < 400
+
+
+def test_an_ordinary_parquet_stays_under_250_megabytes(tmp_path: Path) -> None:
+    rows = different(tmp_path / "x.parquet")
+    count, mebibytes = peak(tmp_path / "x.parquet")
+    assert count == rows
+    assert mebibytes < 250
 
 
 @settings(deadline=None, max_examples=60)

@@ -12,12 +12,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sshfs import SSHFileSystem
 
 from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions
 from importer.read import Limits, expand, open_source
-from importer.read.remote import _explained
+from importer.remote import RemoteFile, _explained
 from tests.support.object_store import ObjectStore, WebServer
+from tests.support.sftp import sftp_server
 from tests.unit.read.helpers import read_file
 
 CSV = b"id,email\n" + b"".join(b"%d,a%d@example.com\n" % (n, n) for n in range(2000))
@@ -190,3 +192,28 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     (source,) = expand(["https://example.com/a.csv"])
     with pytest.raises(UsageError, match=r"pip install 'sender-importer\[remote\]'"):
         open_source(source, SourceOptions())
+
+
+def test_files_of_an_sftp_server_are_read_as_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the user's own key and known hosts; whole, by glob, in ranges, and with what is wrong in words."""
+    with sftp_server(tmp_path, monkeypatch) as server:
+        (tmp_path / "a.csv").write_bytes(CSV)
+        there, here = read_file(server.put("in/a.csv", CSV)), read_file(tmp_path / "a.csv")
+        assert (there.rows, there.digest, there.lines) == (here.rows, here.digest, here.lines)
+        server.put("in/deep/b.parquet", parquet())
+        host = server.address("")
+        names = [each.name.removeprefix(host) for each in expand([f"{host}in/"])]
+        assert names == ["in/a.csv", "in/deep/b.parquet"]
+        assert [each.name for each in expand([f"{host}in/*.csv"])] == [f"{host}in/a.csv"]
+        assert len(read_file(f"{host}in/deep/b.parquet").rows) == 4_000
+        with pytest.raises(UsageError, match="no object there"):
+            expand([f"{host}none/"])
+        with RemoteFile(f"{host}in/a.csv") as file:
+            assert file.read(8) == CSV[:8]
+            server.put("in/a.csv", CSV + b"2000,more\n")
+            with pytest.raises(SourceError, match=r"has changed while it was read: it had .* bytes and has"):
+                file.check_unchanged()
+        (tmp_path / "sftp-home" / ".ssh" / "known_hosts").write_text("")
+        SSHFileSystem.clear_instance_cache()  # connections that are open already
+        with pytest.raises(SourceError, match="not among the hosts that this machine knows"):
+            expand([f"{host}in/a.csv"])

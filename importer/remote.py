@@ -1,4 +1,4 @@
-"""Objects behind an address: ``s3://``, ``gs://`` and ``abfs://`` by pyarrow, ``https://`` by fsspec.
+"""Files behind an address: ``s3://``, ``gs://`` and ``abfs://`` by pyarrow, ``https://`` and ``sftp://`` by fsspec.
 
 Bytes are read in ranges, nothing is copied to this machine. Credentials are found as each ecosystem's own tools find
 them; those in an address are never shown (`public_name`). The libraries' errors have no common fields, so that
@@ -10,17 +10,21 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
 
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.wording import public_name, shorten, shown, without_secrets
+from importer.wording import is_remote, public_name, shorten, shown, without_secrets
 
-_KINDS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs", "https": "https", "http": "https"}
+_KINDS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs", "sftp": "sftp", "https": "https",
+          "http": "https"}  # fmt: skip
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _BLOCK = 4 << 20
 """Bytes asked for at a time over HTTPS."""
@@ -29,16 +33,17 @@ _PATIENCE = timedelta(seconds=20)
 
 _NO_CREDENTIALS = {
     "s3": "check the credentials, as `aws s3 ls` finds them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`), and the "
-    "rights s3:GetObject and s3:ListBucket",
+    "rights s3:GetObject and s3:ListBucket; to write also s3:PutObject and s3:DeleteObject",
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
     "abfs": "run `az login`, or set AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
+    "sftp": "check that `sftp` of this machine gets in without a question: by a key or an agent, and ~/.ssh/config",
     "https": "check the address; one that was signed may have expired, and ~/.netrc holds passwords",
 }
 _MISSING = re.compile(r"NO_SUCH_KEY|RESOURCE_NOT_FOUND|Path does not exist|\b404\b")
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|ContainerNotFound")
 _DENIED = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|[Cc]redential|OAuth2 access token|"
-    r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED"
+    r"\b40[13]\b|PERMISSION_DENIED|Permission denied|UNAUTHENTICATED"
 )
 _UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot connect|Could not|Timeout|Disconnected")
 
@@ -98,6 +103,150 @@ class RemoteFile(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+@dataclass(frozen=True)
+class RemotePath:
+    """An object, or what is below a prefix, with the methods of `pathlib.Path` that outputs and drops need.
+
+    Raises `FileNotFoundError` for an object that is not there, `SourceError` for every other failure.
+    """
+
+    address: str
+
+    @classmethod
+    def parse(cls, place: str) -> Self | Path:
+        """An address, or else a path on this machine; raises `UsageError` for an address that cannot be written to."""
+        if not is_remote(place):
+            return Path(place)
+        if _kind(place) == "https":
+            words = f"{shown(public_name(place))}: can be read, but nothing can be written there"
+            raise UsageError(words, hint="known are directories here, s3://, gs://, abfs:// and sftp://")
+        return cls(place.rstrip("/"))
+
+    def __str__(self) -> str:
+        return public_name(self.address)
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(f"{self.address}/{name}")
+
+    @property
+    def name(self) -> str:
+        """Behind the last slash."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The name's ending: ``.csv``."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> RemotePath:
+        """Before the last slash."""
+        return RemotePath(self.address.rpartition("/")[0])
+
+    def with_name(self, name: str) -> RemotePath:
+        """Another object beside it."""
+        return self.parent / name
+
+    def exists(self) -> bool:
+        """Whether there is an object, or anything below the prefix."""
+        return bool(self._info().type.name != "NotFound")
+
+    def is_file(self) -> bool:
+        """Whether there is an object."""
+        return bool(self._info().is_file)
+
+    def is_dir(self) -> bool:
+        """Whether it can be listed: on an object store any prefix in a bucket that there is."""
+        with _explained(self.address):
+            store, path = _store(self.address)
+            place = path if _kind(self.address) == "sftp" else path.split("/")[0]
+            return bool(store.get_file_info(place).type.name == "Directory")
+
+    def stat(self) -> RemoteStatus:
+        """Version, size and time of change."""
+        info = self._info()
+        if not info.is_file:
+            raise FileNotFoundError(str(self))
+        return RemoteStatus(version_of(self.address).mark, info.size, info.mtime_ns or 0)
+
+    def files(self) -> list[tuple[str, RemoteStatus]]:
+        """The objects directly below the prefix, hidden names as well; an object store's listing has no ETags."""
+        from pyarrow.fs import FileSelector
+
+        with _explained(self.address):
+            store, path = _store(self.address)
+            infos = store.get_file_info(FileSelector(path, allow_not_found=True))
+        return [(info.base_name, RemoteStatus("", info.size, info.mtime_ns or 0)) for info in infos if info.is_file]
+
+    def read_bytes(self) -> bytes:
+        """The whole object."""
+        self.stat()
+        with _explained(self.address):
+            store, path = _store(self.address)
+            with store.open_input_stream(path) as stream:
+                return bytes(stream.read())
+
+    def write_bytes(self, data: bytes) -> None:
+        """Store an object, in the place of one that was there."""
+        self.write(io.BytesIO(data))
+
+    def write(self, source: IO[bytes]) -> None:
+        """Store what is read from a file."""
+        with _explained(self.address):
+            store, path = self._writable()
+            with store.open_output_stream(path) as stream:
+                shutil.copyfileobj(source, stream, _BLOCK)
+
+    def rename(self, target: RemotePath) -> None:
+        """Copy the object and delete it, or move it where the server can."""
+        self.stat()
+        with _explained(self.address):
+            store, path = _store(self.address)
+            _, there = target._writable()
+            if _kind(self.address) == "sftp":
+                store.move(path, there)
+            else:
+                store.copy_file(path, there)
+                store.delete_file(path)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the object."""
+        if missing_ok and not self.is_file():
+            return
+        self.stat()
+        with _explained(self.address):
+            store, path = _store(self.address)
+            store.delete_file(path)
+
+    def mkdir(self, mode: int = 0o777, *, parents: bool = False, exist_ok: bool = False) -> None:
+        """Object stores need no directories; `write` and `rename` make those of an SFTP server."""
+
+    def _info(self) -> Any:
+        with _explained(self.address):
+            store, path = _store(self.address)
+            return store.get_file_info(path)
+
+    def _writable(self) -> tuple[Any, str]:
+        store, path = _store(self.address)
+        if _kind(self.address) == "sftp":
+            store.create_dir(path.rpartition("/")[0], recursive=True)
+        return store, path
+
+
+class RemoteStatus(NamedTuple):
+    """Of an object, named as in `os.stat_result`."""
+
+    st_ino: str
+    """What changes when it is replaced: its ETag, else the time of change."""
+    st_size: int
+    st_mtime_ns: int
 
 
 def version_of(address: str) -> Version:
@@ -171,7 +320,7 @@ def _kind(address: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in _KINDS:
         raise UsageError(
-            f"{name}: cannot be read from here; known are s3://, gs://, abfs:// and https://",
+            f"{name}: cannot be read from here; known are s3://, gs://, abfs://, sftp:// and https://",
             hint="download it first, or pipe it: `… | importer run - …`",
         )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -210,6 +359,8 @@ def _store(address: str) -> tuple[Any, str]:
         return fs.S3FileSystem(region=region or fs.resolve_s3_region(path.split("/")[0])), path
     if kind == "gs":
         return fs.GcsFileSystem(retry_time_limit=_PATIENCE), path
+    if kind == "sftp":
+        return _over_ssh(address)
     container, _, account = path.partition("/")[0].partition("@")
     account = account.split(".")[0] or environment.get("AZURE_STORAGE_ACCOUNT", "")
     if not account:
@@ -218,15 +369,32 @@ def _store(address: str) -> tuple[Any, str]:
     return fs.AzureFileSystem(account, account_key=key, sas_token=token), f"{container}/{path.partition('/')[2]}"
 
 
+def _over_ssh(address: str) -> tuple[Any, str]:
+    """The file system of an SFTP server, as ~/.ssh says; a server that is not among the known hosts is refused."""
+    from pyarrow import fs
+
+    try:
+        from sshfs import SSHFileSystem
+    except ImportError:
+        raise _lacking(address) from None
+    parts = urlsplit(address)
+    login = {"port": parts.port, "username": parts.username, "password": parts.password}
+    known = {name: unquote(value) if isinstance(value, str) else value for name, value in login.items() if value}
+    client = SSHFileSystem(parts.hostname or "", known_hosts=(), timeout=_PATIENCE.total_seconds(), **known)
+    return fs.PyFileSystem(fs.FSSpecHandler(client)), address.split("://", 1)[1].partition("/")[2] and parts.path
+
+
+def _lacking(address: str) -> UsageError:
+    words = f"{shown(public_name(address))}: {urlsplit(address).scheme}:// needs a package that is not installed"
+    return UsageError(words, hint="pip install 'sender-importer[remote]'")
+
+
 def _web(address: str) -> tuple[Any, Version]:
     """The HTTP client, and the object's version."""
     try:
         import fsspec
     except ImportError:
-        raise UsageError(
-            f"{shown(public_name(address))}: https:// needs a package that is not installed",
-            hint="pip install 'sender-importer[remote]'",
-        ) from None
+        raise _lacking(address) from None
     # Proxies and ~/.netrc, as other programs use them.
     client = fsspec.filesystem("https", client_kwargs={"trust_env": True})
     facts = client.info(address)
@@ -257,6 +425,10 @@ def _explained(address: str, look_first: Any = None) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
         if look_first is not None:
             look_first()
+        if address.startswith("sftp:"):
+            from sshfs import SSHFileSystem
+
+            SSHFileSystem.clear_instance_cache()  # the next one connects anew
         raise _as_source_error(address, error) from None
 
 
@@ -265,6 +437,11 @@ def _as_source_error(address: str, error: Exception) -> SourceError:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     name, words = public_name(address), shorten(without_secrets(str(cause)), 200)
     status = getattr(cause, "status", None)
+    if "Host key is not trusted" in words:
+        hint = "connect with `sftp` once, and compare the key that it shows with the server's"
+        return SourceError(
+            name, "the server is not among the hosts that this machine knows (~/.ssh/known_hosts)", hint=hint
+        )
     if status in {401, 403} or _DENIED.search(words):
         return SourceError(name, "access denied", hint=_NO_CREDENTIALS[_kind(address)])
     if _NO_BUCKET.search(words):
