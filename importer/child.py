@@ -14,6 +14,8 @@ from importer import TOKEN_VARIABLE
 
 _LONG = 16
 """Characters of a token that is looked for in other variables; a shorter text may be in any of them."""
+SECRETS = {TOKEN_VARIABLE}
+"""The variables that hold tokens; who reads a token from another one adds it here first."""
 _ROOT = Path(__file__).parents[1]
 """Where the package lies."""
 
@@ -38,13 +40,18 @@ def token_hidden() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without the token, under whatever name it is there."""
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    """Ours without the tokens, under whatever name they are there."""
+    long = [token for token in tokens() if len(token) >= _LONG]
     return {
         name: value
         for name, value in os.environ.items()
-        if name != TOKEN_VARIABLE and not (len(token) >= _LONG and token in value)
+        if name not in SECRETS and not any(token in value for token in long)
     }
+
+
+def tokens() -> list[str]:
+    """The tokens that are in variables."""
+    return list(filter(None, (os.environ.get(name, "").strip() for name in sorted(SECRETS))))
 
 
 def _environment() -> dict[str, str]:

@@ -42,7 +42,7 @@ _TARGETS = (
 )
 _COLUMNS = (
     "subscriber_id", "email", "phone", "type", "value", "value_currency", "more_properties", "key", "order_value",
-    "event_time",
+    "event_time", "account",
 )  # fmt: skip
 _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.value, State.GROUPED.value])
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
@@ -85,6 +85,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
         origins=chunk.origins,
+        accounts=events.account,
     )
 
 

@@ -85,14 +85,14 @@ class MappingProblem:
 
 
 class MappingError(ImporterError):
-    """The mapping cannot be used; every problem in it, in the file's order."""
+    """The mapping, or ``what`` it is, cannot be used; every problem in it, in the file's order."""
 
-    def __init__(self, problems: tuple[MappingProblem, ...], *, total: int = 0) -> None:
+    def __init__(self, problems: tuple[MappingProblem, ...], *, total: int = 0, what: str = "the mapping") -> None:
         total = max(total, len(problems))
         lines = "\n".join(f"  {problem}" for problem in problems)
         more = f"\n  … and {total - len(problems):,} more" if total > len(problems) else ""
         super().__init__(
-            f"the mapping has {counted(total, 'problem')}; nothing was read or sent\n{lines}{more}",
+            f"{what} has {counted(total, 'problem')}; nothing was read or sent\n{lines}{more}",
             hint="correct the lines above, then run the command again",
         )
         self.problems = problems

@@ -55,13 +55,14 @@ _ATTRIBUTES = {
     "order_by": "order_value",
     "event_time": "event_time",
     "more_properties": "more_properties",
+    "account": "account",
 }
 """Targets that are no properties, and their attributes of `Events`."""
 Notes: TypeAlias = defaultdict[int, list[tuple[str, str, str]]]
 """Code, target and value of each thing that is said of a row; the rows by their places in a table."""
-_SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "type", "key"})
+_SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "type", "key", "account"})
 """The report shows these of every row, head or not."""
-_AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency"})
+_AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency", "account"})
 """Rows of one group may leave these out, but must not differ in them."""
 _CONTENT = "the rows that wait for their groups"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -201,7 +202,7 @@ def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
     for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
         pick = picks.get(target)
         missing = values[target] if target in values else getattr(absent, _ATTRIBUTES[target])
-        if (pick is None and target not in ("event_time", "more_properties")) or missing is None:
+        if (pick is None and target not in ("event_time", "more_properties", "account")) or missing is None:
             continue
         columns.append(
             _Column(
@@ -626,6 +627,8 @@ class _Rows:
                 cells = pa.repeat("", len(places)) if test.cells is None else test.cells
                 found += violations("filtered.where", test.words, rows, cells)
         found += _violations(at.tolist(), members["said"].to_pylist())
+        if events.account is not None:
+            events, heads[at] = self._with_accounts(events, at, heads[at], between)
         made = self._made.query(f"SELECT * FROM groups WHERE head {between} ORDER BY head")
         mask = np.zeros(len(places), np.bool_)
         mask[np.searchsorted(places, _numbers(made.column(0)))] = True
@@ -633,6 +636,25 @@ class _Rows:
             self._with_values(events, made, mask),
             passes_filter=passes, violations=tuple(found), membership=None, group_heads=heads,
         )  # fmt: skip
+
+    def _with_accounts(self, events: Events, at: Int64s, heads: Int64s, between: str) -> tuple[Events, Int64s]:
+        """The events with their groups' accounts where a row names none, and the heads of the rows ``at``.
+
+        A row that names another account than its group stays alone, for the head is in that account's run.
+        """
+        column = next(number for number, one in enumerate(self._columns) if one.target == "account")
+        found = self._made.query(
+            f"SELECT v{column} FROM members JOIN groups USING (head) WHERE place {between} ORDER BY place"
+        )
+        texts = found.column(0).combine_chunks().cast(pa.string())
+        theirs = pc.if_else(pc.equal(texts, ""), None, texts)
+        assert events.account is not None
+        own = events.account.take(pa.array(at))
+        mask = np.zeros(len(events.chunk.rows), np.bool_)
+        mask[at] = True
+        account = pc.replace_with_mask(events.account, pa.array(mask), pc.coalesce(own, theirs))
+        differs = _flags(pc.fill_null(pc.not_equal(own, theirs), fill_value=False))
+        return replace(events, account=account), np.where(differs, -1, heads)
 
     def _named(self, place: int, source: int) -> str:
         """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""

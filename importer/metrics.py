@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server, write
 from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, State
+from importer.pipeline.accounts import AccountsConsole, AccountsResult
 from importer.pipeline.options import Console, Forecast
 from importer.pipeline.program import Result
 
@@ -48,6 +50,7 @@ class Metrics:
         self._account = account
         self._now = now
         self._registry = CollectorRegistry()
+        self._accounts: dict[str, Metrics] = {}
         self._delivery: _Delivery | None = None
         self._written = float("-inf")
         self._rows = self._gauge("importer_rows", "Rows of the current or last run, by state.", "state")
@@ -63,8 +66,7 @@ class Metrics:
         self._finish = self._gauge(_FINISH, "When a run last reached its end; 0: never.")
         self.trouble = ""
         """Why the file could not be written the last time; empty if it could."""
-        for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
-            self._one(gauge).set(_earlier(path, name) if path else 0.0)
+        self._take_over_earlier()
 
     def __repr__(self) -> str:
         return f"<Metrics {self._path}>"
@@ -76,9 +78,21 @@ class Metrics:
         except OSError as error:
             raise UsageError(f"--metrics-port {port}: {error.strerror}", hint="choose another port") from None
 
-    def console(self, console: Console) -> MetricsConsole:
+    def of(self, account: str) -> Metrics:
+        """The figures of one of several accounts, in the same file."""
+        if account not in self._accounts:
+            own = self._accounts[account] = copy.copy(self)
+            own._account = account  # noqa: SLF001  # its own class
+            own._take_over_earlier()  # noqa: SLF001
+        return self._accounts[account]
+
+    def _take_over_earlier(self) -> None:
+        for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
+            self._one(gauge).set(_earlier(self._path, name, self._account) if self._path else 0.0)
+
+    def console(self, console: AccountsConsole) -> AccountsMetricsConsole:
         """The user's console, listened to."""
-        return MetricsConsole(console, self)
+        return AccountsMetricsConsole(console, self)
 
     def begin(self, forecast: Forecast) -> None:
         """A delivery begins."""
@@ -122,6 +136,15 @@ class Metrics:
         if counts is not None and code in (ExitCode.DELIVERED, ExitCode.INCOMPLETE):
             self._one(self._finish).set(self._now())
         self._refresh()
+
+    def end_with(self, result: Result | AccountsResult) -> None:
+        """A command has ended, for one account or for several."""
+        if isinstance(result, Result):
+            self.end(result.exit_code, result.written.counts)
+            return
+        for one in result.report.summary.accounts:
+            if one.account in result.results:
+                self.of(one.account).end(ExitCode(one.exit_code), result.results[one.account].written.counts)
 
     def file(self, place: str) -> None:
         """A watched file is in this place now."""
@@ -215,10 +238,33 @@ class MetricsConsole:
         self._console.conclude(result)
 
 
-def _earlier(path: Path, name: str) -> float:
+class AccountsMetricsConsole(MetricsConsole):
+    """The same where there may be several accounts, each with figures of its own."""
+
+    def __init__(self, console: AccountsConsole, metrics: Metrics) -> None:
+        super().__init__(console, metrics)
+        self._all = console
+
+    def of(self, account: str) -> Console:
+        """The user's console for one account."""
+        return MetricsConsole(self._all.of(account), self._metrics.of(account))
+
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Ask the user; the figures of each account begin."""
+        for name, forecast in accounts:
+            if not isinstance(forecast, str):
+                self._metrics.of(name).begin(forecast)
+        return self._all.confirm_all(accounts, rehearsal=rehearsal)
+
+    def conclude_all(self, result: AccountsResult) -> None:
+        """Show what became of every row."""
+        self._all.conclude_all(result)
+
+
+def _earlier(path: Path, name: str, account: str) -> float:
     """What an earlier process wrote, 0 without it: a run that fails must not hide when the last one succeeded."""
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text(encoding="utf-8").splitlines():
-            if found := re.fullmatch(rf"{name}\{{.*\}} (\S+)", line):
+            if found := re.fullmatch(rf'{name}\{{account="{re.escape(account)}"\}} (\S+)', line):
                 return float(found[1])
     return 0.0

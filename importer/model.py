@@ -264,6 +264,16 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountColumn:
+    """How rows name their account."""
+
+    column: str | None
+    """None: the name of the file says it, and belongs to no account."""
+    names: Mapping[str, str]
+    """An account's name by each text that means it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """A chunk's rows as event columns; every array has the length of ``chunk.table``.
 
@@ -292,6 +302,9 @@ class Events:
     `more_properties`."""
     violations: tuple[Violations, ...] = ()
     """What shaping found (a value that is not a number …); validation adds the API's rules."""
+    account: ArrowArray | None = None
+    """The name of each row's account, or what is there instead and means none; null where nothing is. None: there is
+    one account for all."""
     omit: Mapping[str, str | None] = field(default_factory=dict)
     """Targets that are left out where they are invalid, each with the value to use instead (None: no value)."""
     max_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -347,6 +360,8 @@ class EncodedChunk:
     raw_rows: ArrowTable | None
     origins: ArrowTable | None = None
     """As in `Chunk`."""
+    accounts: ArrowArray | None = None
+    """The name of each row's account, null where it belongs to none; None: there is one account for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from importer.errors import SourceError
-from importer.ledger.planning import PlanWriter
-from importer.model import EncodedChunk, Run, SourceStream
+from importer.model import EncodedChunk, Run, Source, SourceStream
+
+
+class PlanTarget(Protocol):
+    """Where a plan goes: a ledger, or those of several accounts. See `importer.ledger.planning.PlanWriter`."""
+
+    def add_source(self, run: Run, source: Source, /) -> int:
+        """Register the next source."""
+
+    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk, /) -> None:
+        """Store its next chunk."""
+
+    def close_source(self, run: Run, source_no: int, /, *, digest: str, error: str) -> None:
+        """It was read to its end, or to its error."""
 
 
 def plan(
-    ledger: PlanWriter, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
+    ledger: PlanTarget, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
 ) -> None:
     """Write every row of every source into the ledger; ``on_rows`` gets the number of rows of each chunk."""
     for stream in sources:

@@ -105,6 +105,11 @@ _ALL = (
                "shorten the text, or leave the property out", "[E] 2KB, read as 2,048 bytes of UTF-8"),
     ReasonCode("properties.too_large", "error", "the properties take {value}; 8,192 are allowed",
                "map fewer properties, or shorten them", "[E] 8KB, read as 8,192 bytes of compact JSON"),
+    # The account, where a file of accounts (`--accounts`) says which row goes where.
+    ReasonCode("account.missing", "error", "the column that names the account is empty",
+               "fill the cell; rows without an account are in `unassigned/rejects.csv`, to be corrected and run again", "[D] never guessed"),
+    ReasonCode("account.unknown", "error", "{value} is none of the accounts",
+               "correct it, or add it to the `values` (a file: to the `files`) of its account in the file of accounts", "[D] never guessed"),
     # Order and key.
     ReasonCode("order_by.invalid", "error", "order_by: {value} cannot be put in order",
                "correct the cell, or say in `order_by` how it is written", "[D]"),
@@ -195,6 +200,7 @@ _SECTIONS = {
     "The subscriber": ("subscriber", "id", "email", "phone"),
     "Type, value and currency": ("type", "value", "currency"),
     "Properties": ("property", "properties", "field"),
+    "The account": ("account",),
     "Order and key": ("order_by", "key"),
     "The filter and the lookups": ("filtered", "where", "lookup"),
     "Groups": ("group",),

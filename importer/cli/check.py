@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from importer.cli import completing
-from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, print_json
-from importer.cli.options import Place, basic, mapping_option, output, reading_options, run_options, summary_option
+from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, on_screen, print_json
+from importer.cli.options import (
+    Place,
+    accounts_option,
+    basic,
+    mapping_option,
+    output,
+    reading_options,
+    run_options,
+    summary_option,
+)
 from importer.cli.settings import Command
-from importer.errors import ExitCode
+from importer.errors import ExitCode, UsageError
 from importer.wording import shown
+
+if TYPE_CHECKING:
+    from importer.pipeline.options import RunOptions
 
 
 @click.command("check", cls=Command)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=completing.files)
 @mapping_option
+@accounts_option
 @basic("--preview", type=click.IntRange(min=1), metavar="N",
        help="Print the first N bodies, byte for byte as they would be sent, and stop.")  # fmt: skip
 @basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
@@ -51,6 +64,8 @@ def command(**given: Any) -> int:
         return int(ExitCode.DELIVERED)
     options = run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))
+    if given["accounts_file"]:
+        return _check_accounts(given, options, console)
     if given["preview"]:
         check.preview(options, console.say, given["preview"], lambda body: print_json(body + b"\n"))
         return int(ExitCode.DELIVERED)
@@ -60,3 +75,17 @@ def command(**given: Any) -> int:
         print_json(summary_bytes(written.summary))
     click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(check.exit_code(written))
+
+
+def _check_accounts(given: dict[str, Any], options: RunOptions, console: TerminalConsole) -> int:
+    from importer.pipeline import accounts
+    from importer.report import accounts_summary_bytes, render_accounts
+
+    if given["preview"]:
+        raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
+    made = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
+    console.close()
+    if given["output_format"] == "json":
+        print_json(accounts_summary_bytes(made.summary))
+    click.echo(on_screen(render_accounts(made)), err=True, nl=False)
+    return int(made.exit_code)

@@ -12,15 +12,17 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from importer.child import tokens
 from importer.cli.options import fields_of
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from importer.deliver import Progress
     from importer.metrics import Metrics
     from importer.model import Counts, State
+    from importer.pipeline.accounts import AccountsConsole, AccountsResult
     from importer.pipeline.options import Console, Forecast
     from importer.pipeline.program import Result
 
@@ -71,12 +74,10 @@ class ConsoleOptions:
         """The console that the options ask for."""
         return JsonConsole(self) if self.log_format == "json" else TerminalConsole(self)
 
-    def print_summary(self, result: Result) -> None:
+    def print_summary(self, result: Result | AccountsResult) -> None:
         """Print the summary to stdout, if asked for."""
         if self.output_format == "json":
-            from importer.report import summary_bytes
-
-            print_json(summary_bytes(result.written.summary))
+            print_json(result.summary_bytes())
 
     def open_metrics(self) -> Metrics | None:
         """The metrics, if asked for. Raises `UsageError` if their file cannot be written."""
@@ -89,7 +90,7 @@ class ConsoleOptions:
         return metrics
 
 
-def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
+def finish(work: Callable[[AccountsConsole], Result | AccountsResult], options: ConsoleOptions) -> int:
     """Do the work with a console, which says what became of every row; returns the exit code."""
     console = options.console()
     metrics = None
@@ -105,7 +106,7 @@ def finish(work: Callable[[Console], Result], options: ConsoleOptions) -> int:
     finally:
         console.close()
     if metrics:
-        metrics.end(result.exit_code, result.written.counts)
+        metrics.end_with(result)
     return int(result.exit_code)
 
 
@@ -250,6 +251,28 @@ class TerminalConsole(_Spoken):
             with suppress(KeyboardInterrupt):
                 sys.stdin.readline()
 
+    def of(self, account: str) -> Console:
+        """The same person; each message names the account."""
+        return _AccountConsole(self, account)
+
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Show what each account is about to send, in one table, and ask once."""
+        self._end_reading()
+        asks = not (self._options.yes or rehearsal)
+        if asks or not self._options.quiet:
+            self._print(shown_lines("\n".join(_accounts_table(accounts, rehearsal=rehearsal))))
+        return not asks or _agreed("Send the events of these accounts now?")
+
+    def conclude_all(self, result: AccountsResult) -> None:
+        """Show what became of every row, by account."""
+        from importer.report import render_accounts
+
+        self._close_bar()
+        self._options.print_summary(result)
+        if not self._options.quiet or result.exit_code:
+            click.echo(err=True)
+            click.echo(on_screen(render_accounts(result.report)), err=True, nl=False)
+
     def _show_bar(self, progress: Progress) -> None:
         done = _done(progress)
         if self._bar is None:
@@ -271,11 +294,71 @@ class TerminalConsole(_Spoken):
         self._rows = 0
 
 
+class _AccountConsole:
+    """A console's messages on one account; see `importer.pipeline.options.Console`."""
+
+    def __init__(self, console: TerminalConsole, account: str) -> None:
+        self._console = console
+        self._account = account
+        self.require_answer = console.require_answer
+        self.confirm = console.confirm
+        self.confirm_more = console.confirm_more
+        self.read = console.read
+
+    def say(self, text: str) -> None:
+        """Print a message that names the account."""
+        level, colon, rest = text.partition(": ")
+        known = colon and level in ("warning", "error")
+        self._console.say(f"{level}: {self._account}: {rest}" if known else f"{self._account}: {text}")
+
+    def watch(self, progress: Progress) -> None:
+        """Show nothing: the progress of all accounts is shown as one."""
+
+    def conclude(self, result: Result) -> None:
+        """Say that the account was stopped; how the others ended is shown at the end."""
+        if result.ended.reason:
+            self.say(f"warning: stopped: {result.ended.reason}")
+
+
 class JsonConsole(_Spoken):
     """One JSON object a line, for programs: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``message``, and figures.
 
     It asks no question: without --yes only rehearsals go on.
     """
+
+    def __init__(self, options: ConsoleOptions, account: str = "") -> None:
+        """``account``: of several, which every line names."""
+        super().__init__(options)
+        self._account = {"account": account} if account else {}
+
+    def of(self, account: str) -> Console:
+        """A console whose lines name the account."""
+        return JsonConsole(dataclasses.replace(self._options, output_format="text"), account)
+
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Write what each account is about to send."""
+        for name, forecast in accounts:
+            if isinstance(forecast, str):
+                self._write("warning", "plan", f"sends nothing: {forecast}", account=name)
+            else:
+                JsonConsole(self._options, name).confirm(forecast)
+        return self._options.yes or rehearsal
+
+    def conclude_all(self, result: AccountsResult) -> None:
+        """Write what became of the rows of all accounts."""
+        self._options.print_summary(result)
+        summary = result.report.summary
+        self._write(
+            "info" if summary.exit_code == 0 else "warning",
+            "accounts",
+            f"run {summary.run}: {summary.state}",
+            run=summary.run,
+            rows=dict(summary.rows),
+            balanced=summary.balanced,
+            accounts={one.account: one.exit_code for one in summary.accounts},
+            reports=[str(path) for path in result.report.paths],
+            exit_code=int(result.exit_code),
+        )
 
     def say(self, text: str) -> None:
         """Write a message."""
@@ -355,14 +438,15 @@ class JsonConsole(_Spoken):
         if self._options.quiet and level == "info":
             return
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"time": moment, "level": level, "event": event, "message": masked(message), **more}
+        line = {"time": moment, "level": level, "event": event, **self._account, "message": masked(message), **more}
         click.echo(json.dumps(line, ensure_ascii=True), file=sys.stderr)
 
 
 def masked(text: str) -> str:
     """The text without the API token, which a user's own function may have put into its error."""
-    token = os.environ.get("SENDER_API_TOKEN", "").strip()
-    return text.replace(token, "(the token)") if len(token) >= _SHORTEST_SECRET else text
+    for token in tokens():
+        text = text.replace(token, "(the token)") if len(token) >= _SHORTEST_SECRET else text
+    return text
 
 
 def on_screen(text: str) -> str:
@@ -470,6 +554,30 @@ def _forecast_text(forecast: Forecast) -> str:
         lines += ["  one of them"] + [f"    {brief(line, 74)}" for line in example]
         lines.append("Each event is recorded as happening now, and can start automations:\ne-mails to real people.")
     return "\n".join(lines)
+
+
+def _accounts_table(accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> Iterator[str]:
+    """What each account is about to send: events, subscribers, value per currency, and how long it takes."""
+    from importer.report.labels import amount
+
+    where = "the sandbox on this machine" if rehearsal else "the API"
+    ready = [forecast for _, forecast in accounts if not isinstance(forecast, str)]
+    yield f"{counted(len(ready), 'account')} {'is' if len(ready) == 1 else 'are'} about to send to {where}:"
+    wide = max(len(name) for name, _ in accounts)
+    for name, forecast in accounts:
+        if isinstance(forecast, str):
+            yield f"  {name:<{wide}}  sends nothing: {shown(forecast)}"
+            continue
+        outlook, sums = forecast.outlook, dict[str, Decimal]()
+        for _, currency, _, total in outlook.totals:
+            sums[currency] = sums.get(currency, Decimal()) + Decimal(total)
+        worth = [amount(str(total), currency) if currency else str(total) for currency, total in sums.items()]
+        needed = "" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
+        parts = [counted(outlook.events, "event"), counted(outlook.subscribers, "subscriber"), *worth, needed]
+        left_out = _left_out(forecast).partition("; ")[2]
+        yield f"  {name:<{wide}}  {', '.join(filter(None, parts))}{left_out and f' ({left_out})'}"
+    if not rehearsal:
+        yield "Each event is recorded as happening now, and can start automations:\ne-mails to real people."
 
 
 def _parts(forecast: Forecast) -> Iterator[str]:

@@ -221,6 +221,10 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
+accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=completing.files,
+                        help="Many accounts at once: the YAML file that names them, and their rows.")  # fmt: skip
+
+
 def fields_of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object that are options of the command; the others keep their defaults."""
     return {field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given}

@@ -15,7 +15,7 @@ from importer.cli.settings import Command
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
-    from importer.model import Format
+    from importer.model import Format, Run
     from importer.remote import RemotePath
 
 _FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
@@ -52,8 +52,7 @@ def command(run_id: str | None, output: Path | RemotePath | None, *, opened: boo
     with open_run(target, run_id) as (ledger, run):
         refuse_pruned(run)
         if opened and output is None:
-            kept = RemotePath.parse(run.options.get("out") or "")
-            output = kept if isinstance(kept, Path) and kept.name else Path("importer-runs") / run.id
+            output = _place_of(run)
         elif opened and output is not None and output.suffix:
             raise UsageError(f"--open with -o {output}: the page is one of all outputs", hint="give a directory to -o")
         if output is None:
@@ -76,6 +75,16 @@ def command(run_id: str | None, output: Path | RemotePath | None, *, opened: boo
                 raise written.failure
             if opened:
                 _open(next(path for path in written.paths if isinstance(path, Path) and path.suffix == ".html"))
+
+
+def _place_of(run: Run) -> Path:
+    """Where the run's reports went, if that is on this machine."""
+    from importer.mapping.accounts import NOBODY, UNASSIGNED
+    from importer.remote import RemotePath
+
+    kept = RemotePath.parse(run.options.get("out") or "")
+    out = kept if isinstance(kept, Path) and kept.name else Path("importer-runs") / run.id
+    return out / UNASSIGNED if run.account == NOBODY else out
 
 
 def _open(page: Path) -> None:

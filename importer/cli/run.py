@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from importer.cli import completing
 from importer.cli.console import ConsoleOptions, finish
 from importer.cli.options import (
+    accounts_option,
     console_options,
     delivery_options,
     ledger_options,
@@ -24,7 +25,11 @@ from importer.cli.options import (
     summary_option,
     target_options,
 )
-from importer.cli.settings import Command
+from importer.cli.settings import Command, was_given
+
+if TYPE_CHECKING:
+    from importer.pipeline.accounts import AccountsConsole, AccountsResult
+    from importer.pipeline.program import Result
 
 _options_of_a_run = options_of(
     click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs),
@@ -40,6 +45,7 @@ _options_of_a_run = options_of(
 @click.command("run", cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.files)
 @mapping_option
+@accounts_option
 @ledger_options
 @out_option
 @reading_options
@@ -65,11 +71,23 @@ def command(**given: Any) -> int:
     from importer.pipeline import program
 
     options, target = run_options(given), target_options(given)
-    return finish(lambda console: program.run(options, target, console), ConsoleOptions.of(given))
+
+    def work(console: AccountsConsole) -> Result | AccountsResult:
+        if given["accounts_file"] is None:
+            return program.run(options, target, console)
+        from importer.pipeline import accounts
+
+        file = accounts.load_accounts(given["accounts_file"])
+        if not was_given(click.get_current_context(), "account"):
+            return accounts.run(options, target, file, console)
+        return program.run(options, accounts.target_of_one(target, file, given["account"]), console)
+
+    return finish(work, ConsoleOptions.of(given))
 
 
 @click.command("resume", cls=Command)
 @_options_of_a_run
+@accounts_option
 def resume(**given: Any) -> int:
     """Go on with RUN where it stopped; the newest unfinished run, if none is named.
 
@@ -81,8 +99,22 @@ def resume(**given: Any) -> int:
     """
     from importer.pipeline import program
 
-    options, target = run_options(given), target_options(given)
-    return finish(lambda console: program.resume(given["run_id"], options, target, console), ConsoleOptions.of(given))
+    options, target, run_id = run_options(given), target_options(given), given["run_id"]
+
+    def work(console: AccountsConsole) -> Result | AccountsResult:
+        file = given["accounts_file"]
+        if run_id:
+            from importer.pipeline.find import file_of_accounts
+
+            own = file_of_accounts(target, run_id)
+            file = (file or own) if own else None  # a run of one account knows where its token is
+        if file is None:
+            return program.resume(run_id, options, target, console)
+        from importer.pipeline import accounts
+
+        return accounts.resume(run_id, options, target, accounts.load_accounts(file), console)
+
+    return finish(work, ConsoleOptions.of(given))
 
 
 @click.command("retry", cls=Command)

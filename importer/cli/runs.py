@@ -10,7 +10,7 @@ import click
 
 from importer import DEFAULT_ENDPOINT
 from importer.cli import completing
-from importer.cli.options import ledger_options, target_options
+from importer.cli.options import accounts_option, ledger_options, target_options
 from importer.cli.settings import Command
 from importer.wording import counted, shown
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @click.command("runs", cls=Command)
 @click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
+@accounts_option
 @ledger_options
-def command(run_id: str | None, **given: Any) -> None:
+def command(run_id: str | None, accounts_file: str | None, **given: Any) -> None:
     """List the runs of all accounts and endpoints, newest first; with RUN, one run with its totals and its reasons.
 
     \b
@@ -41,6 +42,11 @@ def command(run_id: str | None, **given: Any) -> None:
         return
     with open_ledger(target) as ledger:
         runs = [recover_if_dead(ledger, run) for run in ledger.runs(everywhere=True)]
+        if accounts_file is not None:
+            from importer.mapping.accounts import NOBODY, load_accounts
+
+            known = {*load_accounts(accounts_file).entries, NOBODY}
+            runs = [run for run in runs if run.account in known]
         if not runs:
             click.echo("no runs yet\n\nhint: --ledger names another ledger", err=True)
         for run in runs:

@@ -31,8 +31,8 @@ HELP_ALL = "importer.help_all"
 _FILE = "importer.toml"
 _COMMAND_LINE_ONLY = frozenset({"yes", "again", "assume-sent", "resend", "give-up", "row", "live", "answer"})
 """Options that can reach customers, or decide whom: each time they are meant, they are typed."""
-_CODE = frozenset({"transform", "on-finish", "on-success"})
-"""Options that name code to run."""
+_CODE = frozenset({"transform", "on-finish", "on-success", "scheduler"})
+"""Options that name code to run, or a scheduler, which gets all rows and answers with objects."""
 _OWN = frozenset({"config", "env-file", "show-config", "help", "help-all"})
 
 
@@ -229,7 +229,7 @@ def _check(path: Path, key: str, name: str, known: set[str], *, found: bool) -> 
         raise UsageError(f"{path}: there is no setting {key}", hint=hint)
     if plain in _CODE and found:
         raise UsageError(
-            f"{path}: {key} names code to run, and this file was found, not named",
+            f"{path}: {key} decides which code runs, and this file was found, not named",
             hint=f"give --{plain} on the command line, or name the file with --config",
         )
 

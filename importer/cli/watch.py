@@ -15,10 +15,12 @@ from importer.cli.options import (
     Place,
     basic,
     console_options,
-    delivery_options_of,
+    fields_of,
     ledger_options,
     output,
     pace,
+    reading_options,
+    run_options,
     safety,
     sending_options,
     target_options,
@@ -35,81 +37,32 @@ if TYPE_CHECKING:
 
 @click.command("watch", cls=Command)
 @click.argument("directory", metavar="DIR", type=Place(path_type=Path))
-@basic(
-    "-m",
-    "--mapping",
-    metavar="MAPPING",
-    help="The mapping of all files, a YAML file or a preset's name.",
-    shell_complete=completing.mappings,
-)
-@basic(
-    "--drops",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Which mapping a file gets by its name. [default: DIR/drops.yaml]",
-)
+@basic("-m", "--mapping", metavar="MAPPING", shell_complete=completing.mappings,
+       help="The mapping of all files, a YAML file or a preset's name.")  # fmt: skip
+@basic("--drops", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+       help="Which mapping a file gets by its name. [default: DIR/drops.yaml]")  # fmt: skip
 @basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
-@pace(
-    "--marker",
-    default="",
-    metavar="SUFFIX",
-    help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.",
-)
-@pace(
-    "--stable-for",
-    "--settle",
-    "stable_for",
-    type=Duration(),
-    default="10s",
-    show_default=True,
-    metavar="TIME",
-    help="A file that has not changed for this time is complete.",
-)
-@pace(
-    "--retry-after",
-    "retry",
-    type=Duration(),
-    default="5m",
-    show_default=True,
-    metavar="TIME",
-    help="Go on with what was stopped (an outage, a token) after this time.",
-)
-@safety(
-    "--max-invalid",
-    default="100%",
-    show_default=True,
-    metavar="N",
-    help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%).",
-)
-@safety(
-    "--min-rows",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Send nothing of a file with fewer rows.",
-)
+@pace("--marker", default="", metavar="SUFFIX",
+      help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.")  # fmt: skip
+@pace("--stable-for", "--settle", "stable_for", type=Duration(), default="10s", show_default=True, metavar="TIME",
+      help="A file that has not changed for this time is complete.")  # fmt: skip
+@pace("--retry-after", "retry", type=Duration(), default="5m", show_default=True, metavar="TIME",
+      help="Go on with what was stopped (an outage, a token) after this time.")  # fmt: skip
+@safety("--max-invalid", default="100%", show_default=True, metavar="N",
+        help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%)."
+)  # fmt: skip
+@safety("--min-rows", type=click.IntRange(min=0), default=0, metavar="N",
+        help="Send nothing of a file with fewer rows.")  # fmt: skip
 @basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
 @basic("--on-success", default="", metavar="CMD", help="Run CMD after each file of which every row was delivered.")
-@output(
-    "--report-format",
-    type=click.Choice(["csv", "jsonl", "parquet"]),
-    default="csv",
-    show_default=True,
-    help="The reports' format; rejects keep their source's.",
-)
-@basic("--transform", default="", metavar="FILE:FUNCTION", help="As for `importer run`.")
-@safety("--strict", is_flag=True, help="Take warnings (a retired currency) for errors.")
-@output(
-    "--metrics-port",
-    type=click.IntRange(1, 65535),
-    metavar="PORT",
-    help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.",
-)
+@reading_options
+@output("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
+        help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.")  # fmt: skip
 @unattended_options
 @console_options
 @sending_options
 @ledger_options
-def command(**given: Any) -> int:  # fmt: skip
+def command(**given: Any) -> int:
     """Deliver the files that arrive in DIR, one after the other, the oldest first.
 
     \b
@@ -122,33 +75,17 @@ def command(**given: Any) -> int:  # fmt: skip
     DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
-    from importer.pipeline.options import RunOptions
     from importer.watch import WatchConsole, Watcher, WatchOptions
     from importer.watch.outcome import FileLimits
 
     if not (given["yes"] or given["sandbox"]):
-        raise UsageError(
-            "a watch sends without asking",
-            hint="give --yes if this is meant, or rehearse with --sandbox",
-        )
-    directory = given["directory"]
+        hint = "give --yes if this is meant, or rehearse with --sandbox"
+        raise UsageError("a watch sends without asking", hint=hint)
     options = WatchOptions(
-        directory=directory,
-        rules=_rules(directory, given["mapping"], given["drops"]),
-        run=RunOptions(
-            sources=(),
-            mapping="",
-            strict=given["strict"],
-            transform=given["transform"],
-            report_format=given["report_format"],
-            delivery=delivery_options_of(given),
-        ),
-        marker=given["marker"],
-        limits=FileLimits(given["min_rows"], given["max_invalid"]),
-        stable_for=given["stable_for"],
-        retry=given["retry"],
-        on_finish=given["on_finish"],
-        on_success=given["on_success"],
+        **fields_of(WatchOptions, given),
+        rules=_rules(given["directory"], given.pop("mapping"), given["drops"]),
+        run=run_options(given),
+        limits=FileLimits(**fields_of(FileLimits, given)),
     )
     speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"], timed=True)
     console = speech.console()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import absent, mask_of, where_true
+from importer.convert.accounts import account_names
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
@@ -21,6 +22,7 @@ from importer.convert.values import picker
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import (
+    AccountColumn,
     ArrowArray,
     Bools,
     Chunk,
@@ -44,8 +46,14 @@ class RowMapper:
     and so does whatever it lacks that another row may have.
     """
 
-    def __init__(self, mapping: ImportMapping, lookups: Mapping[str, Lookups] | None = None) -> None:
+    def __init__(
+        self,
+        mapping: ImportMapping,
+        lookups: Mapping[str, Lookups] | None = None,
+        accounts: AccountColumn | None = None,
+    ) -> None:
         self._mapping = mapping
+        self._accounts = accounts
         self._lookups = lookups
         self.not_found: dict[str, set[str]] = {}
         """Per lookup, the keys that it did not have, of rows that are not filtered; at most `MOST_KEYS`."""
@@ -75,7 +83,7 @@ class RowMapper:
 
     def with_mapping(self, mapping: ImportMapping) -> RowMapper:
         """A mapper of another mapping over the same lookups."""
-        other = RowMapper(mapping, self._lookups)
+        other = RowMapper(mapping, self._lookups, self._accounts)
         other.not_found = self.not_found
         return other
 
@@ -129,6 +137,7 @@ class RowMapper:
             key=values.get("key"),
             order_value=order_value,
             event_time=columns[self._clock].converted.instants if self._clock else None,
+            account=None if self._accounts is None else account_names(cells, chunk.source.name, self._accounts),
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
             omit=self._omit,
@@ -162,7 +171,8 @@ class RowMapper:
 
     def absent(self) -> Events:
         """One row without a cell, as if it stood alone: constants, defaults, and what cannot be lacking."""
-        return RowMapper(self._mapping.model_copy(update={"group_by": None, "where": ()}))(EMPTY)
+        alone = self._mapping.model_copy(update={"group_by": None, "where": ()})
+        return RowMapper(alone, accounts=self._accounts)(EMPTY)
 
     def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
         filled = field(cells)

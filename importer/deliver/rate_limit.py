@@ -69,6 +69,8 @@ class RateLimiter:
 
     reserve: int = 0
     """Requests a minute left to the account's other programs; one a minute is sent all the same."""
+    cap: int | None = None
+    """Requests a minute at the most, whatever the API grants."""
     max_in_flight: int = MAX_IN_FLIGHT
     """Each takes a file handle."""
     jitter: Callable[[], float] = random.random
@@ -241,7 +243,8 @@ class RateLimiter:
             return _POLL
         if state.limit is None:
             felt = state.own_pace is not None and not state.alone
-            return state.last_sent + 1 / self._paced(now) - now if felt else 0.0
+            wait = state.last_sent + 1 / self._paced(now) - now if felt else 0.0
+            return wait if self.cap is None else max(wait, state.last_sent + WINDOW / self.cap - now)
         interval = self._interval(now)
         if interval is not None:
             return state.last_sent + interval - now
@@ -259,18 +262,23 @@ class RateLimiter:
     def _even(self) -> float:
         """Seconds from one request to the next, if all of the minute's are spread evenly."""
         assert self.state.limit is not None
-        return WINDOW / max(self.state.limit - self.reserve, 1)
+        return WINDOW / max(self.state.limit - self._kept_back(self.state.limit), 1)
+
+    def _kept_back(self, limit: int) -> int:
+        """Requests of a minute that are not to be used."""
+        return self.reserve if self.cap is None else max(self.reserve, limit - self.cap)
 
     def _interval(self, now: float) -> float | None:
         """Seconds from one request to the next; None where the window has no room for another."""
         state = self.state
         assert state.limit is not None
-        allowed = max(state.limit - self.reserve, 1)
+        reserve = self._kept_back(state.limit)
+        allowed = max(state.limit - reserve, 1)
         room = float(state.remaining - state.in_flight)
         if state.rolling:
-            room -= min(self.reserve, state.limit - 1)
+            room -= min(reserve, state.limit - 1)
             return self._even * max(1.0, _LOW * allowed / room) if room >= 1 else None
-        if self.reserve:
+        if reserve:
             room = min(room, float(allowed - state.sent))
         if room < 1:
             return None

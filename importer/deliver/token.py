@@ -73,12 +73,13 @@ _WHERE = (
 )
 
 
-def read_token(env: Mapping[str, str], token_file: Path | None) -> Token:
-    """The token from ``token_file`` if one is given, else from ``SENDER_API_TOKEN``; raises `UsageError`."""
+def read_token(env: Mapping[str, str], token_file: Path | None, variable: str = VARIABLE) -> Token:
+    """The token from ``token_file`` if one is given, else from the ``variable``; raises `UsageError`."""
     if token_file is None:
-        if VARIABLE not in env:
-            raise UsageError("no API token", hint=_WHERE + "; --sandbox needs none")
-        return Token(env[VARIABLE])
+        if variable not in env:
+            named = "" if variable == VARIABLE else f": the variable {variable} is not set"
+            raise UsageError(f"no API token{named}", hint=_WHERE + "; --sandbox needs none")
+        return Token(env[variable])
     try:
         # A byte more than any token has: what is larger is refused without being read.
         with token_file.open("rb") as file:

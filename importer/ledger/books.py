@@ -117,6 +117,10 @@ class RunReader:
             by_state[State.PENDING if state == CLAIMED else State(state)] += number
         return Counts(read=read, by_state=by_state)
 
+    def others(self, run: Run) -> int:
+        """How many rows of the run's sources belong to the runs of other accounts."""
+        return int(self._db.value("SELECT COALESCE(SUM(others), 0) FROM source WHERE run = $1", run.no))
+
     def has_pending(self, run: Run) -> bool:
         """Whether a row waits to be sent."""
         return self._has(run, State.PENDING, CLAIMED)

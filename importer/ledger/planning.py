@@ -35,8 +35,6 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
-    skipped: int = 0
-    """Rows of the source since its last stored chunk, all of other accounts."""
     ordered: bool = False
     begun: set[int] = dataclasses.field(default_factory=set)
     """The sources whose first event was noted."""
@@ -70,9 +68,14 @@ class PlanWriter(RunRepository):
         if self._plan is not None and self._plan.run.no == run.no:
             self._end_planning()
 
-    def add_source(self, run: Run, source: Source) -> int:
-        """Register the next source of a run; returns its number for `add_chunk`."""
+    def add_source(self, run: Run, source: Source, at: int | None = None) -> int:
+        """Register the next source of a run; returns its number for `add_chunk`.
+
+        ``at``: how many rows of all accounts are before it, if not all that were stored are.
+        """
         plan = self._planning(run)
+        if at is not None:
+            plan.next_id = plan.first + at
         with self._db.transaction(private=True):
             self._db.execute(
                 "INSERT INTO source (run, name, path, dialect, columns, first_id) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -85,18 +88,20 @@ class PlanWriter(RunRepository):
             )
             return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk, mine: Bools | None = None) -> None:
+    def add_chunk(
+        self, run: Run, source_no: int, prepared: EncodedChunk, mine: Bools | None = None, at: int | None = None
+    ) -> None:
         """Store the next chunk of the source that was added last, in one transaction.
 
-        ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids.
+        ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids. ``at``: as for
+        `add_source`.
         """
         plan = self._planning(run)
-        first, span = plan.next_id, prepared.count
-        plan.next_id += span
+        first, span = plan.next_id if at is None else plan.first + at, prepared.count
         offsets = np.arange(span) if mine is None else np.flatnonzero(mine)
         if not len(offsets):
-            plan.skipped += span
             return
+        plan.next_id = first + span
         if len(offsets) < span:
             prepared = _part(prepared, offsets)
         lanes, subscribers = plan.lanes.add(prepared.identities)
@@ -129,17 +134,11 @@ class PlanWriter(RunRepository):
         with self._db.transaction(private=True):
             self._db.insert("chunk", chunk)
             self._db.insert("row", {name: column for name, column in rows.items() if column is not None})
-            self._count(plan, source_no, span, span - prepared.count)
+            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
             if source_no not in plan.begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
                 first_event = self._hasher.events(begin)[0].as_py()
                 self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
                 plan.begun.add(source_no)
-
-    def _count(self, plan: _Plan, source_no: int, rows: int, others: int) -> None:
-        """Count rows of a source, and those of them that are other accounts', with the ones that were skipped."""
-        sql = "UPDATE source SET rows = rows + $1, others = others + $2 WHERE no = $3"
-        self._db.execute(sql, rows + plan.skipped, others + plan.skipped, source_no)
-        plan.skipped = 0
 
     def _keys(self, prepared: EncodedChunk, subscribers: ArrowArray) -> dict[str, ArrowArray]:
         """What makes keys and the events behind them comparable, for the rows that are to be sent."""
@@ -186,16 +185,23 @@ class PlanWriter(RunRepository):
         roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
         return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())
 
-    def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "") -> None:
+    def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "", others: int = 0) -> None:
         """The source was read to its end, or to its error; ``digest`` is empty where the content is not known.
+
+        ``others``: how many of its rows belong to other accounts.
 
         Of a source that broke off nothing is sent: its digest is not the whole file's, so that its rows could not be
         distinguished from those of the whole file when that comes.
         """
         plan = self._planning(run)
         with self._db.transaction(private=True):
-            self._count(plan, source_no, 0, 0)
-            self._db.execute("UPDATE source SET digest = $1, error = $2 WHERE no = $3", digest, error, source_no)
+            self._db.execute(
+                "UPDATE source SET digest = $1, error = $2, rows = rows + $3, others = $3 WHERE no = $4",
+                digest,
+                error,
+                others,
+                source_no,
+            )
             if error:
                 self._db.execute(
                     f"UPDATE row SET state = '{State.INVALID}', code = 'source.incomplete', message = $1"

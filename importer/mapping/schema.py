@@ -1,8 +1,8 @@
-"""The mapping language as JSON Schema (2020-12), so that editors complete, explain and check mappings.
+"""The mapping language, and files of accounts, as JSON Schema (2020-12): editors complete, explain and check them.
 
-``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json``. The models give keys, types and
-descriptions; added here are the short form of values, and which keys exclude each other. Rules that need an engine
-(regular expressions, zones, encodings) or the place of a value are checked by the loader alone.
+``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The
+models give keys, types and descriptions; added here are the short form of values, and which keys exclude each other.
+Rules that need an engine (regular expressions, zones, encodings) or a value's place are checked by the loader alone.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any
 
+from importer.mapping import accounts as accounts_module
 from importer.mapping import model as model_module
+from importer.mapping.accounts import NAME, AccountsFile
+from importer.mapping.errors import Model
 from importer.mapping.load import BY_NAME, OWN
 from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, ImportMapping
 from importer.mapping.rules import BESIDE_FIRST_OF
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
 """Where the schema is in the source tree."""
+ACCOUNTS_PATH = PATH.with_name("accounts.schema.json")
 
 Schema = dict[str, Any]
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/$defs/"
 _COLUMN_NAME: Schema = {"type": ["string", "integer"], "pattern": r"\S"}
 _COLUMN: Schema = {**_COLUMN_NAME, "description": "A column's name, or a dotted path."}
@@ -34,7 +39,7 @@ _COLUMN: Schema = {**_COLUMN_NAME, "description": "A column's name, or a dotted 
 
 def mapping_schema(columns: Sequence[str] = ()) -> Schema:
     """The schema of a mapping file; editors then offer the names of ``columns`` wherever a column is asked for."""
-    schema: Schema = _tidy(_described(ImportMapping.model_json_schema(by_alias=True)))
+    schema: Schema = _tidy(_described(ImportMapping, model_module))
     parts = schema["$defs"]
     alone: Schema = {"required": ["any"], "properties": {"column": False}}
     parts["Condition"]["oneOf"] = [*({"required": ["column", word]} for word in TESTS if word != "any"), alone]
@@ -79,18 +84,37 @@ def mapping_schema(columns: Sequence[str] = ()) -> Schema:
     return found
 
 
+def accounts_schema() -> Schema:
+    """The schema of a file of accounts."""
+    schema: Schema = _tidy(_described(AccountsFile, accounts_module))
+    schema["$defs"]["AccountEntry"]["oneOf"] = [{"required": ["token_env"]}, {"required": ["token_file"]}]
+    schema["properties"]["accounts"]["propertyNames"] = {"pattern": f"^{NAME}$"}
+    schema["$defs"] = schema.pop("$defs")
+    return {"$schema": _DIALECT, "title": "A file of accounts of importer", **schema}
+
+
 def text(columns: Sequence[str] = ()) -> str:
-    """The schema file's content."""
-    return json.dumps(mapping_schema(columns), indent=2, ensure_ascii=False) + "\n"
+    """The content of the mapping's schema file."""
+    return _written(mapping_schema(columns))
 
 
-def _described(schema: Schema) -> Schema:
-    """The schema with the docstrings of fields, read here: pydantic would read them whenever a command starts."""
-    for model in ast.parse(Path(model_module.__file__).read_text(encoding="utf-8")).body:
-        if not isinstance(model, ast.ClassDef):
+def accounts_text() -> str:
+    """The content of the schema file of accounts."""
+    return _written(accounts_schema())
+
+
+def _written(schema: Schema) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _described(root: type[Model], module: ModuleType) -> Schema:
+    """A schema with the docstrings of fields, read here: pydantic would read them whenever a command starts."""
+    schema: Schema = root.model_json_schema(by_alias=True)
+    for model in ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")).body:
+        if not (isinstance(model, ast.ClassDef) and issubclass(getattr(module, model.name), Model)):
             continue
-        fields = getattr(model_module, model.name).model_fields
-        part = schema if model.name == ImportMapping.__name__ else schema["$defs"][model.name]
+        fields = getattr(module, model.name).model_fields
+        part = schema if model.name == root.__name__ else schema["$defs"][model.name]
         for field, text in pairwise(model.body):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))) if (
@@ -164,3 +188,4 @@ def _alternatives(schemas: list[Schema]) -> Schema:
 
 if __name__ == "__main__":
     PATH.write_text(text(), encoding="utf-8")
+    ACCOUNTS_PATH.write_text(accounts_text(), encoding="utf-8")

@@ -178,12 +178,12 @@ def _batches(
         read.append(RunSource(number, supply.source, "", rows, error))
 
 
-def exit_code(written: Written, *, ready: bool = True) -> ExitCode:
+def exit_code(written: Written, *, ready: bool = True, among: bool = False) -> ExitCode:
     """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
 
     Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter. So
     were those that the user gave up.
-    ``ready``: pending rows count as good.
+    ``ready``: pending rows count as good. ``among``: it is one of several accounts, all of whose rows may be filtered.
     """
     counts = written.counts
     broken = [source for source in written.summary.sources if source.error]
@@ -191,6 +191,6 @@ def exit_code(written: Written, *, ready: bool = True) -> ExitCode:
         return ExitCode.UNUSABLE
     bad = (State.INVALID, State.REFUSED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
     failed = counts[State.FAILED] - written.summary.given_up
-    none_left = counts.read > 0 and counts[State.FILTERED] == counts.read
+    none_left = not among and counts.read > 0 and counts[State.FILTERED] == counts.read
     whole = written.balanced and written.failure is None and not broken and not none_left
     return ExitCode.DELIVERED if whole and not failed and not any(map(counts.__getitem__, bad)) else ExitCode.INCOMPLETE

@@ -54,14 +54,15 @@ def check(target: TargetOptions, say: Callable[[str], None]) -> None:
     """Find out before any file is read whether there is a token; raises `UsageError` if not."""
     if target.sandbox is not None:
         return
-    _live(target)
+    live_target(target)
     if target.token_file and (warning := exposure(target.token_file)):
         say(f"warning: {warning}")
 
 
-def _live(target: TargetOptions) -> Target:
+def live_target(target: TargetOptions) -> Target:
+    """The endpoint and its token. Raises `UsageError` where there is no token, or endpoint or proxy cannot be used."""
     endpoint = Endpoint.parse(target.endpoint)
-    token = read_token(target.environment, target.token_file)
+    token = read_token(target.environment, target.token_file, target.token_variable)
     options = ClientOptions(
         proxy=choose(target.proxy, endpoint, target.environment),
         tls=None if target.ca_file is None else trust(target.ca_file),
@@ -76,7 +77,7 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
     Raises `UsageError` where there is no token, or endpoint, proxy or certificates cannot be used.
     """
     if target.sandbox is None:
-        yield _live(target)
+        yield live_target(target)
         return
     options = target.sandbox
     if options.events is None:
@@ -90,16 +91,20 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
 
 @asynccontextmanager
 async def connect(
-    way: Target, target: TargetOptions, say: Callable[[str], None]
+    way: Target, target: TargetOptions, say: Callable[[str], None], *, among: int = 1
 ) -> AsyncIterator[tuple[ApiSession, Response]]:
-    """A session with the API, and its answer to a first harmless question, which names the limit."""
+    """A session with the API, and its answer to a first harmless question, which names the limit.
+
+    ``among``: so many sessions share this process's file handles.
+    """
     clock = SystemClock()
     shared = None
     if not way.rehearsal:
         # Beside no ledger: importers of one account share its limit, whichever ledger each of them uses.
         directory = platformdirs.user_state_path("importer") / "limits"
         shared = SharedState(directory, way.endpoint.scope(target.account), clock)
-    limiter = RateLimiter(reserve=target.reserve, max_in_flight=connections_possible(), shared=shared)
+    handles = max(1, connections_possible() // among)
+    limiter = RateLimiter(reserve=target.reserve, cap=target.cap, max_in_flight=handles, shared=shared)
     breaker = CircuitBreaker(outage_limit=target.outage_limit)
     async with way.client() as client:
         session = ApiSession(client, limiter, breaker, clock)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from importer.child import SECRETS
 from importer.errors import StoppedError, UsageError
 from importer.ledger.ledger import Ledger
 from importer.ledger.locks import ANOTHER
@@ -54,13 +55,13 @@ def _digest_of_function(spec: str) -> list[str]:
     return []
 
 
-def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
-    """A new run of the order."""
+def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping, **more: Any) -> Run:
+    """A new run of the order; it keeps ``more`` besides."""
     return ledger.create_run(
         mapping_name=loaded.name,
         mapping_text=loaded.text,
         mapping_digest=loaded.mapping.digest(),
-        options={**options.kept(), "files": fingerprint(options, loaded)},
+        options={**options.kept(), **({} if "files" in more else {"files": fingerprint(options, loaded)}), **more},
     )
 
 
@@ -82,6 +83,7 @@ def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) 
             and run.mapping_digest == loaded.mapping.digest()
             and run.options.get("strict") == options.strict
             and run.options.get("transform") == options.transform
+            and run.options.get("accounts") == options.routes
         ):
             return run
     return None
@@ -125,6 +127,13 @@ def newest(ledger: Ledger, *, anywhere: bool = False) -> Run:
     raise UsageError("there is no run here yet", hint="`importer runs` lists the runs of all accounts and endpoints")
 
 
+def file_of_accounts(target: TargetOptions, run_id: str) -> str | None:
+    """The file of accounts that a run of several accounts was begun with; None for other runs."""
+    with open_ledger(target) as ledger:
+        run = ledger.run(run_id, everywhere=True)
+    return None if "batch" in run.options else run.options.get("accounts_file")
+
+
 @contextmanager
 def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
     """The ledger, and the run of that id whatever its account and endpoint; without an id the newest."""
@@ -147,7 +156,12 @@ def target_of(target: TargetOptions, run_id: str) -> TargetOptions:
         raise UsageError(f"run {run.id} is no rehearsal", hint="leave out --sandbox: a run stays at its endpoint")
     sandbox = (target.sandbox or SandboxOptions()) if rehearsal else None
     endpoint = target.endpoint if rehearsal else run.endpoint
-    return replace(target, account=run.account, endpoint=endpoint, sandbox=sandbox)
+    target = replace(target, account=run.account, endpoint=endpoint, sandbox=sandbox)
+    if (place := run.options.get("token")) and target.token_file is None:  # of a file of accounts
+        SECRETS.add(place["variable"])
+        file = None if place["file"] is None else Path(place["file"])
+        target = replace(target, token_variable=place["variable"], token_file=file, cap=place["cap"])
+    return target
 
 
 @contextmanager

@@ -18,6 +18,9 @@ from importer.deliver.delivery import Delivery
 from importer.errors import ExitCode
 from importer.pipeline.options import Console
 
+_INTERRUPTED = StopReason(
+    "interrupted", hint="the same command again goes on, and so does `importer resume`", interrupted=True
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -36,53 +39,55 @@ def answerable() -> Iterator[None]:
 
 
 class Interrupt:
-    """Stops the delivery that it watches over."""
+    """Stops the deliveries that it watches over."""
 
     def __init__(self, console: Console) -> None:
-        self._desk = console
-        self._delivery: Delivery | None = None
+        self.reason: StopReason | None = None
+        """Why everything stops, once a signal has come."""
+        self._console = console
+        self._deliveries: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._seen = False
 
     @contextmanager
-    def watching(self, delivery: Delivery) -> Iterator[None]:
-        """Stop this delivery when a signal comes. Signals reach the main thread only; see `from_outside`."""
-        self._delivery = delivery
+    def heeded(self) -> Iterator[None]:
+        """Heed signals, in the main thread, which alone gets them; see `from_outside`."""
         self._loop = loop = asyncio.get_running_loop()
         here = threading.current_thread() is threading.main_thread()
         nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         heeded = [each for each in _SIGNALS if here and not (nohup and each is signal.SIGHUP)]
         for each in heeded:
             loop.add_signal_handler(each, self._signalled)
-        if self._seen:
-            self._stop()
         try:
             yield
         finally:
-            self._delivery = None
             for each in heeded:
                 loop.remove_signal_handler(each)
 
+    @contextmanager
+    def watching(self, delivery: Delivery) -> Iterator[None]:
+        """Stop this delivery when a signal comes."""
+        self._deliveries.append(delivery)
+        if self.reason is not None:
+            delivery.stop(self.reason)
+        try:
+            yield
+        finally:
+            self._deliveries.remove(delivery)
+
     def from_outside(self) -> None:
         """Another thread was interrupted, such as a notebook's, while this one delivers."""
-        self._seen = True
+        self.reason = _INTERRUPTED
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
 
     def _signalled(self) -> None:
-        if self._seen:
+        if self.reason is not None:
             os._exit(ExitCode.ABORTED)
-        self._seen = True
         self._stop()
         with suppress(OSError):  # the terminal may be gone
-            self._desk.say("stopping: waiting for the answers under way (press Ctrl-C again to leave at once)")
+            self._console.say("stopping: waiting for the answers under way (press Ctrl-C again to leave at once)")
 
     def _stop(self) -> None:
-        if self._delivery is not None:
-            self._delivery.stop(
-                StopReason(
-                    "interrupted",
-                    hint="the same command again goes on, and so does `importer resume`",
-                    interrupted=True,
-                )
-            )
+        self.reason = _INTERRUPTED
+        for delivery in self._deliveries:
+            delivery.stop(_INTERRUPTED)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 
-from importer import DEFAULT_ENDPOINT
+from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
@@ -40,6 +40,10 @@ class TargetOptions:
     account: str = "default"
     endpoint: str = DEFAULT_ENDPOINT
     token_file: Path | None = None
+    token_variable: str = TOKEN_VARIABLE
+    """The variable that holds the token, if no file does."""
+    cap: int | None = None
+    """Requests a minute at the most, whatever the API grants."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where the token is looked up."""
     sandbox: SandboxOptions | None = None
@@ -94,6 +98,8 @@ class RunOptions:
     """Send so many, then ask again."""
     inputs: tuple[Input, ...] = ()
     """What is read in the place of the sources: corrected rows, or files with names of their own."""
+    routes: Mapping[str, Any] | None = None
+    """What decides which account a row belongs to; None: there is one for all."""
     workers: int | None = None
     """How many processes of this machine prepare the rows; None: this one."""
     scheduler: str | None = None
@@ -134,6 +140,7 @@ class RunOptions:
             "keep_bodies": self.keep_bodies,
             "resend_doubtful": bool(self.delivery.resend_doubtful),
             "strict_order": self.delivery.strict_order,
+            **({} if self.routes is None else {"accounts": self.routes}),
         }
 
     def of_run(self, run: Run) -> RunOptions:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from importer import report
 from importer.errors import ReportError, SourceError
 from importer.remote import RemotePath
-from importer.report import Written
+from importer.report import AccountsReport, Written
 
+Made = TypeVar("Made", Written, AccountsReport)
 EVENTS = "sandbox-events.jsonl"
 
 
@@ -40,7 +42,7 @@ def made_for(out: Path | RemotePath) -> Iterator[Path]:
             shutil.rmtree(here, ignore_errors=True)
 
 
-def publish(written: Written, here: Path, out: Path | RemotePath) -> Written:
+def publish(written: Made, here: Path, out: Path | RemotePath) -> Made:
     """Upload the outputs, the summary last, so that one that is there means that the rest is there.
 
     Of an earlier report, what the user has changed is set aside and the rest goes, as in a directory here. Where that

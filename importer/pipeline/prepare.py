@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from importer.convert import RowMapper
+from importer.convert.accounts import with_known_accounts
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
@@ -24,9 +25,10 @@ from importer.errors import ImporterError, SourceError, UsageError
 from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream
+from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream
 from importer.pipeline.cluster import connected, refuse_other_versions, versions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
@@ -56,6 +58,8 @@ class ReadOptions:
     """How many processes on this machine prepare the rows; None: this one alone."""
     scheduler: str | None = None
     """The address of the Dask scheduler whose workers prepare the rows."""
+    accounts: AccountColumn | None = None
+    """How rows name their account; None: there is one for all."""
 
     @property
     def here(self) -> bool:
@@ -72,12 +76,18 @@ class Preparer:
         """``code`` is what is in the file of `ReadOptions.transform`, where another machine has it."""
         self.mapping = mapping
         self.reading = reading
-        self.mapper = RowMapper(mapping, lookups)
+        self.mapper = RowMapper(mapping, lookups, reading.accounts)
         self.transform = _transform(reading.transform, code) if reading.transform else None
+
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """The columns that the mapping names, and the one that names the account."""
+        account = self.reading.accounts.column if self.reading.accounts else None
+        return tuple(dict.fromkeys([*self.mapping.columns(), *([account] if account else [])]))
 
     def columns(self, source: Source) -> Sequence[str]:
         """The columns that are converted."""
-        wanted = self.mapping.columns()
+        wanted = self.named
         return wanted if self.transform is None else self.transform.columns(source.columns, wanted)
 
     def origins(self, source: Source) -> Sequence[str]:
@@ -100,6 +110,7 @@ class Preparer:
             if chunk.table.num_rows:
                 names = changed.table.column_names
                 _check_columns(source, mapping, names, names.__contains__, lambda _: None)
+                _check_account(source, self.reading, names, names.__contains__)
             return self.mapper(changed, kept)
         numbers = number_columns(mapping) if may_be_resaved(source) else ()
         return (self._lenient if has_comma_decimals(chunk, numbers) else self.mapper)(chunk)
@@ -113,6 +124,8 @@ class Preparer:
         if isinstance(events, EncodedChunk):
             return events
         judged = fitted(events)
+        if self.reading.accounts is not None:
+            judged = with_known_accounts(judged, self.reading.accounts)
         return encode(judged, validate(judged, strict=self.reading.strict), bodies=self.reading.bodies)
 
 
@@ -221,11 +234,12 @@ def _opened(
     mapping, local = preparer.mapping, preparer.reading.here
     for each in expand(arguments):
         try:
-            with open_source(each, mapping.source, columns=mapping.columns(), each=mapping.each) as reader:
+            with open_source(each, mapping.source, columns=preparer.named, each=mapping.each) as reader:
                 for note in reader.notes:
                     say(f"warning: {shown(reader.source.name)}: {note}")
                 if preparer.transform is None:
                     _check_columns(reader.source, mapping, reader.source.columns, reader.available, say)
+                    _check_account(reader.source, preparer.reading, reader.source.columns, reader.available)
                 with closing(preparer.parts(reader)) as parts:
                     read: Iterator[Part] = map(chunk_of, parts) if local else parts
                     with closing(_read(read, ahead=bool(reader.size))) as ahead:
@@ -317,6 +331,21 @@ def _check_columns(
         )
     for one in missing:
         say(f"warning: {shown(source.name)} lacks {_lack(one)}")
+
+
+def _check_account(
+    source: Source, reading: ReadOptions, columns: Sequence[str] | None, has: Callable[[str], bool]
+) -> None:
+    """Raise `SourceError` for a file without the column that names each row's account."""
+    name = reading.accounts.column if reading.accounts else None
+    if name is None or columns is None or has(name):
+        return
+    near = nearest(name, columns)
+    raise SourceError(
+        source.name,
+        f"it lacks the column {brief(name)!r}, which names the account of each row",
+        hint=(f"did you mean {brief(near)!r}? " if near else "") + "correct `column` in the file of accounts",
+    )
 
 
 def _lack(missing: MissingColumn) -> str:

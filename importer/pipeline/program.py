@@ -20,7 +20,7 @@ from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.pipeline.send import send
+from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
 from importer.report.model import MappingAdvice, ReasonSummary
@@ -38,6 +38,10 @@ class Result:
     """Rows of this run that another run holds and has not delivered."""
     page: str = ""
     """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
+
+    def summary_bytes(self) -> bytes:
+        """``summary.json``."""
+        return report.summary_bytes(self.written.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -134,7 +138,7 @@ def _deliver_and_report(
         here = until_shown.enter_context(outputs.made_for(out))
         ended, page = StopReason(""), ""
         try:
-            if _take_up(ledger, current, options, console):
+            if take_up(ledger, current, options, console):
                 way = until_shown.enter_context(resolve_target(target, here / outputs.EVENTS))
                 page = "" if options.brief else way.page
                 if page:
@@ -144,25 +148,39 @@ def _deliver_and_report(
                     ledger.take_back(current)
             left = ledger.has_pending(current)
         except LedgerError as error:
-            words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
-            ended, left = StopReason(words, hint=error.hint or ""), True
+            ended, left = ledger_failed(error), True
         # A reason that came when all was sent does not matter, but a command with several runs must know of a signal.
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
-        ended = replace(ended, hint=target.addressed(ended.hint))
-        try:
-            named = replace(options, out_afterwards=options.out_afterwards or out)
-            result = _report(ledger, current, ended, named, target, here)
-            result = replace(result, written=outputs.publish(result.written, here, out))
-            elsewhere = ledger.pending_elsewhere(current)
-        except LedgerError as error:
-            if ended.reason:
-                error.exit_code = ExitCode.STOPPED
-            raise
-        for other in elsewhere:
-            console.say(f"warning: {_waiting(other, target)}")
-        result = replace(result, elsewhere=sum(other.rows for other in elsewhere), page=page)
+        named = replace(options, out=out)
+        result = replace(write_report(ledger, current, ended, named, target, here, console), page=page)
         console.conclude(result)
         return result
+
+
+def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it goes
+    ledger: Ledger,
+    current: Run,
+    ended: StopReason,
+    options: RunOptions,
+    target: TargetOptions,
+    here: Path,
+    console: Console,
+) -> Result:
+    """Report what became of every row, however the delivery ended; made in ``here``, for ``options.out``."""
+    ended = replace(ended, hint=target.addressed(ended.hint))
+    assert options.out is not None
+    try:
+        named = replace(options, out_afterwards=options.out_afterwards or options.out)
+        result = _report(ledger, current, ended, named, target, here)
+        result = replace(result, written=outputs.publish(result.written, here, options.out))
+        elsewhere = ledger.pending_elsewhere(current)
+    except LedgerError as error:
+        if ended.reason:
+            error.exit_code = ExitCode.STOPPED
+        raise
+    for other in elsewhere:
+        console.say(f"warning: {_waiting(other, target)}")
+    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -173,7 +191,7 @@ def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
     return f"{rows} wait in run {other.run_id}, which has stopped: `{command}`"
 
 
-def _take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
+def take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console) -> bool:
     """Put in doubt, or back into the queue, what an earlier delivery left under way; whether rows are pending."""
     if not options.delivery.resend_doubtful:
         ledger.take_back(current, doubts=True)
@@ -190,7 +208,8 @@ def _send_alone(  # as `send`
         if other:
             hint = f"`importer resume {current.id} --wait` waits for it"
             return StopReason(f"{other} sends for this account now", hint=hint)
-        return send(ledger, current, options, target, way, console)
+        job = DeliveryJob(ledger, current, options, target, way, console)
+        return send([job], console, lambda forecasts: console.confirm(forecasts[0]))[0]
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:

@@ -1,25 +1,39 @@
-"""Delivering a run: the forecast and the question, signals, and the event loop around it all."""
+"""Delivering runs: the forecasts and the question, signals, and the event loop around it all.
+
+One run, or those of several accounts at once: each has its session with the API, its own limit and its own end; one
+question is asked for all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 from importer.deliver import DeliveryOptions, Progress, StopReason
 from importer.deliver.delivery import Delivery
 from importer.deliver.options import Watch
 from importer.deliver.outcomes import enough, unauthorized
 from importer.deliver.session import ApiSession, run_event_loop
+from importer.errors import LedgerError
 from importer.ledger.ledger import Ledger
+from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
 
+T = TypeVar("T")
+
 DECLINED = "you chose not to send"
+_LOCK_SECONDS = 1.0
+"""Between two looks whether another sender of the account has ended."""
+
+
 LEAST = 5.0
 """Seconds; shorter waits belong to the ordinary course of a limit per minute."""
 
@@ -64,25 +78,50 @@ class DeliveryJob:
 
     ledger: Ledger
     run: Run
-    order: RunOptions
+    options: RunOptions
+    target: TargetOptions
+    way: Target
     console: Console
-    stop: Interrupt
+    lock: Lock | None = None
+    """Held by whoever sends for the account, if it is not held already."""
+
+
+Agree = Callable[[Sequence[Forecast]], bool]
+"""Shows what is about to be sent; whether to go on."""
+Conclude = Callable[[DeliveryJob, StopReason], None]
+"""Called on a thread as soon as one of several jobs has ended; one at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A job whose API has answered."""
+
+    job: DeliveryJob
+    session: ApiSession
+    response: Response
+    outlook: PendingSummary
 
 
 def send(
-    ledger: Ledger, run: Run, order: RunOptions, target: TargetOptions, way: Target, console: Console
-) -> StopReason:
-    """Deliver what the run has pending; says how it ended. Raises `LedgerError` where the ledger fails."""
-    job = DeliveryJob(ledger, run, order, console, Interrupt(console))
+    jobs: Sequence[DeliveryJob], console: Console, agree: Agree, conclude: Conclude | None = None
+) -> list[StopReason]:
+    """Deliver what the jobs' runs have pending; says how each ended."""
+    work = _Sending(console, agree, conclude)
     if not _loop_is_running():
-        return run_event_loop(_send(job, target, way))
+        return run_event_loop(work.run(jobs))
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="delivery") as thread:
-        future = thread.submit(lambda: run_event_loop(_send(job, target, way)))
+        future = thread.submit(lambda: run_event_loop(work.run(jobs)))
         try:
             return future.result()
         except KeyboardInterrupt:
-            job.stop.from_outside()
+            work.stop.from_outside()
             return future.result()
+
+
+def ledger_failed(error: LedgerError) -> StopReason:
+    """The end of a run whose ledger fails."""
+    words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
+    return StopReason(words, hint=error.hint or "")
 
 
 def _loop_is_running() -> bool:
@@ -94,67 +133,161 @@ def _loop_is_running() -> bool:
     return True
 
 
-async def _send(job: DeliveryJob, target: TargetOptions, way: Target) -> StopReason:
-    outlook = job.ledger.pending_summary(job.run)
-    async with connect(way, target, job.console.say) as (session, answer):
-        if answer.fate is ResponseKind.UNAUTHORIZED:
-            return unauthorized(answer)
+class _Sending:
+    """Jobs that are delivered side by side."""
+
+    def __init__(self, console: Console, agree: Agree, conclude: Conclude | None) -> None:
+        self.stop = Interrupt(console)
+        self._console = console
+        self._agree = agree
+        self._conclude = conclude
+        self._concluding = asyncio.Lock()
+        self._ended: dict[str, StopReason] = {}
+        """By the run's id."""
+
+    async def run(self, jobs: Sequence[DeliveryJob]) -> list[StopReason]:
+        """Deliver; how each job ended."""
+        async with AsyncExitStack() as sessions:
+            found = await _all(self._open(job, sessions, len(jobs)) for job in jobs)
+            opened = [one for one in found if one is not None]
+            if opened:
+                with answerable():
+                    agreed = self._agree([_forecast(one) for one in opened])
+                if agreed:
+                    await self._deliver_in_parts(opened)
+                else:
+                    for one in opened:
+                        hint = f"`importer resume {one.job.run.id}` asks again"
+                        await self._end(one.job, StopReason(DECLINED, hint=hint, declined=True))
+        return [self._ended[job.run.id] for job in jobs]
+
+    async def _end(self, job: DeliveryJob, ended: StopReason) -> None:
+        self._ended[job.run.id] = ended
+        if self._conclude is not None:
+            async with self._concluding:
+                await asyncio.to_thread(self._conclude, job, ended)
+
+    async def _open(self, job: DeliveryJob, sessions: AsyncExitStack, among: int) -> _Opened | None:
+        """A session with the API; None where the job has ended already."""
+        try:
+            outlook = job.ledger.pending_summary(job.run)
+        except LedgerError as error:
+            await self._end(job, ledger_failed(error))
+            return None
+        way = connect(job.way, job.target, job.console.say, among=among)
+        session, response = await sessions.enter_async_context(way)
+        if response.fate is ResponseKind.UNAUTHORIZED:
+            await self._end(job, unauthorized(response))
+            return None
+        return _Opened(job, session, response, outlook)
+
+    async def _deliver_in_parts(self, opened: Sequence[_Opened]) -> None:
+        """All that the runs may send; with ``--first``, the first events of each, and after a question the rest."""
+        with self.stop.heeded():
+            asked = await _all(self._deliver_first(one) for one in opened)
+        waiting = [one for one in asked if one is not None]
+        if not waiting:
+            return
+        first = waiting[0].job.options.first or 0
         with answerable():
-            agreed = job.console.confirm(_forecast(job, outlook, answer, way, target))
-        if not agreed:
-            return StopReason(DECLINED, hint=f"`importer resume {job.run.id}` asks again", declined=True)
-        Halts(job.ledger, job.run, job.console.watch).begin()
-        job.ledger.set_state(job.run, RunState.DELIVERING)
-        return await _deliver_in_parts(job, session, outlook.events)
+            agreed = self._console.confirm_more(first * len(waiting))
+        if agreed:
+            with self.stop.heeded():
+                await _all(self._deliver_rest(one, first) for one in waiting)
+            return
+        for one in waiting:
+            hint = f"`importer resume {one.job.run.id}` sends the rest"
+            await self._end(one.job, StopReason("sent what --first asked for", hint=hint))
 
+    async def _deliver_first(self, one: _Opened) -> _Opened | None:
+        """Deliver all, or the first events; returns the job if there is to be a question before the rest."""
+        options, first = one.job.options.delivery, one.job.options.first
+        if first is None or (options.most is not None and options.most <= first):
+            await self._end(one.job, await self._deliver(one, options, one.outlook.events))
+            return None
+        ended = await self._deliver(one, replace(options, most=first), one.outlook.events)
+        if ended.limited:
+            return one
+        await self._end(one.job, ended)
+        return None
 
-async def _deliver_in_parts(job: DeliveryJob, session: ApiSession, pending: int) -> StopReason:
-    """All that the run may send; with ``--first``, the first events, and after another question the rest."""
-    options, first = job.order.delivery, job.order.first
-    if first is None or (options.most is not None and options.most <= first):
-        return await _deliver(job, session, options, pending)
-    ended = await _deliver(job, session, replace(options, most=first), pending)
-    if not ended.limited:
-        return ended
-    with answerable():
-        agreed = job.console.confirm_more(first)
-    if not agreed:
-        return StopReason("sent what --first asked for", hint=f"`importer resume {job.run.id}` sends the rest")
-    if options.most is None:
-        return await _deliver(job, session, options, pending - first)
-    ended = await _deliver(job, session, replace(options, most=options.most - first), pending - first)
-    return enough(options.most) if ended.limited else ended
+    async def _deliver_rest(self, one: _Opened, first: int) -> None:
+        options, pending = one.job.options.delivery, one.outlook.events - first
+        if options.most is None:
+            ended = await self._deliver(one, options, pending)
+        else:
+            ended = await self._deliver(one, replace(options, most=options.most - first), pending)
+            ended = enough(options.most) if ended.limited else ended
+        await self._end(one.job, ended)
 
+    async def _deliver(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
+        job = one.job
+        try:
+            if stopped := await self._turn(job):
+                return stopped
+            return await self._deliver_now(one, options, pending)
+        except LedgerError as error:
+            return ledger_failed(error)
+        finally:
+            if job.lock is not None:
+                job.lock.release()
 
-async def _deliver(job: DeliveryJob, session: ApiSession, options: DeliveryOptions, pending: int) -> StopReason:
-    blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
-    delivery = Delivery(job.ledger, job.run, session, options, pending=pending, blocked=blocked, say=job.console.say)
-    halts = Halts(job.ledger, job.run, job.console.watch)
-    with job.stop.watching(delivery):
-        ended = await delivery.run(halts.watch)
-    halts.end()
-    if not ended.reason and job.ledger.has_pending(job.run):
-        return StopReason(
-            "rows wait behind rows in doubt, as --strict-order asks",
-            hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
+    async def _turn(self, job: DeliveryJob) -> StopReason | None:
+        """Wait until no other machine sends for the account, if asked to; why nothing can be sent now."""
+        if job.lock is None or job.lock.try_acquire():
+            return None
+        words = f"{job.lock.holder()} sends for this account now"
+        if not job.options.wait:
+            return StopReason(words, hint=f"`importer resume {job.run.id} --wait` waits for it")
+        job.console.say(f"{words}; waiting for it")
+        while not job.lock.try_acquire():
+            if self.stop.reason is not None:
+                return self.stop.reason
+            await asyncio.sleep(_LOCK_SECONDS)
+        return None
+
+    async def _deliver_now(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
+        job = one.job
+        halts = Halts(job.ledger, job.run, job.console.watch)
+        if pending == one.outlook.events:
+            halts.begin()
+            job.ledger.set_state(job.run, RunState.DELIVERING)
+        blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
+        delivery = Delivery(
+            job.ledger, job.run, one.session, options, pending=pending, blocked=blocked, say=job.console.say
         )
-    return ended
+        with self.stop.watching(delivery):
+            ended = await delivery.run(halts.watch)
+        halts.end()
+        if not ended.reason and job.ledger.has_pending(job.run):
+            return StopReason(
+                "rows wait behind rows in doubt, as --strict-order asks",
+                hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
+            )
+        return ended
 
 
-def _forecast(
-    job: DeliveryJob, outlook: PendingSummary, answer: Response, way: Target, target: TargetOptions
-) -> Forecast:
-    seconds = None
-    if answer.limit:
-        seconds = 60 * outlook.events / max(1, answer.limit - target.reserve)
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they return, when all have ended: one that fails stops no other."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return cast("list[T]", found)
+
+
+def _forecast(one: _Opened) -> Forecast:
+    job, granted, cap = one.job, one.response.limit, one.job.target.cap
+    limits = [limit for limit in (granted, cap) if limit]
+    usable = [limit for limit in (granted and max(1, granted - job.target.reserve), cap) if limit]
     return Forecast(
         job.run,
-        outlook,
-        answer.limit,
-        seconds,
-        way.endpoint.events_url,
-        rehearsal=way.rehearsal,
+        one.outlook,
+        min(limits, default=None),
+        60 * one.outlook.events / min(usable) if usable else None,
+        job.way.endpoint.events_url,
+        rehearsal=job.way.rehearsal,
         counts=job.ledger.counts(job.run),
-        first=job.order.first,
-        most=job.order.delivery.most,
+        first=job.options.first,
+        most=job.options.delivery.most,
     )

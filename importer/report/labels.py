@@ -40,9 +40,10 @@ def label_of(state: State, *, checked: bool) -> tuple[str, str]:
     return _READY if checked and state is State.PENDING else _LABELS[state]
 
 
-def states_in_words(rows: Mapping[str, int]) -> str:
+def states_in_words(rows: Mapping[str, int], *, checked: bool = False) -> str:
     """The states that have rows: ``264 sent, 36 invalid``."""
-    return ", ".join(f"{rows[state]:,} {_LABELS[state][0]}" for state in State if rows[state]) or "no rows"
+    found = [f"{rows[state]:,} {label_of(state, checked=checked)[0]}" for state in State if rows[state]]
+    return ", ".join(found) or "no rows"
 
 
 def sources_name(summary: Summary) -> str:

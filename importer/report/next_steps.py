@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from importer.model import Run, State, scope_options
+from importer import DEFAULT_ENDPOINT
+from importer.model import SANDBOX_ENDPOINT, Run, State, scope_options
 from importer.remote import RemotePath
 from importer.report.model import CHECK, Step, Summary
 from importer.wording import counted, shell_quoted
@@ -21,6 +22,8 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath],
         if left:
             given = run.options.get("sources") or [source.name for source in summary.sources]
             command = f"importer run {' '.join(map(shell_quoted, given))} {mapping}"
+            if file := run.options.get("accounts_file"):
+                command += f" --accounts {shell_quoted(file)}"
             words = f"rehearse {counted(left, 'event')} on this machine, then send for real"
             yield Step(words, (f"{command} --sandbox", command))
         return
@@ -38,7 +41,7 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath],
         yield Step(
             f"fix the {_rows(undelivered)} in {names}, then run this (it sends only those); or fix them on a page",
             (
-                f"importer run {files} {mapping}{scope_options(run.account, run.endpoint)}{ledger_option}",
+                f"importer run {files} {mapping}{_goal(run)}{ledger_option}",
                 f"importer review {this}",
             ),
         )
@@ -56,6 +59,16 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath],
             tuple(f"importer resolve {this} {word}" for word in ("--assume-sent", "--resend")),
             about_doubt=True,
         )
+
+
+def _goal(run: Run) -> str:
+    """The options by which corrected rows go to the same account and endpoint."""
+    file = run.options.get("accounts_file")
+    if file is None:
+        return scope_options(run.account, run.endpoint)
+    one = run.account if run.options["accounts"]["column"] is None and "batch" in run.options else "default"
+    scope = scope_options(one, run.endpoint if run.endpoint == SANDBOX_ENDPOINT else DEFAULT_ENDPOINT)
+    return f" --accounts {shell_quoted(file)}{scope}"
 
 
 def _rows(count: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files as package_files
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -61,36 +62,38 @@ def render_page(
     fixes = [one for one in errors if one not in unsure]
     checked = run.id == CHECK
     samples = summary.check.samples if summary.check else ()
+    return rendered(
+        "report.html",
+        run=run,
+        checked=checked,
+        rehearsal=run.endpoint == SANDBOX_ENDPOINT,
+        summary=summary,
+        title=_title(run, summary, totals),
+        parts=list(_parts(summary, checked=checked)),
+        undelivered=summary.rows["invalid"] + summary.rows["refused"],
+        fixes=[_fix(one, totals) for one in fixes[:_REASONS]],
+        more_fixes=max(0, len(fixes) - _REASONS),
+        unsure=[_fix(one, totals) for one in unsure],
+        warnings=[one for one in summary.reasons if one.severity == "warning"],
+        rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
+        steps=steps,
+        money=summary.totals[:_MONEY],
+        money_columns=_money_columns(summary),
+        timeline=_timeline(totals.timeline.series(), pauses),
+        pauses=_pauses(pauses),
+        sources=source_facts(summary, _SOURCES),
+        samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in samples],
+        files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
+    )
+
+
+def rendered(template: str, **values: Any) -> bytes:
+    """A page by one of the templates, with its style and the policy that lets nothing else in."""
     style = package_files("importer.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            run=run,
-            checked=checked,
-            rehearsal=run.endpoint == SANDBOX_ENDPOINT,
-            summary=summary,
-            title=_title(run, summary, totals),
-            style=Markup(style),  # noqa: S704 - the package's own file
-            policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
-            parts=list(_parts(summary, checked=checked)),
-            undelivered=summary.rows["invalid"] + summary.rows["refused"],
-            fixes=[_fix(one, totals) for one in fixes[:_REASONS]],
-            more_fixes=max(0, len(fixes) - _REASONS),
-            unsure=[_fix(one, totals) for one in unsure],
-            warnings=[one for one in summary.reasons if one.severity == "warning"],
-            rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
-            steps=steps,
-            money=summary.totals[:_MONEY],
-            money_columns=_money_columns(summary),
-            timeline=_timeline(totals.timeline.series(), pauses),
-            pauses=_pauses(pauses),
-            sources=source_facts(summary, _SOURCES),
-            samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in samples],
-            files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
-        )
-    )
+    policy = f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'"
+    own = Markup(style)  # noqa: S704 - the package's own file
+    page = _environment().get_template(template).render(style=own, policy=policy, **values)
     return page.encode("utf-8", "backslashreplace")
 
 

@@ -60,17 +60,29 @@ class ApiHandlers:
         self.log = log
         self.recent = RecentEvents(clock)
         self.queue = FaultQueue()
-        self.limit = RateLimit(options.limit or None, clock)
         self.closing = asyncio.Event()
         """Set when the sandbox ends: it releases requests that hang."""
         self._options = options
         self._clock = clock
-        self._responses = ResponseFactory(self.limit, clock)
-        self._by_chance = by_chance(options.faults, options.seed)
         self._tokens = frozenset(tokens)
+        self._accounts = dict(zip(tokens, (name for name, _ in options.accounts), strict=False))
+        self._common = ResponseFactory(RateLimit(options.limit or None, clock), clock)
+        self._of_accounts = {
+            token: ResponseFactory(RateLimit(limit or None, clock), clock)
+            for token, (_, limit) in zip(tokens, options.accounts, strict=False)
+        }
+        """Each account has a quota of its own."""
+        self._responses = self._common
+        """Of the request that is judged now."""
+        self._by_chance = by_chance(options.faults, options.seed)
         self._expiring_token = tokens[0]
         self._expiring_token_uses = 0
         self._outage_at = options.faults.outage_at
+
+    @property
+    def limit(self) -> RateLimit:
+        """The quota of the account that asked last."""
+        return self._responses.limit
 
     def routes(self, begin_outage: Callable[[float], None]) -> list[web.RouteDef]:
         """What to register; ``begin_outage`` closes the port for so many seconds."""
@@ -83,6 +95,7 @@ class ApiHandlers:
                     self._outage_at = None
                     begin_outage(faults.outage_for)
                     return web.Response()  # goes nowhere
+                self._responses = self._of_accounts.get(_token(request), self._common)
                 answer = route(request, body) if self.limit.take() else _Answer(self._responses.too_many())
                 self.requests += 1
                 self.statuses[answer.status] += 1
@@ -118,8 +131,7 @@ class ApiHandlers:
         return answer
 
     def _authorized(self, request: web.Request) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
+        token = _token(request)
         expires_after = self._options.faults.token_after
         if expires_after is not None and token == self._expiring_token:
             self._expiring_token_uses += 1
@@ -132,7 +144,7 @@ class ApiHandlers:
         if refusal is not None:
             return _Answer(refusal, fault=None if fault in AFTER_ACCEPT else fault)
         try:
-            self.log.append(body)
+            self.log.append(body, self._accounts.get(_token(request)))
         except OSError as problem:
             _log.error("the sandbox cannot write its record: %s", problem.strerror)
             return self._refuse(500, "The sandbox cannot write its record of events.")
@@ -154,3 +166,8 @@ class ApiHandlers:
 
     def _refuse(self, status: int, message: str) -> _Answer:
         return _Answer(self._responses.refusal(status, message))
+
+
+def _token(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -19,8 +19,9 @@ class EventLog:
     """Counts accepted events, and appends them to ``path`` if there is one.
 
     A line is ``{"n":1,"received_at":"2026-03-18T13:02:00.123456Z","event":…}``; ``event`` is the request's body byte
-    for byte (put on one line if it has several). It is written before the answer leaves, so no event that a client may
-    believe accepted is missing. Lines that the file already has are kept, and ``n`` goes on from there.
+    for byte (put on one line if it has several); with several accounts, ``account`` comes before it. It is written
+    before the answer leaves, so no event that a client may believe accepted is missing. Lines that the file already has
+    are kept, and ``n`` goes on from there.
 
     Raises `UsageError` if the file cannot be opened.
     """
@@ -42,18 +43,19 @@ class EventLog:
                     hint="name a file in a directory that exists and that you may write to",
                 ) from problem
 
-    def append(self, body: bytes) -> None:
-        """Record an accepted event.
+    def append(self, body: bytes, account: str | None = None) -> None:
+        """Record an accepted event, and whose it is.
 
         Raises:
             OSError: the file cannot take it; it does not count as accepted.
-
         """
         if self._file is not None:
             moment = datetime.fromtimestamp(self._clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
             event = msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
             number = self._before + self.accepted + 1
-            _write_whole(self._file, b'{"n":%d,"received_at":"%b","event":%b}\n' % (number, moment, event))
+            whose = b"" if account is None else b'"account":%b,' % msgspec.json.encode(account)
+            line = b'{"n":%d,"received_at":"%b",%b"event":%b}\n' % (number, moment, whose, event)
+            _write_whole(self._file, line)
         self.accepted += 1
 
     def close(self) -> None:

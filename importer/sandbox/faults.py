@@ -142,7 +142,6 @@ def parse_duration(text: str) -> float:
 
     Raises:
         UsageError: anything else.
-
     """
     try:
         return _duration(text)
@@ -155,7 +154,6 @@ def parse_faults(text: str) -> Faults:
 
     Raises:
         UsageError: an unknown fault, a value that does not fit it, or chances that exceed 1 together.
-
     """
     given: set[str] = set()
     chances: dict[str, float] = {}

@@ -21,6 +21,9 @@ class SandboxOptions:
     """The bearer tokens that are accepted; none: one is made up. ``Faults.token_after`` lets the first one expire."""
     events: str | None = None
     """The file to append accepted events to, as JSON lines; None: they are only counted."""
+    accounts: tuple[tuple[str, int | None], ...] = ()
+    """Name and limit of each token's own account, in the order of ``tokens``; events are recorded with the name. None:
+    the tokens are of one account."""
     limit: int | None = None
     """Requests per minute; None or 0: no limit, and no headers about one."""
     latency: float = 0.0

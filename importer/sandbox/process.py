@@ -6,6 +6,7 @@ then. Ctrl-C in the terminal does not reach it, so a run that is being stopped s
 
 from __future__ import annotations
 
+import secrets
 import selectors
 import subprocess
 from collections.abc import Iterator
@@ -41,13 +42,17 @@ class Running:
     hint: str | None = None
 
 
+def made_up_token() -> str:
+    """A token for `SandboxOptions.tokens`."""
+    return secrets.token_urlsafe(24)
+
+
 @contextmanager
 def start(options: SandboxOptions | None = None) -> Iterator[Running]:
     """Run a sandbox in a process of its own, for as long as the context lasts.
 
     Raises:
         UsageError: it could not start; the message is the sandbox's own.
-
     """
     child = start_child("importer.sandbox", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None

@@ -33,7 +33,7 @@ class ResponseFactory:
     """Makes responses; knows the headers that all of them have."""
 
     def __init__(self, limit: RateLimit, clock: Clock) -> None:
-        self._limit = limit
+        self.limit = limit
         self._clock = clock
         self._spoilers: Mapping[Fault, Callable[[], web.Response]] = {
             Fault.ERROR: lambda: self.refusal(500, "Server Error"),
@@ -50,7 +50,7 @@ class ResponseFactory:
         """An answer with this body. ``headers``: more of them, with ``_`` for ``-``."""
         lines = {name.replace("_", "-"): value for name, value in headers.items()}
         usual = {"Content-Type": content_type, "Date": formatdate(self._clock.time(), usegmt=True)}
-        return web.Response(status=status, body=body, headers=usual | self._limit.headers() | lines)
+        return web.Response(status=status, body=body, headers=usual | self.limit.headers() | lines)
 
     def refusal(self, status: int, message: str) -> web.Response:
         """The API's way of saying no."""
@@ -59,7 +59,7 @@ class ResponseFactory:
     def too_many(self) -> web.Response:
         """429, with ``Retry-After``."""
         body = json_body(success=False, message="Too Many Attempts.")
-        return self.response(429, body, Retry_After=str(self._limit.retry_after()))
+        return self.response(429, body, Retry_After=str(self.limit.retry_after()))
 
     def spoiled(self, fault: Fault, right: web.Response) -> web.Response:
         """The answer that ``fault`` puts in the place of the ``right`` one; many faults leave it as it is."""

@@ -55,7 +55,6 @@ def parse(body: bytes) -> Any:
     Raises:
         NotJsonError: malformed, not UTF-8, a lone surrogate, NaN, nested a thousand deep, or an integer of thousands
             of digits.
-
     """
     try:
         return _decoder.decode(body)

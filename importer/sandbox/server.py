@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -45,7 +45,14 @@ class Sandbox:
         self._clock = clock or SystemClock()
         self._tokens = self.options.tokens or (secrets.token_urlsafe(24),)
         self._secret = secrets.token_urlsafe(24)
-        self._port = self.options.port
+        self.port = self.options.port
+        """Where it listens, once it is entered."""
+        self.token = self._tokens[0]
+        """One that is accepted: the first of the options', or one made up."""
+        self.statuses: Counter[int] = Counter()
+        """Answers so far, by status; 0 for one that never came."""
+        self.faults: Counter[Fault] = Counter()
+        """Faults acted out so far."""
         self._outage: asyncio.Task[None] | None = None
         self._site: web.TCPSite | None = None
 
@@ -56,6 +63,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         self._log = EventLog(self.options.events, self._clock)
         self._api = ApiHandlers(self.options, self._tokens, self._log, self._clock)
+        self.statuses, self.faults = self._api.statuses, self._api.faults
         app = web.Application()
         app.add_routes(Dashboard(self._api, self._secret, self._begin_outage).routes())
         app.add_routes(self._api.routes(self._begin_outage))
@@ -69,7 +77,7 @@ class Sandbox:
             await self._runner.cleanup()
             self._log.close()
             raise UsageError(
-                f"--port: cannot listen on {HOST}:{self._port}: {os.strerror(problem.errno or 0)}",
+                f"--port: cannot listen on {HOST}:{self.port}: {os.strerror(problem.errno or 0)}",
                 hint="another program may hold the port; choose another one, or 0 for any that is free",
             ) from problem
         return self
@@ -86,24 +94,14 @@ class Sandbox:
         self._log.close()
 
     @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._port
-
-    @property
     def url(self) -> str:
         """The API's base, as ``https://api.sender.net/v2/`` is the real one's: events go to ``url + "events"``."""
-        return f"http://{HOST}:{self._port}/v2/"
+        return f"http://{HOST}:{self.port}/v2/"
 
     @property
     def page(self) -> str:
         """The address, with its secret, where a browser on this machine shows what arrived."""
-        return f"http://{HOST}:{self._port}/?secret={self._secret}"
-
-    @property
-    def token(self) -> str:
-        """A token that is accepted: the first of the options', or one made up."""
-        return self._tokens[0]
+        return f"http://{HOST}:{self.port}/?secret={self._secret}"
 
     @property
     def requests(self) -> int:
@@ -115,21 +113,11 @@ class Sandbox:
         """Events accepted and recorded so far."""
         return self._log.accepted
 
-    @property
-    def statuses(self) -> Mapping[int, int]:
-        """Answers so far, by status; 0 for one that never came."""
-        return self._api.statuses
-
-    @property
-    def faults(self) -> Mapping[Fault, int]:
-        """Faults acted out so far."""
-        return self._api.faults
-
     async def _listen(self) -> None:
-        site = web.TCPSite(self._runner, HOST, self._port, backlog=1024)
+        site = web.TCPSite(self._runner, HOST, self.port, backlog=1024)
         await site.start()
         self._site = site
-        self._port = self._runner.addresses[0][1]
+        self.port = self._runner.addresses[0][1]
 
     def _begin_outage(self, seconds: float) -> None:
         """Close the port and every connection for a while."""
@@ -155,7 +143,6 @@ def serve(options: SandboxOptions) -> None:
 
     Raises:
         UsageError: the port is taken, or the file of events cannot be written.
-
     """
     asyncio.run(_until_stopped(options))
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +91,14 @@ def _sample(each: Input, encoding: str | None = None) -> Sample:
         columns = tuple(_paths(each))
     elif members := _members(each):
         columns, binary = tuple(members), tuple(name for name, is_binary in members.items() if is_binary)
-    found = _read(each, options, columns, ())
-    if binary and (found.has_unreadable or not found.sample.rows):
-        found = _read(each, options, columns, binary)
-    return found.sample
+    found, has_unreadable = _read(each, options, columns, ())
+    if binary and (has_unreadable or not found.rows):
+        found, _ = _read(each, options, columns, binary)
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    sample: Sample
-    has_unreadable: bool
-
-
-def _read(each: Input, options: SourceOptions, columns: Sequence[str], binary: tuple[str, ...]) -> _Found:
-    """The cells of the first rows; a header that comes again (files put together) is no row."""
+def _read(each: Input, options: SourceOptions, columns: Sequence[str], binary: tuple[str, ...]) -> tuple[Sample, bool]:
+    """The cells of the first rows, and whether some are unreadable; a header that comes again is no row."""
     nested: set[str] = set()
     rows, has_unreadable, whole = 0, False, True
     with open_source(each, options) as reader:
@@ -144,7 +138,7 @@ def _read(each: Input, options: SourceOptions, columns: Sequence[str], binary: t
         binary=binary,
         source=tuple(options.model_dump(exclude_defaults=True).items()),
     )
-    return _Found(sample, has_unreadable)
+    return sample, has_unreadable
 
 
 def _doubled(header: Sequence[str]) -> tuple[str, ...]:
@@ -232,7 +226,7 @@ def _inside(value: Any, path: str, depth: int) -> Iterator[str]:
 def _members(each: Input) -> dict[str, bool]:
     """The dotted paths of a Parquet file's columns, and whether each holds bytes."""
     with open_source(each, SourceOptions(), LIMITS) as reader:
-        with suppress(SourceError), closing(reader.chunks([], raw_rows=True)) as read:
+        with closing(reader.chunks([], raw_rows=True)) as read:
             first = next(read, None)
         if first is None or first.raw_rows is None:
             return {}

@@ -58,9 +58,6 @@ class Inbox:
         self._before: dict[str, FileSignature] = {}
         """What the last scan saw."""
 
-    def __repr__(self) -> str:
-        return f"<Inbox {self._directory}>"
-
     @property
     def memory(self) -> Path:
         """Where things may be remembered."""

@@ -17,13 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from importer.deliver import Progress
 from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, UsageError
 from importer.model import RunState
 from importer.pipeline import check, connect, program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.pipeline.program import Result
+from importer.pipeline.options import Console, RunOptions, TargetOptions
 from importer.read import expand, is_data_name
 from importer.remote import RemotePath
 from importer.watch.checks import KnownColumns, columns_of, refusal
@@ -56,6 +54,7 @@ class Watcher:
         self._options = options
         self._target = target
         self._console = console
+        self._say = console.console.say
         self._inbox = Inbox(options.directory, options.marker)
         self._columns = KnownColumns(self._inbox.memory)
         self._said: set[str] = set()
@@ -66,13 +65,10 @@ class Watcher:
         """Something stopped the round: no other file would fare better."""
         self._interrupted = False
 
-    def __repr__(self) -> str:
-        return f"<Watcher {self._options.directory}>"
-
     def once(self) -> ExitCode:
         """One round over what is there and complete; the worst that happened to a file."""
         with self._inbox.exclusive(), self._alone(), self._interruptible() as worst:
-            connect.check(self._target, self._console.console.say)
+            connect.check(self._target, self._say)
             self._inbox.scan()
             self._console.wait(self._options.stable_for)
             complete, growing = self._inbox.scan()
@@ -81,7 +77,7 @@ class Watcher:
                 if self._rule(name):
                     self._say_once(f"{shown(name)} is not complete yet; it is left for the next time")
             if len(self._outcomes) > 1:
-                self._console.console.say(f"in all {in_all(self._outcomes)}")
+                self._say(f"in all {in_all(self._outcomes)}")
         return max(worst, default=ExitCode.DELIVERED)
 
     def forever(self) -> ExitCode:
@@ -90,15 +86,15 @@ class Watcher:
         `ExitCode.STOPPED` if a file is left half done.
         """
         with self._inbox.exclusive(), self._alone(), self._interruptible():
-            connect.check(self._target, self._console.console.say)
+            connect.check(self._target, self._say)
             again = 0.0
-            self._console.console.say(f"watching {self._options.directory}; Ctrl-C stops")
+            self._say(f"watching {self._options.directory}; Ctrl-C stops")
             while not (self._interrupted or self._options.run.delivery.schedule.over(self._console.now())):
                 try:
                     complete, _ = self._inbox.scan()
                     left = self._inbox.processing()
                 except SourceError as error:  # an object store that cannot be reached now
-                    self._console.console.say(str(error))
+                    self._say(str(error))
                     self._console.wait(self._options.retry)
                     continue
                 if complete or (left and self._console.now() >= again):
@@ -135,7 +131,7 @@ class Watcher:
             _heed_sigterm()
             yield worst
         except KeyboardInterrupt:
-            self._console.console.say("interrupted; the next `importer watch` goes on with what was begun")
+            self._say("interrupted; the next `importer watch` goes on with what was begun")
             worst.append(ExitCode.STOPPED)
         finally:
             signal.signal(signal.SIGTERM, usual)
@@ -161,13 +157,11 @@ class Watcher:
     def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._console.console.say(text)
+            self._say(text)
 
     def _rule(self, name: str) -> FileRule | None:
-        for rule in self._options.rules:
-            if rule.fits(name) and (rule.pattern != EVERYTHING or is_data_name(name)):
-                return rule
-        return None
+        fitting = (rule for rule in self._options.rules if rule.fits(name))
+        return next((rule for rule in fitting if rule.pattern != EVERYTHING or is_data_name(name)), None)
 
     def _is_mapping(self, name: str) -> bool:
         path = Path(str(self._options.directory / name))
@@ -179,16 +173,13 @@ class Watcher:
             outcome = self._deliver(taken)
         except ImporterError as error:
             self._stopped = isinstance(error, LedgerError | SpaceError) or error.exit_code is ExitCode.STOPPED
-            self._console.console.say(str(error))
+            self._say(str(error))
             outcome = FileOutcome(Place.PROCESSING, error.exit_code, error.message)
-        except OSError as error:
-            if error.errno in _DISK:
-                self._stopped = True
-                outcome = FileOutcome(Place.PROCESSING, ExitCode.STOPPED, f"stopped: {error}")
-            else:
-                outcome = self._unknown(taken, error)
         except Exception as error:  # noqa: BLE001 - one file never blocks the others, whatever it does
-            outcome = self._unknown(taken, error)
+            disk = isinstance(error, OSError) and error.errno in _DISK
+            self._stopped |= disk
+            stopped = FileOutcome(Place.PROCESSING, ExitCode.STOPPED, f"stopped: {error}")
+            outcome = stopped if disk else self._unknown(taken, error)
         outcome = self._moved(taken, outcome)
         self._console.show(outcome)
         self._outcomes.append(outcome)
@@ -204,8 +195,8 @@ class Watcher:
         if outcome.code is ExitCode.DELIVERED:
             hooks.append(("--on-success", self._options.on_success))
         for option, command in hooks:
-            if command and (trouble := run_hook(option, command, outcome, summary, self._console.console.say)):
-                self._console.console.say(f"warning: {shown(taken)}: {trouble}")
+            if command and (trouble := run_hook(option, command, outcome, summary, self._say)):
+                self._say(f"warning: {shown(taken)}: {trouble}")
 
     def _unknown(self, taken: str, error: Exception) -> FileOutcome:
         """The outcome of an exception that nothing foresaw; its details are kept beside the file."""
@@ -273,8 +264,8 @@ class Watcher:
         """
         columns = columns_of(options.sources[0], rule)
         if changes := self._columns.changes(rule, columns):
-            self._console.console.say(f"warning: {shown(taken)}: its columns differ from the last file's: {changes}")
-        written = check.check(options, SilentConsole())
+            self._say(f"warning: {shown(taken)}: its columns differ from the last file's: {changes}")
+        written = check.check(options, _Silent())
         if reason := refusal(written, self._options.limits):
             return FileOutcome(Place.FAILED, ExitCode.UNUSABLE, reason)
         self._columns.remember(rule, columns)
@@ -300,33 +291,11 @@ class Watcher:
         return outcome if there else replace(outcome, reason=reason or "the file itself has left processing/")
 
 
-class SilentConsole:
+class _Silent(Console):
     """A console for the check before a run, whose messages the run itself gives."""
-
-    def say(self, text: str) -> None:
-        """Print nothing."""
 
     def require_answer(self) -> None:
         """Ask nothing."""
-
-    def confirm(self, forecast: Forecast) -> bool:
-        """Send nothing."""
-        del forecast
-        return False
-
-    def confirm_more(self, sent: int) -> bool:
-        """Send nothing."""
-        del sent
-        return False
-
-    def read(self, rows: int) -> None:
-        """Show nothing."""
-
-    def watch(self, progress: Progress) -> None:
-        """Show nothing."""
-
-    def conclude(self, result: Result) -> None:
-        """Show nothing."""
 
 
 def _is_finished(run_id: str, target: TargetOptions) -> bool:

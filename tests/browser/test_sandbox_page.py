@@ -49,6 +49,11 @@ def rows(browser: Chrome) -> list[str]:
     return list(browser.execute_script(script))
 
 
+def open_first(browser: Chrome) -> bool:
+    browser.find_element(By.CSS_SELECTOR, "#rows button").send_keys(Keys.ENTER)
+    return True
+
+
 def at(browser: Chrome, name: str) -> WebElement:
     return browser.find_element(By.ID, name)
 
@@ -91,7 +96,7 @@ def test_events_are_searched_and_opened_by_keyboard(browser: Chrome, sandbox: Ru
     at(browser, "subscriber").send_keys(Keys.BACKSPACE)
     at(browser, "type").send_keys("refund")
     eventually(browser, lambda _: len(rows(browser)) == 2)
-    browser.find_element(By.CSS_SELECTOR, "#rows button").send_keys(Keys.ENTER)
+    eventually(browser, open_first)
     eventually(browser, lambda _: at(browser, "event").is_displayed())
     assert json.loads(at(browser, "json").text)["subscriber"] == {"email": "customer.3@example.com"}
     at(browser, "close").send_keys(Keys.ESCAPE)

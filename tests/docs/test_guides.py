@@ -20,7 +20,7 @@ import pytest
 from tests.support.processes import start_importer
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("backfill", "migration", "troubleshooting", "review", "transform", "privacy")
+GUIDES = ("backfill", "migration", "troubleshooting", "review", "transform", "privacy", "accounts")
 RUN = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{4}\b")
 PASSING = re.compile(
     r" in [\d.]+ s\b| \([\d.,]+ events a minute\)|(?<=127\.0\.0\.1:)\d+|\?secret=\S+|most for one: [^\n]+"

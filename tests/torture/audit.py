@@ -64,7 +64,7 @@ def audit(world: World, material: Material, expected: Expected, out: Path | None
     accepted = Counter(world.accepted())
     found = _books(summary, states, lines, material)
     found += _ledger(world, summary)
-    found += _named(out, {number for number, state in states.items() if state == "in_doubt"})
+    found += _named(out, {number for number, state in states.items() if state in {"in_doubt", "failed"}})
     found += _rows(material, states, accepted, expected)
     found += _order(world, material, states, expected)
     if found:
@@ -124,7 +124,7 @@ def _named(out: Path, doubtful: set[int]) -> list[str]:
         with path.open(newline="", encoding="utf-8") as file:
             named = [int(line["n"]) for line in csv.DictReader(file)]
     if sorted(named) != sorted(doubtful):
-        return [f"in doubt: {sorted(doubtful)}, but in-doubt.csv names {sorted(named)}"]
+        return [f"in doubt or failed: {sorted(doubtful)}, but in-doubt.csv names {sorted(named)}"]
     return []
 
 

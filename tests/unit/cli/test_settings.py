@@ -177,6 +177,7 @@ def test_a_found_file_that_is_a_link_is_refused(home: Path) -> None:
         "transform = 'f.py:f'",
         "[run]\ntransform = 'f.py:f'",
         "[watch]\non-finish = 'rm x'",
+        "[run]\nscheduler = 'tcp://203.0.113.1:8786'",
         "[watch]\non-success = 'rm x'",
     ],
 )
@@ -184,7 +185,7 @@ def test_a_found_file_names_no_code_to_run(home: Path, line: str) -> None:
     (home / "importer.toml").write_text(line + "\n")
     outcome = importer("run", "o.csv", "-m", "m.yaml", "--sandbox")
     assert outcome.exit_code == 2
-    assert "names code to run, and this file was found, not named" in outcome.stderr
+    assert "decides which code runs, and this file was found, not named" in outcome.stderr
     assert importer("run", "--show-config", "--config", "importer.toml").exit_code == 0
 
 

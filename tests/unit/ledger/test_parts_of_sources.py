@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,12 +37,13 @@ def whole(count: int, first_row: int = 1) -> EncodedChunk:
     return replace(made, reasons=reasons, raw_rows=raw)
 
 
-def planned_parts(ledger: Ledger, *parts: tuple[EncodedChunk, Sequence[bool]], digest: str = "content") -> Run:
+def planned_parts(ledger: Ledger, *parts: tuple[EncodedChunk, list[bool]], digest: str = "content") -> Run:
     run = new_run(ledger)
-    number = ledger.add_source(run, SOURCE)
+    number = ledger.add_source(run, SOURCE, 0)
     for one, mine in parts:
-        ledger.add_chunk(run, number, one, np.array(mine, np.bool_))
-    ledger.close_source(run, number, digest=digest)
+        ledger.add_chunk(run, number, one, np.array(mine, np.bool_), one.first_row - 1)
+    others = sum(mine.count(False) for _, mine in parts)
+    ledger.close_source(run, number, digest=digest, others=others)
     return ledger.seal(run)
 
 

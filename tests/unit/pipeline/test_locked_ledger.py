@@ -28,7 +28,8 @@ def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
     command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")
     with ExitStack() as stack, monkeypatch.context() as patch:
 
-        def send(ledger: Any, run: Any, *_: Any) -> NoReturn:
+        def send(jobs: Any, *_: Any) -> NoReturn:
+            ledger, run = jobs[0].ledger, jobs[0].run
             other = Database(SqliteDialect(ledger.location))
             stack.callback(other.close)
             stack.enter_context(other.transaction())
