@@ -111,20 +111,16 @@ class _Column:
 
     def of(self, events: Events) -> ArrowArray:
         """Its values in a chunk."""
-        if self.target in _ATTRIBUTES:
-            return getattr(events, _ATTRIBUTES[self.target])
-        return self._property(events).values
+        name = _ATTRIBUTES.get(self.target)
+        return getattr(events, name) if name else self._property(events).values
 
     def _property(self, events: Events) -> Property:
         return next(one for one in events.properties if f"properties.{one.name}" == self.target)
 
     def ranks(self, events: Events) -> ArrowArray | None:
         """Numbers by which its values are compared, where these are neither numbers nor texts."""
-        if self.how not in ("min", "max"):
-            return None
-        if self.target == "order_by":
-            return None if pa.types.is_string(self.missing.type) else self.of(events)
-        return self._property(events).instants if self.kind in ("date", "datetime") else None
+        compares_times = self.how in ("min", "max") and self.kind in ("date", "datetime")
+        return self._property(events).instants if compares_times else None
 
     @property
     def made(self) -> Kind:
@@ -200,6 +196,8 @@ def _columns(mapping: ImportMapping, absent: Events) -> tuple[_Column, ...]:
     picks = dict(mapping.fields())
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in absent.properties} | {"value": "number"}
     values = {f"properties.{one.name}": one.values for one in absent.properties}
+    if absent.order_value is not None and pa.types.is_integer(absent.order_value.type):
+        kinds["order_by"] = "integer"
     columns = []
     for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
         pick = picks.get(target)
@@ -223,7 +221,6 @@ class _Groups:
     """Stretches of rows that are sorted by group, none empty."""
 
     def __init__(self, table: ArrowTable) -> None:
-        """Of whole groups."""
         self.table = table
         keys, spaces = self.column("key"), self.numbers("space")
         begins = np.ones(len(keys), np.bool_)
@@ -235,13 +232,10 @@ class _Groups:
         """Each row's group, from 0."""
 
     def column(self, name: str) -> ArrowArray:
-        """A column of the table."""
         return self.table.column(name).combine_chunks()
 
     def numbers(self, name: str) -> Int64s:
-        """A column of integers."""
-        found: Int64s = self.table.column(name).to_numpy()
-        return found
+        return _numbers(self.table.column(name))
 
     def first(self, mask: Bools) -> Int64s:
         """Each group's first row for which the mask is true; -1 where there is none."""
@@ -256,7 +250,6 @@ class _Groups:
         return np.where(found >= self.starts, found, -1)
 
     def rows(self, group: int) -> range:
-        """A group's rows."""
         return range(int(self.starts[group]), int(self.ends[group]))
 
 
@@ -295,7 +288,6 @@ class _Rows:
             self._made.execute(f"CREATE TABLE {table} ({members})")
 
     def close(self) -> None:
-        """Forget everything."""
         self._read.close()
         self._made.close()
 

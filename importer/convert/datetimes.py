@@ -344,13 +344,12 @@ class TimeReader:
         if not holds(zoned):
             instants = texts.cast(pa.timestamp("us")).cast(pa.int64())
             return (texts, instants) if zone is None else _localized(texts, instants, zone)
-        if zoned.true_count == len(texts):
-            return texts, texts.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-        naive, at = self._of_plain(texts.filter(pc.invert(zoned)), zone)
-        aware = texts.filter(zoned)
-        values = pc.replace_with_mask(texts, pc.invert(zoned), naive)
-        instants = pc.replace_with_mask(pa.nulls(len(texts), pa.int64()), pc.invert(zoned), at)
-        return values, pc.replace_with_mask(instants, zoned, aware.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+        naive = pc.invert(zoned)
+        instants = without(texts, naive).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        if holds(naive):
+            found, at = self._of_plain(texts.filter(naive), zone)
+            texts, instants = pc.replace_with_mask(texts, naive, found), pc.replace_with_mask(instants, naive, at)
+        return texts, instants
 
     def _written(self, text: str, zone: tzinfo | None) -> tuple[str, int] | ConversionError:
         """The canonical text and the instant of one text."""

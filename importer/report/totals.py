@@ -331,13 +331,14 @@ class Totals:
                 reason.rows += _shown_rows(explained, reasons.filter(here).slice(0, room))
 
     def _add_filtered(self, explained: ExplainedBatch, reasons: ArrowTable) -> None:
-        tests = pc.if_else(pc.equal(reasons.column("field"), ""), reasons.column("code"), reasons.column("field"))
+        code = reasons.column("code")
+        tests = pc.if_else(pc.equal(code, "filtered.where"), reasons.column("field"), code)
         tests = tests.combine_chunks()
         for found in pc.value_counts(tests).to_pylist():
             test = found["values"] if found["values"] in self._filtered or len(self._filtered) < _KINDS else OTHER
             self._filtered[test] += found["counts"]
             values = self._seen.setdefault(test, {})
-            if len(values) < _SEEN_VALUES:
+            if len(values) < _SEEN_VALUES and test != "filtered.transform":  # which sees whole rows
                 seen = reasons.column("value").filter(pc.equal(tests, found["values"])).combine_chunks()
                 counts = pc.value_counts(seen.slice(0, 10_000)).to_pylist()
                 for value in sorted(counts, key=lambda each: -each["counts"])[: _SEEN_VALUES - len(values)]:

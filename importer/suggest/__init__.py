@@ -6,5 +6,5 @@ forms.py       how numbers, times look      money.py       what it is worth, in 
 vocabulary.py  names and words, as data     properties.py  what else is sent
 decide.py      sure, likely or open         second.py      a second file, as a lookup
 adapt.py       a preset, adapted to a file  write.py       questions, trials, the text
-text.py        the mapping's layout         advice.py, advise.py  from cells to a line that was tried on rows
+text.py        the mapping's layout         advise.py  from cells to a line that was tried on rows
 """

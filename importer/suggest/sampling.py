@@ -226,7 +226,7 @@ def _inside(value: Any, path: str, depth: int) -> Iterator[str]:
 def _members(each: Input) -> dict[str, bool]:
     """The dotted paths of a Parquet file's columns, and whether each holds bytes."""
     with open_source(each, SourceOptions(), LIMITS) as reader:
-        with suppress(SourceError), closing(reader.chunks([], raw_rows=True)) as read:
+        with closing(reader.chunks([], raw_rows=True)) as read:
             first = next(read, None)
         if first is None or first.raw_rows is None:
             return {}

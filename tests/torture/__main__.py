@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from tests.support.postgres import Server
 from tests.torture import world
+from tests.torture.cluster import on_a_cluster
 from tests.torture.hindrance import ledgers, signals
 from tests.torture.pairs import pair
 from tests.torture.scenario import Tally
@@ -58,6 +60,8 @@ class Torture:
 
     def run(self, kind: str, seed: int, wanted: int) -> None:
         """Run scenarios of a kind until ``wanted`` kills, or scenarios where killing is not the point, were seen."""
+        if not wanted:
+            return
         seeds = (f"{kind}-{seed}-{number}" for number in count())
         at_once = min(wanted, (os.cpu_count() or 1) + 1)
         with ThreadPoolExecutor(at_once) as threads:
@@ -111,6 +115,7 @@ def main() -> int:
     parser.add_argument("--ledgers", type=int, default=15, metavar="N", help="imports with a locked or damaged ledger")
     parser.add_argument("--servers", type=int, default=4, metavar="N", help="imports whose PostgreSQL is in trouble")
     parser.add_argument("--soak", type=int, metavar="DAYS", help="nothing but simulated days, of 300 rows each")
+    parser.add_argument("--cluster", type=int, metavar="ROWS", help="nothing but three accounts' rows on a cluster")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), metavar="S")
     parser.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite", help="where ledgers are kept")
     parser.add_argument("--replay", metavar="SEED", help="run the one scenario that a failure named")
@@ -124,14 +129,16 @@ def main() -> int:
     began = time.monotonic()
     if asked.replay:
         torture.one(asked.replay)
+    elif asked.cluster:
+        KINDS["cluster"] = partial(on_a_cluster, rows=asked.cluster)
+        torture.tallies["cluster"], torture.done["cluster"] = Tally(), 0
+        torture.one(f"cluster-{asked.seed}")
     elif asked.soak:
         _say(soak(base, asked.soak, rows=300))
     else:
         _say(f"seed {asked.seed}")
         for kind in KINDS:
-            wanted = getattr(asked, kind)
-            if wanted:
-                torture.run(kind, asked.seed, wanted)
+            torture.run(kind, asked.seed, getattr(asked, kind))
     for kind, done in torture.done.items():
         if done:
             _say(torture.line(kind))

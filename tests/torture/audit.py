@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyarrow import parquet
+
 from importer.deliver.endpoint import Endpoint
 from importer.ledger.ledger import Ledger
 from importer.model import State
@@ -92,7 +94,7 @@ def _books(
 def _ledger(world: World, summary: dict[str, object]) -> list[str]:
     """The ledger's own books, read anew."""
     endpoint = Endpoint.parse(world.url).events_url
-    with Ledger(world.ledger, account="default", endpoint=endpoint) as ledger:
+    with Ledger(world.ledger, account=world.account, endpoint=endpoint) as ledger:
         run = ledger.run(str(summary["run"]))
         counts = ledger.counts(run)
         doubtful = len(ledger.doubtful(run))
@@ -118,13 +120,13 @@ def audit_command(world: World, seen: Audit) -> None:
 
 
 def _named(out: Path, doubtful: set[int]) -> list[str]:
-    path = out / "in-doubt.csv"
     named: list[int] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            named = [int(line["n"]) for line in csv.DictReader(file)]
+    for path in out.glob("in-doubt*"):
+        table = parquet.read_table(path) if path.suffix == ".parquet" else None
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            named += [int(line["n"]) for line in (csv.DictReader(file) if table is None else table.to_pylist())]
     if sorted(named) != sorted(doubtful):
-        return [f"in doubt or failed: {sorted(doubtful)}, but in-doubt.csv names {sorted(named)}"]
+        return [f"in doubt or failed: {sorted(doubtful)}, but in-doubt.* names {sorted(named)}"]
     return []
 
 

@@ -39,7 +39,7 @@ POLL = 0.001
 ROOT = Path(importer.__file__).parents[1]
 
 
-_CLAIMED_ROWS = f"SELECT COUNT(*) FROM row WHERE state = '{CLAIMED}'"  # noqa: S608  # the room's own word
+_RUNS = "SELECT {} FROM run WHERE scope IN (SELECT no FROM scope WHERE account = '{}') ORDER BY no DESC"
 
 
 class BrokenPromiseError(AssertionError):
@@ -116,11 +116,13 @@ class Importer:
     def wait(self) -> Done:
         """Its end. Raises `BrokenPromiseError` if it takes too long."""
         try:
-            code = self._process.wait(PATIENCE)
+            code = self._process.wait(self.world.patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise BrokenPromiseError(f"an importer was not done after {PATIENCE} s:\n{self.stderr[-3000:]}") from None
+            raise BrokenPromiseError(
+                f"an importer was not done after {self.world.patience:.0f} s:\n{self.stderr[-3000:]}"
+            ) from None
         return Done(code, (self.world.home / f"stdout-{self._number}").read_text(encoding="utf-8"), self.stderr)
 
 
@@ -141,6 +143,10 @@ class World:
         self.ledger = new_ledger(home)
         self.reached_by: LedgerLocation | None = None
         """How importers reach the ledger, if not as the audit does."""
+        self.account = "default"
+        self.environment: dict[str, str] = {}
+        """What importers see besides."""
+        self.patience = PATIENCE
         self.clock_shift = 0
         """Seconds by which importers' clocks are wrong."""
         self.machine = "state"
@@ -207,7 +213,9 @@ class World:
             "PYTHONPATH": str(ROOT),
             "IMPORTER_LEDGER": ledger.uri if isinstance(ledger, PostgresLocation) else str(ledger),
             "IMPORTER_ENDPOINT": self.url,
+            "IMPORTER_ACCOUNT": self.account,
             "SENDER_API_TOKEN": self.token,
+            **self.environment,
         }
         out, err = self.home / f"stdout-{number}", self.home / f"stderr-{number}"
         if self.clock_shift:
@@ -249,12 +257,13 @@ class World:
 
     def claimed(self) -> int:
         """Rows that a killed importer had claimed: the next one puts them in doubt."""
-        count = self._ask(_CLAIMED_ROWS)
+        runs = _RUNS.format("no", self.account)
+        count = self._ask(f"SELECT COUNT(*) FROM row WHERE state = '{CLAIMED}' AND id >> 40 IN ({runs})")  # noqa: S608
         return count if isinstance(count, int) else 0
 
     def state(self) -> str:
         """How far the newest run has come; empty if there is none."""
-        return str(self._ask("SELECT state FROM run ORDER BY no DESC LIMIT 1") or "")
+        return str(self._ask(_RUNS.format("state", self.account) + " LIMIT 1") or "")
 
     def _ask(self, question: str) -> object:
         """Ask the ledger as a killed importer left it, and change nothing in it; None if it has no answer."""

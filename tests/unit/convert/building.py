@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from importer.convert import convert
+from importer.convert import RowMapper
 from importer.convert.arrays import ConversionError, Converted
 from importer.mapping.model import ImportMapping, ValueMapping
 from importer.model import Chunk, Dialect, Events, Source
 
 SOURCE = Source(name="orders.csv", path=None, dialect=Dialect(format="csv"), columns=None)
 Cells = Sequence[str | None]
+
+
+def convert(chunk: Chunk, mapping: ImportMapping) -> Events:
+    return RowMapper(mapping)(chunk)
 
 
 def strings(values: Cells) -> Any:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.convert import RowMapper, convert
+from importer.convert import RowMapper
 from importer.model import Chunk, Events
-from tests.unit.convert.building import chunk, events, found_problems, mapping
+from tests.unit.convert.building import chunk, convert, events, found_problems, mapping
 
 EVERYTHING = mapping(
     where=[{"column": "status", "not_in": ["void"]}],

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.convert import convert
-from tests.unit.convert.building import cell, chunk, events, found_problems, mapping
+from tests.unit.convert.building import cell, chunk, convert, events, found_problems, mapping
 
 
 @pytest.mark.parametrize(

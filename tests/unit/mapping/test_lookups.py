@@ -99,6 +99,17 @@ def test_keys_that_are_not_there_are_warned_of_and_counted(folder: Path) -> None
     ]
 
 
+def test_a_lookup_beyond_the_bound_answers_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary database gives the answers, and finds the contradictions, of the table in memory."""
+    plain = importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9")
+    monkeypatch.setattr("importer.convert.lookups._MOST_IN_MEMORY", 0)
+    assert importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9") == plain
+    with (folder / "maps" / "customers.csv").open("a", encoding="utf-8") as file:
+        file.write("17851,,zoe@example.com\n")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "different answers for one key: maps/customers.csv, line 3 and maps/customers.csv, line 5" in outcome.stderr
+
+
 def test_the_content_of_lookups_is_part_of_what_a_run_is(folder: Path) -> None:
     """A command with another list of customers is another run; a list that is merely copied is the same one."""
     options = RunOptions(("orders.csv",), "maps/m.yaml")
@@ -112,8 +123,12 @@ def test_the_content_of_lookups_is_part_of_what_a_run_is(folder: Path) -> None:
     assert fingerprint(options, loaded) != before
 
 
-def test_zeros_in_front_of_a_key_that_is_an_integer_do_not_count(folder: Path) -> None:
+@pytest.mark.parametrize("bound", [0, 1 << 20])
+def test_zeros_in_front_of_a_key_that_is_an_integer_do_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
     """On either side; a number that a spreadsheet has rounded is still no key."""
+    monkeypatch.setattr("importer.convert.lookups._MOST_IN_MEMORY", bound)
     (folder / "maps" / "m.yaml").write_text(
         MAPPING.replace("key: Customer ID", "key: {column: Customer ID, as: integer}")
     )

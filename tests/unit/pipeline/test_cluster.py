@@ -25,7 +25,7 @@ from importer.read import Limits, open_source
 from tests.support.dask_cluster import DaskCluster
 from tests.support.program import Outcome, importer
 
-ROWS = 3_000
+ROWS = 1_500
 CASES = Path(__file__).parents[2] / "cases"
 KINDS = ("a-broken-*", "compressed-*", "csv-*", "jsonl-*", "no-header-*", "ordered-*", "orders-*", "parquet-*")
 """Those in which reading, not converting, is what differs."""
@@ -206,7 +206,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here:
     (here / "kill.py").write_text(
         "import os, pathlib, signal\ndef once(df):\n\n"
         f"    marker = pathlib.Path({str(here / 'killed')!r})\n"
-        "    if df.index[0] > 1000 and not marker.exists():\n"
+        "    if df.index[0] > 500 and not marker.exists():\n"
         "        marker.touch()\n        os.kill(os.getpid(), signal.SIGKILL)\n    return df\n"
         "def never(df):\n    return df\n"
     )

@@ -193,7 +193,7 @@ def test_rows_that_a_filter_leaves_out_are_counted_with_their_value_per_test(tmp
         *[left_out("Total above 0", f"-{at}.5", f"-{at}.5") for at in range(4)],
         left_out("Total above 0", "0", "0", "USD"),
         left_out("Status is paid", "voi\x1bd", None),
-        Row(b"", State.FILTERED, [("filtered.transform", "", "")]),
+        Row(b"", State.FILTERED, [("filtered.transform", "--transform", "")]),
     ]
     done = write(ledger(batch(SOURCE, rows)), RUN, ReportOptions(tmp_path))
     found = json.loads((tmp_path / "summary.json").read_text())
@@ -209,6 +209,7 @@ def test_rows_that_a_filter_leaves_out_are_counted_with_their_value_per_test(tmp
     assert "5 rows skipped by your filter `Total above 0`, worth -8.00 EUR, 0.00 USD; it saw “" in shown
     assert "1 row skipped by your filter `Status is paid`; it saw “voi\\x1bd”" in shown
     assert "1 row skipped by your filter (--transform)" in shown
+    assert "(--transform); it saw" not in shown, "a function sees whole rows, not a cell"
     page = (tmp_path / "report.html").read_text()
     assert "<code>Total above 0</code>, worth -8.00 EUR" in page
 

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from importer.suggest.sampling import sample
@@ -347,8 +349,17 @@ def test_comments_and_headers_that_come_again_are_no_rows(tmp_path: Path) -> Non
     assert "value: total" in written.text
 
 
-def test_a_damaged_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "x.parquet").write_bytes(b"PAR1" + b"\0" * 100 + b"\x10\0\0\0PAR1")
+def parquet_with_a_wrong_checksum() -> bytes:
+    sink = pa.BufferOutputStream()
+    table = pa.table({"email": ["ada@example.com", "bo@example.com"]})
+    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False,
+                   write_page_checksum=True)  # fmt: skip
+    return bytes(sink.getvalue().to_pybytes()).replace(b"bo@example.com", b"BO@example.com")
+
+
+@pytest.mark.parametrize("content", [b"PAR1" + b"\0" * 100 + b"\x10\0\0\0PAR1", parquet_with_a_wrong_checksum()])
+def test_a_damaged_parquet_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
     outcome = importer("init", str(tmp_path / "x.parquet"), "--yes", "-o", str(tmp_path / "m.yaml"))
     assert (outcome.exit_code, outcome.stderr.startswith("error: ")) == (2, True)
     assert "Traceback" not in outcome.stderr
