@@ -52,5 +52,5 @@ def test_the_purchases_show_a_flaw_for_every_reason_that_planning_a_csv_can_give
         "lookup.not_found",
         "filtered.given_up",
     }
-    later = {code for code in REASONS if code.split(".")[0] in {"group", "source", "api", "doubt", "failed"}}
+    later = {code for code in REASONS if code.split(".")[0] in {"account", "group", "source", "api", "doubt", "failed"}}
     assert shown == set(REASONS) - elsewhere - later

@@ -147,8 +147,8 @@ import sys
 from importer.mapping.model import SourceOptions
 from importer.read import expand, open_source
 with open_source(expand(["-"])[0], SourceOptions()) as reader:
-    for chunk in reader.chunks(["id"], raw_rows=False):
-        print(reader.source.name, reader.size, chunk.table.column("id").to_pylist()[:2], chunk.count)
+    ids = [one for chunk in reader.chunks(["id"], raw_rows=False) for one in chunk.table.column("id").to_pylist()]
+    print(reader.source.name, reader.size, ids[:2], len(ids))
 """
 
 
