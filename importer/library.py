@@ -33,7 +33,7 @@ from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions, default_ledger
 from importer.read import Input
 from importer.remote import RemotePath
-from importer.report import Summary
+from importer.report import Summary, Written
 from importer.report.rows import SCHEMA
 from importer.roundtrip import original
 from importer.sandbox import SandboxOptions
@@ -117,7 +117,7 @@ def check(
         rows = _rows(place / f"report.{form}", form)
     paths = () if out is None else written.paths
     _take_index(rows, sources)
-    return Result(rows, written.summary, checking.exit_code(written), tuple(console.said), paths)
+    return Result(rows, written.summary, checking.exit_code(written), console.messages(written), paths)
 
 
 def run(
@@ -155,7 +155,7 @@ def run(
         report.stream(ledger, done.run, table, "parquet")
     rows = _frame(pq.read_table(pa.BufferReader(table.getvalue())))
     _take_index(rows, sources)
-    return Result(rows, done.written.summary, done.exit_code, tuple(console.said), done.written.paths)
+    return Result(rows, done.written.summary, done.exit_code, console.messages(done.written), done.written.paths)
 
 
 def _loaded(mapping: MappingLike) -> LoadedMapping:
@@ -215,6 +215,11 @@ class _Console(Console):
     def say(self, text: str) -> None:
         """Keep it for the result."""
         self.said.append(text)
+
+    def messages(self, written: Written) -> tuple[str, ...]:
+        """All that was said, and why outputs could not be written."""
+        failure = written.failure
+        return (*self.said, *([] if failure is None else [f"error: {failure.message}; {failure.hint}"]))
 
     def watch(self, progress: Progress) -> None:
         """Show the progress in a notebook; a script has no such place."""

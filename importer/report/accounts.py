@@ -133,7 +133,7 @@ def write_accounts(
                 if checked
                 else (f"{rows['sent']:,} of {counted(rows['read'], 'row')} sent")
             )
-            title = f"{counted(len(accounts), 'account')}: {done}"
+            title = f"All accounts: {done}"
             rehearsal = batch.endpoint == SANDBOX_ENDPOINT
             outputs.create(_PAGE).write(rendered("accounts.html", summary=summary, title=title, rehearsal=rehearsal))
             outputs.create(SUMMARY).write(accounts_summary_bytes(summary))
@@ -174,7 +174,7 @@ def render_accounts(made: AccountsReport) -> str:
     if summary.without_rows:
         lines.append(f"  no rows for {', '.join(summary.without_rows)}")
     states = states_in_words(summary.rows, checked=checked)
-    lines += ["", f"{counted(len(summary.accounts), 'account')}: {summary.rows['read']:,} read, {states}"]
+    lines += ["", f"all accounts: {summary.rows['read']:,} read, {states}"]
     if not summary.balanced:
         lines.append("the totals do not add up: please report this as a bug")
     if made.failure is not None:

@@ -109,6 +109,13 @@ def test_a_check_reads_its_source_once_whatever_it_writes(form: Format, mapping:
     assert alone.files == ()
 
 
+def test_outputs_that_cannot_be_written_are_told(frame: pd.DataFrame, mapping: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "report.csv" / "taken").mkdir(parents=True)
+    result = importer.run(frame, mapping, sandbox=True, out=tmp_path / "out", settings=settings(tmp_path))
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert any(said.startswith("error: ") and "report.csv" in said for said in result.messages)
+
+
 def test_a_dict_is_a_mapping_and_its_problems_name_its_keys(frame: pd.DataFrame) -> None:
     data = {"version": 1, "subscriber": {"email": "email"}, "type": {"const": "purchase"}, "key": "order"}
     assert importer.check(frame, data).summary.rows["invalid"] == 1
