@@ -95,7 +95,9 @@ def test_events_are_searched_and_opened_by_keyboard(browser: Chrome, sandbox: Ru
     at(browser, "subscriber").clear()
     at(browser, "subscriber").send_keys(Keys.BACKSPACE)
     at(browser, "type").send_keys("refund")
-    eventually(browser, lambda _: len(rows(browser)) == 2)
+    eventually(
+        browser, lambda _: [row.split("@")[0].split()[-1] for row in rows(browser)] == ["customer.3", "customer.1"]
+    )
     eventually(browser, open_first)
     eventually(browser, lambda _: at(browser, "event").is_displayed())
     assert json.loads(at(browser, "json").text)["subscriber"] == {"email": "customer.3@example.com"}

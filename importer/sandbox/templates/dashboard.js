@@ -107,9 +107,9 @@ function begin() {
 }
 
 async function refresh() {
-  const search = searched;
-  const state = await ask(`/_sandbox/state?${query({ after: newest })}`);
-  if (search !== searched) return;
+  const [search, after] = [searched, newest];
+  const state = await ask(`/_sandbox/state?${query({ after })}`);
+  if (search !== searched || after !== newest) return; // another answer came first
   if (process && state.process !== process) {
     location.reload();
     return;
