@@ -79,12 +79,12 @@ def command(run_id: str | None, output: Path | RemotePath | None, *, opened: boo
 
 def _place_of(run: Run) -> Path:
     """Where the run's reports went, if that is on this machine."""
-    from importer.mapping.accounts import NOBODY, UNASSIGNED
+    from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED
     from importer.remote import RemotePath
 
     kept = RemotePath.parse(run.options.get("out") or "")
     out = kept if isinstance(kept, Path) and kept.name else Path("importer-runs") / run.id
-    return out / UNASSIGNED if run.account == NOBODY else out
+    return out / UNASSIGNED if run.account == NO_ACCOUNT else out
 
 
 def _open(page: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ CHECKPOINT_SECONDS = 5.0
 """How often what delivery committed moves from the write-ahead log into the database itself."""
 
 
-class Dialect:
+class Dialect(ABC):
     """What one kind of database has of its own; the defaults are for one where nothing special has to be done."""
 
     shared = False
@@ -53,21 +54,21 @@ class Dialect:
         self.notes: list[str] = []
         """Sentences for the user, on what opening has changed."""
 
+    @abstractmethod
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
         """The database, not connected yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at_opening(self) -> tuple[str, ...]:
         """The statements that each new connection begins with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, database: Database, *, private: bool) -> tuple[str, ...]:
         """The statements that begin a transaction; see `Database.transaction`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def translate(self, definition: str) -> str:
         """A table's or an index's definition, written for SQLite, as this database knows it."""
-        raise NotImplementedError
 
     def bindable(self, table: ArrowTable) -> ArrowTable:
         """The values of a table as they can be stored."""
@@ -77,9 +78,9 @@ class Dialect:
         """Whether bulk inserts must go through a temporary table."""
         return False
 
+    @abstractmethod
     def version(self, database: Database) -> int:
         """The version of its tables; 0 in an empty database; -1 in one of another program."""
-        raise NotImplementedError
 
     def note_version(self, version: int) -> str:
         """The statement that notes the version of the tables."""
@@ -89,21 +90,21 @@ class Dialect:
         """The statement after rows were copied with their numbers, so that new ones get others; empty if no need."""
         return ""
 
+    @abstractmethod
     def size(self, database: Database) -> int:
         """Bytes that the ledger takes on its disk."""
-        raise NotImplementedError
 
     def damage(self, database: Database) -> str:  # noqa: ARG002  # for those that can tell
         """What a check of all pages finds first; empty where it finds nothing."""
         return ""
 
+    @abstractmethod
     def exclusive(self, database: Database, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
         """Be the only importer that does what the name says. Raises `TimeoutError` after so many seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def explain(self, error: Exception) -> LedgerError:
         """Our error for one of the driver's or the operating system's."""
-        raise NotImplementedError
 
 
 class ConnectionLostError(LedgerError):

@@ -23,7 +23,7 @@ from importer.mapping.positions import Document, parse
 from importer.model import AccountColumn
 from importer.wording import shown
 
-NOBODY = "(no account)"
+NO_ACCOUNT = "(no account)"
 """Whose run holds the rows that belong to no account; no account of a file can have this name."""
 UNASSIGNED = "unassigned"
 """The directory of their report."""

@@ -27,7 +27,7 @@ from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token, exposure
 from importer.errors import ExitCode, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
-from importer.mapping.accounts import NOBODY, UNASSIGNED, Accounts, load_accounts
+from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED, Accounts, load_accounts
 from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
@@ -43,8 +43,8 @@ from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources
-from importer.pipeline.program import Result, take_up, write_report
+from importer.pipeline.prepare import prepare_sources
+from importer.pipeline.program import Result, reading_of, take_up, write_report
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
@@ -76,7 +76,7 @@ class AccountsResult:
 
     batch: Run
     results: Mapping[str, Result]
-    """By account, in the order of the file; `NOBODY` is last, where rows belong to no account."""
+    """By account, in the order of the file; `NO_ACCOUNT` is last, where rows belong to no account."""
     report: AccountsReport
 
     def summary_bytes(self) -> bytes:
@@ -114,7 +114,7 @@ def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console:
     work = _Work(options, target, accounts, console)
     work.look_ahead()
     with work.opened():
-        unfinished = find.find_unfinished(work.ledger(NOBODY), options, loaded)
+        unfinished = find.find_unfinished(work.ledger(NO_ACCOUNT), options, loaded)
         if unfinished is not None:
             console.say(f"run {unfinished.id} of the same files, mapping and accounts was interrupted; it goes on")
             return work.go_on(unfinished)
@@ -142,7 +142,7 @@ def resume(
     work = _Work(options, find.target_of(target, run_id) if run_id else target, accounts, console)
     work.look_ahead()
     with work.opened():
-        ledger = work.ledger(NOBODY)
+        ledger = work.ledger(NO_ACCOUNT)
         batch = find.planned(ledger, run_id) if run_id else find.newest_unfinished(ledger)
         return work.go_on(batch)
 
@@ -187,7 +187,7 @@ class _Work:
         self._accounts = accounts
         self._console = console
         self._targets = {name: target_of_account(target, accounts, name) for name in accounts.entries}
-        self._targets[NOBODY] = replace(target, account=NOBODY)
+        self._targets[NO_ACCOUNT] = replace(target, account=NO_ACCOUNT)
         self._lacking: dict[str, UsageError] = {}
         """Why accounts cannot send, such as for want of a token."""
         self._stack = ExitStack()
@@ -213,7 +213,7 @@ class _Work:
 
     def look_ahead(self) -> None:
         """Find what would stop accounts before any file is read; raises `UsageError` if none of them can send."""
-        rehearsal = self._targets[NOBODY].sandbox is not None
+        rehearsal = self._targets[NO_ACCOUNT].sandbox is not None
         for name in self._accounts.entries:
             target = self._targets[name]
             Endpoint.parse(target.endpoint)
@@ -238,12 +238,12 @@ class _Work:
     def plan(self, loaded: LoadedMapping) -> dict[str, _Part]:
         """Read everything into the runs of the accounts. Whatever interrupts it, nothing of them is left."""
         options = self._options
-        ledger = self.ledger(NOBODY)
+        ledger = self.ledger(NO_ACCOUNT)
         batch = find.create(ledger, options, loaded, accounts_file=self._accounts.name)
         self._lock(ledger, batch)
         out = options.out or Path("importer-runs") / batch.id
-        whole = _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NOBODY], out)
-        parts = {NOBODY: whole}
+        whole = _Part(NO_ACCOUNT, ledger, batch, replace(options, out=out / UNASSIGNED), self._targets[NO_ACCOUNT], out)
+        parts = {NO_ACCOUNT: whole}
 
         def part(name: str) -> _Part:
             if name not in parts:
@@ -256,7 +256,7 @@ class _Work:
 
         try:
             self._plan(loaded, part)
-            for one in sorted(parts.values(), key=lambda one: one.name == NOBODY):
+            for one in sorted(parts.values(), key=lambda one: one.name == NO_ACCOUNT):
                 one.run = one.ledger.seal(one.run, again=options.again)
         except BaseException:
             for one in parts.values():
@@ -272,14 +272,8 @@ class _Work:
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
         options = self._options
-        reading = ReadOptions(
-            strict=options.strict,
-            raw_rows=True,
-            transform=options.transform,
-            workers=options.workers,
-            scheduler=options.scheduler,
-        )
-        whole, console = part(NOBODY), self._console
+        reading = reading_of(options)
+        whole, console = part(NO_ACCOUNT), self._console
         if column is not None:
             routed = replace(reading, accounts=column)
             with closing(prepare_sources(options.readable, loaded.mapping, routed, console.say)) as sources:
@@ -287,11 +281,11 @@ class _Work:
             return
         inputs: dict[str, list[str | Input]] = {}
         for one in expand(options.readable):
-            inputs.setdefault(self._accounts.of_file(one.name) or NOBODY, []).append(one)
+            inputs.setdefault(self._accounts.of_file(one.name) or NO_ACCOUNT, []).append(one)
         for name, own in inputs.items():
             its = part(name)
-            nobody = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NOBODY else None
-            routed = replace(reading, accounts=nobody)
+            unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
+            routed = replace(reading, accounts=unassigned)
             with closing(prepare_sources(own, loaded.mapping, routed, console.say)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
@@ -299,11 +293,11 @@ class _Work:
 
     def go_on(self, batch: Run) -> AccountsResult:
         """Deliver what a batch has left."""
-        ledger, nobody = self.ledger(NOBODY), self._targets[NOBODY]
+        ledger, own_target = self.ledger(NO_ACCOUNT), self._targets[NO_ACCOUNT]
         self._lock(ledger, batch)
         options = self._options.of_run(batch)
         out = options.out or Path("importer-runs") / batch.id
-        parts = {NOBODY: _Part(NOBODY, ledger, batch, replace(options, out=out / UNASSIGNED), nobody, out)}
+        parts = {NO_ACCOUNT: _Part(NO_ACCOUNT, ledger, batch, replace(options, out=out / UNASSIGNED), own_target, out)}
         for run in ledger.runs(everywhere=True):
             if run.options.get("batch") == batch.id and run.state is not RunState.PLANNING:
                 if run.account not in self._accounts.entries:
@@ -322,7 +316,7 @@ class _Work:
 
     def deliver(self, parts: Mapping[str, _Part]) -> AccountsResult:
         """Deliver what the accounts have pending, all at once, then report."""
-        out = parts[NOBODY].out
+        out = parts[NO_ACCOUNT].out
         here = self._stack.enter_context(outputs.made_for(out))
         for name, one in parts.items():
             one.here = here / _directory(name)
@@ -380,7 +374,7 @@ class _Work:
     @contextmanager
     def _ways(self, ready: Sequence[_Part], here: Path) -> Iterator[tuple[list[Target], str]]:
         """How each account's API is reached; a rehearsal has one sandbox for all, with a token for each."""
-        sandbox = self._targets[NOBODY].sandbox
+        sandbox = self._targets[NO_ACCOUNT].sandbox
         if sandbox is None:
             yield [live_target(one.target) for one in ready], ""
             return
@@ -401,14 +395,14 @@ class _Work:
     def check(self, loaded: LoadedMapping) -> AccountsReport:
         """Report what would become of every row."""
         parts, options, out = self.plan(loaded), self._options, self._options.out
-        whole = parts[NOBODY]
+        whole = parts[NO_ACCOUNT]
         here = None if out is None else self._stack.enter_context(outputs.made_for(out))
         run = report.check_run(
             loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
             sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
         )  # fmt: skip
         summaries = []
-        for name in (*self._accounts.entries, *([NOBODY] if _has_something(whole) else [])):
+        for name in (*self._accounts.entries, *([NO_ACCOUNT] if _has_something(whole) else [])):
             if name not in parts:
                 continue
             one, directory, made = parts[name], _directory(name), None
@@ -432,7 +426,7 @@ class _Work:
 
     def _is_balanced(self, whole: _Part, summaries: Sequence[AccountSummary]) -> bool:
         """Whether the other accounts have the very rows that the batch left to them."""
-        read = sum(one.rows["read"] for one in summaries if one.account != NOBODY)
+        read = sum(one.rows["read"] for one in summaries if one.account != NO_ACCOUNT)
         return self._accounts.by_column() is None or read == whole.ledger.others(whole.run)
 
     def _without(self, parts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -450,7 +444,7 @@ class _Work:
         self._results[one.name] = result = write_report(
             one.ledger, one.run, ended, one.options, one.target, one.here, console
         )
-        if one.name != NOBODY:
+        if one.name != NO_ACCOUNT:
             console.conclude(result)
 
     def _token_hint(self, name: str) -> str:
@@ -458,15 +452,15 @@ class _Work:
         return f"put a valid token of {name} into {source}, then run the same command again: it sends what is left"
 
     def _of(self, name: str) -> Console:
-        return self._console if name == NOBODY else self._console.of(name)
+        return self._console if name == NO_ACCOUNT else self._console.of(name)
 
     def _conclude(self, parts: Mapping[str, _Part], here: Path) -> AccountsResult:
-        whole = parts[NOBODY]
+        whole = parts[NO_ACCOUNT]
         self._finish(whole, StopReason(""))
         shown = _has_something(whole)
         if not shown:
             shutil.rmtree(whole.here, ignore_errors=True)
-        order = [*self._accounts.entries, *([NOBODY] if shown else [])]
+        order = [*self._accounts.entries, *([NO_ACCOUNT] if shown else [])]
         results = {name: self._results[name] for name in order if name in self._results}
         stopped = [name for name, one in results.items() if one.ended.reason]
         state = RunState.STOPPED if stopped else RunState.FINISHED
@@ -490,7 +484,7 @@ def _has_something(whole: _Part) -> bool:
 
 def _directory(name: str) -> str:
     """Where an account's reports are, among those of all."""
-    return UNASSIGNED if name == NOBODY else name
+    return UNASSIGNED if name == NO_ACCOUNT else name
 
 
 def _summary(name: str, result: Result) -> AccountSummary:
@@ -522,7 +516,7 @@ class _Router:
         del run
         self._source, self._begin = source, self._end
         self._numbers, self._own = {}, {}
-        self._number(NOBODY)
+        self._number(NO_ACCOUNT)
         return 0
 
     def _number(self, name: str) -> int:
@@ -537,7 +531,7 @@ class _Router:
         """Store the rows of each account that has some."""
         del run, source_no
         assert prepared.accounts is not None
-        names = pc.fill_null(prepared.accounts, NOBODY)
+        names = pc.fill_null(prepared.accounts, NO_ACCOUNT)
         for name in pc.unique(names).to_pylist():
             mine = np.asarray(pc.equal(names, pa.scalar(name)))
             part, number = self._part(name), self._number(name)

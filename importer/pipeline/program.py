@@ -105,17 +105,21 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
-    """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
-    reading = ReadOptions(
+def reading_of(options: RunOptions) -> ReadOptions:
+    """How the rows of a run are prepared."""
+    return ReadOptions(
         strict=options.strict,
         raw_rows=True,
         transform=options.transform,
         workers=options.workers,
         scheduler=options.scheduler,
     )
+
+
+def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
+    """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     try:
-        with closing(prepare_sources(options.readable, loaded.mapping, reading, console.say)) as sources:
+        with closing(prepare_sources(options.readable, loaded.mapping, reading_of(options), console.say)) as sources:
             plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:
