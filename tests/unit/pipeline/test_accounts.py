@@ -345,7 +345,7 @@ def test_what_ends_the_process_loses_nothing_and_sends_nothing_twice(place: Plac
     values = [line["event"]["value"] for line in lines]
     rows = place.summary()["rows"]
     assert len(set(values)) == len(values), "nothing twice"
-    assert rows["sent"] + rows["in_doubt"] == count, "nothing lost"
+    assert rows["sent"] + rows["in_doubt"] == count, f"nothing lost: {rows}, {done}"
     assert rows["in_doubt"] <= 12, "those in flight and one window, of three accounts"
     assert done.exit_code == (1 if rows["in_doubt"] else 0)
     assert all(line["account"] == NAMES[line["event"]["value"] % 3] for line in lines)
