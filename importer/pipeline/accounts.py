@@ -110,19 +110,13 @@ class _Part:
 def run(
     options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole, one: str | None = None
 ) -> Result | AccountsResult:
-    """Run for all accounts of a file; for ``one`` alone, if it is named, whose all sources are then."""
-    if one is None:
-        return run_all(options, target, accounts, console)
-    return program.run(options, target_of_one(target, accounts, one), console)
-
-
-def run_all(
-    options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
-) -> AccountsResult:
     """Plan the sources for all accounts, or find the batch that the same command began; confirm, deliver, report.
 
-    Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
+    ``one``: all sources are this account's. Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be
+    done; nothing was sent then.
     """
+    if one is not None:
+        return program.run(options, target_of_one(target, accounts, one), console)
     loaded = options.load_mapping()
     options = replace(options, routes=accounts.routes())
     work = _Work(options, target, accounts, console)
