@@ -149,8 +149,8 @@ class World:
         self.environment: dict[str, str] = {}
         """What importers see besides."""
         self.patience = PATIENCE
-        self.clock_shift = 0
-        """Seconds by which importers' clocks are wrong."""
+        self.before = ""
+        """Python that importers run first, such as to set their clocks wrong."""
         self.machine = "state"
         """Importers that see the same state directory are on one machine."""
         self.events = home / "events.jsonl"
@@ -226,11 +226,11 @@ class World:
             **self.environment,
         }
         out, err = self.home / f"stdout-{number}", self.home / f"stderr-{number}"
-        if self.clock_shift:
-            (self.home / "clock").mkdir(exist_ok=True)
-            shift = f"import time\nreal = time.time\ntime.time = lambda: real() + {self.clock_shift}\n"
-            (self.home / "clock" / "sitecustomize.py").write_text(shift, encoding="ascii")
-            environment["PYTHONPATH"] = f"{self.home / 'clock'}{os.pathsep}{ROOT}"
+        if self.before:
+            first = self.home / f"before-{number}"
+            first.mkdir()
+            (first / "sitecustomize.py").write_text(self.before, encoding="ascii")
+            environment["PYTHONPATH"] = f"{first}{os.pathsep}{ROOT}"
             prefix = prefix or ("env",)
         process: Process
         if prefix:
