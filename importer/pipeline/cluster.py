@@ -7,7 +7,6 @@ what they become, so that it needs neither the files nor the ledger. At most two
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import platform
 import tempfile
@@ -18,6 +17,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from importer import __version__
 from importer.child import token_hidden
-from importer.errors import StoppedError, UsageError
+from importer.errors import SpaceError, StoppedError, UsageError
 from importer.wording import brief, counted, shown
 
 In = TypeVar("In")
@@ -66,12 +66,17 @@ def _pack(thing: Any, directory: str | None) -> Parcel:
     if directory is None:
         return pa.compress(data, "lz4", asbytes=True), [len(data)]
     pieces = [memoryview(data), *(buffer.raw() for buffer in buffers)]
-    handle, path = tempfile.mkstemp(dir=directory)
-    with open(handle, "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            file.write(bytes(-len(piece) % _ALIGNED))
-    return path, [len(piece) for piece in pieces]
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
+            for piece in pieces:
+                file.write(piece)
+                file.write(bytes(-len(piece) % _ALIGNED))
+    except OSError as error:
+        raise SpaceError(
+            f"what the workers hand over cannot be kept in {directory}: {error.strerror}",
+            hint="make room there, or name another directory: TMPDIR=/that/directory",
+        ) from error
+    return file.name, [len(piece) for piece in pieces]
 
 
 def _unpack(parcel: Parcel) -> Any:
@@ -80,8 +85,13 @@ def _unpack(parcel: Parcel) -> Any:
         return pickle.loads(pa.decompress(content, sizes[0], "lz4"))  # noqa: S301  # from our own processes
     with pa.memory_map(content) as file:
         data, *buffers = [file.read_buffer(size + -size % _ALIGNED).slice(0, size) for size in sizes]
-    os.unlink(content)
     return pickle.loads(data, buffers=buffers)  # noqa: S301  # as above
+
+
+def _drop(*parcels: Parcel) -> None:
+    for content, _ in parcels:
+        if isinstance(content, str):
+            Path(content).unlink()
 
 
 def _done(work: Callable[[Any], Any], item: Parcel, directory: str | None) -> Parcel:
@@ -103,7 +113,7 @@ class Cluster:
         Raises what ``work`` or ``items`` raises, where it belongs; `StoppedError` where the scheduler is gone, or has
         no worker for a minute.
         """
-        source, waiting = iter(items), deque[Any]()
+        source, waiting = iter(items), deque[tuple[Parcel, Any]]()
         failure: Exception | None = None
         most = 2 * max(1, sum(self._asked(self._client.nthreads).values()))
         ended = False
@@ -118,15 +128,20 @@ class Cluster:
                         failure, ended = error, True
                 if not waiting:
                     break
-                yield _unpack(self._result(waiting.popleft()))
+                item, future = waiting.popleft()
+                result = self._result(future)
+                made = _unpack(result)
+                _drop(item, result)  # not before: a worker that dies had only read its part
+                yield made
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.release()
         if failure is not None:
             raise failure
 
-    def _submit(self, work: Callable[[In], Out], item: In) -> Any:
-        return self._client.submit(_done, work, _pack(item, self._directory), self._directory, pure=False)
+    def _submit(self, work: Callable[[In], Out], item: In) -> tuple[Parcel, Any]:
+        parcel = _pack(item, self._directory)
+        return parcel, self._client.submit(_done, work, parcel, self._directory, pure=False)
 
     def _result(self, future: Any) -> Any:
         while True:
