@@ -265,7 +265,7 @@ class TerminalConsole(_Spoken):
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row, by account."""
-        from importer.report import render_accounts
+        from importer.report.accounts import render_accounts
 
         self._close_bar()
         self._options.print_summary(result)

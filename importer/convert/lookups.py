@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from importer.columns import hashes, where_true, without_blanks
 from importer.model import ArrowArray, ArrowTable, Int64s
-from importer.temporary import TemporaryDatabase
 
 _MOST_IN_MEMORY = 64 << 20
 """Bytes of rows that are kept in memory; more go to a temporary database."""
@@ -44,6 +43,8 @@ class Lookups:
         self._parts.append(pa.table({**facts, **texts}, self._schema))
         self._size += self._parts[-1].nbytes
         if self._size > _MOST_IN_MEMORY:
+            from importer.temporary import TemporaryDatabase
+
             self._database = self._database or TemporaryDatabase("a lookup")
             for part in self._parts:
                 self._database.insert("read", part)

@@ -50,7 +50,7 @@ from importer.plan import plan
 from importer.read import Input, expand
 from importer.remote import RemotePath
 from importer.report import ReportOptions
-from importer.report.accounts import AccountsReport, AccountSummary
+from importer.report.accounts import AccountsReport, AccountSummary, accounts_summary_bytes, write_accounts
 from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name
 
@@ -81,7 +81,7 @@ class AccountsResult:
 
     def summary_bytes(self) -> bytes:
         """``summary.json`` of all accounts."""
-        return report.accounts_summary_bytes(self.report.summary)
+        return accounts_summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -419,7 +419,7 @@ class _Work:
                 written = outputs.publish(written, made.out, out / directory)
             code = exit_code(written, among=True)
             summaries.append(AccountSummary.of(name, written.summary, int(code), "", directory))
-        done = report.write_accounts(
+        done = write_accounts(
             here, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
         )
         return done if here is None or out is None else outputs.publish(done, here, out)
@@ -467,7 +467,7 @@ class _Work:
         words = f"stopped: {', '.join(stopped)}" if stopped else ""
         batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
         summaries = [_summary(name, one) for name, one in results.items()]
-        made = report.write_accounts(
+        made = write_accounts(
             here, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
         )
         made = outputs.publish(made, here, whole.out)

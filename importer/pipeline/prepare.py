@@ -22,14 +22,12 @@ from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.pipeline.cluster import connected, refuse_other_versions, versions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -143,6 +141,8 @@ class _Recipe:
 
     def preparer(self) -> Preparer:
         """Raises `UsageError` where this machine is not like the one that the recipe comes from."""
+        from importer.pipeline.cluster import refuse_other_versions
+
         refuse_other_versions(self.versions, "the machine that plans")
         if content_of(self.mapping) != self.lookups:
             raise UsageError(
@@ -181,6 +181,8 @@ def prepare_sources(
     with _prepare_parts(preparer) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
+            from importer.group import grouped  # with its temporary database, which no other mapping needs
+
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:
@@ -200,6 +202,8 @@ def _prepare_parts(preparer: Preparer) -> Iterator[PrepareParts]:
     if reading.here:
         yield lambda parts: map(preparer.events, map(chunk_of, parts))
         return
+    from importer.pipeline.cluster import connected, versions
+
     code = None if preparer.transform is None else preparer.transform.code
     there = replace(reading, workers=None, scheduler=None)
     recipe = _Recipe(preparer.mapping, there, code, content_of(preparer.mapping), versions())
