@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,9 @@ import pyarrow.compute as pc
 
 from importer.columns import hashes, where_true, without_blanks
 from importer.model import ArrowArray, ArrowTable, Int64s
+
+if TYPE_CHECKING:
+    from importer.temporary import TemporaryDatabase
 
 _MOST_IN_MEMORY = 64 << 20
 """Bytes of rows that are kept in memory; more go to a temporary database."""
