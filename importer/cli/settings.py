@@ -23,6 +23,7 @@ import click
 from click.core import ParameterSource
 
 from importer.errors import UsageError
+from importer.pipeline import spare_pandas
 from importer.wording import shown
 
 _SETTINGS = "importer.settings"
@@ -92,7 +93,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """See click. The token goes to an endpoint of a found file only if the user agrees."""
         _confirm_endpoint(ctx)
-        _spare_pandas()
+        spare_pandas()
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -117,19 +118,6 @@ class Command(click.Command):
         path = Path(named) if named else _find(typed.get("mapping"))
         ctx.meta[_SETTINGS] = _Settings(typed, path, bool(named), brought)
         ctx.default_map = None if path is None else _values(self, path, found=not named)
-
-
-def _spare_pandas() -> None:
-    """Let pyarrow make its first array where it finds no pandas; it would import it, to see whether it got a DataFrame.
-
-    That would be a third of the time of a small check. pyarrow looks again when it is to make a DataFrame. The null
-    module of `sys.modules` does not do: pyarrow, compiled, takes it for the module.
-    """
-    import pyarrow as pa
-
-    path, sys.path = sys.path, []
-    pa.array([])
-    sys.path = path
 
 
 def _long_name(declaration: str) -> str:
