@@ -1,7 +1,7 @@
 """The program that joins the stages: plan, confirm, deliver, report; and its check without sending.
 
-``program`` is the flow to read first; ``prepare`` is the way from files to prepared chunks, ``connect`` and ``send`` the
-way to the API, ``find`` finds the run that a command is about, and ``options`` holds what the user asked for.
+``program`` is the flow to read first; ``prepare`` is the way from files to prepared chunks, ``connect`` and ``send``
+the way to the API, ``find`` finds the run that a command is about, and ``options`` holds what the user asked for.
 """
 
 import sys
