@@ -83,7 +83,7 @@ def _check_accounts(given: dict[str, Any], options: RunOptions, console: Termina
 
     if given["preview"]:
         raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
-    made = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
+    made, _ = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
     console.close()
     if given["output_format"] == "json":
         print_json(accounts_summary_bytes(made.summary))
