@@ -22,15 +22,12 @@ from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.group import grouped
-from importer.ledger.rows import store
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
-from importer.pipeline.cluster import connected, refuse_other_versions, versions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -144,6 +141,8 @@ class _Recipe:
 
     def preparer(self) -> Preparer:
         """Raises `UsageError` where this machine is not like the one that the recipe comes from."""
+        from importer.pipeline.cluster import refuse_other_versions
+
         refuse_other_versions(self.versions, "the machine that plans")
         if content_of(self.mapping) != self.lookups:
             raise UsageError(
@@ -190,6 +189,8 @@ def prepare_stored(
     hasher: Hasher,
 ) -> Generator[SourceStream[StoredChunk], None, None]:
     """The same as the ledger with that hasher stores it."""
+    from importer.ledger.rows import store  # with the ledger, which a check does not need
+
     return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher))
 
 
@@ -213,6 +214,8 @@ def _prepared(
     with _prepare_parts(preparer, finish) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
+            from importer.group import grouped  # with its temporary database, which no other mapping needs
+
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:
@@ -232,6 +235,8 @@ def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) ->
     if reading.here:
         yield lambda parts: map(preparer.events, map(chunk_of, parts))
         return
+    from importer.pipeline.cluster import connected, versions
+
     code = None if preparer.transform is None else preparer.transform.code
     there = replace(reading, workers=None, scheduler=None)
     recipe = _Recipe(finish, preparer.mapping, there, code, content_of(preparer.mapping), versions())
