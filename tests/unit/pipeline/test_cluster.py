@@ -171,7 +171,7 @@ def test_every_row_becomes_the_same_as_in_one_process(mapping: str, dask: DaskCl
 
 def test_cases_of_all_kinds_become_the_same_as_in_one_process(dask: DaskCluster) -> None:
     with cluster.connected(None, dask.address) as workers, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "connected", lambda *_: nullcontext(workers))
+        patch.setattr(cluster, "connected", lambda *_: nullcontext(workers))
         for folder in sorted(path for kind in KINDS for path in CASES.glob(kind)):
             sources, mapping = list(map(str, folder.glob("source.*"))), folder / "mapping.yaml"
             assert prepared(sources, mapping, scheduler=dask.address) == prepared(sources, mapping), folder.name
