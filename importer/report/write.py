@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import importer
 from importer.errors import ReportError
-from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
 from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
@@ -37,6 +36,9 @@ from importer.report.rejects import Rejects
 from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
 from importer.wording import iso
+
+if TYPE_CHECKING:
+    from importer.ledger.ledger import Ledger
 
 _PAGE = "report.html"
 _SHORTEST = 1.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from importer.ledger.ledger import Ledger
 from importer.ledger.repair import repair
 from importer.model import EncodedChunk, Outcome, Run, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, released
+from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -41,7 +41,7 @@ def planned_parts(ledger: Ledger, *parts: tuple[EncodedChunk, list[bool]], diges
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE, 0)
     for one, mine in parts:
-        ledger.add_chunk(run, number, one, np.array(mine, np.bool_), one.first_row - 1)
+        add_chunk(ledger, run, number, one, np.array(mine, np.bool_), one.first_row - 1)
     others = sum(mine.count(False) for _, mine in parts)
     ledger.close_source(run, number, digest=digest, others=others)
     return ledger.seal(run)
