@@ -553,7 +553,7 @@ class RowBatch:
     reasons: ArrowTable
     """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
-    """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
+    """As in ``Chunk.raw_rows``, one row for each of ``table``; None unless asked for, needed and still kept."""
     place: int = 0
     """How many rows of the run's sources are before this source, those of other accounts included."""
 
