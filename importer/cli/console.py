@@ -264,7 +264,7 @@ class TerminalConsole(_Spoken):
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row, by account."""
-        from importer.report import render_accounts
+        from importer.report.accounts import render_accounts
 
         self._close_bar()
         if self._options.timed:  # the log of a service, in which each file has its line

@@ -32,25 +32,25 @@ from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
     AccountColumn,
-    EncodedChunk,
     Pace,
     Run,
     RunState,
     Source,
+    StoredChunk,
 )
 from importer.pipeline import find, outputs, program
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.pipeline.prepare import prepare_sources
+from importer.pipeline.prepare import prepare_stored
 from importer.pipeline.program import Result
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
 from importer.remote import RemotePath
 from importer.report import ReportOptions, Written
-from importer.report.accounts import AccountsReport, AccountSummary
+from importer.report.accounts import AccountsReport, AccountSummary, accounts_summary_bytes, write_accounts
 from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name
 
@@ -84,7 +84,7 @@ class AccountsResult:
 
     def summary_bytes(self) -> bytes:
         """``summary.json`` of all accounts."""
-        return report.accounts_summary_bytes(self.report.summary)
+        return accounts_summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -293,9 +293,11 @@ class _Work:
         options = self._options
         reading = program.reading_of(options)
         whole, console = part(NO_ACCOUNT), self._console
+        hasher = whole.ledger.hasher
         if column is not None:
             routed = replace(reading, accounts=column)
-            with closing(prepare_sources(options.readable, loaded.mapping, routed, console.say)) as sources:
+            prepared = prepare_stored(options.readable, loaded.mapping, routed, console.say, hasher)
+            with closing(prepared) as sources:
                 plan(_Router(part), whole.run, sources, console.read)
             return
         inputs: dict[str, list[str | Input]] = {}
@@ -305,7 +307,7 @@ class _Work:
             its = part(name)
             unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
             routed = replace(reading, accounts=unassigned)
-            with closing(prepare_sources(own, loaded.mapping, routed, console.say)) as sources:
+            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
@@ -446,7 +448,7 @@ class _Work:
             code = exit_code(written, among=True)
             reports.append(written)
             summaries.append(AccountSummary.of(name, written.summary, int(code), "", directory))
-        done = report.write_accounts(
+        done = write_accounts(
             here, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
         )
         return done if here is None or out is None else outputs.publish(done, here, out), reports
@@ -494,7 +496,7 @@ class _Work:
         words = f"stopped: {', '.join(stopped)}" if stopped else ""
         batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
         summaries = [_summary(name, one) for name, one in results.items()]
-        made = report.write_accounts(
+        made = write_accounts(
             here, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
         )
         made = outputs.publish(made, here, whole.out)
@@ -554,17 +556,17 @@ class _Router:
             self._own[name] = 0
         return self._numbers[name]
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
+    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk) -> None:
         """Store the rows of each account that has some."""
         del run, source_no
-        assert prepared.accounts is not None
-        names = pc.fill_null(prepared.accounts, NO_ACCOUNT)
+        assert stored.accounts is not None
+        names = pc.fill_null(stored.accounts, NO_ACCOUNT)
         for name in pc.unique(names).to_pylist():
             mine = np.asarray(pc.equal(names, pa.scalar(name)))
             part, number = self._part(name), self._number(name)
-            part.ledger.add_chunk(part.run, number, prepared, mine, self._end)
+            part.ledger.add_chunk(part.run, number, stored, mine, self._end)
             self._own[name] += int(mine.sum())
-        self._end += prepared.count
+        self._end += stored.count
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str) -> None:
         """End the source for all that have rows of it."""
