@@ -32,18 +32,18 @@ from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
     AccountColumn,
-    EncodedChunk,
     Pace,
     Run,
     RunState,
     Source,
+    StoredChunk,
 )
 from importer.pipeline import find, outputs, program
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.console import AccountsResult, Console, Forecast, Result, exit_code
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import RunOptions, TargetOptions
-from importer.pipeline.prepare import prepare_sources
+from importer.pipeline.prepare import prepare_stored
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
@@ -253,9 +253,11 @@ class _Work:
         options = self._options
         reading = program.reading_of(options)
         whole, console = part(NO_ACCOUNT), self._console
+        hasher = whole.ledger.hasher
         if column is not None:
             routed = replace(reading, accounts=column)
-            with closing(prepare_sources(options.readable, loaded.mapping, routed, console.say)) as sources:
+            prepared = prepare_stored(options.readable, loaded.mapping, routed, console.say, hasher)
+            with closing(prepared) as sources:
                 plan(_Router(part), whole.run, sources, console.read)
             return
         inputs: dict[str, list[str | Input]] = {}
@@ -265,7 +267,7 @@ class _Work:
             its = part(name)
             unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
             routed = replace(reading, accounts=unassigned)
-            with closing(prepare_sources(own, loaded.mapping, routed, console.say)) as sources:
+            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
@@ -514,17 +516,17 @@ class _Router:
             self._own[name] = 0
         return self._numbers[name]
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
+    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk) -> None:
         """Store the rows of each account that has some."""
         del run, source_no
-        assert prepared.accounts is not None
-        names = pc.fill_null(prepared.accounts, NO_ACCOUNT)
+        assert stored.accounts is not None
+        names = pc.fill_null(stored.accounts, NO_ACCOUNT)
         for name in pc.unique(names).to_pylist():
             mine = np.asarray(pc.equal(names, pa.scalar(name)))
             part, number = self._part(name), self._number(name)
-            part.ledger.add_chunk(part.run, number, prepared, mine, self._end)
+            part.ledger.add_chunk(part.run, number, stored, mine, self._end)
             self._own[name] += int(mine.sum())
-        self._end += prepared.count
+        self._end += stored.count
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str) -> None:
         """End the source for all that have rows of it."""

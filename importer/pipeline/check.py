@@ -25,7 +25,7 @@ from importer.pipeline import outputs
 from importer.pipeline.console import Console
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import RunOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
@@ -151,7 +151,7 @@ def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
     reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
-    plan(ledger, run, prepare_sources(options.readable, loaded.mapping, reading, ignore), ignore)
+    plan(ledger, run, prepare_stored(options.readable, loaded.mapping, reading, ignore, ledger.hasher), ignore)
     return ledger.seal(run)
 
 
