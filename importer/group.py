@@ -42,7 +42,7 @@ from importer.model import (
     Violations,
 )
 from importer.reasons import is_error
-from importer.temporary import Extent, SpillFile
+from importer.spill import Extent, SpillFile
 
 _ATTRIBUTES = {
     "subscriber.id": "subscriber_id",
@@ -385,20 +385,18 @@ class _Rows:
     def _note_gaps(self, places: Int64s, lost: Sequence[int]) -> None:
         """Note the rows of a chunk's groups that are next to unreadable ones, be it across chunks."""
         self._unreadable.extend(lost)
-        if len(places) and self._gap is not None:
-            self._gaps.setdefault(int(places[0]), self._gap)
-            self._gap = None
-        for place in lost:
-            at = int(np.searchsorted(places, place))
-            before = int(places[at - 1]) if at else self._before
-            if before is not None:
-                self._gaps.setdefault(before, place)
-            if at < len(places):
-                self._gaps.setdefault(int(places[at]), place)
-            elif self._gap is None:
-                self._gap = place
-        if len(places):
-            self._before = int(places[-1])
+        if not lost and self._gap is None:
+            self._before = int(places[-1]) if len(places) else self._before
+            return
+        for place, is_lost in sorted([*((one, False) for one in places.tolist()), *((one, True) for one in lost)]):
+            if is_lost:
+                if self._before is not None:
+                    self._gaps.setdefault(self._before, place)
+                self._gap = place if self._gap is None else self._gap
+            else:
+                if self._gap is not None:
+                    self._gaps.setdefault(place, self._gap)
+                self._before, self._gap = place, None
 
     def group(self) -> None:
         """Make one event of each group. Raises `SpaceError`."""

@@ -1,77 +1,22 @@
-"""What waits on the disk while a command runs, in files without a name: tables and bytes, or a database."""
+"""A temporary database: Arrow tables in, Arrow tables out, on the disk, in a file without a name."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import threading
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import adbc_driver_manager
 import adbc_driver_sqlite
 import pyarrow as pa
 
-from importer.errors import SpaceError
 from importer.model import ArrowTable
+from importer.spill import no_room
 
-Extent: TypeAlias = tuple[int, int]
-"""Where in a file something is, and how many bytes."""
-
-_WRITE, _READ = pa.ipc.IpcWriteOptions(use_threads=False), pa.ipc.IpcReadOptions(use_threads=False)
-"""The tables are small: threads cost more than they save."""
 _CACHE_KIB = 32 << 10
 """Memory for SQLite's pages and for sorting."""
 _AT_ONCE = 65_536
 """Rows by which ADBC tells the type of a result's column; one that is empty in all of them counts as whole numbers."""
-
-
-class SpillFile:
-    """A temporary file that goes with this object. Raises `SpaceError` where the disk has no room."""
-
-    def __init__(self, content: str) -> None:
-        """``content`` is what messages call what is kept in it."""
-        self._content = content
-        with self._room():
-            self._file = tempfile.TemporaryFile(dir=_directory(), buffering=0)  # noqa: SIM115  # `close` closes it
-        self._size = 0
-
-    def write(self, data: bytes) -> Extent:
-        """Keep bytes."""
-        at, view = self._size, memoryview(data)
-        with self._room():
-            while view.nbytes:
-                view = view[self._file.write(view) :]
-        self._size += len(data)
-        return at, len(data)
-
-    def read(self, extent: Extent) -> bytes:
-        """The bytes that were kept there."""
-        at, size = extent
-        return os.pread(self._file.fileno(), size, at)
-
-    def write_table(self, table: ArrowTable) -> Extent:
-        """Keep a table."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema, options=_WRITE) as stream:
-            stream.write_table(table)
-        return self.write(sink.getvalue())
-
-    def read_table(self, extent: Extent) -> ArrowTable:
-        """The table that was kept there."""
-        return pa.ipc.open_stream(self.read(extent), options=_READ).read_all()
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._file.close()
-
-    @contextlib.contextmanager
-    def _room(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise _no_room(self._content, error) from error
 
 
 class TemporaryDatabase:
@@ -128,15 +73,4 @@ class TemporaryDatabase:
             except (adbc_driver_manager.Error, pa.ArrowException) as error:
                 if "full" not in str(error) and "disk I/O" not in str(error) and "unable to open" not in str(error):
                     raise
-                raise _no_room(self._content, error) from error
-
-
-def _no_room(content: str, error: Exception) -> SpaceError:
-    hint = "make room there, or name a directory with room for three copies of the files: TMPDIR=/that/directory"
-    return SpaceError(f"{content} cannot be kept in {_directory() or tempfile.gettempdir()}: {error}", hint=hint)
-
-
-def _directory() -> str | None:
-    """Where temporary files are put, by SQLite's order (https://www.sqlite.org/tempfiles.html): /tmp may be memory."""
-    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
-    return next((one for one in named if one and os.access(one, os.W_OK | os.X_OK)), None)
+                raise no_room(self._content, error) from error

@@ -14,7 +14,7 @@ import pytest
 
 from importer.errors import SpaceError
 from importer.model import ArrowTable, Violations
-from importer.temporary import Extent, SpillFile
+from importer.spill import Extent, SpillFile
 from tests.unit.group.building import File, Row, group
 from tests.unit.group.test_grouped import mapping
 
