@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 
 from importer import report
 from importer.columns import Hashes, hashes
-from importer.errors import ExitCode, SourceError
+from importer.errors import SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline import outputs
+from importer.pipeline.console import Console
 from importer.pipeline.examples import run_tests
-from importer.pipeline.options import Console, RunOptions
+from importer.pipeline.options import RunOptions
 from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
@@ -181,21 +182,3 @@ def _batches(
         if not options.transform:  # a function may make any columns of the file's
             checking.close_source(supply.source)
         read.append(RunSource(number, supply.source, "", rows, error))
-
-
-def exit_code(written: Written, *, ready: bool = True, among: bool = False) -> ExitCode:
-    """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
-
-    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter. So
-    were those that the user gave up.
-    ``ready``: pending rows count as good. ``among``: it is one of several accounts, all of whose rows may be filtered.
-    """
-    counts = written.counts
-    broken = [source for source in written.summary.sources if source.error]
-    if broken and not counts.read:
-        return ExitCode.UNUSABLE
-    bad = (State.INVALID, State.REFUSED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
-    failed = counts[State.FAILED] - written.summary.given_up
-    none_left = not among and counts.read > 0 and counts[State.FILTERED] == counts.read
-    whole = written.balanced and written.failure is None and not broken and not none_left
-    return ExitCode.DELIVERED if whole and not failed and not any(map(counts.__getitem__, bad)) else ExitCode.INCOMPLETE

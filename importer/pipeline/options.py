@@ -7,25 +7,18 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
-from importer.deliver.options import DeliveryOptions, Progress
+from importer.deliver.options import DeliveryOptions
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
-from importer.model import (
-    Counts,
-    Format,
-    PendingSummary,
-    RejectsFormat,
-    Run,
-)
+from importer.model import Format, RejectsFormat, Run
 from importer.remote import RemotePath
 from importer.wording import public_name, shown
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
-    from importer.pipeline.program import Result
     from importer.read import Input
     from importer.sandbox.options import SandboxOptions
 
@@ -164,57 +157,3 @@ class RunOptions:
             keep_bodies=kept["keep_bodies"],
             delivery=delivery,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a live run is about to do, shown before it asks."""
-
-    run: Run
-    outlook: PendingSummary
-    limit: int | None
-    """Requests a minute that the API grants; None where it did not say."""
-    seconds: float | None
-    """How long delivery will take at that limit."""
-    endpoint: str
-    rehearsal: bool
-    """It is a sandbox that will get the events."""
-    counts: Counts
-    """The run's totals now."""
-    first: int | None = None
-    """So many events are sent before it asks again."""
-    most: int | None = None
-    """So many events are sent in all."""
-
-
-class Console(Protocol):
-    """The user, as the program needs one. Its own methods say nothing, and agree to nothing."""
-
-    def say(self, text: str) -> None:
-        """Tell something."""
-        del text
-
-    def require_answer(self) -> None:
-        """A live run will ask: raises `UsageError` without a terminal."""
-
-    def confirm(self, forecast: Forecast) -> bool:
-        """Show what is about to be sent; whether to go on."""
-        del forecast
-        return False
-
-    def confirm_more(self, sent: int) -> bool:
-        """After ``--first``: whether to send the rest. No person has looked at the first events, unless one says so."""
-        del sent
-        return False
-
-    def read(self, rows: int) -> None:
-        """So many rows more were read."""
-        del rows
-
-    def watch(self, progress: Progress) -> None:
-        """Delivery moves."""
-        del progress
-
-    def conclude(self, result: Result) -> None:
-        """The run is over and its report is written; a rehearsal's sandbox ends when this returns."""
-        del result

@@ -22,6 +22,7 @@ from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
+from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
@@ -214,8 +215,6 @@ def _prepared(
     with _prepare_parts(preparer, finish) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
-            from importer.group import grouped  # with its temporary database, which no other mapping needs
-
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:

@@ -20,10 +20,9 @@ from types import FrameType
 from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, StoppedError, UsageError
 from importer.model import RunState
 from importer.pipeline import accounts, check, connect, program
-from importer.pipeline.accounts import AccountsConsole, AccountsResult
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.options import Console, RunOptions, TargetOptions
-from importer.pipeline.program import Result
+from importer.pipeline.console import AccountsResult, Console, Result
+from importer.pipeline.options import RunOptions, TargetOptions
 from importer.read import expand, is_data_name
 from importer.remote import RemotePath
 from importer.report import Written
@@ -43,7 +42,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 class WatchConsole:
     """How a watch speaks and waits."""
 
-    console: AccountsConsole
+    console: Console
     show: Callable[[FileOutcome], None]
     """Each file's line."""
     wait: Callable[[float], None] = time.sleep
@@ -331,16 +330,8 @@ class Watcher:
         return outcome if there else replace(outcome, reason=reason or "the file itself has left processing/")
 
 
-class _Silent(AccountsConsole):
+class _Silent(Console):
     """A console for the check before a run, whose messages the run itself gives."""
-
-    def require_answer(self) -> None:
-        """Ask nothing."""
-
-    def of(self, account: str) -> Console:
-        """The same for each account."""
-        del account
-        return self
 
 
 def _is_finished(run_id: str, target: TargetOptions) -> bool:
