@@ -105,6 +105,19 @@ def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
 
 
+def occurs(values: ArrowArray, *signs: bytes) -> bool:
+    """Whether any of the signs may be in a text; False is sure, and costs a fraction of asking text by text."""
+    data = text_bytes(values).tobytes()
+    return any(sign in data for sign in signs)
+
+
+def lowered(values: ArrowArray) -> ArrowArray:
+    """In lower case; most columns are already, and looking is cheaper than rewriting."""
+    data = text_bytes(values)
+    upper = (data >= ord("A")) & (data <= ord("Z"))
+    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
+
+
 def text_bounds(values: ArrowArray) -> npt.NDArray[np.int64]:
     """Where in `text_bytes` each text begins, and where the last one ends; shape (n + 1,)."""
     if len(values) == 0:

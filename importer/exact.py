@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import matches, without
 from importer.model import ArrowArray, Int64s
 
 if TYPE_CHECKING:
@@ -48,15 +49,16 @@ class Sums:
     def add(self, keys: tuple[ArrowArray, ArrowArray, ArrowArray], values: ArrowArray) -> None:
         """Add events, all arrays of shape (n,); a null text counts as empty."""
         columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
-        ordinary = pc.fill_null(pc.match_substring_regex(values, _PLAIN), fill_value=False)
-        exact = pc.if_else(ordinary, values, pa.scalar(None, pa.string())).cast(_DECIMAL)
+        ordinary = pc.fill_null(matches(values, _PLAIN), fill_value=False)
+        exact = without(values, pc.invert(ordinary)).cast(_DECIMAL)
         table = pa.table(columns | {"value": exact})
         grouped = table.group_by(["a", "b", "c"]).aggregate([([], "count_all"), ("value", "count"), ("value", "sum")])
         for one in grouped.to_pylist():
             total = one["value_sum"] or Decimal(0)
             self._note((one["a"], one["b"], one["c"]), (one["count_all"], one["value_count"], total))
-        odd = pc.and_(pc.invert(ordinary), pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False))
-        if odd.true_count:
+        if ordinary.true_count < len(values) - values.null_count:
+            is_number = pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False)
+            odd = pc.and_not(is_number, ordinary)
             rest = pa.table(columns | {"value": values}).filter(odd)
             for one in rest.to_pylist():
                 self._note((one["a"], one["b"], one["c"]), (0, 1, Decimal(one["value"])))

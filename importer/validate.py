@@ -132,8 +132,9 @@ def _rows(violations: Iterable[Violations], count: int) -> Bools:
 
 
 def _subscriber(events: Events) -> Iterator[Violations]:
-    nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
-    yield from violations("subscriber.missing", "subscriber", nobody, events.email)
+    if events.email.null_count and events.phone.null_count:
+        nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
+        yield from violations("subscriber.missing", "subscriber", nobody, events.email)
     if events.email.null_count < len(events.email):
         yield from violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
     if events.phone.null_count < len(events.phone):

@@ -338,10 +338,10 @@ class TimeReader:
         if self._form.dates:
             days = pc.utf8_slice_codeunits(texts, 0, 10)
             return days, days.cast(pa.date32()).cast(pa.timestamp("us")).cast(pa.int64())
-        lengths = pc.min_max(pc.binary_length(texts)).as_py()
-        zoned = pc.match_substring_regex(texts, _ZONED)
-        texts = _canonical(texts, is_plain=lengths == {"min": 19, "max": 19})
-        if not holds(zoned):
+        is_short = pc.max(pc.binary_length(texts)).as_py() == len("2024-01-31T08:15:00")
+        zoned = None if is_short else pc.match_substring_regex(texts, _ZONED)
+        texts = _canonical(texts, is_plain=is_short)
+        if zoned is None or not holds(zoned):
             instants = texts.cast(pa.timestamp("us")).cast(pa.int64())
             return (texts, instants) if zone is None else _localized(texts, instants, zone)
         naive = pc.invert(zoned)

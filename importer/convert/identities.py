@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import E164, INVISIBLE, holds, matches, text_bytes, where_true, without
+from importer.columns import E164, INVISIBLE, holds, matches, occurs, text_bytes, where_true, without
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
@@ -54,7 +54,7 @@ def normalized(texts: ArrowArray, spared: frozenset[str] = frozenset()) -> Arrow
         if spared:
             nobody = pc.and_not(nobody, pc.is_in(texts, value_set=pa.array(sorted(spared))))
         texts = without(texts, nobody)
-    if holds(pc.match_substring(texts, ".0")):
+    if occurs(texts, b".0"):
         texts = pc.replace_substring_regex(texts, _FLOAT, r"\1")
     if holds(pc.starts_with(texts, "'")):
         texts = pc.replace_substring_regex(texts, r"^'([0-9]+)$", r"\1")
@@ -73,7 +73,7 @@ class IdReader:
     def __call__(self, texts: ArrowArray) -> Converted:
         """Convert a column; a rounded number is an error, a number with decimals a warning."""
         errors: Errors = ()
-        if self.numbers or any(holds(pc.match_substring(texts, sign)) for sign in "+."):  # quickly seen, and rare
+        if self.numbers or occurs(texts, b"+", b"."):
             rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
             errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
             texts = without(texts, rounded)
@@ -81,7 +81,7 @@ class IdReader:
             made = self.numbers(texts)
             return Converted(made.values, errors + made.errors)
         decimal = _ENDS_IN_DECIMAL if self.has_prefix else _DECIMAL
-        broken = pc.match_substring_regex(texts, decimal) if holds(pc.match_substring(texts, ".")) else None
+        broken = pc.match_substring_regex(texts, decimal) if occurs(texts, b".") else None
         if broken is not None and holds(broken):
             errors += ((ConversionError.DECIMAL, where_true(broken)),)
         return Converted(texts, errors)
@@ -97,8 +97,7 @@ _WRAPPED = re.compile(
 
 def emails(texts: ArrowArray) -> Converted:
     """E-mail addresses without what is around them; whatever has another form stays as it is."""
-    data = text_bytes(texts).tobytes()
-    if not any(sign in data for sign in (b">", b"]", b")", b'"', b"'", b":")):
+    if not occurs(texts, b">", b"]", b")", b'"', b"'", b":"):
         return Converted(texts)
     wrapped = pc.match_substring_regex(texts, r"[>\])\"']$|^(?i:mailto):")
     odd = DistinctValues.of(texts, pc.invert(wrapped), _unwrapped)

@@ -292,7 +292,7 @@ def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> tuple[ArrowA
 
 def contradicting(texts: ArrowArray, tokens: ArrowArray, currencies: ArrowArray) -> Int64s:
     """Positions of amounts that are written with the sign or code of another currency than the row's."""
-    signed = pc.and_(pc.match_substring_regex(texts, r"[^0-9.,'’_()+\-−\seE]"), pc.is_valid(tokens))  # noqa: RUF001
+    signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001
     signed = pc.fill_null(pc.and_(signed, pc.is_valid(currencies)), fill_value=False)
     if not holds(signed):
         return np.empty(0, np.int64)

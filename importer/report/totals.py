@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Hashes, hashes
+from importer.columns import Hashes, hashes, lowered
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.messages import fix_of, severity_of
@@ -291,13 +291,15 @@ class Totals:
         self.timeline.add(times.filter(counted).to_numpy(zero_copy_only=False), kinds)
 
     def _add_events(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
-        here = outcome.is_valid()
-        kinds = pa.array(_OUTCOMES[outcome.filter(here).to_numpy(zero_copy_only=False)]).cast(pa.string())
-        kind, currency, value = (explained.column(name).filter(here) for name in ("type", "currency", "value"))
+        kinds = pa.array(map(str, _OUTCOMES)).take(outcome)
+        columns = [kinds, *map(explained.column, ("type", "currency", "value"))]
+        if outcome.null_count:
+            columns = [column.filter(outcome.is_valid()) for column in columns]
+        kinds, kind, currency, value = columns
         self._sums.add((kind, currency, kinds), value)
         pending = pc.equal(explained.column("state"), State.PENDING.value)
         if pending.true_count:
-            self._subscribers.add(pc.utf8_lower(explained.column("subscriber").filter(pending)))
+            self._subscribers.add(lowered(explained.column("subscriber").filter(pending)))
             extremes = pc.min_max(explained.column("event_time").filter(pending)).as_py()
             if extremes["min"] is not None:
                 known = [*self._event_times, extremes["min"], extremes["max"]]
