@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import matches, without
+from importer.columns import matches
 from importer.model import ArrowArray, Int64s
 
 if TYPE_CHECKING:
@@ -50,15 +50,19 @@ class Sums:
         """Add events, all arrays of shape (n,); a null text counts as empty."""
         columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
         ordinary = pc.fill_null(matches(values, _PLAIN), fill_value=False)
-        exact = without(values, pc.invert(ordinary)).cast(_DECIMAL)
-        table = pa.table(columns | {"value": exact})
-        grouped = table.group_by(["a", "b", "c"]).aggregate([([], "count_all"), ("value", "count"), ("value", "sum")])
+        all_ordinary = ordinary.true_count == len(values) - values.null_count
+        exact = values if all_ordinary else pc.if_else(ordinary, values, pa.scalar(None, pa.string()))
+        table = pa.table(columns | {"value": exact.cast(_DECIMAL)})
+        grouped = table.group_by(["a", "b", "c"], use_threads=False).aggregate(
+            [([], "count_all"), ("value", "count"), ("value", "sum")]
+        )
         for one in grouped.to_pylist():
             total = one["value_sum"] or Decimal(0)
             self._note((one["a"], one["b"], one["c"]), (one["count_all"], one["value_count"], total))
-        if ordinary.true_count < len(values) - values.null_count:
-            is_number = pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False)
-            odd = pc.and_not(is_number, ordinary)
+        if all_ordinary:
+            return
+        odd = pc.and_(pc.invert(ordinary), pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False))
+        if odd.true_count:
             rest = pa.table(columns | {"value": values}).filter(odd)
             for one in rest.to_pylist():
                 self._note((one["a"], one["b"], one["c"]), (0, 1, Decimal(one["value"])))

@@ -137,15 +137,6 @@ class Metrics:
             self._one(self._finish).set(self._now())
         self._refresh()
 
-    def end_with(self, result: Result | AccountsResult) -> None:
-        """A command has ended, for one account or for several."""
-        if isinstance(result, Result):
-            self.end(result.exit_code, result.written.counts)
-            return
-        for one in result.report.summary.accounts:
-            if one.account in result.results:
-                self.of(one.account).end(ExitCode(one.exit_code), result.results[one.account].written.counts)
-
     def file(self, place: str) -> None:
         """A watched file is in this place now."""
         self._files.labels(self._account, place).inc()
@@ -234,7 +225,8 @@ class MetricsConsole:
         self._console.watch(progress)
 
     def conclude(self, result: Result) -> None:
-        """Show what became of every row."""
+        """Show what became of every row; the figures end."""
+        self._metrics.end(result.exit_code, result.written.counts)
         self._console.conclude(result)
 
 
@@ -257,7 +249,10 @@ class AccountsMetricsConsole(MetricsConsole):
         return self._all.confirm_all(accounts, rehearsal=rehearsal)
 
     def conclude_all(self, result: AccountsResult) -> None:
-        """Show what became of every row."""
+        """Show what became of every row; the figures of each account end."""
+        for one in result.report.summary.accounts:
+            counts = result.results[one.account].written.counts
+            self._metrics.of(one.account).end(ExitCode(one.exit_code), counts)
         self._all.conclude_all(result)
 
 

@@ -365,6 +365,22 @@ class EncodedChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """What the ledger stores of an `EncodedChunk`; its columns have shape (count,)."""
+
+    first_row: int
+    count: int
+    rows: ArrowTable
+    """Columns of the ledger's table ``row`` as far as a chunk by itself decides them, ``group_head`` as above."""
+    identifiers: tuple[Int64s, Int64s, Int64s]
+    """Hashes of id, e-mail and phone, by the ledger's secret; 0 where there is none."""
+    reasons: ArrowTable
+    raw_rows: ArrowTable | None
+    origins: ArrowTable | None
+    accounts: ArrowArray | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a row is invalid, or what it is warned of."""
 
@@ -537,7 +553,7 @@ class RowBatch:
     reasons: ArrowTable
     """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None
-    """As in ``Chunk.originals``, one row for each of ``table``; None unless asked for and still kept."""
+    """As in ``Chunk.raw_rows``, one row for each of ``table``; None unless asked for, needed and still kept."""
     place: int = 0
     """How many rows of the run's sources are before this source, those of other accounts included."""
 

@@ -1,4 +1,4 @@
-"""The stage *plan*: encoded chunks → ledger. A source that breaks off does not stop the others."""
+"""The stage *plan*: chunks → ledger. A source that breaks off does not stop the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from importer.errors import SourceError
-from importer.model import EncodedChunk, Run, Source, SourceStream
+from importer.model import Run, Source, SourceStream, StoredChunk
 
 
 class PlanTarget(Protocol):
@@ -15,7 +15,7 @@ class PlanTarget(Protocol):
     def add_source(self, run: Run, source: Source, /) -> int:
         """Register the next source."""
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk, /) -> None:
+    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk, /) -> None:
         """Store its next chunk."""
 
     def close_source(self, run: Run, source_no: int, /, *, digest: str, error: str) -> None:
@@ -23,7 +23,7 @@ class PlanTarget(Protocol):
 
 
 def plan(
-    ledger: PlanTarget, run: Run, sources: Iterable[SourceStream[EncodedChunk]], on_rows: Callable[[int], None]
+    ledger: PlanTarget, run: Run, sources: Iterable[SourceStream[StoredChunk]], on_rows: Callable[[int], None]
 ) -> None:
     """Write every row of every source into the ledger; ``on_rows`` gets the number of rows of each chunk."""
     for stream in sources:

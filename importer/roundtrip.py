@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import text_bounds, text_bytes
 from importer.model import ArrowArray, Chunk, Source
 
 APPENDED = (
@@ -47,6 +48,8 @@ JSON_KEY = "_importer"
 
 FORMULA_START = re.compile(r"'*[=@\t\r\n＝＋－＠+\-]")  # full-width signs are what the rule is about
 """How a cell begins that may be a formula; plain numbers and phones begin so too."""
+_SUSPECT = np.isin(np.arange(256), list("'=@\t\r\n＝+-".encode()))
+"""By a cell's first byte, whether it may begin so."""
 _HARMLESS = re.compile(r"'*[+\-][0-9., ]*(?:[eE][+\-]?[0-9]+)?")
 
 
@@ -107,6 +110,9 @@ def original(cells: ArrowArray) -> ArrowArray:
 
 
 def _changed(cells: ArrowArray, change: Callable[[str], str]) -> ArrowArray:
+    starts = text_bounds(cells)
+    if not _SUSPECT[text_bytes(cells)[starts[:-1][starts[1:] > starts[:-1]]]].any():  # nothing begins so: a quick look
+        return cells
     suspects = pc.match_substring_regex(cells, f"^{FORMULA_START.pattern}")
     if not suspects.true_count:
         return cells

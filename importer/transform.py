@@ -49,6 +49,7 @@ class Transform:
         file, name = _file_of(spec)
         self.code = _read(spec, file) if code is None else code
         """What is in the file."""
+        pa.table({}).to_pandas()  # from here on pyarrow knows a DataFrame, wherever the function hands it one
         self._path, self._function = file, _load(spec, file, name, self.code)
 
     def __repr__(self) -> str:

@@ -43,6 +43,14 @@ def public_name(address: str) -> str:
     return address if scheme in {"abfs", "abfss"} else re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address)
 
 
+_STAMP = re.compile(r"~\d{8}-\d{6}(?:-\d+)?(?=\.|$)")
+
+
+def original_name(taken: str) -> str:
+    """The name under which a file was dropped, where `importer watch` has put the time of its arrival into it."""
+    return _STAMP.sub("", taken, count=1)
+
+
 def without_secrets(text: str) -> str:
     """A library's message with the addresses in it shown as by `public_name`."""
     return re.sub(r"(https?://)(?:[^/@\s]*@)?([^\s'\"<>?#]*)[^\s'\"<>]*", r"\1\2", text)

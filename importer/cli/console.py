@@ -105,8 +105,6 @@ def finish(work: Callable[[AccountsConsole], Result | AccountsResult], options: 
         return int(error.exit_code)
     finally:
         console.close()
-    if metrics:
-        metrics.end_with(result)
     return int(result.exit_code)
 
 
@@ -260,14 +258,17 @@ class TerminalConsole(_Spoken):
         self._end_reading()
         asks = not (self._options.yes or rehearsal)
         if asks or not self._options.quiet:
-            self._print(shown_lines("\n".join(_accounts_table(accounts, rehearsal=rehearsal))))
+            table = list(_accounts_table(accounts, rehearsal=rehearsal))
+            self._print(shown_lines("\n".join(table[:1] if self._options.brief else table)))
         return not asks or _agreed("Send the events of these accounts now?")
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row, by account."""
-        from importer.report import render_accounts
+        from importer.report.accounts import render_accounts
 
         self._close_bar()
+        if self._options.timed:  # the log of a service, in which each file has its line
+            return
         self._options.print_summary(result)
         if not self._options.quiet or result.exit_code:
             click.echo(err=True)
@@ -346,6 +347,8 @@ class JsonConsole(_Spoken):
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Write what became of the rows of all accounts."""
+        if self._options.timed:  # the log of a service, in which each file has its line
+            return
         self._options.print_summary(result)
         summary = result.report.summary
         self._write(

@@ -77,10 +77,8 @@ def command(**given: Any) -> int:
             return program.run(options, target, console)
         from importer.pipeline import accounts
 
-        file = accounts.load_accounts(given["accounts_file"])
-        if not was_given(click.get_current_context(), "account"):
-            return accounts.run(options, target, file, console)
-        return program.run(options, accounts.target_of_one(target, file, given["account"]), console)
+        one = given["account"] if was_given(click.get_current_context(), "account") else None
+        return accounts.run(options, target, accounts.load_accounts(given["accounts_file"]), console, one)
 
     return finish(work, ConsoleOptions.of(given))
 

@@ -23,6 +23,7 @@ import click
 from click.core import ParameterSource
 
 from importer.errors import UsageError
+from importer.pipeline import spare_pandas
 from importer.wording import shown
 
 _SETTINGS = "importer.settings"
@@ -92,6 +93,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """See click. The token goes to an endpoint of a found file only if the user agrees."""
         _confirm_endpoint(ctx)
+        spare_pandas()
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,6 +13,7 @@ from importer.cli.console import ConsoleOptions
 from importer.cli.options import (
     Duration,
     Place,
+    accounts_option,
     basic,
     console_options,
     fields_of,
@@ -26,7 +27,7 @@ from importer.cli.options import (
     target_options,
     unattended_options,
 )
-from importer.cli.settings import Command
+from importer.cli.settings import Command, was_given
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
        help="The mapping of all files, a YAML file or a preset's name.")  # fmt: skip
 @basic("--drops", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
        help="Which mapping a file gets by its name. [default: DIR/drops.yaml]")  # fmt: skip
+@accounts_option
 @basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
 @pace("--marker", default="", metavar="SUFFIX",
       help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.")  # fmt: skip
@@ -81,16 +83,26 @@ def command(**given: Any) -> int:
     if not (given["yes"] or given["sandbox"]):
         hint = "give --yes if this is meant, or rehearse with --sandbox"
         raise UsageError("a watch sends without asking", hint=hint)
+    named = given["accounts_file"] and was_given(click.get_current_context(), "account")
+    one = given["account"] if named else None
+    rules = _rules(given["directory"], given.pop("mapping"), given["drops"])
     options = WatchOptions(
         **fields_of(WatchOptions, given),
-        rules=_rules(given["directory"], given.pop("mapping"), given["drops"]),
+        rules=tuple(replace(rule, account=rule.account or one) for rule in rules),
         run=run_options(given),
         limits=FileLimits(**fields_of(FileLimits, given)),
     )
     speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"], timed=True)
     console = speech.console()
     metrics = _metrics(speech, given["metrics_port"])
-    watched = WatchConsole(metrics.console(console) if metrics else console, lambda outcome: _show(outcome, metrics))
+
+    def show(outcome: FileOutcome) -> None:
+        click.echo(outcome.line())
+        if metrics:  # those of several accounts have heard of it
+            metrics.end(outcome.code, None if given["accounts_file"] else outcome.counts)
+            metrics.file(outcome.place.value)
+
+    watched = WatchConsole(metrics.console(console) if metrics else console, show)
     watcher = Watcher(options, target_options(given), watched)
     try:
         return int(watcher.once() if given["once"] else watcher.forever())
@@ -105,13 +117,6 @@ def _metrics(speech: ConsoleOptions, port: int | None) -> Metrics | None:
     if metrics and port:
         metrics.serve(port)
     return metrics
-
-
-def _show(outcome: FileOutcome, metrics: Metrics | None) -> None:
-    click.echo(outcome.line())
-    if metrics:
-        metrics.end(outcome.code, outcome.counts)
-        metrics.file(outcome.place.value)
 
 
 def _rules(directory: Path | RemotePath, mapping: str | None, drops: Path | None) -> tuple[FileRule, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, ids, of_run, unpack
@@ -56,6 +57,7 @@ _ORDER = (
     "message", "leader", "leader_source", "leader_state", "value", "currency", "event_time",
 )  # fmt: skip
 
+_NOT_DELIVERED = pa.array([State.INVALID, State.REFUSED, State.IN_DOUBT, State.FAILED])
 _TYPES = 20
 _NO_TIME = -(2**63 - 1)
 
@@ -86,13 +88,14 @@ class _Sources:
 
 def column(table: ArrowTable, name: str, kind: pa.DataType) -> ArrowArray:
     """A column as this type; one that is empty throughout comes from SQLite as integers."""
-    found = table.column(name).combine_chunks()
+    found = whole(table.column(name))
     return pa.nulls(len(found), kind) if found.null_count == len(found) else found.cast(kind)
 
 
 def _outside(states: ArrowArray) -> ArrowArray:
     """States as others see them: a claimed row of a living run is still pending."""
-    return pc.if_else(pc.equal(states, CLAIMED), State.PENDING.value, states)
+    claimed = pc.equal(states, CLAIMED)
+    return pc.if_else(claimed, State.PENDING.value, states) if claimed.true_count else states
 
 
 def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
@@ -157,7 +160,10 @@ class RunReader:
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
 
     def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
-        """Every row of the run, in source order, a planned chunk at a time."""
+        """Every row of the run, in source order, a planned chunk at a time.
+
+        ``raw_rows``: with the raw records of those chunks in which a row, or its group's head, was not delivered.
+        """
         known = self.sources(run)
         firsts = [first for (first,) in self._db.rows("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no)]
         found = self._chunks(run)
@@ -177,6 +183,8 @@ class RunReader:
         arrays["row"] = pa.array(column(found, "id", pa.int64()).to_numpy() - first_id + first_row)
         arrays |= sources.heads(column(found, "group_head", pa.int64()))
         arrays["leader_state"] = _outside(column(found, "head_state", pa.string()))
+        states = (arrays["state"], arrays["leader_state"])
+        raw_rows = raw_rows and any(pc.is_in(array, _NOT_DELIVERED).true_count for array in states)
         ((reasons, records),) = self._db.rows(
             f"SELECT reasons, {'raw_rows' if raw_rows else 'NULL'} FROM chunk WHERE first_id = $1", first_id
         )

@@ -54,7 +54,7 @@ def copy_ledger(source: LedgerLocation, target: LedgerLocation) -> tuple[int, in
                 if counter.generation(old.database) != generation:
                     raise UsageError(f"the ledger {source} was used meanwhile", hint="copy it while no importer runs")
             new.checkpoint()
-            counter.note(new.dialect.beside, generation)
+            counter.note(new, generation)
             runs, rows = (int(new.value(f"SELECT COUNT(*) FROM {table}")) for table in ("run", "row"))
         finally:
             new.close()

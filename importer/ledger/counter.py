@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from importer.errors import LedgerError
@@ -51,16 +52,20 @@ def count_up(database: Database) -> int:
     return generation(database)
 
 
-def note(beside: Path, number: int) -> None:
-    """Write the counter file, whole or not at all."""
-    file = counter_file(beside)
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def note(database: Database, number: int) -> None:
+    """Write the counter file, whole or not at all; any thread may. Raises `LedgerError` where it cannot be written."""
+    file = counter_file(database.dialect.beside)
+    fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
-        os.write(handle, f"{number}\n".encode())
-    finally:
-        os.close(handle)
-    fresh.replace(file)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, f"{number}\n".encode())
+        finally:
+            os.close(handle)
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise database.dialect.explain(error) from error
 
 
 def read(beside: Path) -> int | None:

@@ -35,8 +35,12 @@ class Hasher:
     """Hashes by a ledger's secret."""
 
     def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._key_hash = blake2b(digest_size=16, key=secret)
         self._seed = int.from_bytes(secret[:8], "little")
+
+    def __reduce__(self) -> tuple[type[Hasher], tuple[bytes]]:
+        return Hasher, (self._secret,)
 
     def identifiers(self, column: ArrowArray, kind: int) -> Int64s:
         """64-bit hashes of a column of identifiers, `NOBODY` where it is null.
@@ -76,23 +80,19 @@ class Hasher:
 class Lanes:
     """The lanes of a run while it is planned; ties lie in a temporary table."""
 
-    def __init__(self, database: Database, hasher: Hasher) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._hasher = hasher
         self._tied = False
         self._by_id = True
         """Every lane is the hash of an id, and so none is an e-mail's or a phone's."""
 
-    def add(self, identities: tuple[ArrowArray, ...]) -> tuple[Int64s, Int64s]:
-        """The lane of each row (`NOBODY` where none is shown), and the hash by which its subscriber is compared.
-
-        The latter is that of the e-mail, else the phone, else the id, as the report names subscribers.
-        """
-        by_id, email, phone = (self._hasher.identifiers(column, kind) for kind, column in enumerate(identities))
-        lanes = _first(by_id, email, phone)
+    def add(self, identifiers: tuple[Int64s, Int64s, Int64s]) -> Int64s:
+        """The lane of each row, by the hashes of its id, e-mail and phone; `NOBODY` where it shows none."""
+        by_id, email, phone = identifiers
+        lanes = first_of(by_id, email, phone)
         self._by_id = self._by_id and bool((lanes == by_id).all())
         self._note_ties([(email, lanes), (phone, lanes)])
-        return lanes, _first(email, phone, by_id)
+        return lanes
 
     def _note_ties(self, columns: list[tuple[Int64s, Int64s]]) -> None:
         found = []
@@ -147,7 +147,7 @@ class Lanes:
             self._db.execute("DROP TABLE tie")
 
 
-def _first(*columns: Int64s) -> Int64s:
+def first_of(*columns: Int64s) -> Int64s:
     """The first hash of each row that is one."""
     first, *others = columns
     for other in others:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import platformdirs
-
 from importer.errors import UsageError
 
 _SCHEMES = ("postgresql", "postgres")
@@ -64,6 +62,8 @@ class PostgresLocation:
         same = "\0".join([server, parts.path, *sorted(f"{name}={value}" for name, value in parse_qsl(parts.query)
                                                       if name in ("host", "port", "dbname"))])  # fmt: skip
         digest = hashlib.sha256(same.encode()).hexdigest()[:16]
+        import platformdirs
+
         return platformdirs.user_state_path("importer") / f"postgresql-{digest}"
 
 

@@ -213,7 +213,7 @@ def _machine(beside: Path) -> str:
     """A name of this machine since it started, for as long as processes on it can see the same locks."""
     file = beside.with_name(beside.name + ".machine")
     if not file.exists():
-        fresh = file.with_name(f"{file.name}.{os.getpid()}")
+        fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
         fresh.write_text(secrets.token_hex(8), encoding="ascii")
         with contextlib.suppress(FileExistsError):
             file.hardlink_to(fresh)

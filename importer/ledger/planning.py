@@ -10,7 +10,7 @@ import dataclasses
 import json
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 
 from importer.ledger.dedupe import TEMPORARY, Deduplicator
 from importer.ledger.identities import Hasher, Lanes
+from importer.ledger.rows import part_of
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, pack, steps
-from importer.model import EncodedChunk, Run, RunState, Source, State
+from importer.model import Run, RunState, Source, State
 
 if TYPE_CHECKING:
-    from importer.model import ArrowArray, Bools, Int64s
+    from importer.model import ArrowArray, Bools, StoredChunk
 
 
 @dataclasses.dataclass(slots=True)
@@ -46,14 +47,15 @@ class PlanWriter(RunRepository):
     _plan: _Plan | None = None
 
     @cached_property
-    def _hasher(self) -> Hasher:
+    def hasher(self) -> Hasher:
+        """What makes hashes by this ledger's secret."""
         return Hasher(self._db.value("SELECT secret FROM ledger"))
 
     def _planning(self, run: Run) -> _Plan:
         if self._plan is None or self._plan.run.no != run.no:
             self._end_planning()
             first = ids(run)[0]
-            self._plan = _Plan(run, Lanes(self._db, self._hasher), first, first)
+            self._plan = _Plan(run, Lanes(self._db), first, first)
         return self._plan
 
     def _end_planning(self) -> None:
@@ -89,7 +91,7 @@ class PlanWriter(RunRepository):
             return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
 
     def add_chunk(
-        self, run: Run, source_no: int, prepared: EncodedChunk, mine: Bools | None = None, at: int | None = None
+        self, run: Run, source_no: int, stored: StoredChunk, mine: Bools | None = None, at: int | None = None
     ) -> None:
         """Store the next chunk of the source that was added last, in one transaction.
 
@@ -97,72 +99,49 @@ class PlanWriter(RunRepository):
         `add_source`.
         """
         plan = self._planning(run)
-        first, span = plan.next_id if at is None else plan.first + at, prepared.count
+        first, span = plan.next_id if at is None else plan.first + at, stored.count
         offsets = np.arange(span) if mine is None else np.flatnonzero(mine)
         if not len(offsets):
             return
         plan.next_id = first + span
         if len(offsets) < span:
-            prepared = _part(prepared, offsets)
-        lanes, subscribers = plan.lanes.add(prepared.identities)
-        rows = {
-            "id": pa.array(first + offsets),
-            "state": prepared.states,
-            "line": pa.array(prepared.lines),
-            "lane": pa.array(lanes),
-            "subscriber": prepared.subscribers,
-            "type": prepared.types,
-            "value": prepared.values,
-            "currency": prepared.currencies,
-            "event_time": prepared.event_time,
-            "order_value": None if prepared.places is None else _sortable(prepared.places),
-            "group_head": _group_heads(prepared, plan.first),
-            "origin": self._origins(run, prepared),
-            "key": prepared.keys,
-            **self._keys(prepared, pa.array(subscribers)),
-            "body": prepared.bodies,
-        }
+            stored = part_of(stored, offsets)
         chunk = {
             "first_id": [first],
             "source": [source_no],
-            "first_row": [prepared.first_row],
+            "first_row": [stored.first_row],
             "count": [span],
-            "reasons": pa.array([pack(prepared.reasons) if prepared.reasons.num_rows else None], pa.binary()),
-            "raw_rows": pa.array([None if prepared.raw_rows is None else pack(prepared.raw_rows)], pa.binary()),
+            "reasons": pa.array([pack(stored.reasons) if stored.reasons.num_rows else None], pa.binary()),
+            "raw_rows": pa.array([None if stored.raw_rows is None else pack(stored.raw_rows)], pa.binary()),
         }
-        plan.ordered = plan.ordered or prepared.places is not None
+        rows = {name: stored.rows.column(name) for name in stored.rows.column_names}
+        rows["lane"] = pa.array(plan.lanes.add(stored.identifiers))
+        if (heads := rows.get("group_head")) is not None:
+            rows["group_head"] = pc.add(heads, plan.first)
+        if (origins := self._origins(run, stored)) is not None:
+            rows["origin"] = origins
+        plan.ordered = plan.ordered or "order_value" in rows
         with self._db.transaction(private=True):
             self._db.insert("chunk", chunk)
-            self._db.insert("row", {name: column for name, column in rows.items() if column is not None})
-            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", prepared.count, source_no)
-            if source_no not in plan.begun and len(begin := prepared.bodies.drop_null().slice(0, 1)):
-                first_event = self._hasher.events(begin)[0].as_py()
+            self._db.insert("row", {"id": pa.array(first + offsets), **rows})
+            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", stored.count, source_no)
+            if source_no not in plan.begun and len(begin := stored.rows.column("body").drop_null().slice(0, 1)):
+                first_event = self.hasher.events(begin.combine_chunks())[0].as_py()
                 self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
                 plan.begun.add(source_no)
 
-    def _keys(self, prepared: EncodedChunk, subscribers: ArrowArray) -> dict[str, ArrowArray]:
-        """What makes keys and the events behind them comparable, for the rows that are to be sent."""
-        if prepared.keys is None:
-            return {}
-        pending = pc.and_(pc.is_valid(prepared.bodies), pc.is_valid(prepared.keys))
-        return {
-            "key_hash": self._hasher.keys(pc.if_else(pending, prepared.keys, None)),
-            "event_hash": self._hasher.events(pc.if_else(pending, prepared.bodies, None)),
-            "subscriber_hash": pc.if_else(pending, subscribers, None),
-        }
-
-    def _origins(self, run: Run, prepared: EncodedChunk) -> ArrowArray | None:
+    def _origins(self, run: Run, stored: StoredChunk) -> ArrowArray | None:
         """The ids of the rows that this chunk's rows correct; null where a row corrects none."""
-        if prepared.origins is None or prepared.origins.column("run").null_count == prepared.count:
+        if stored.origins is None or stored.origins.column("run").null_count == stored.count:
             return None
-        where = prepared.origins.select(["run", "source"]).combine_chunks()
+        where = stored.origins.select(["run", "source"]).combine_chunks()
         known = {
             (run_id, source): self._source_of(run, run_id, source)
             for run_id, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
             if run_id is not None and source is not None
         }
         found: list[int | None] = []
-        for run_id, source, row in zip(*(column.to_pylist() for column in prepared.origins.columns), strict=True):
+        for run_id, source, row in zip(*(column.to_pylist() for column in stored.origins.columns), strict=True):
             first, count = known.get((run_id, source), (0, 0))
             found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
         return self._roots(pa.array(found, pa.int64()))
@@ -254,45 +233,3 @@ class PlanWriter(RunRepository):
                         f"INSERT INTO place SELECT {plan.run.no}, place, id FROM sorted"
                         f" WHERE place > {after} AND place <= {upto}"
                     )
-
-
-def _part(prepared: EncodedChunk, offsets: Int64s) -> EncodedChunk:
-    """Some of a chunk's rows; ``first_row`` and what ``group_heads`` count stay those of the whole."""
-    at = pa.array(offsets)
-
-    def part(column: Any) -> Any:
-        return None if column is None else column.take(at)
-
-    heads, reasons = prepared.group_heads, prepared.reasons
-    its = pc.is_in(reasons.column("row"), value_set=pa.array(prepared.first_row + offsets))
-    whole = {"source", "first_row", "count", "lines", "group_heads", "identities", "reasons"}
-    names = {one.name for one in dataclasses.fields(prepared)} - whole
-    return dataclasses.replace(
-        prepared,
-        **{name: part(getattr(prepared, name)) for name in names},
-        count=len(offsets),
-        lines=prepared.lines[offsets],
-        group_heads=None if heads is None else heads[offsets],
-        identities=tuple(map(part, prepared.identities)),
-        reasons=reasons.filter(its),
-    )
-
-
-def _group_heads(prepared: EncodedChunk, first: int) -> ArrowArray | None:
-    if prepared.group_heads is None:
-        return None
-    return pa.array(prepared.group_heads + first, mask=prepared.group_heads < 0)
-
-
-def _sortable(values: ArrowArray) -> ArrowArray:
-    """Order values as bytes that sort as the values do; null stays null."""
-    sign = np.uint64(1 << 63)
-    if pa.types.is_integer(values.type):
-        numbers = values.fill_null(0).cast(pa.int64()).to_numpy().view(np.uint64) ^ sign
-    elif pa.types.is_floating(values.type):
-        bits = (values.fill_null(0).to_numpy() + 0.0).view(np.uint64)
-        numbers = np.where(bits & sign, ~bits, bits | sign)
-    else:
-        return values.cast(pa.binary())
-    ordered = pa.Array.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(numbers.astype(">u8"))])
-    return pc.if_else(values.is_valid(), ordered.cast(pa.binary()), None)

@@ -90,7 +90,8 @@ class DeliveryQueue(RunRepository):
                 self._db.execute(given + _OUTCOMES, msgspec.json.encode(newest).decode())
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
-            counter.note(self._db.dialect.beside, generation)
+            if generation > (counter.read(self._db.dialect.beside) or 0):  # another account's may have come first
+                counter.note(self._db, generation)
             self._db.counted = True
         self._db.checkpoint(every=CHECKPOINT_SECONDS)
         return claimed

@@ -63,15 +63,14 @@ def repair(location: LedgerLocation) -> list[str]:
             done += found
             database = Database(dialect_of(location))
             if unknown:
-                counter.note(database.dialect.beside, 1 + counter.generation(database))
+                counter.note(database, 1 + counter.generation(database))
                 return done
         if done or counter.behind(database):
             done.append(_doubt_pending(database))
-            beside = database.dialect.beside
-            number = 1 + max(counter.read(beside) or 0, counter.generation(database))
+            number = 1 + max(counter.read(database.dialect.beside) or 0, counter.generation(database))
             with database.transaction():
                 database.execute("UPDATE ledger SET generation = $1", number)
-            counter.note(beside, number)
+            counter.note(database, number)
     finally:
         database.close()
     return done

@@ -191,7 +191,8 @@ class Resolver(PlanWriter):
             number = left.pop()
             related = self._db.rows(
                 f"SELECT id >> {RUN_BITS} FROM row WHERE {of_run(number, 'origin')}"
-                f" UNION SELECT origin >> {RUN_BITS} FROM row WHERE {of_run(number)} AND origin IS NOT NULL"
+                # By the index of origins, which are few; without the sign the whole run would be read.
+                f" UNION SELECT origin >> {RUN_BITS} FROM row WHERE {of_run(number, '+id')} AND origin IS NOT NULL"
             )
             fresh = {number for (number,) in related} - found
             found |= fresh

@@ -92,7 +92,7 @@ class Upkeep(PlanWriter):
         """The rows that name the subscriber, those in one lane with them, and the parts of their groups."""
         name = subscriber.strip()
         lanes = [
-            int(self._hasher.identifiers(pa.array([text]), kind)[0])
+            int(self.hasher.identifiers(pa.array([text]), kind)[0])
             for kind, text in enumerate((name, name.lower(), name))
         ]
         found: set[int] = set()

@@ -21,7 +21,7 @@ from importer.mapping.errors import Expects, Model, Problem, invalid, problems_o
 from importer.mapping.model import Column, Text
 from importer.mapping.positions import Document, parse
 from importer.model import AccountColumn
-from importer.wording import shown
+from importer.wording import original_name, shown
 
 NO_ACCOUNT = "(no account)"
 """Whose run holds the rows that belong to no account; no account of a file can have this name."""
@@ -137,7 +137,7 @@ class Accounts:
 
     def of_file(self, name: str) -> str | None:
         """The account whose patterns fit a file's name; None if there is none. Raises `UsageError` for several."""
-        base = PurePath(name).name
+        base = original_name(PurePath(name).name)
         found = [
             account
             for account, entry in self.entries.items()

@@ -32,25 +32,25 @@ from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
     AccountColumn,
-    EncodedChunk,
     Pace,
     Run,
     RunState,
     Source,
+    StoredChunk,
 )
-from importer.pipeline import find, outputs
+from importer.pipeline import find, outputs, program
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
-from importer.pipeline.prepare import prepare_sources
-from importer.pipeline.program import Result, reading_of, take_up, write_report
+from importer.pipeline.prepare import prepare_stored
+from importer.pipeline.program import Result
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
 from importer.remote import RemotePath
-from importer.report import ReportOptions
-from importer.report.accounts import AccountsReport, AccountSummary
+from importer.report import ReportOptions, Written
+from importer.report.accounts import AccountsReport, AccountSummary, accounts_summary_bytes, write_accounts
 from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name
 
@@ -65,9 +65,12 @@ class AccountsConsole(Console, Protocol):
 
     def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
         """Show what each account is about to send, or why it sends nothing; whether to go on."""
+        del accounts, rehearsal
+        return False
 
     def conclude_all(self, result: AccountsResult) -> None:
         """All is over, and the reports are written."""
+        del result
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class AccountsResult:
 
     def summary_bytes(self) -> bytes:
         """``summary.json`` of all accounts."""
-        return report.accounts_summary_bytes(self.report.summary)
+        return accounts_summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -104,16 +107,21 @@ class _Part:
     """Where its own are made."""
 
 
-def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole) -> AccountsResult:
+def run(
+    options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole, one: str | None = None
+) -> Result | AccountsResult:
     """Plan the sources for all accounts, or find the batch that the same command began; confirm, deliver, report.
 
-    Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be done; nothing was sent then.
+    ``one``: all sources are this account's. Raises `MappingError`, `UsageError` or `LedgerError` where nothing can be
+    done; nothing was sent then.
     """
+    if one is not None:
+        return program.run(options, target_of_one(target, accounts, one), console)
     loaded = options.load_mapping()
     options = replace(options, routes=accounts.routes())
     work = _Work(options, target, accounts, console)
-    work.look_ahead()
     with work.opened():
+        work.look_ahead()
         unfinished = find.find_unfinished(work.ledger(NO_ACCOUNT), options, loaded)
         if unfinished is not None:
             console.say(f"run {unfinished.id} of the same files, mapping and accounts was interrupted; it goes on")
@@ -121,8 +129,17 @@ def run(options: RunOptions, target: TargetOptions, accounts: Accounts, console:
         return work.deliver(work.plan(loaded))
 
 
-def check(options: RunOptions, accounts: Accounts, console: AccountsConsole) -> AccountsReport:
+def look_ahead(target: TargetOptions, accounts: Accounts, console: AccountsConsole) -> None:
+    """Find what would stop accounts before any file is read; raises `UsageError` if none of them can send."""
+    _Work(RunOptions((), ""), target, accounts, console).look_ahead()
+
+
+def check(
+    options: RunOptions, accounts: Accounts, console: AccountsConsole
+) -> tuple[AccountsReport, Sequence[Written]]:
     """Everything but sending, by account, in a ledger that is thrown away; with ``options.out`` the reports, too.
+
+    Returns the report of all, and that of each account.
 
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked.
     """
@@ -247,7 +264,9 @@ class _Work:
 
         def part(name: str) -> _Part:
             if name not in parts:
-                target, own = self._targets[name], replace(options, out=out / name)
+                target = self._targets[name]
+                moved = options.out_afterwards and options.out_afterwards / name
+                own = replace(options, out=out / name, out_afterwards=moved)
                 more = {"batch": batch.id, "accounts_file": self._accounts.name, "token": _token_place(target)}
                 run = find.create(self.ledger(name), own, loaded, files=[], **more)
                 self._lock(self.ledger(name), run)
@@ -272,11 +291,13 @@ class _Work:
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
         options = self._options
-        reading = reading_of(options)
+        reading = program.reading_of(options)
         whole, console = part(NO_ACCOUNT), self._console
+        hasher = whole.ledger.hasher
         if column is not None:
             routed = replace(reading, accounts=column)
-            with closing(prepare_sources(options.readable, loaded.mapping, routed, console.say)) as sources:
+            prepared = prepare_stored(options.readable, loaded.mapping, routed, console.say, hasher)
+            with closing(prepared) as sources:
                 plan(_Router(part), whole.run, sources, console.read)
             return
         inputs: dict[str, list[str | Input]] = {}
@@ -286,7 +307,7 @@ class _Work:
             its = part(name)
             unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
             routed = replace(reading, accounts=unassigned)
-            with closing(prepare_sources(own, loaded.mapping, routed, console.say)) as sources:
+            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
@@ -329,7 +350,7 @@ class _Work:
             if one.name in self._lacking:
                 error = self._lacking[one.name]
                 stopped[one.name] = error.message
-                self._finish(one, StopReason(error.message, hint=self._token_hint(one.name)))
+                self._finish(one, StopReason(error.message, unauthorized=True))
             else:
                 ready.append(one)
         for one in ordered:
@@ -344,19 +365,20 @@ class _Work:
 
     def _waits(self, one: _Part) -> bool:
         try:
-            return take_up(one.ledger, one.run, one.options, self._of(one.name))
+            return program.take_up(one.ledger, one.run, one.options, self._of(one.name))
         except LedgerError as error:
             self._finish(one, ledger_failed(error))
             return False
 
     def _send(self, ready: Sequence[_Part], ways: Sequence[Target], stopped: Mapping[str, str]) -> None:
         by_id = {one.run.id: one for one in ready}
-        progress = _Together(self._console)
+        seen: dict[str, Progress] = {}
         jobs = []
         for one, way in zip(ready, ways, strict=True):
             lock = None if way.rehearsal else one.ledger.sender_lock(one.run)
-            console = progress.of(self._of(one.name), one.name)
-            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, way, console, lock))
+            console = self._of(one.name)
+            watch = partial(self._watch, seen, one.name, console)
+            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, way, console, watch, lock))
 
         def agree(forecasts: Sequence[Forecast]) -> bool:
             shown: list[tuple[str, Forecast | str]] = [(one.run.account, one) for one in forecasts]
@@ -370,6 +392,12 @@ class _Work:
             self._finish(one, ended)
 
         send(jobs, self._console, agree, conclude)
+
+    def _watch(self, seen: dict[str, Progress], name: str, console: Console, progress: Progress) -> None:
+        """Show an account's progress, and that of all; ``seen`` is the last of each."""
+        console.watch(progress)
+        seen[name] = progress
+        self._console.watch(summed(list(seen.values())))
 
     @contextmanager
     def _ways(self, ready: Sequence[_Part], here: Path) -> Iterator[tuple[list[Target], str]]:
@@ -392,7 +420,7 @@ class _Work:
 
     # Reports
 
-    def check(self, loaded: LoadedMapping) -> AccountsReport:
+    def check(self, loaded: LoadedMapping) -> tuple[AccountsReport, Sequence[Written]]:
         """Report what would become of every row."""
         parts, options, out = self.plan(loaded), self._options, self._options.out
         whole = parts[NO_ACCOUNT]
@@ -401,7 +429,7 @@ class _Work:
             loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
             sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
         )  # fmt: skip
-        summaries = []
+        summaries, reports = [], []
         for name in (*self._accounts.entries, *([NO_ACCOUNT] if _has_something(whole) else [])):
             if name not in parts:
                 continue
@@ -418,11 +446,12 @@ class _Work:
             if made is not None and out is not None:
                 written = outputs.publish(written, made.out, out / directory)
             code = exit_code(written, among=True)
+            reports.append(written)
             summaries.append(AccountSummary.of(name, written.summary, int(code), "", directory))
-        done = report.write_accounts(
+        done = write_accounts(
             here, run, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(parts)
         )
-        return done if here is None or out is None else outputs.publish(done, here, out)
+        return done if here is None or out is None else outputs.publish(done, here, out), reports
 
     def _is_balanced(self, whole: _Part, summaries: Sequence[AccountSummary]) -> bool:
         """Whether the other accounts have the very rows that the batch left to them."""
@@ -441,7 +470,7 @@ class _Work:
         left = one.ledger.has_pending(one.run)
         ended = ended if left else StopReason("", interrupted=ended.interrupted)
         console = self._of(one.name)
-        self._results[one.name] = result = write_report(
+        self._results[one.name] = result = program.write_report(
             one.ledger, one.run, ended, one.options, one.target, one.here, console
         )
         if one.name != NO_ACCOUNT:
@@ -467,7 +496,7 @@ class _Work:
         words = f"stopped: {', '.join(stopped)}" if stopped else ""
         batch = whole.ledger.set_state(whole.run, state, stop_reason=words)
         summaries = [_summary(name, one) for name, one in results.items()]
-        made = report.write_accounts(
+        made = write_accounts(
             here, batch, summaries, balanced=self._is_balanced(whole, summaries), without_rows=self._without(results)
         )
         made = outputs.publish(made, here, whole.out)
@@ -527,17 +556,17 @@ class _Router:
             self._own[name] = 0
         return self._numbers[name]
 
-    def add_chunk(self, run: Run, source_no: int, prepared: EncodedChunk) -> None:
+    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk) -> None:
         """Store the rows of each account that has some."""
         del run, source_no
-        assert prepared.accounts is not None
-        names = pc.fill_null(prepared.accounts, NO_ACCOUNT)
+        assert stored.accounts is not None
+        names = pc.fill_null(stored.accounts, NO_ACCOUNT)
         for name in pc.unique(names).to_pylist():
             mine = np.asarray(pc.equal(names, pa.scalar(name)))
             part, number = self._part(name), self._number(name)
-            part.ledger.add_chunk(part.run, number, prepared, mine, self._end)
+            part.ledger.add_chunk(part.run, number, stored, mine, self._end)
             self._own[name] += int(mine.sum())
-        self._end += prepared.count
+        self._end += stored.count
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str) -> None:
         """End the source for all that have rows of it."""
@@ -547,43 +576,6 @@ class _Router:
             part = self._part(name)
             others = rows - self._own[name]
             part.ledger.close_source(part.run, number, digest=digest, error=error, others=others)
-
-
-@dataclass(slots=True)
-class _Together:
-    """The progress of all deliveries as one."""
-
-    console: AccountsConsole
-    seen: dict[str, Progress] = field(default_factory=dict)
-
-    def of(self, console: Console, name: str) -> Console:
-        """A console whose progress is also counted here."""
-        return _Counting(console, name, self)
-
-    def show(self, name: str, progress: Progress) -> None:
-        """One of the deliveries moves."""
-        self.seen[name] = progress
-        self.console.watch(summed(list(self.seen.values())))
-
-
-class _Counting:
-    """An account's console; see `importer.pipeline.options.Console`."""
-
-    def __init__(self, console: Console, name: str, together: _Together) -> None:
-        self._console = console
-        self._name = name
-        self._together = together
-        self.say = console.say
-        self.require_answer = console.require_answer
-        self.confirm = console.confirm
-        self.confirm_more = console.confirm_more
-        self.read = console.read
-        self.conclude = console.conclude
-
-    def watch(self, progress: Progress) -> None:
-        """Show the account's progress, and that of all."""
-        self._console.watch(progress)
-        self._together.show(self._name, progress)
 
 
 def summed(all_of_them: Sequence[Progress]) -> Progress:

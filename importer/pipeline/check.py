@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,17 +19,19 @@ import pyarrow.compute as pc
 from importer import report
 from importer.columns import Hashes, hashes
 from importer.errors import ExitCode, SourceError
-from importer.ledger.ledger import Ledger
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline import outputs
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import Console, RunOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.wording import public_name
+
+if TYPE_CHECKING:
+    from importer.ledger.ledger import Ledger
 
 
 def check_mapping(name: str) -> tuple[str, int]:
@@ -99,6 +102,8 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     done = written(_batches(options, loaded, read, (checking, repeats), console), lambda: read)
     if not repeats.found() or not all(map(_can_be_read_again, options.sources)):
         return done
+    from importer.ledger.ledger import Ledger
+
     with tempfile.TemporaryDirectory(prefix="importer-check-") as scratch:
         ledger = Ledger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
         with closing(ledger):
@@ -145,7 +150,7 @@ def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
     reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
-    plan(ledger, run, prepare_sources(options.readable, loaded.mapping, reading, ignore), ignore)
+    plan(ledger, run, prepare_stored(options.readable, loaded.mapping, reading, ignore, ledger.hasher), ignore)
     return ledger.seal(run)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import pickle
 import platform
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,19 +17,22 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from importer import __version__
 from importer.child import token_hidden
-from importer.errors import StoppedError, UsageError
+from importer.errors import SpaceError, StoppedError, UsageError
 from importer.wording import brief, counted, shown
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_ALIGNED = 64
+"""Bytes at whose multiples Arrow likes its buffers to begin."""
 CONNECT_SECONDS = 20
 """How long to wait for the scheduler, and then for its first worker."""
 RECONNECT_SECONDS = 2
@@ -52,26 +56,56 @@ def versions() -> dict[str, str]:
     return {"importer": __version__, "Python": platform.python_version(), **{name: version(name) for name in _DECISIVE}}
 
 
-def _pack(thing: Any) -> tuple[bytes, int]:
-    """As compressed bytes, which pass through a scheduler and a network cheaply, and how many they were."""
-    data = pickle.dumps(thing, protocol=5)
-    return pa.compress(data, "lz4", asbytes=True), len(data)
+Parcel: TypeAlias = "tuple[bytes | str, list[int]]"
 
 
-def _unpack(data: bytes, size: int) -> Any:
-    return pickle.loads(pa.decompress(data, size, "lz4"))  # noqa: S301  # from our own workers
+def _pack(thing: Any, directory: str | None) -> Parcel:
+    """For the way between two processes: compressed, or as a file in a directory that both have."""
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(thing, protocol=5, buffer_callback=buffers.append if directory else None)
+    if directory is None:
+        return pa.compress(data, "lz4", asbytes=True), [len(data)]
+    pieces = [memoryview(data), *(buffer.raw() for buffer in buffers)]
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
+            for piece in pieces:
+                file.write(piece)
+                file.write(bytes(-len(piece) % _ALIGNED))
+    except OSError as error:
+        raise SpaceError(
+            f"what the workers hand over cannot be kept in {directory}: {error.strerror}",
+            hint="make room there, or name another directory: TMPDIR=/that/directory",
+        ) from error
+    return file.name, [len(piece) for piece in pieces]
 
 
-def _done(work: Callable[[Any], Any], item: tuple[bytes, int]) -> tuple[bytes, int]:
+def _unpack(parcel: Parcel) -> Any:
+    content, sizes = parcel
+    if isinstance(content, bytes):
+        return pickle.loads(pa.decompress(content, sizes[0], "lz4"))  # noqa: S301  # from our own processes
+    with pa.memory_map(content) as file:
+        data, *buffers = [file.read_buffer(size + -size % _ALIGNED).slice(0, size) for size in sizes]
+    return pickle.loads(data, buffers=buffers)  # noqa: S301  # as above
+
+
+def _drop(*parcels: Parcel) -> None:
+    for content, _ in parcels:
+        if isinstance(content, str):
+            Path(content).unlink()
+
+
+def _done(work: Callable[[Any], Any], item: Parcel, directory: str | None) -> Parcel:
     """On a worker."""
-    return _pack(work(_unpack(*item)))
+    return _pack(work(_unpack(item)), directory)
 
 
 class Cluster:
     """Workers that a scheduler knows."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, directory: str | None) -> None:
         self._client = client
+        self._directory = directory
+        """Where the workers have parts and results, if they are on this machine."""
 
     def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         """What ``work`` makes of each item, in their order; what a worker that dies had in hand is done again.
@@ -79,7 +113,7 @@ class Cluster:
         Raises what ``work`` or ``items`` raises, where it belongs; `StoppedError` where the scheduler is gone, or has
         no worker for a minute.
         """
-        source, waiting = iter(items), deque[Any]()
+        source, waiting = iter(items), deque[tuple[Parcel, Any]]()
         failure: Exception | None = None
         most = 2 * max(1, sum(self._asked(self._client.nthreads).values()))
         ended = False
@@ -87,19 +121,27 @@ class Cluster:
             while True:
                 while not ended and len(waiting) < most:
                     try:
-                        waiting.append(self._client.submit(_done, work, _pack(next(source)), pure=False))
+                        waiting.append(self._submit(work, next(source)))
                     except StopIteration:
                         ended = True
                     except Exception as error:  # noqa: BLE001  # raised in its turn
                         failure, ended = error, True
                 if not waiting:
                     break
-                yield _unpack(*self._result(waiting.popleft()))
+                item, future = waiting.popleft()
+                result = self._result(future)
+                made = _unpack(result)
+                _drop(item, result)  # not before: a worker that dies had only read its part
+                yield made
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.release()
         if failure is not None:
             raise failure
+
+    def _submit(self, work: Callable[[In], Out], item: In) -> tuple[Parcel, Any]:
+        parcel = _pack(item, self._directory)
+        return parcel, self._client.submit(_done, work, parcel, self._directory, pure=False)
 
     def _result(self, future: Any) -> Any:
         while True:
@@ -147,13 +189,15 @@ def connected(workers: int | None, scheduler: str | None) -> Iterator[Cluster]:
             hint="pip install 'sender-importer[dask]'",
         ) from None
     with ExitStack() as stack:
+        directory = None
         if workers is not None:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="importer-"))
             client = _on_this_machine(distributed, stack, workers)
         else:
             client = _connect(distributed, str(scheduler))
         stack.callback(_close, client)
         _compare_versions(client)
-        yield Cluster(client)
+        yield Cluster(client, directory)
 
 
 def _connect(distributed: ModuleType, scheduler: str) -> Any:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import platformdirs
-
 from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions, Progress
 from importer.errors import UsageError
@@ -23,13 +21,13 @@ from importer.model import (
     Run,
 )
 from importer.remote import RemotePath
-from importer.sandbox.options import SandboxOptions
 from importer.wording import public_name, shown
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
     from importer.pipeline.program import Result
     from importer.read import Input
+    from importer.sandbox.options import SandboxOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,8 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
     """``IMPORTER_LEDGER``, or ``ledger.db`` in the user's state directory."""
     if named := environment.get("IMPORTER_LEDGER"):
         return parse_location(named)
+    import platformdirs
+
     return platformdirs.user_state_path("importer") / "ledger.db"
 
 

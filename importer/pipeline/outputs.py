@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from importer import report
 from importer.errors import ReportError, SourceError
 from importer.remote import RemotePath
-from importer.report import AccountsReport, Written
+from importer.report import Written
 
-Made = TypeVar("Made", Written, AccountsReport)
+if TYPE_CHECKING:
+    from importer.report.accounts import AccountsReport
+
+Made = TypeVar("Made", Written, "AccountsReport")
 EVENTS = "sandbox-events.jsonl"
 
 

@@ -22,14 +22,12 @@ from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_
 from importer.convert.row_mapper import MOST_KEYS
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream
-from importer.pipeline.cluster import connected, refuse_other_versions, versions
+from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -37,10 +35,11 @@ from importer.wording import brief, counted, shown
 
 if TYPE_CHECKING:
     from importer.convert.lookups import Lookups
+    from importer.ledger.identities import Hasher
     from importer.transform import Transform
 
 T = TypeVar("T")
-PrepareParts: TypeAlias = "Callable[[Iterator[Part]], Iterator[Events | EncodedChunk]]"
+PrepareParts: TypeAlias = "Callable[[Iterator[Part]], Iterator[Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,8 @@ class Preparer:
     def _lenient(self) -> RowMapper:
         return self.mapper.with_mapping(with_both_signs(self.mapping))
 
-    def encoded(self, events: Events | EncodedChunk) -> EncodedChunk:
-        """Events as the ledger takes them; what a worker has encoded as it is."""
-        if isinstance(events, EncodedChunk):
-            return events
+    def encoded(self, events: Events) -> EncodedChunk:
+        """Events with their requests' bodies, and what is wrong with the others."""
         judged = fitted(events)
         if self.reading.accounts is not None:
             judged = with_known_accounts(judged, self.reading.accounts)
@@ -131,8 +128,9 @@ class Preparer:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What a worker needs to make a `Preparer` like ours."""
+    """What a worker needs to make a `Preparer` like ours, and to finish what it prepares."""
 
+    finish: Callable[[EncodedChunk], Any]
     mapping: ImportMapping
     reading: ReadOptions
     code: bytes | None
@@ -143,6 +141,8 @@ class _Recipe:
 
     def preparer(self) -> Preparer:
         """Raises `UsageError` where this machine is not like the one that the recipe comes from."""
+        from importer.pipeline.cluster import refuse_other_versions
+
         refuse_other_versions(self.versions, "the machine that plans")
         if content_of(self.mapping) != self.lookups:
             raise UsageError(
@@ -156,17 +156,18 @@ _here = threading.local()
 """Of a worker's thread: the last recipe, and the `Preparer` made by it."""
 
 
-def _on_worker(recipe: bytes, part: Part) -> tuple[Events | EncodedChunk, dict[str, set[str]]]:
-    """A part as events if these are to be grouped, else encoded; and the keys that lookups did not have."""
+def _on_worker(recipe: bytes, part: Part) -> tuple[Any, dict[str, set[str]]]:
+    """A part as events if these are to be grouped, else finished; and the keys that lookups did not have."""
     if getattr(_here, "recipe", None) != recipe:
-        _here.preparer = pickle.loads(recipe).preparer()  # noqa: S301  # the scheduler runs any code it is given
+        unpacked: _Recipe = pickle.loads(recipe)  # noqa: S301  # the scheduler runs any code it is given
+        _here.preparer, _here.finish = unpacked.preparer(), unpacked.finish
         _here.recipe = recipe
     preparer: Preparer = _here.preparer
     preparer.mapper.not_found.clear()
     events = preparer.events(chunk_of(part))
     not_found = dict(preparer.mapper.not_found)
     if preparer.mapping.group_by is None:
-        return preparer.encoded(events), not_found
+        return _here.finish(preparer.encoded(events)), not_found
     return replace(events, chunk=replace(events.chunk, table=events.chunk.table.select([]), nested={})), not_found
 
 
@@ -177,14 +178,48 @@ def prepare_sources(
 
     A file that cannot be used comes as a stream without chunks, with its error, and `say` gets that error.
     """
+    return _prepared(arguments, mapping, reading, say, _as_it_is)
+
+
+def prepare_stored(
+    arguments: Sequence[str | Input],
+    mapping: ImportMapping,
+    reading: ReadOptions,
+    say: Callable[[str], None],
+    hasher: Hasher,
+) -> Generator[SourceStream[StoredChunk], None, None]:
+    """The same as the ledger with that hasher stores it."""
+    from importer.ledger.rows import store  # with the ledger, which a check does not need
+
+    return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher))
+
+
+def _as_it_is(prepared: EncodedChunk) -> EncodedChunk:
+    return prepared
+
+
+def _prepared(
+    arguments: Sequence[str | Input],
+    mapping: ImportMapping,
+    reading: ReadOptions,
+    say: Callable[[str], None],
+    finish: Callable[[EncodedChunk], T],
+) -> Generator[SourceStream[T], None, None]:
     preparer = Preparer(mapping, reading, read_lookups(mapping, say))
-    with _prepare_parts(preparer) as prepare_parts:
+    finished = reading.here or mapping.group_by is not None
+
+    def make(events: Any) -> Any:
+        return finish(preparer.encoded(events)) if finished else events
+
+    with _prepare_parts(preparer, finish) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
+            from importer.group import grouped  # with its temporary database, which no other mapping needs
+
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:
-                encoded = _guarded(one.source.name, map(preparer.encoded, one.chunks))
+                encoded = _guarded(one.source.name, map(make, one.chunks))
                 # Closed before the source is, which may be at work on a chunk on its way.
                 with closing(_reported(prefetch(encoded) if one.threaded else encoded, say)) as chunks:
                     yield SourceStream(one.source, chunks, one.digest, one.error)
@@ -194,19 +229,21 @@ def prepare_sources(
 
 
 @contextmanager
-def _prepare_parts(preparer: Preparer) -> Iterator[PrepareParts]:
+def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) -> Iterator[PrepareParts]:
     """What makes events of parts, or encodes them at once, in their order: this process, or a cluster's workers."""
     reading = preparer.reading
     if reading.here:
         yield lambda parts: map(preparer.events, map(chunk_of, parts))
         return
+    from importer.pipeline.cluster import connected, versions
+
     code = None if preparer.transform is None else preparer.transform.code
     there = replace(reading, workers=None, scheduler=None)
-    recipe = _Recipe(preparer.mapping, there, code, content_of(preparer.mapping), versions())
+    recipe = _Recipe(finish, preparer.mapping, there, code, content_of(preparer.mapping), versions())
     with connected(reading.workers, reading.scheduler) as cluster:
         work = partial(_on_worker, pickle.dumps(recipe))
 
-        def on_workers(parts: Iterator[Part]) -> Iterator[Events | EncodedChunk]:
+        def on_workers(parts: Iterator[Part]) -> Iterator[Any]:
             with closing(cluster.map(work, parts)) as results:
                 for made, not_found in results:
                     preparer.mapper.add_not_found(not_found)
@@ -292,7 +329,7 @@ def _transform(spec: str, code: bytes | None) -> Transform:
     return Transform(spec, text_of, code)
 
 
-def _reported(chunks: Iterator[EncodedChunk], say: Callable[[str], None]) -> Generator[EncodedChunk, None, None]:
+def _reported(chunks: Iterator[T], say: Callable[[str], None]) -> Generator[T, None, None]:
     """The same chunks; ``say`` gets the error of a source that breaks off."""
     try:
         yield from chunks

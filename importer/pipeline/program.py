@@ -19,7 +19,7 @@ from importer.pipeline import connect, find, outputs
 from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import Console, RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.report import ReportOptions, Written
@@ -119,7 +119,8 @@ def reading_of(options: RunOptions) -> ReadOptions:
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     try:
-        with closing(prepare_sources(options.readable, loaded.mapping, reading_of(options), console.say)) as sources:
+        prepared = prepare_stored(options.readable, loaded.mapping, reading_of(options), console.say, ledger.hasher)
+        with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)
     except BaseException:

@@ -82,6 +82,8 @@ class DeliveryJob:
     target: TargetOptions
     way: Target
     console: Console
+    watch: Watch | None = None
+    """Sees the progress, if not the console does."""
     lock: Lock | None = None
     """Held by whoever sends for the account, if it is not held already."""
 
@@ -248,7 +250,7 @@ class _Sending:
 
     async def _deliver_now(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
         job = one.job
-        halts = Halts(job.ledger, job.run, job.console.watch)
+        halts = Halts(job.ledger, job.run, job.watch or job.console.watch)
         if pending == one.outlook.events:
             halts.begin()
             job.ledger.set_state(job.run, RunState.DELIVERING)

@@ -4,7 +4,6 @@ Reports are made from the ledger alone (`importer check` makes the same from che
 then, and nothing here sends anything.
 """
 
-from importer.report.accounts import AccountsReport, accounts_summary_bytes, render_accounts, write_accounts
 from importer.report.atomic import SUMMARY, keep_user_files, prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
 from importer.report.model import CHECK, ReportOptions, Summary, Written, WrittenFile, check_run, summary_bytes
@@ -17,25 +16,21 @@ __all__ = [
     "CHECK",
     "COLUMNS",
     "SUMMARY",
-    "AccountsReport",
     "Checked",
     "Checking",
     "ReportOptions",
     "Summary",
     "Written",
     "WrittenFile",
-    "accounts_summary_bytes",
     "check_run",
     "count_run",
     "keep_user_files",
     "prepare",
-    "render_accounts",
     "render_reasons",
     "render_summary",
     "stream",
     "summary_bytes",
     "write",
-    "write_accounts",
     "write_check",
     "write_file",
 ]

@@ -44,15 +44,6 @@ def messages_of(code: str, fields: ArrowArray, values: ArrowArray) -> ArrowArray
     return pc.binary_join_element_wise(*pieces, "")
 
 
-def delivery_messages(code: str, words: ArrowArray, keys: ArrowArray) -> ArrowArray:
-    """What came of sending rows of one code: its template, with the API's own words behind it; null adds nothing."""
-    words = shown_column(words)
-    if code not in REASONS:
-        return words
-    heads = messages_of(code, pa.nulls(len(words), pa.string()), keys)
-    return pc.if_else(pc.equal(pc.fill_null(words, ""), ""), heads, pc.binary_join_element_wise(heads, words, ": "))
-
-
 def shown_column(texts: ArrowArray) -> ArrowArray:
     """`shown` for a ``string`` array; nulls stay null."""
     printable = pc.utf8_is_printable(texts)

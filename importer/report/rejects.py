@@ -19,18 +19,20 @@ from itertools import chain, count
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from importer.model import RowBatch, Source, State
 from importer.report.atomic import Outputs
 from importer.report.model import WrittenFile
 from importer.report.reject_files import Rejected, RejectsWriter, open_writer
 from importer.report.reject_workbook import WorkbookRejects, suits
-from importer.report.rows import ExplainedBatch
+from importer.report.rows import STATES, ExplainedBatch
 from importer.roundtrip import APPENDED, DOUBT
 
-STATES = {"rejects": (State.INVALID, State.REFUSED), "in_doubt": (State.IN_DOUBT, State.FAILED)}
-"""What a file holds, and the states of its rows' events."""
+_WANTED = {
+    kind: np.array([*(state in chosen for state in STATES), False])
+    for kind, chosen in (("rejects", (State.INVALID, State.REFUSED)), ("in_doubt", (State.IN_DOUBT, State.FAILED)))
+}
+"""What a file holds, and by the number of its event's state (-1: unknown) whether a row belongs there."""
 
 _FILES = {"rejects": ("rejects", APPENDED), "in_doubt": ("in-doubt", (*APPENDED, *DOUBT))}
 """What a file is called, and the columns that it has besides its source's."""
@@ -80,12 +82,8 @@ class Rejects:
         """Put the batch's undelivered rows where they belong."""
         batch = explained.batch
         form = self._form(batch)
-        states, leader_states = explained.column("state"), explained.column("leader_state")
-        for kind, chosen in STATES.items():
-            wanted = pa.array([state.value for state in chosen])
-            part_of = pc.and_(pc.equal(states, State.GROUPED.value), pc.is_in(leader_states, wanted))
-            here = pc.or_(pc.is_in(states, wanted), part_of)
-            positions = np.flatnonzero(here.to_numpy(zero_copy_only=False))
+        for kind, wanted in _WANTED.items():
+            positions = np.flatnonzero(wanted[explained.event_states])
             if not len(positions):
                 continue
             if batch.raw_rows is None:

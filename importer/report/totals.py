@@ -27,7 +27,7 @@ from importer.report.model import (
     TypeCount,
     TypeTotals,
 )
-from importer.report.rows import SEPARATOR, ExplainedBatch
+from importer.report.rows import SEPARATOR, STATES, ExplainedBatch
 from importer.wording import iso, shown
 
 FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")
@@ -54,8 +54,10 @@ _OUTCOME_OF = {
     State.PENDING: 3,
 }
 """Of rows that carry an event of their own; the others are left out, part of another event, or sent before."""
-_STATES = pa.array([state.value for state in _OUTCOME_OF])
-_OUTCOMES = np.array([*_OUTCOME_OF.values()], np.int64)
+_OUTCOMES = np.array([_OUTCOME_OF.get(state, -1) for state in STATES])
+_SENT, _GROUPED, _FILTERED, _INVALID, _PENDING = (
+    STATES.index(state) for state in (State.SENT, State.GROUPED, State.FILTERED, State.INVALID, State.PENDING)
+)
 
 WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_419_200)
 """Of a step, in seconds: each a multiple of the one before."""
@@ -185,10 +187,11 @@ class _Reason:
 
 
 class Totals:
-    """Counts a run's rows."""
+    """Counts a run's rows; subscribers and the source's times only where there is to be a `forecast`."""
 
-    def __init__(self) -> None:
-        self._states: Counter[State] = Counter()
+    def __init__(self, *, foresees: bool = False) -> None:
+        self._foresees = foresees
+        self._states = np.zeros(len(STATES), np.int64)
         self._reasons: dict[tuple[str, str], _Reason] = {}
         self._filtered: Counter[str] = Counter()
         """Rows by the test that leaves them out."""
@@ -196,7 +199,7 @@ class Totals:
         """Cells that each test saw."""
         self._filter_sums = Sums()
         self._sums = Sums()
-        """By type, currency and the outcome's number."""
+        """By type, currency and outcome."""
         self._subscribers = Distinct()
         self._event_times: list[int] = []
         """The first and the last time of events still to be sent, in microseconds since the epoch."""
@@ -210,22 +213,18 @@ class Totals:
 
     def add(self, explained: ExplainedBatch) -> None:
         """Count a batch's rows."""
-        states = explained.column("state")
-        for found in pc.value_counts(states).to_pylist():
-            self._states[State(found["values"])] += found["counts"]
-        grouped = pc.equal(states, State.GROUPED.value)
-        self.grouped_sent += pc.and_(grouped, pc.equal(explained.column("leader_state"), State.SENT.value)).true_count
-        outcome = pc.index_in(states, value_set=_STATES)
-        self._add_answers(explained.column("sent_at"), outcome)
-        if outcome.null_count < len(outcome):
-            self._add_events(explained, outcome)
+        states, outcomes = explained.states, _OUTCOMES[explained.states]
+        self._states += np.bincount(states, minlength=len(STATES))
+        self.grouped_sent += int(np.sum((states == _GROUPED) & (explained.event_states == _SENT)))
+        self._add_answers(explained.column("sent_at"), outcomes)
+        self._add_events(explained, outcomes)
         if explained.reasons.num_rows:
             self._add_reasons(explained)
 
     @property
     def counts(self) -> Counts:
         """The rows that came by."""
-        return Counts(read=self._states.total(), by_state={state: self._states[state] for state in State})
+        return Counts(int(self._states.sum()), dict(zip(STATES, self._states.tolist(), strict=True)))
 
     def reasons(self) -> tuple[ReasonSummary, ...]:
         """Every code and field that was found, most frequent first."""
@@ -249,8 +248,7 @@ class Totals:
         """Events and sums per type and currency, most events first."""
         kinds: dict[tuple[str, str], dict[str, object]] = {}
         for (kind, currency, outcome), (count, _, total) in self._sums.found.items():
-            name = OUTCOMES[int(outcome)]
-            kinds.setdefault((kind, currency), {}).update({name: count, f"{name}_total": token(total)})
+            kinds.setdefault((kind, currency), {}).update({outcome: count, f"{outcome}_total": token(total)})
         made = [TypeTotals(kind, currency, **found) for (kind, currency), found in kinds.items()]  # type: ignore[arg-type]  # counts and their sums, by name
         return tuple(
             sorted(made, key=lambda m: (-(m.sent + m.unconfirmed + m.not_sent + m.pending), m.type, m.currency))
@@ -258,10 +256,9 @@ class Totals:
 
     def forecast(self, rate: int) -> Forecast:
         """The events that are still to be sent: for a check, those that would be. ``rate`` is events a minute."""
-        pending = str(OUTCOMES.index("pending"))
         types: Counter[str] = Counter()
         for (kind, _, outcome), (events, _, _) in self._sums.found.items():
-            if outcome == pending and events:
+            if outcome == "pending" and events:
                 types[kind] += events
         listed = sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_MOST_TYPES]
         oldest, newest = map(_moment, self._event_times or (None, None))
@@ -271,14 +268,14 @@ class Totals:
             subscribers_exact=self._subscribers.is_exact,
             types=tuple(TypeCount(name, count) for name, count in listed),
             other_types=types.total() - sum(count for _, count in listed),
-            totals=_totals(self._sums, "", pending),
+            totals=_totals(self._sums, "", "pending"),
             oldest=oldest,
             newest=newest,
             rate=rate,
             seconds=round(60 * types.total() / rate),
         )
 
-    def _add_answers(self, times: ArrowArray, outcome: ArrowArray) -> None:
+    def _add_answers(self, times: ArrowArray, outcomes: Int64s) -> None:
         answers = len(times) - times.null_count
         if not answers:
             return
@@ -286,19 +283,17 @@ class Totals:
         extremes = pc.min_max(times).as_py()
         self.first_answer = min(self.first_answer or extremes["min"], extremes["min"])
         self.last_answer = max(self.last_answer or extremes["max"], extremes["max"])
-        counted = pc.and_(times.is_valid(), outcome.is_valid())
-        kinds = _OUTCOMES[outcome.filter(counted).to_numpy(zero_copy_only=False)]
-        self.timeline.add(times.filter(counted).to_numpy(zero_copy_only=False), kinds)
+        counted = times.is_valid().to_numpy(zero_copy_only=False) & (outcomes >= 0)
+        self.timeline.add(times.to_numpy(zero_copy_only=False)[counted], outcomes[counted])
 
-    def _add_events(self, explained: ExplainedBatch, outcome: ArrowArray) -> None:
-        kinds = pa.array(map(str, _OUTCOMES)).take(outcome)
-        columns = [kinds, *map(explained.column, ("type", "currency", "value"))]
-        if outcome.null_count:
-            columns = [column.filter(outcome.is_valid()) for column in columns]
-        kinds, kind, currency, value = columns
+    def _add_events(self, explained: ExplainedBatch, outcomes: Int64s) -> None:
+        kind, currency, value = (explained.column(name) for name in ("type", "currency", "value"))
+        kinds = pa.array(OUTCOMES).take(pa.array(outcomes, mask=outcomes < 0))
+        if kinds.null_count:
+            kind, currency, value, kinds = (array.filter(kinds.is_valid()) for array in (kind, currency, value, kinds))
         self._sums.add((kind, currency, kinds), value)
-        pending = pc.equal(explained.column("state"), State.PENDING.value)
-        if pending.true_count:
+        pending = pa.array(explained.states == _PENDING)
+        if self._foresees and pending.true_count:
             self._subscribers.add(lowered(explained.column("subscriber").filter(pending)))
             extremes = pc.min_max(explained.column("event_time").filter(pending)).as_py()
             if extremes["min"] is not None:
@@ -312,8 +307,7 @@ class Totals:
         if left_out.true_count:
             self._add_filtered(explained, reasons.filter(left_out))
             # Of a row that is given up, nothing else is left to be said.
-            states = explained.column("state").take(reasons.column("at").combine_chunks())
-            reasons = reasons.filter(pc.not_equal(states, State.FILTERED.value))
+            reasons = reasons.filter(pa.array(explained.states[reasons.column("at").to_numpy()] != _FILTERED))
         found = reasons.group_by(["code", "field"], use_threads=False).aggregate(
             [([], "count_all"), ("at", "first"), ("value", "first"), ("message", "first")]
         )
@@ -353,7 +347,7 @@ class Totals:
 def _severity(explained: ExplainedBatch, at: int, code: str) -> str:
     """A warning is an error where it alone keeps its row from being sent, as `--strict` asks."""
     codes = explained.codes[at].as_py().split(SEPARATOR)
-    invalid = explained.column("state")[at].as_py() == State.INVALID.value
+    invalid = explained.states[at] == _INVALID
     return "error" if invalid and all(severity_of(one) == "warning" for one in codes) else severity_of(code)
 
 

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import importer
 from importer.errors import ReportError
-from importer.ledger.ledger import Ledger
 from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
 from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
@@ -33,10 +32,13 @@ from importer.report.model import (
 )
 from importer.report.next_steps import next_steps
 from importer.report.reject_workbook import columns_by_target
-from importer.report.rejects import STATES, Rejects
+from importer.report.rejects import Rejects
 from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
 from importer.wording import iso
+
+if TYPE_CHECKING:
+    from importer.ledger.ledger import Ledger
 
 _PAGE = "report.html"
 _SHORTEST = 1.0
@@ -48,14 +50,12 @@ Explain = Callable[[Summary, Totals], Summary]
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    """What there is to report; ``sources`` and ``counts`` are asked for when all batches have come by."""
+    """What there is to report; ``sources`` are asked for when all batches have come by."""
 
     run: Run
     batches: Iterator[ExplainedBatch]
     sources: Callable[[], Sequence[RunSource]]
     explain: Explain | None
-    counts: Callable[[], Counts] | None = None
-    """The ledger's counts to compare with; None: the sources' rows are all there is."""
     pauses: Sequence[Pause] = ()
     import_total: Callable[[], ImportTotal | None] = lambda: None
 
@@ -73,7 +73,6 @@ class _Story:
             _explained(ledger.batches(run, raw_rows=raw_rows)),
             lambda: ledger.sources(run),
             lambda summary, _: with_advice(summary, advise),
-            lambda: ledger.counts(run),
             ledger.halts(run),
             import_total,
         )
@@ -87,9 +86,7 @@ def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise | Non
     summary alone are tried; what went wrong is the result's ``failure``. Raises `LedgerError` where the ledger cannot
     be read.
     """
-    counts = ledger.counts(run)
-    undelivered = any(counts[state] for kind in STATES.values() for state in kind)
-    return _write(_Story.of(ledger, run, raw_rows=options.rejects and undelivered, advise=advise), options)
+    return _write(_Story.of(ledger, run, raw_rows=options.rejects, advise=advise), options)
 
 
 def count_run(ledger: Ledger, run: Run) -> Written:
@@ -133,14 +130,14 @@ def _explained(batches: Iterable[RowBatch]) -> Iterator[ExplainedBatch]:
 
 
 def _count(story: _Story) -> Written:
-    totals = Totals()
+    totals = Totals(foresees=story.run.id == CHECK)
     for explained in story.batches:
         totals.add(explained)
     return _written(story, totals)
 
 
 def _write(story: _Story, options: ReportOptions) -> Written:
-    totals = Totals()
+    totals = Totals(foresees=story.run.id == CHECK)
     try:
         return _with_files(story, options, totals)
     except ReportError as failure:
@@ -199,10 +196,8 @@ def _written(
     options: ReportOptions | None = None,
 ) -> Written:
     run, sources = story.run, tuple(story.sources())
-    kept = story.counts() if story.counts else Counts(sum(s.rows for s in sources), totals.counts.by_state)
     # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
-    counts = Counts(kept.read, totals.counts.by_state)
-    balanced = counts.balanced and kept.balanced
+    counts = Counts(sum(one.rows for one in sources), totals.counts.by_state)
     delivering = _between(totals.first_answer, totals.last_answer)
     # Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying.
     rate = None if delivering is None or delivering < _SHORTEST else round((totals.answers - 1) / delivering, 3)
@@ -217,7 +212,7 @@ def _written(
         state="checked" if run.id == CHECK else run.state.value,
         started_at=iso(run.started_at),
         finished_at=iso(run.finished_at),
-        balanced=balanced,
+        balanced=counts.balanced,
         rows=counts_by_name(counts),
         account=run.account,
         endpoint=urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", "")),
@@ -240,7 +235,7 @@ def _written(
     there = (options.out_afterwards or options.out) if options else Path()
     rejects = [there / one.name for one in files if one.holds == "rejects" and one.rows]
     steps = next_steps(run, summary, rejects, options.ledger_option if options else "")
-    return Written((), counts, balanced, summary, tuple(steps))
+    return Written((), counts, counts.balanced, summary, tuple(steps))
 
 
 def _source(one: RunSource) -> SourceSummary:

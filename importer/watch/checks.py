@@ -6,6 +6,7 @@ ones is for a person to look at; it is no success.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,27 +19,31 @@ from importer.model import State
 from importer.read import expand, open_source
 from importer.report import Written
 from importer.watch.drops import FileRule
-from importer.watch.outcome import FileLimits
+from importer.watch.outcome import FileLimits, broken_sources
 from importer.wording import counted, shown
 
 
-def refusal(written: Written, limits: FileLimits) -> str:
-    """Why a file must not be sent, by what a check of it found; empty if it may."""
-    counts, reasons = written.counts, written.summary.reasons
-    if broken := [source.error for source in written.summary.sources if source.error]:
-        return "; ".join(broken)
-    if counts.read < limits.min_rows:
-        return f"it has {counted(counts.read, 'row')}, fewer than --min-rows {limits.min_rows:,} asks for"
-    if counts.read and counts[State.FILTERED] == counts.read:
+def refusal(found: Sequence[Written], limits: FileLimits) -> str:
+    """Why a file must not be sent, by what a check found of it, for each account; empty if it may."""
+    read = sum(one.counts.read for one in found)
+    invalid, filtered = (sum(one.counts[state] for one in found) for state in (State.INVALID, State.FILTERED))
+    reasons = [reason for one in found for reason in one.summary.reasons]
+    if broken := broken_sources(found):
+        return broken
+    if read < limits.min_rows:
+        return f"it has {counted(read, 'row')}, fewer than --min-rows {limits.min_rows:,} asks for"
+    if read and filtered == read:
         tests = [f"{one.field} ({counted(one.count, 'row')}, such as {one.example.value!r})" for one in reasons
                  if one.code.startswith("filtered.")]  # fmt: skip
         return "the mapping's filter leaves out every row" + (": " + "; ".join(tests) if tests else "")
-    if limits.allows(counts[State.INVALID], counts.read):
+    if limits.allows(invalid, read):
         return ""
-    found = ", ".join(f"{one.count:,} {one.code}" for one in reasons if one.severity == "error")
+    codes = Counter[str]()
+    for one in reasons:
+        codes[one.code] += one.count if one.severity == "error" else 0
     return (
-        f"{counts[State.INVALID]:,} of {counted(counts.read, 'row')} are invalid, more than --max-invalid "
-        f"{limits.max_invalid} allows: {found}"
+        f"{invalid:,} of {counted(read, 'row')} are invalid, more than --max-invalid {limits.max_invalid} allows: "
+        + ", ".join(f"{count:,} {code}" for code, count in codes.items() if count)
     )
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,7 +39,6 @@ DONE_MARKER = ".done"
 DROPS = "drops.yaml"
 _UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".upload", ".swp", "~")
 """How senders name what they are still writing; the rename that follows says that it is complete."""
-_STAMP = re.compile(r"~\d{8}-\d{6}(?:-\d+)?(?=\.|$)")
 
 FileSignature = tuple[int, int, int] | RemoteStatus
 """A file's inode (an object's ETag), size and time of change."""
@@ -164,12 +162,13 @@ class Inbox:
         return True
 
     def _publish(self, taken: str, place: Place) -> None:
-        """Upload a file's reports, the summary last."""
+        """Upload a file's reports, the summary of all of it last."""
         there, here = self.published(taken, place), self.report(taken, place)
         if isinstance(there, RemotePath) and here.exists():
-            for path in sorted(here.iterdir(), key=lambda path: (path.name == SUMMARY, path.name)):
+            files = [path for path in here.rglob("*") if path.is_file()]
+            for path in sorted(files, key=lambda path: (path == here / SUMMARY, path)):
                 with path.open("rb") as file:
-                    (there / path.name).write(file)
+                    (there / path.relative_to(here).as_posix()).write(file)
 
     def tidy(self) -> None:
         """Remove from this machine the reports of objects that have their last place, where they were uploaded."""
@@ -196,11 +195,6 @@ class Inbox:
         for name in there:
             if name.endswith(self._marker) and name.removesuffix(self._marker) not in there:
                 (self._directory / name).unlink(missing_ok=True)
-
-
-def original(taken: str) -> str:
-    """The name under which a file was dropped."""
-    return _STAMP.sub("", taken, count=1)
 
 
 def _state(address: RemotePath) -> Path:

@@ -14,9 +14,11 @@ import msgspec
 
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, RunState, State
+from importer.pipeline.accounts import AccountsResult
 from importer.pipeline.options import RunOptions
 from importer.pipeline.program import Result
 from importer.remote import RemotePath
+from importer.report import Written
 from importer.watch.drops import FileRule
 from importer.wording import counted, shown
 
@@ -64,6 +66,8 @@ class WatchOptions:
     run: RunOptions
     """What every run has in common; its sources and its mapping are filled in for each file."""
     limits: FileLimits = FileLimits()
+    accounts_file: str | None = None
+    """The accounts of the rows, where there are several."""
     marker: str = ""
     """A file NAME is complete when NAME + marker is there, and only then; empty: when it has not changed for
     ``stable_for``, or NAME.done is there."""
@@ -114,19 +118,26 @@ class FileOutcome:
         return "  ".join(word for word in words if word)
 
 
-def file_outcome(result: Result) -> FileOutcome:
+def file_outcome(result: Result | AccountsResult) -> FileOutcome:
     """What a run's end means for its file."""
-    summary = result.written.summary
+    parts = result.results if isinstance(result, AccountsResult) else {"": result}
+    summary = result.report.summary if isinstance(result, AccountsResult) else result.written.summary
+    stopped = [f"{name and f'{name}: '}{one.ended.reason}" for name, one in parts.items() if one.ended.reason]
     place, code, reason = Place.DONE, result.exit_code, ""
     if code is ExitCode.STOPPED:
-        place, reason = Place.PROCESSING, f"stopped: {result.ended.reason}"
-    elif broken := [one.error for one in summary.sources if one.error]:
-        place, code, reason = Place.FAILED, ExitCode.UNUSABLE, "; ".join(broken)
-    elif not result.written.balanced:
+        place, reason = Place.PROCESSING, f"stopped: {'; '.join(stopped)}"
+    elif broken := broken_sources([one.written for one in parts.values()]):
+        place, code, reason = Place.FAILED, ExitCode.UNUSABLE, broken
+    elif not summary.balanced:
         place, reason = Place.FAILED, "the totals of the run do not add up; please report this as a bug"
-    elif not result.written.counts.read:
+    elif not summary.rows["read"]:
         reason = "no rows: there is nothing after the header"
-    return FileOutcome(place, code, reason, result.run.id, summary.rows)
+    return FileOutcome(place, code, reason, summary.run or "", summary.rows)
+
+
+def broken_sources(found: Sequence[Written]) -> str:
+    """Why a file cannot be read to its end; empty if it can."""
+    return "; ".join(dict.fromkeys(source.error for one in found for source in one.summary.sources if source.error))
 
 
 def recorded_outcome(report: Path, place: Place) -> FileOutcome | None:

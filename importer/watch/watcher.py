@@ -11,7 +11,7 @@ import errno
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +19,20 @@ from types import FrameType
 
 from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, UsageError
 from importer.model import RunState
-from importer.pipeline import check, connect, program
+from importer.pipeline import accounts, check, connect, program
+from importer.pipeline.accounts import AccountsConsole, AccountsResult
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import Console, RunOptions, TargetOptions
+from importer.pipeline.program import Result
 from importer.read import expand, is_data_name
 from importer.remote import RemotePath
+from importer.report import Written
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
 from importer.watch.hook import run_hook
-from importer.watch.inbox import Inbox, original, signature_of
+from importer.watch.inbox import Inbox, signature_of
 from importer.watch.outcome import FileOutcome, Place, WatchOptions, failed, file_outcome, in_all, recorded_outcome
-from importer.wording import shown
+from importer.wording import original_name, shown
 
 EVERYTHING = "*"
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
@@ -40,7 +43,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 class WatchConsole:
     """How a watch speaks and waits."""
 
-    console: Console
+    console: AccountsConsole
     show: Callable[[FileOutcome], None]
     """Each file's line."""
     wait: Callable[[float], None] = time.sleep
@@ -68,7 +71,7 @@ class Watcher:
     def once(self) -> ExitCode:
         """One round over what is there and complete; the worst that happened to a file."""
         with self._inbox.exclusive(), self._alone(), self._interruptible() as worst:
-            connect.check(self._target, self._say)
+            self._look_ahead()
             self._inbox.scan()
             self._console.wait(self._options.stable_for)
             complete, growing = self._inbox.scan()
@@ -86,7 +89,7 @@ class Watcher:
         `ExitCode.STOPPED` if a file is left half done.
         """
         with self._inbox.exclusive(), self._alone(), self._interruptible():
-            connect.check(self._target, self._say)
+            self._look_ahead()
             again = 0.0
             self._say(f"watching {self._options.directory}; Ctrl-C stops")
             while not (self._interrupted or self._options.run.delivery.schedule.over(self._console.now())):
@@ -104,6 +107,18 @@ class Watcher:
                 if not self._interrupted:
                     self._console.wait(self._options.stable_for)
         return ExitCode.STOPPED if self._inbox.processing() else ExitCode.DELIVERED
+
+    def _look_ahead(self) -> None:
+        """Find what would stop every file, before any is taken."""
+        name = self._options.accounts_file
+        if name is None:
+            connect.check(self._target, self._say)
+            return
+        file = accounts.load_accounts(name)
+        accounts.look_ahead(self._target, file, self._console.console)
+        for rule in self._options.rules:
+            if rule.account:
+                accounts.target_of_one(self._target, file, rule.account)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -217,7 +232,7 @@ class Watcher:
         if place := self._inbox.half_moved(taken):
             recorded = recorded_outcome(self._inbox.report(taken, place), place)
             return recorded or FileOutcome(Place.DONE, ExitCode.DELIVERED)
-        rule = self._rule(original(taken))
+        rule = self._rule(original_name(taken))
         if rule is None:
             raise UsageError(
                 f"{path}: no pattern fits this file any more", hint="correct the patterns, or move the file away"
@@ -238,15 +253,25 @@ class Watcher:
         out, afterwards = self._inbox.report(taken, Place.PROCESSING), self._inbox.published(taken, Place.DONE)
         options = replace(options, out=out, out_afterwards=afterwards, brief=True)
         try:
-            result = program.run(options, target, self._console.console)
+            result = self._run(options, target, rule)
         finally:
             _heed_sigterm()  # asyncio took the signal over and gave it back to the system
-        self._stopped = bool(result.ended.reason) or result.ended.interrupted
-        self._interrupted = result.ended.interrupted
+        if isinstance(result, AccountsResult):  # what stops one account stops no other, of no other file
+            self._interrupted = any(one.ended.interrupted for one in result.results.values())
+            self._stopped = self._interrupted or self._options.run.delivery.schedule.over(self._console.now())
+        else:
+            self._interrupted = result.ended.interrupted
+            self._stopped = bool(result.ended.reason) or self._interrupted
         outcome = file_outcome(result)
         if outcome.place is Place.DONE and signature_of(path) != signature:
             return self._changed(path, outcome)
         return outcome
+
+    def _run(self, options: RunOptions, target: TargetOptions, rule: FileRule) -> Result | AccountsResult:
+        if self._options.accounts_file is None:
+            return program.run(options, target, self._console.console)
+        file = accounts.load_accounts(self._options.accounts_file)
+        return accounts.run(options, target, file, self._console.console, rule.account)
 
     def _changed(self, path: Path | RemotePath, outcome: FileOutcome) -> FileOutcome:
         """The outcome of a file that was written to, or taken away, while it was worked on."""
@@ -265,8 +290,11 @@ class Watcher:
         columns = columns_of(options.sources[0], rule)
         if changes := self._columns.changes(rule, columns):
             self._say(f"warning: {shown(taken)}: its columns differ from the last file's: {changes}")
-        written = check.check(options, _Silent())
-        if reason := refusal(written, self._options.limits):
+        if self._options.accounts_file is None or rule.account:
+            found: Sequence[Written] = [check.check(options, _Silent())]
+        else:
+            _, found = accounts.check(options, accounts.load_accounts(self._options.accounts_file), _Silent())
+        if reason := refusal(found, self._options.limits):
             return FileOutcome(Place.FAILED, ExitCode.UNUSABLE, reason)
         self._columns.remember(rule, columns)
         return None
@@ -291,17 +319,22 @@ class Watcher:
         return outcome if there else replace(outcome, reason=reason or "the file itself has left processing/")
 
 
-class _Silent(Console):
+class _Silent(AccountsConsole):
     """A console for the check before a run, whose messages the run itself gives."""
 
     def require_answer(self) -> None:
         """Ask nothing."""
 
+    def of(self, account: str) -> Console:
+        """The same for each account."""
+        del account
+        return self
+
 
 def _is_finished(run_id: str, target: TargetOptions) -> bool:
     """Whether the ledger says so too; the report is written a moment before."""
     with open_ledger(target) as ledger:
-        return any(run.id == run_id and run.state is RunState.FINISHED for run in ledger.runs())
+        return any(run.id == run_id and run.state is RunState.FINISHED for run in ledger.runs(everywhere=True))
 
 
 def _heed_sigterm() -> None:

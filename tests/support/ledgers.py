@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from importer.ledger.ledger import Ledger
 from importer.ledger.location import LedgerLocation, PostgresLocation
+from importer.ledger.rows import store
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(
@@ -88,6 +89,11 @@ def chunk(
     )
 
 
+def add_chunk(ledger: Ledger, run: Run, number: int, prepared: EncodedChunk, *parts: Any) -> None:
+    """Store a prepared chunk."""
+    ledger.add_chunk(run, number, store(prepared, ledger.hasher), *parts)
+
+
 def planned(
     ledger: Ledger,
     *chunks: EncodedChunk,
@@ -100,7 +106,7 @@ def planned(
     run = new_run(ledger, mapping=mapping)
     number = ledger.add_source(run, source)
     for one in chunks:
-        ledger.add_chunk(run, number, one)
+        add_chunk(ledger, run, number, one)
     ledger.close_source(run, number, digest=digest)
     return ledger.seal(run, again=again)
 

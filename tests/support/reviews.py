@@ -10,7 +10,7 @@ from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import SANDBOX_ENDPOINT, Outcome, Run, RunState, State
 from importer.pipeline.options import RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.plan import plan
 from importer.review.desk import Filter, Line
 from importer.review.session import Review
@@ -63,7 +63,12 @@ class Import:
                 options=options.kept(),
             )  # fmt: skip
             reading = ReadOptions(raw_rows=True, transform=transform)
-            plan(ledger, run, prepare_sources([str(source)], loaded.mapping, reading, self.said.append), lambda _: None)
+            plan(
+                ledger,
+                run,
+                prepare_stored([str(source)], loaded.mapping, reading, self.said.append, ledger.hasher),
+                lambda _: None,
+            )
             run = ledger.seal(run)
             rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(states) or 1)]
             if states:

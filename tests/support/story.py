@@ -7,7 +7,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from importer.ledger.ledger import Ledger
-from importer.model import Counts, Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
+from importer.model import Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
 
 SCHEMA = pa.schema(
     {
@@ -89,16 +89,12 @@ class FakeLedger:
     errors: dict[str, str] = field(default_factory=dict)
     halted: Sequence[Pause] = ()
 
-    def counts(self, run: Run) -> Counts:
-        states = [State(state) for one in self.told for state in one.table.column("state").to_pylist()]
-        return Counts(len(states) + self.missing, {state: states.count(state) for state in State})
-
     def sources(self, run: Run) -> list[RunSource]:
         rows: dict[Source, int] = {}
         for one in self.told:
             rows[one.source] = rows.get(one.source, 0) + one.table.num_rows
         return [
-            RunSource(no, source, "", count, self.errors.get(source.name, ""))
+            RunSource(no, source, "", count + (self.missing if no == 1 else 0), self.errors.get(source.name, ""))
             for no, (source, count) in enumerate(rows.items(), 1)
         ]
 

@@ -20,7 +20,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.sqlite import SqliteDialect
 from importer.ledger.tables import VERSION
 from importer.model import State
-from tests.support.ledgers import chunk, new_run, open_ledger, path_of, planned
+from tests.support.ledgers import add_chunk, chunk, new_run, open_ledger, path_of, planned
 
 ROOT = Path(__file__).parents[3]
 
@@ -187,11 +187,11 @@ def test_a_full_disk_is_told_of_and_loses_nothing(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         run = new_run(ledger)
         number = ledger.add_source(run, chunk([]).source)
-        ledger.add_chunk(run, number, chunk(["a@example.org"]))
+        add_chunk(ledger, run, number, chunk(["a@example.org"]))
         pages = ledger._db.value("PRAGMA page_count")
         ledger._db.query(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(DiskFullError) as caught:
-            ledger.add_chunk(run, number, chunk([f"{n}@example.org" for n in range(5_000)], first_row=2))
+            add_chunk(ledger, run, number, chunk([f"{n}@example.org" for n in range(5_000)], first_row=2))
         assert caught.value.message == (
             f"no room left on the disk of the ledger {path_of(ledger)}; what was acknowledged before is safe"
         )

@@ -11,7 +11,7 @@ import pytest
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, State
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.plan import plan
 from importer.report import ReportOptions, write
 from tests.support.ledgers import open_ledger
@@ -49,7 +49,9 @@ def planned(ledger: Ledger, home: Path, *contents: str, grouped: bool = True, ke
     plan(
         ledger,
         run,
-        prepare_sources([str(path) for path in paths], mapping, ReadOptions(raw_rows=True), lambda _: None),
+        prepare_stored(
+            [str(path) for path in paths], mapping, ReadOptions(raw_rows=True), lambda _: None, ledger.hasher
+        ),
         lambda _: None,
     )
     run = ledger.seal(run)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.ledger.identities import NOBODY
-from tests.support.ledgers import chunk, open_ledger, planned
+from tests.support.ledgers import add_chunk, chunk, open_ledger, planned
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -78,7 +78,7 @@ def test_lanes_are_settled_in_a_run_of_several_sources(tmp_path: Path) -> None:
         )
         for part in parts:
             number = ledger.add_source(run, part.source)
-            ledger.add_chunk(run, number, part)
+            add_chunk(ledger, run, number, part)
             ledger.close_source(run, number, digest="")
         run = ledger.seal(run)
         assert len({lane for _, _, lane in ledger.queue(run, after=None, count=9)}) == 1

@@ -12,7 +12,7 @@ from importer.ledger import tables
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.plan import plan
 from tests.support.ledgers import open_ledger
 
@@ -49,9 +49,8 @@ def read(ledger: Ledger, run: Run, export: Path, *, keyed: bool = False) -> Run:
     mapping = export.with_suffix(".yaml")
     mapping.write_text(MAPPING.format(key="key: key\n" if keyed else ""), encoding="utf-8")
     wishes = ReadOptions(strict=False, raw_rows=True)
-    plan(
-        ledger, run, prepare_sources((str(export),), load(str(mapping)).mapping, wishes, lambda _: None), lambda _: None
-    )
+    found = prepare_stored((str(export),), load(str(mapping)).mapping, wishes, lambda _: None, ledger.hasher)
+    plan(ledger, run, found, lambda _: None)
     return run
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from importer.ledger.ledger import Ledger
 from importer.ledger.repair import repair
 from importer.model import EncodedChunk, Outcome, Run, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, released
+from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -26,14 +26,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def whole(count: int, first_row: int = 1) -> EncodedChunk:
+def whole(count: int, first_row: int = 1, state: State = State.PENDING) -> EncodedChunk:
     rows = range(first_row, first_row + count)
     reasons = pa.table(
         {"row": pa.array(rows, pa.int64())}
         | {name: [f"{name} {row}" for row in rows] for name in ("code", "field", "value")}
     )
     raw = pa.table({"record": pa.array([f"record {row}".encode() for row in rows])})
-    made = chunk([f"{row}@example.org" for row in rows], first_row=first_row)
+    made = chunk([f"{row}@example.org" for row in rows], first_row=first_row, states=[state] * count)
     return replace(made, reasons=reasons, raw_rows=raw)
 
 
@@ -41,7 +41,7 @@ def planned_parts(ledger: Ledger, *parts: tuple[EncodedChunk, list[bool]], diges
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE, 0)
     for one, mine in parts:
-        ledger.add_chunk(run, number, one, np.array(mine, np.bool_), one.first_row - 1)
+        add_chunk(ledger, run, number, one, np.array(mine, np.bool_), one.first_row - 1)
     others = sum(mine.count(False) for _, mine in parts)
     ledger.close_source(run, number, digest=digest, others=others)
     return ledger.seal(run)
@@ -55,7 +55,7 @@ def test_each_row_is_in_exactly_one_run_under_its_own_number(tmp_path: Path, chu
     for name in "abc":
         with open_ledger(tmp_path, account=name) as ledger:
             firsts = np.cumsum([1, *map(len, chunks)]).tolist()
-            parts = [(whole(len(one), first), [whose == name for whose in one])
+            parts = [(whole(len(one), first, State.INVALID), [whose == name for whose in one])
                      for one, first in zip(chunks, firsts, strict=False)]  # fmt: skip
             run = planned_parts(ledger, *parts, digest="")
             counts = ledger.counts(run)
@@ -96,7 +96,7 @@ def test_rows_in_doubt_are_named_by_their_number(ledger: Ledger) -> None:
 
 
 def test_a_person_is_forgotten_in_their_own_row_alone(ledger: Ledger) -> None:
-    run = planned_parts(ledger, (whole(4), [True, False, True, True]))
+    run = planned_parts(ledger, (whole(4, state=State.INVALID), [True, False, True, True]))
     ledger.lock(run).release()
     assert ledger.forget("3@example.org") == 1
     (batch,) = ledger.batches(run, raw_rows=True)

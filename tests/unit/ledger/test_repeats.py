@@ -13,7 +13,7 @@ from importer.ledger import tables
 from importer.ledger.ledger import Ledger
 from importer.ledger.repeats import PendingElsewhere
 from importer.model import Outcome, Run, RunState, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, planned, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_named_twice_is_sent_once(ledger: Ledger) -> None:
     run = new_run(ledger)
     for _ in range(2):
         number = ledger.add_source(run, SOURCE)
-        ledger.add_chunk(run, number, chunk([A, B], states=["pending", "invalid"]))
+        add_chunk(ledger, run, number, chunk([A, B], states=["pending", "invalid"]))
         ledger.close_source(run, number, digest="content")
     run = ledger.seal(run)
     assert states(ledger, run) == ["pending", "invalid", "duplicate", "invalid"]
@@ -105,7 +105,7 @@ def test_rows_beyond_the_end_of_a_twin_are_not_taken_for_the_next_sources(ledger
     run = new_run(ledger)
     for digest in ("content", "other"):
         number = ledger.add_source(run, SOURCE)
-        ledger.add_chunk(run, number, chunk([A]))
+        add_chunk(ledger, run, number, chunk([A]))
         ledger.close_source(run, number, digest=digest)
     deliver(ledger, ledger.seal(run), State.SENT, State.SENT)
     assert states(ledger, planned(ledger, chunk([A, B]))) == ["duplicate", "pending"]
@@ -146,7 +146,7 @@ def test_of_two_runs_planned_side_by_side_the_one_sealed_first_sends(ledger: Led
         for one in (ledger, other):
             run = new_run(one)
             number = one.add_source(run, SOURCE)
-            one.add_chunk(run, number, chunk([A], keys=["k"]))
+            add_chunk(one, run, number, chunk([A], keys=["k"]))
             one.close_source(run, number, digest="content")
             begun.append((one, run))
         late, early = begun
@@ -297,7 +297,7 @@ def test_of_rows_that_share_a_key_and_differ_none_is_sent(ledger: Ledger) -> Non
     run = new_run(ledger)
     for name, emails in (("one.csv", [A, B]), ("two.csv", [C])):
         number = ledger.add_source(run, replace(SOURCE, name=name))
-        ledger.add_chunk(run, number, chunk(emails, keys=["#1001", "#1002"][: len(emails)], bodies=emails))
+        add_chunk(ledger, run, number, chunk(emails, keys=["#1001", "#1002"][: len(emails)], bodies=emails))
         ledger.close_source(run, number, digest=name)
     run = ledger.seal(run)
     assert row_facts(ledger, run) == [
@@ -478,7 +478,7 @@ def test_nothing_is_sent_of_a_source_that_broke_off(tmp_path: Path) -> None:
         run = new_run(ledger)
         for error in ("", "cut off"):
             number = ledger.add_source(run, SOURCE)
-            ledger.add_chunk(run, number, chunk(["a@example.com", None], states=["pending", "invalid"]))
+            add_chunk(ledger, run, number, chunk(["a@example.com", None], states=["pending", "invalid"]))
             ledger.close_source(run, number, digest="" if error else "whole", error=error)
         run = ledger.seal(run)
         assert ledger.counts(run)[State.PENDING] == 1

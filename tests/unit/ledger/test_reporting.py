@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from importer.ledger.ledger import Ledger
 from importer.model import Dialect, Outcome, PendingSummary, Run, RunSource, Source, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned
+from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, planned
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -59,7 +59,7 @@ def test_sources_are_told_as_they_were_opened(ledger: Ledger) -> None:
     second = Source("<stdin>", None, Dialect("jsonl", compression="zstd"), None)
     run = new_run(ledger)
     numbers = [ledger.add_source(run, source) for source in (first, second)]
-    ledger.add_chunk(run, numbers[1], chunk(["a@example.org"]))
+    add_chunk(ledger, run, numbers[1], chunk(["a@example.org"]))
     ledger.close_source(run, numbers[0], digest="", error="is damaged")
     ledger.close_source(run, numbers[1], digest="d")
     assert ledger.sources(run) == [
@@ -119,7 +119,7 @@ def test_a_grouped_row_names_its_leader_wherever_that_stands(ledger: Ledger) -> 
     }
     for name, part in parts.items():
         number = ledger.add_source(run, replace(SOURCE, name=name))
-        ledger.add_chunk(run, number, part)
+        add_chunk(ledger, run, number, part)
         ledger.close_source(run, number, digest="")
     run = ledger.seal(run)
     row_id = ledger.queue(run, after=None, count=9)[1][1]

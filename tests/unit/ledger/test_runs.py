@@ -15,7 +15,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import TABLES
 from importer.model import Run, RunState, State
-from tests.support.ledgers import SOURCE, address, chunk, new_run, open_ledger, planned, released
+from tests.support.ledgers import SOURCE, add_chunk, address, chunk, new_run, open_ledger, planned, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -169,7 +169,7 @@ def test_a_discarded_run_leaves_nothing_behind(ledger: Ledger) -> None:
     before = contents(ledger)
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE)
-    ledger.add_chunk(run, number, chunk(["b@example.org", None], keys=["k", "l"], places=[1, 2]))
+    add_chunk(ledger, run, number, chunk(["b@example.org", None], keys=["k", "l"], places=[1, 2]))
     ledger.close_source(run, number, digest="content")
     ledger.discard(run)
     assert contents(ledger) == before
@@ -188,7 +188,7 @@ def test_a_sealed_run_is_not_discarded(ledger: Ledger) -> None:
     old = released(ledger, planned(ledger, chunk(["a@example.org"]), mapping="m1"))
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE)
-    ledger.add_chunk(run, number, chunk(["a@example.org"]))
+    add_chunk(ledger, run, number, chunk(["a@example.org"]))
     ledger.close_source(run, number, digest="content")
     ledger.seal(run)
     ledger.discard(run)
@@ -199,7 +199,7 @@ def test_a_discard_before_the_seal_takes_nothing_from_others(ledger: Ledger) -> 
     old = released(ledger, planned(ledger, chunk(["a@example.org"], keys=["k"])))
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE)
-    ledger.add_chunk(run, number, chunk(["a@example.org"], keys=["k"]))
+    add_chunk(ledger, run, number, chunk(["a@example.org"], keys=["k"]))
     ledger.close_source(run, number, digest="content")
     ledger.discard(run)
     assert len(rows(ledger, old)) == 1
@@ -210,7 +210,7 @@ def test_a_seal_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pytest.M
     old = released(ledger, planned(ledger, chunk(["a@example.org"])))
     run = new_run(ledger)
     number = ledger.add_source(run, SOURCE)
-    ledger.add_chunk(run, number, chunk(["a@example.org"]))
+    add_chunk(ledger, run, number, chunk(["a@example.org"]))
     ledger.close_source(run, number, digest="content")
 
     def interrupted(*_: object, **__: object) -> None:

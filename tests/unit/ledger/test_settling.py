@@ -12,7 +12,7 @@ import pytest
 from importer.errors import UsageError
 from importer.ledger.ledger import Ledger
 from importer.model import Outcome, Run, RunState, State
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger, planned, released
+from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, planned, released
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -48,8 +48,8 @@ def test_rows_in_doubt_are_named_by_source_row_line_and_subscriber(ledger: Ledge
     run = new_run(ledger)
     for name in ("one.csv", "two.csv"):
         number = ledger.add_source(run, replace(SOURCE, name=name))
-        ledger.add_chunk(run, number, chunk(emails(2)))
-        ledger.add_chunk(run, number, chunk([None], ids=["7"], first_row=3))
+        add_chunk(ledger, run, number, chunk(emails(2)))
+        add_chunk(ledger, run, number, chunk([None], ids=["7"], first_row=3))
         ledger.close_source(run, number, digest="")
     run = deliver(ledger, ledger.seal(run), *[State.IN_DOUBT] * 6)
     first = run.no << 40

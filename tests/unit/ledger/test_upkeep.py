@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import sqlite3
@@ -14,7 +16,7 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from importer.errors import LedgerError, UsageError
+from importer.errors import DiskFullError, LedgerError, UsageError
 from importer.ledger import repair
 from importer.ledger.ledger import Ledger
 from importer.ledger.sqlite import size_of
@@ -115,6 +117,38 @@ def test_a_ledger_that_moves_without_its_counter_goes_on(tmp_path: Path) -> None
     with open_ledger(tmp_path) as ledger:
         send_next(ledger, run)
         assert states(ledger, run) == ["sent", "sent"]
+
+
+def test_accounts_of_one_process_count_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commits on a thread of its own; whichever writes the counter last, it is not behind the ledger."""
+    write = os.write
+    with open_ledger(tmp_path) as ledger, open_ledger(tmp_path, account="other") as other:
+        run, its = planned(ledger, chunk([A, B])), planned(other, chunk([A, B]))
+
+        def meanwhile(handle: int, data: bytes) -> int:
+            monkeypatch.undo()
+            send_next(other, its)
+            return write(handle, data)
+
+        monkeypatch.setattr(os, "write", meanwhile)
+        send_next(ledger, run)
+        assert states(ledger, run) == ["sent", "pending"]
+        assert states(other, its) == ["sent", "pending"]
+    assert sorted(path.name for path in tmp_path.glob("ledger.db.counter*")) == ["ledger.db.counter"]
+
+
+def test_a_full_disk_under_the_counter_is_told_in_words(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = planned(ledger, chunk([A, B]))
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(DiskFullError, match="no room left on the disk of the ledger"):
+        send_next(ledger, run)
+    assert not list(tmp_path.glob("ledger.db.counter*"))
 
 
 def test_each_stretch_of_the_log_is_counted(ledger: Ledger, tmp_path: Path) -> None:

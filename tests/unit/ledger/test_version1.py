@@ -17,7 +17,7 @@ from importer.ledger.database import file_lock
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Pause, PauseKind, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.plan import plan
 from tests.support.ledgers import open_ledger
 
@@ -79,7 +79,7 @@ def planned(ledger: Ledger, home: Path, export: str, content: str = "", mapping:
     (home / "m.yaml").write_text(mapping or MAPPINGS[export], encoding="utf-8")
     run = ledger.create_run(mapping_name="m", mapping_text="", mapping_digest="new", options={})
     chosen = load(str(home / "m.yaml")).mapping
-    read = prepare_sources([str(home / f"{export}.csv")], chosen, ReadOptions(), lambda _: None)
+    read = prepare_stored([str(home / f"{export}.csv")], chosen, ReadOptions(), lambda _: None, ledger.hasher)
     plan(ledger, run, read, lambda _: None)
     return ledger.seal(run)
 

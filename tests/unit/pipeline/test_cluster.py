@@ -171,7 +171,7 @@ def test_every_row_becomes_the_same_as_in_one_process(mapping: str, dask: DaskCl
 
 def test_cases_of_all_kinds_become_the_same_as_in_one_process(dask: DaskCluster) -> None:
     with cluster.connected(None, dask.address) as workers, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "connected", lambda *_: nullcontext(workers))
+        patch.setattr(cluster, "connected", lambda *_: nullcontext(workers))
         for folder in sorted(path for kind in KINDS for path in CASES.glob(kind)):
             sources, mapping = list(map(str, folder.glob("source.*"))), folder / "mapping.yaml"
             assert prepared(sources, mapping, scheduler=dask.address) == prepared(sources, mapping), folder.name
@@ -201,7 +201,8 @@ def test_the_users_own_function_comes_to_the_workers(dask: DaskCluster, here: Pa
     assert "(clean.py, line 5: return df['totl'])" in outcome.stderr
 
 
-def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here: Path) -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here: Path, own: bool) -> None:
     paths = write(here)
     (here / "kill.py").write_text(
         "import os, pathlib, signal\ndef once(df):\n\n"
@@ -210,7 +211,8 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here:
         "        marker.touch()\n        os.kill(os.getpid(), signal.SIGKILL)\n    return df\n"
         "def never(df):\n    return df\n"
     )
-    several = prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:once", scheduler=dask.address)
+    which: dict[str, Any] = {"workers": 1} if own else {"scheduler": dask.address}
+    several = prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:once", **which)
     assert (here / "killed").exists()
     assert several == prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:never")
 

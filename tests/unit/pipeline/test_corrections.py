@@ -13,7 +13,7 @@ import pytest
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.prepare import ReadOptions, prepare_stored
 from importer.plan import plan
 from importer.report import ReportOptions, write
 from importer.sandbox import SandboxOptions, process
@@ -39,7 +39,12 @@ def planned(ledger: Ledger, path: Path) -> Run:
     (path.parent / "m.yaml").write_text(MAPPING, encoding="utf-8")
     run = ledger.create_run(mapping_name="m", mapping_text="", mapping_digest="m", options={})
     mapping = load(str(path.parent / "m.yaml")).mapping
-    plan(ledger, run, prepare_sources([str(path)], mapping, ReadOptions(raw_rows=True), lambda _: None), lambda _: None)
+    plan(
+        ledger,
+        run,
+        prepare_stored([str(path)], mapping, ReadOptions(raw_rows=True), lambda _: None, ledger.hasher),
+        lambda _: None,
+    )
     return ledger.seal(run)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from importer.errors import SourceError
 from importer.ledger.ledger import Ledger
-from importer.model import EncodedChunk, Run, SourceStream, State
+from importer.ledger.rows import store
+from importer.model import EncodedChunk, Run, SourceStream, State, StoredChunk
 from importer.plan import plan
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
 
@@ -30,10 +31,14 @@ def stream(name: str, *chunks: EncodedChunk, digest: str = "d") -> SourceStream[
     return SourceStream(replace(SOURCE, name=name), chunks, lambda: digest)
 
 
+def stored(ledger: Ledger, of: SourceStream[EncodedChunk]) -> SourceStream[StoredChunk]:
+    return SourceStream(of.source, (store(one, ledger.hasher) for one in of.chunks), of.digest, of.error)
+
+
 def planned(ledger: Ledger, *streams: SourceStream[EncodedChunk]) -> tuple[Run, list[int]]:
     heard: list[int] = []
     run = new_run(ledger)
-    plan(ledger, run, streams, heard.append)
+    plan(ledger, run, [stored(ledger, one) for one in streams], heard.append)
     return ledger.seal(run), heard
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from importer.errors import UsageError
-from importer.watch.inbox import Inbox, original
+from importer.watch.inbox import Inbox
 from importer.watch.outcome import Place
+from importer.wording import original_name
 
 
 def drop(directory: Path, name: str, text: str = "email\n", age: float = 0.0) -> Path:
@@ -86,7 +87,7 @@ def test_a_name_that_was_used_gets_the_time_of_its_arrival(tmp_path: Path) -> No
             names.append(own)
     assert names[0] == "my.orders.csv.gz"
     assert len(set(names)) == 3
-    assert {original(name) for name in names} == {"my.orders.csv.gz"}
+    assert {original_name(name) for name in names} == {"my.orders.csv.gz"}
     assert {path.name for path in (tmp_path / "done").iterdir()} == set(names)
 
 
