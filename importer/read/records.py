@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from importer.errors import SourceError
 from importer.model import Bools, Int64s
 from importer.read.arrow import is_utf8
 from importer.read.encoding import show
@@ -115,9 +116,16 @@ class Layout:
 def split(blocks: Iterator[bytes], layout: Layout, limits: Limits) -> Iterator[Records]:
     """Cut blocks of UTF-8 into records. Memory is bounded by the limits, whatever the bytes are."""
     splitter = _Splitter(layout, limits)
-    for block in blocks:
-        yield from splitter.feed(block, final=False)
-    yield from splitter.feed(b"", final=True)
+    # One block is held back, so that a last line without a line end is no block of its own.
+    held = next(blocks, b"")
+    try:
+        for block in blocks:
+            yield from splitter.feed(held, final=False)
+            held = block
+    except SourceError:
+        yield from splitter.feed(held, final=False)
+        raise
+    yield from splitter.feed(held, final=True)
 
 
 def split_sample(text: bytes, layout: Layout, *, complete: bool) -> Records | None:
