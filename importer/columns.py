@@ -34,6 +34,8 @@ _OFFSET, _SEEDS, _WHOLE = 0xCBF29CE484222325, 0xD6E8FEB86659FD93, (1 << 64) - 1
 _PRIME, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 _HASHED_AT_ONCE = 4_096
 """Texts, so that their words stay in the processor's cache."""
+_MERGED_AT_ONCE = 250_000
+"""Hashes that wait to be counted, at least."""
 _LINE_FEED = ord("\n")
 _FIRST_VISIBLE, _LAST_VISIBLE = ord("!"), ord("~")
 _LARGEST_JOINT = 1 << 30
@@ -191,3 +193,42 @@ def _hash_block(found: Hashes, texts: npt.NDArray[np.uint8], lengths: Int64s) ->
         np.bitwise_xor(found, word, out=found, where=has)
         np.multiply(found, _PRIME, out=found, where=has)
         np.bitwise_xor(found, found >> np.uint64(32), out=found, where=has)
+
+
+class Distinct:
+    """A count of distinct texts, by 64-bit hashes; nulls are none.
+
+    Exact up to a bound, or always, for 16 bytes a text; above it, at flat memory, an estimate from the smallest hashes
+    (Bar-Yossef and others, "Counting distinct elements in a data stream", 2002), whose error is about two in a
+    thousand.
+    """
+
+    def __init__(self, *, bound: int | None) -> None:
+        self._bound = bound
+        self._known = np.empty(0, np.uint64)
+        """The smallest hashes, ascending, each once; all of them while they are no more than the bound."""
+        self._waiting: list[Hashes] = []
+        self.is_exact = True
+
+    def add(self, texts: ArrowArray) -> None:
+        """Count the texts of a ``string`` array."""
+        self._waiting.append(hashes(texts.drop_null()))
+        if sum(map(len, self._waiting)) > max(len(self._known), _MERGED_AT_ONCE):
+            self._merge()
+
+    def count(self) -> int:
+        """How many there are; about that many unless ``is_exact``."""
+        self._merge()
+        if self.is_exact:
+            return len(self._known)
+        # The k-th smallest of n hashes is at about k/n of their range.
+        return round((len(self._known) - 1) / ((int(self._known[-1]) + 1) / 2**64))
+
+    def _merge(self) -> None:
+        # Sorting is ten times faster than `np.unique`, which builds a table of hashes first.
+        together = np.sort(np.concatenate([self._known, *self._waiting]))
+        self._waiting = []
+        self._known = together[np.append(True, together[1:] != together[:-1])[: len(together)]]
+        if self._bound is not None and len(self._known) > self._bound:
+            self._known = self._known[: self._bound].copy()
+            self.is_exact = False

@@ -7,13 +7,15 @@ names one, and whatever the server says back is searched for the token before an
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -24,11 +26,16 @@ from importer.deliver.connections import Attempt, Connector
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
 from importer.deliver.proxy import shown
-from importer.deliver.responses import classify, distrusted, shorten, unanswered
+from importer.deliver.rate_limit import MAX_IN_FLIGHT
+from importer.deliver.responses import classify, distrusted, unanswered
 from importer.deliver.token import Token
 from importer.errors import UsageError
 from importer.model import Response
 
+T = TypeVar("T")
+
+_SPARED_HANDLES = 32
+"""File handles left to everything but connections."""
 Distrust = Callable[[Response], None]
 """Called with a response in doubt if an answer that was given before proves unreliable."""
 
@@ -147,13 +154,7 @@ class Client:
         ``async with``.
         """
         attempt = Attempt(body)
-        began = self._clock.monotonic()
-        content = bytearray()
-        response = await self._request("POST", self._events, attempt, content)
-        if isinstance(response, Exception):
-            return self._unanswered(response, began, may_have_left=attempt.may_have_left)
-        complete = response.content.at_eof() and len(content) <= self._options.max_answer
-        answer = self._classify(response, content, began, complete=complete, probe=False)
+        answer, complete = await self._request("POST", self._events, attempt)
         if complete and attempt.watch is not None:
             later = None if distrust is None else lambda: distrust(distrusted(answer))
             if await attempt.watch.answered(answer.fate, later):
@@ -162,16 +163,29 @@ class Client:
 
     async def probe(self) -> Response:
         """Ask the harmless ``GET /v2/subscribers``; see `responses.classify` for what the kinds mean here."""
-        began = self._clock.monotonic()
-        content = bytearray()
-        response = await self._request("GET", self._subscribers, None, content)
-        if isinstance(response, Exception):
-            return self._unanswered(response, began, may_have_left=False)
-        return self._classify(response, content, began, probe=True)
+        answer, _ = await self._request("GET", self._subscribers, None)
+        return answer
 
-    def _classify(
-        self, response: aiohttp.ClientResponse, content: bytearray, began: float, *, complete: bool = True, probe: bool
-    ) -> Response:
+    async def _request(self, method: str, url: URL, event: Attempt | None) -> tuple[Response, bool]:
+        """Make a request, an event or else a probe, within its time; how it ended, and whether the answer is whole."""
+        task, options = asyncio.current_task(), self._options
+        if self._session is None or task is None:
+            raise RuntimeError("use the client as `async with Client(...) as client`")
+        began, content = self._clock.monotonic(), bytearray()
+        deadline = _Deadline(task, options.answer_timeout)
+        try:
+            response = await self._session.request(method, url, data=event, allow_redirects=False, proxy=self._proxy)
+            await self._read(response, content)
+        except asyncio.CancelledError:
+            if not deadline.end():
+                raise
+            return self._unanswered(TimeoutError(), began, event), False
+        # Whatever it is, what becomes of the row hangs on one thing only: whether the request may have left.
+        except Exception as error:  # noqa: BLE001  # nothing may escape: a row without an outcome would be lost
+            return self._unanswered(error, began, event), False
+        finally:
+            deadline.end()
+        complete = response.content.at_eof() and len(content) <= options.max_answer
         return classify(
             response.status,
             response.headers,
@@ -180,37 +194,15 @@ class Client:
             wall=self._clock.time(),
             complete=complete,
             redact=self._token.redact,
-            probe=probe,
-        )
-
-    async def _request(
-        self, method: str, url: URL, body: Attempt | None, content: bytearray
-    ) -> aiohttp.ClientResponse | Exception:
-        """Make a request within its time; returns the response, its body in ``content``, or what prevented it."""
-        task = asyncio.current_task()
-        if self._session is None or task is None:
-            raise RuntimeError("use the client as `async with Client(...) as client`")
-        deadline = _Deadline(task, self._options.answer_timeout)
-        try:
-            response = await self._session.request(method, url, data=body, allow_redirects=False, proxy=self._proxy)
-            await self._read(response, content)
-        except asyncio.CancelledError:
-            if not deadline.end():
-                raise
-            return TimeoutError()
-        # Whatever it is, what becomes of the row hangs on one thing only: whether the request may have left.
-        except Exception as error:  # noqa: BLE001  # nothing may escape: a row without an outcome would be lost
-            return error
-        finally:
-            deadline.end()
-        return response
+            probe=event is None,
+        ), complete
 
     async def _read(self, response: aiohttp.ClientResponse, content: bytearray) -> None:
         """Read a body up to the bound; one that is cut short is judged by what there is."""
         stream, bound = response.content, self._options.max_answer
-        settled = 400 <= response.status < 500
+        judged = 400 <= response.status < 500
         try:
-            async with asyncio.timeout(self._options.stalled_body) if settled else nullcontext():
+            async with asyncio.timeout(self._options.stalled_body) if judged else nullcontext():
                 while not stream.at_eof() and len(content) <= bound:
                     content += await stream.read(bound + 1 - len(content))
         except (aiohttp.ClientError, OSError):  # a TimeoutError is an OSError
@@ -221,7 +213,7 @@ class Client:
             else:
                 response.close()
 
-    def _unanswered(self, error: Exception, began: float, *, may_have_left: bool) -> Response:
+    def _unanswered(self, error: Exception, began: float, event: Attempt | None) -> Response:
         words = explain(
             error,
             self._endpoint.host,
@@ -230,8 +222,28 @@ class Client:
             proxy=shown(self._proxy) if self._proxy else "",
         )
         return unanswered(
-            shorten(self._token.redact(words)),
-            may_have_left=may_have_left,
+            self._token.redact(words),
+            may_have_left=event is not None and event.may_have_left,
             latency=self._clock.monotonic() - began,
             local=error_number(error) in OUT_OF_HANDLES,
         )
+
+
+def connections_possible() -> int:
+    """How many connections the file handles of this process allow, at most `MAX_IN_FLIGHT`."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_IN_FLIGHT
+    handles = Path("/dev/fd")
+    used = len(os.listdir(handles)) if handles.is_dir() else _SPARED_HANDLES  # noqa: PTH208  # no paths are needed
+    return max(1, min(allowed - used - _SPARED_HANDLES, MAX_IN_FLIGHT))
+
+
+def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on uvloop, where there is one (it has no Windows): three quarters of the CPU for a request."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -13,6 +13,7 @@ the one before it. That shows only when the connection is idle for a while; so o
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _TRIES = 8
 """Connections that are tried before a request is given up for now."""
 _TURNS = 2
-"""Turns of the event loop after which it has read what had come before the first."""
+"""Turns of the event loop after which it has read what there was to read before the first."""
 _BUSY = 100
 """Requests after which a connection that was never idle for `REST` rests, and is closed …"""
 REST = 0.25
@@ -84,6 +85,8 @@ class Watch(asyncio.Protocol):
         self._answers: deque[tuple[float, ResponseKind, Callable[[], None] | None]] = deque(maxlen=_BUSY)
         """When each of the last ones came, what kind it was, and whom to call if it is not to be trusted."""
         self._loop = asyncio.get_running_loop()
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._released_at = 0.0
         self._busy = 0
         """Requests since the connection was last idle for a while."""
@@ -129,9 +132,10 @@ class Watch(asyncio.Protocol):
         self._answers.clear()
 
     async def is_quiet(self) -> bool:
-        """Whether no unrequested bytes have come; the event loop reads first what has come already."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        """Whether no unrequested bytes have come; what has come already is read first."""
+        if self._poll.poll(0):
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         return not (self.spoke or self.transport.is_closing() or self.protocol.should_close)
 
     def data_received(self, data: bytes) -> None:

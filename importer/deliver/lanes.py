@@ -39,7 +39,6 @@ class Lanes:
         self._number = 0
         self.cursor: Position | None = None
         """Behind what the next page begins."""
-        self._reading = False
         self._ended = False
 
     @property
@@ -90,14 +89,10 @@ class Lanes:
 
     def wants_rows(self) -> bool:
         """Whether the page behind ``cursor`` is to be read now, and handed to `add_rows`."""
-        if self._ended or self._reading or len(self._ready) >= self.page // 2 or self._held >= self._lookahead:
-            return False
-        self._reading = True
-        return True
+        return not self._ended and len(self._ready) < self.page // 2 and self._held < self._lookahead
 
     def add_rows(self, rows: Sequence[tuple[int | None, int, int]]) -> None:
         """A page: (place, row id, lane) in order of delivery."""
-        self._reading = False
         self._ended = len(rows) < self.page
         for place, row_id, lane in rows:
             self.cursor = (place, row_id)

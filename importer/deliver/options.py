@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from typing import Self
 
 from importer.model import Pace
+from importer.wording import counted
+
+GOES_ON = "the same command again goes on where it stopped, and so does `importer resume`"
+"""What to do about an end that is not the row's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +92,17 @@ class StopReason:
     """Nothing was sent, as the user said no."""
     interrupted: bool = False
     """The whole process was asked to stop."""
+
+    @classmethod
+    def enough(cls, most: int) -> Self:
+        """The end of a run that was to send so many events."""
+        return cls(f"{counted(most, 'event')} sent, as asked for", limited=True)
+
+    @classmethod
+    def of_token(cls, status: int | None) -> Self:
+        """The end of a run whose token the API does not take."""
+        return cls(
+            f"the API answered {status}: the token is missing, wrong, revoked or expired",
+            hint="put a valid token into SENDER_API_TOKEN or the --token-file, then run the same command again",
+            unauthorized=True,
+        )

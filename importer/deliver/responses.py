@@ -39,7 +39,8 @@ from typing import Any
 import msgspec
 
 from importer.deliver.headers import read_date, read_limits
-from importer.model import Response, ResponseKind
+from importer.deliver.options import DeliveryOptions
+from importer.model import Claim, Outcome, Response, ResponseKind, State
 
 LONGEST_MESSAGE = 300
 """Characters of the API's own words that are kept."""
@@ -110,6 +111,34 @@ def distrusted(answer: Response) -> Response:
         answer,
         fate=ResponseKind.IN_DOUBT,
         message=f"the server sent data that nobody asked for after this answer{status}: it may belong to another event",
+    )
+
+
+_STATES = {
+    ResponseKind.SENT: State.SENT,
+    ResponseKind.REFUSED: State.REFUSED,
+    ResponseKind.NOT_ACCEPTED: State.PENDING,
+    ResponseKind.UNAUTHORIZED: State.PENDING,
+    ResponseKind.IN_DOUBT: State.IN_DOUBT,
+}
+
+
+def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOptions) -> Outcome:
+    """The outcome of a claimed row; PENDING means that it is to be tried again.
+
+    Only attempts that may have been accepted, or were judged, count as attempts.
+    """
+    state, code = _STATES[response.fate], reason_code(response)
+    attempts = claim.attempts + (state is not State.PENDING)
+    maybe_sent = state is State.IN_DOUBT
+    if maybe_sent and options.resend_doubtful:
+        state = State.PENDING if attempts < options.max_attempts else State.FAILED
+        code = code if state is State.PENDING else "failed.attempts"
+    elif state is State.REFUSED and claim.maybe_sent:
+        # The API's answer now does not show what it did then: no other run is to send this row by itself.
+        state, code = State.FAILED, "failed.refused"
+    return Outcome(
+        claim.id, state, attempts, response.status, code, response.message, at, response.latency, maybe_sent=maybe_sent
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import whole
+from importer.columns import Distinct, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, ids, of_run, unpack
@@ -200,11 +200,13 @@ class RunReader:
         """What delivery is about to do."""
         pending = f"FROM row WHERE {of_run(run)} AND state = '{State.PENDING}'"
         sums, times = Sums(), []
+        people = Distinct(bound=None)  # a database takes ten times as long to count texts
         for batch in self._db.batches(
             "SELECT COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
-            f" COALESCE(event_time, {_NO_TIME}) {pending}"
+            f" COALESCE(event_time, {_NO_TIME}), COALESCE(subscriber, '') {pending}"
         ):
-            kinds, currencies, values, moments = batch.columns
+            kinds, currencies, values, moments, subscribers = batch.columns
+            people.add(pc.utf8_lower(subscribers.filter(pc.not_equal(subscribers, ""))))
             sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
             known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
             times += [moment for moment in known.values() if moment is not None]
@@ -219,7 +221,7 @@ class RunReader:
         return PendingSummary(
             events=types.total(),
             # By e-mail, else phone, else id, as a check counts them; lanes join more, and say who gets the most.
-            subscribers=self._db.value(f"SELECT COUNT(DISTINCT lower(subscriber)) {pending}"),
+            subscribers=people.count(),
             most_for_one=most,
             most_subscriber=self._db.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
             types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),

@@ -183,7 +183,7 @@ class Deduplicator:
         self._db.execute(
             f"INSERT INTO found SELECT m.id, e.id, {self._kind('e', str(_CORRECTED))} FROM row m"
             " JOIN row x ON x.id = m.origin OR x.origin = m.origin JOIN row e ON e.id = COALESCE(x.group_head, x.id)"
-            f" WHERE m.origin IS NOT NULL AND {of_run(self._run, 'm.id')} AND m.state = '{State.PENDING}'"
+            f" WHERE m.origin IS NOT NULL AND {of_run(self._run, '+m.id')} AND m.state = '{State.PENDING}'"
             f" AND x.id < {ids(self._run)[0]} AND e.state IN {SPOKEN_FOR}"
         )
         self._mark_found()

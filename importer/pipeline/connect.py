@@ -11,11 +11,11 @@ import platformdirs
 
 from importer.clock import SystemClock
 from importer.deliver.circuit_breaker import CircuitBreaker
-from importer.deliver.client import Client, ClientOptions, trust
+from importer.deliver.client import Client, ClientOptions, connections_possible, trust
+from importer.deliver.delivery import ApiSession
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.proxy import choose, unused
 from importer.deliver.rate_limit import RateLimiter
-from importer.deliver.session import ApiSession, connections_possible
 from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token, exposure, read_token
 from importer.ledger.ledger import Ledger

@@ -15,17 +15,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from importer.deliver import DeliveryOptions, Progress, StopReason
-from importer.deliver.delivery import Delivery
+from importer.deliver.client import run_event_loop
+from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.options import Watch
-from importer.deliver.outcomes import enough, unauthorized
-from importer.deliver.session import ApiSession, run_event_loop
 from importer.errors import LedgerError
 from importer.ledger.ledger import Ledger
 from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
+from importer.pipeline.console import Console, Forecast
 from importer.pipeline.interrupt import Interrupt, answerable
-from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import RunOptions, TargetOptions
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ class _Sending:
         way = connect(job.way, job.target, job.console.say, among=among)
         session, response = await sessions.enter_async_context(way)
         if response.fate is ResponseKind.UNAUTHORIZED:
-            await self._end(job, unauthorized(response))
+            await self._end(job, StopReason.of_token(response.status))
             return None
         return _Opened(job, session, response, outlook)
 
@@ -219,7 +219,7 @@ class _Sending:
             ended = await self._deliver(one, options, pending)
         else:
             ended = await self._deliver(one, replace(options, most=options.most - first), pending)
-            ended = enough(options.most) if ended.limited else ended
+            ended = StopReason.enough(options.most) if ended.limited else ended
         await self._end(one.job, ended)
 
     async def _deliver(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
 from importer.model import Source
-from importer.report.reject_files import CsvRejects, EncodedText, Rejected
+from importer.report.reject_files import CsvRejects, Rejected, has_cells
 from importer.roundtrip import APPENDED, DOUBT, original_cell
 
 _FIRST = ("importer_message", *DOUBT)
@@ -32,10 +32,7 @@ _WIDTH = 18
 
 def suits(source: Source) -> bool:
     """Whether the source's rejects can be a sheet: its rows have cells under names, and the extra is installed."""
-    dialect = source.dialect
-    cells = dialect.format == "csv" and dialect.has_header and not dialect.escape
-    plain = cells and len(dialect.delimiter) == 1 and len(dialect.quote) == 1
-    return plain and find_spec("openpyxl") is not None
+    return has_cells(source.dialect) and find_spec("openpyxl") is not None
 
 
 def columns_by_target(text: str, name: str) -> Mapping[str, tuple[str, ...]]:
@@ -60,7 +57,7 @@ class WorkbookRejects:
         self._copy = tempfile.TemporaryFile()  # noqa: SIM115 # closed when it was written
         plain = replace(source.dialect, encoding="utf-8", has_bom=False, skip_lines=0)
         self._dialect = plain
-        self._rows = CsvRejects(EncodedText(self._copy, "utf-8"), replace(source, dialect=plain), appended)
+        self._rows = CsvRejects(self._copy, replace(source, dialect=plain), appended)
 
     def add(self, rows: Rejected) -> None:
         """See `RejectsWriter.add`."""

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Hashes, hashes, lowered
+from importer.columns import Distinct, lowered
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.messages import fix_of, severity_of
@@ -39,6 +39,8 @@ _SHOWN_ROWS = 50
 _SHOWN_REASONS = 20
 """Reasons of which rows are kept."""
 _SEEN_VALUES = 5
+_EXACT_SUBSCRIBERS = 250_000
+"""Above so many they are estimated."""
 _KINDS = 1_000
 """Tests counted one by one; the rest is counted as others."""
 _MOST_TYPES = 20
@@ -65,44 +67,6 @@ MOST_STEPS = 120
 """Steps of a chart."""
 _KEPT_STEPS = 4_096
 """Steps kept while counting."""
-
-
-class Distinct:
-    """A count of distinct texts at flat memory; nulls are none.
-
-    Exact up to a bound, by 64-bit hashes; above it an estimate from the smallest hashes (Bar-Yossef and others,
-    "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
-    """
-
-    def __init__(self, *, exact: int = 250_000) -> None:
-        self._bound = exact
-        self._known = np.empty(0, np.uint64)
-        """The smallest hashes, ascending, each once; all of them while they are no more than the bound."""
-        self._waiting: list[Hashes] = []
-        self.is_exact = True
-
-    def add(self, texts: ArrowArray) -> None:
-        """Count the texts of a ``string`` array."""
-        self._waiting.append(hashes(texts.drop_null()))
-        if sum(map(len, self._waiting)) > self._bound:
-            self._merge()
-
-    def count(self) -> int:
-        """How many there are; about that many unless ``is_exact``."""
-        self._merge()
-        if self.is_exact:
-            return len(self._known)
-        # The k-th smallest of n hashes is at about k/n of their range.
-        return round((len(self._known) - 1) / ((int(self._known[-1]) + 1) / 2**64))
-
-    def _merge(self) -> None:
-        # Sorting is ten times faster than `np.unique`, which builds a table of hashes first.
-        together = np.sort(np.concatenate([self._known, *self._waiting]))
-        self._waiting = []
-        self._known = together[np.append(True, together[1:] != together[:-1])[: len(together)]]
-        if len(self._known) > self._bound:
-            self._known = self._known[: self._bound].copy()
-            self.is_exact = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +164,7 @@ class Totals:
         self._filter_sums = Sums()
         self._sums = Sums()
         """By type, currency and outcome."""
-        self._subscribers = Distinct()
+        self._subscribers = Distinct(bound=_EXACT_SUBSCRIBERS)
         self._event_times: list[int] = []
         """The first and the last time of events still to be sent, in microseconds since the epoch."""
         self.answers = 0

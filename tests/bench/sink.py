@@ -10,7 +10,7 @@ import ssl
 import sys
 from typing import cast
 
-from importer.deliver.session import run_event_loop
+from importer.deliver.client import run_event_loop
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"success":true}'
 _HEAD_END = b"\r\n\r\n"

@@ -18,10 +18,9 @@ from importer import report
 from importer.deliver import DeliveryOptions
 from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client
-from importer.deliver.delivery import Delivery
+from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.rate_limit import RateLimiter
-from importer.deliver.session import ApiSession
 from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token
 from importer.ledger.ledger import Ledger

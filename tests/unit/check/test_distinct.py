@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.report.totals import Distinct
+from importer.columns import Distinct
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
 
@@ -14,7 +14,7 @@ TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), m
 def test_it_counts_as_a_set_does_however_texts_are_cut_into_columns(
     columns: list[list[str | None]], bound: int
 ) -> None:
-    distinct = Distinct()
+    distinct = Distinct(bound=None)
     for texts in columns:
         distinct.add(pa.array(["before", *texts], pa.string()).slice(1))
     expected = {text for texts in columns for text in texts if text is not None}
@@ -25,13 +25,13 @@ def test_it_counts_as_a_set_does_however_texts_are_cut_into_columns(
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17, 63, 64, 65, 511])
 def test_one_byte_makes_a_text_another_wherever_it_stands(length: int) -> None:
     texts = ["a" * length] + ["a" * at + "b" + "a" * (length - at - 1) for at in range(length)]
-    distinct = Distinct()
+    distinct = Distinct(bound=None)
     distinct.add(pa.array(texts))
     assert distinct.count() == length + 1
 
 
 def test_beyond_the_bound_it_estimates_and_says_so() -> None:
-    distinct = Distinct(exact=10_000)
+    distinct = Distinct(bound=10_000)
     for start in range(0, 200_000, 20_000):
         distinct.add(pa.array([f"person{number}@example.com" for number in range(start, start + 30_000)]))
     assert not distinct.is_exact

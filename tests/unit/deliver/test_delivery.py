@@ -13,11 +13,10 @@ import pytest
 from importer.deliver import DeliveryOptions, Progress, Schedule, StopReason
 from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Distrust
-from importer.deliver.delivery import Delivery
+from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.options import Watch
 from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.responses import distrusted
-from importer.deliver.session import ApiSession
 from importer.errors import DiskFullError, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
 from importer.model import Claim, Outcome, Response, ResponseKind, Run, State

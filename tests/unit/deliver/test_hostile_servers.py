@@ -14,10 +14,9 @@ import pytest
 from importer.deliver import DeliveryOptions
 from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client
-from importer.deliver.delivery import Delivery
+from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.endpoint import Endpoint
 from importer.deliver.rate_limit import RateLimiter
-from importer.deliver.session import ApiSession
 from importer.deliver.token import Token
 from importer.model import State
 from tests.support.ledgers import chunk, open_ledger, planned
