@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from importer.read import nested
 from importer.read.arrow import child_type, reach, struct_fields, text_of
 from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
 from importer.read.encoding import show
-from importer.read.files import MAX_RATIO, Content
+from importer.read.files import MAX_RATIO, Content, digest_in
 from importer.read.reader import Limits, Reader, shorten
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
@@ -90,9 +89,7 @@ class ParquetReader(Reader):
     def digest(self) -> str:
         """See `Reader.digest`."""
         digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
-        if digest and self._mapped_partitions:  # the same rows in another partition are other rows
-            digest = hashlib.sha256(json.dumps([digest, self._mapped_partitions]).encode()).hexdigest()
-        return digest
+        return digest_in(self._mapped_partitions, digest)
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
