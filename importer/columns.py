@@ -22,7 +22,7 @@ Hashes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 """Zero-width and direction marks and the soft hyphen, for the inside of brackets in Python's expressions and RE2's."""
 E164 = r"^\+[1-9][0-9]{6,14}$"
-"""A phone: country code and national number have at most 15 digits together; fewer than 7 reach nobody."""
+"""A phone: country code and national number have at most 15 digits together; fewer than 7 are no phone."""
 
 LONGEST_TEXT = 2_048
 """Bytes of UTF-8 in one text value of an event."""
@@ -103,7 +103,7 @@ def violations(code: str, field: str, broken: ArrowArray, texts: ArrowArray) -> 
 def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:
     """The bytes of a ``string`` array's texts, one behind the other, without a copy; for looking through all at once.
 
-    Bytes that lie under a null may be among them.
+    Bytes under a null may be among them.
     """
     _, offsets, data = values.buffers()
     if len(values) == 0 or data is None or data.size == 0:

@@ -32,7 +32,7 @@ UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 OTHER = "(others)"
 _KINDS = 1_000
-"""Of texts by which `Sums` tells events apart; the rest is added up as `OTHER`."""
+"""Combinations of texts that `Sums` adds up apart; the rest is added up as `OTHER`."""
 _PLAIN = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"
 """A number that fits a decimal128 column, even when a billion of them are added up."""
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"

@@ -37,7 +37,7 @@ _FAST_LENGTH = 290
 
 _SPACES = " \u00a0\u2009\u202f"
 _SEPARATORS = {None: "", " ": f"[{_SPACES}]", "'": "['\u2019]", ".": r"\.", ",": ",", "_": "_"}
-"""A mapping's ``thousands`` → the characters that stand for it in cells, as an expression."""
+"""A mapping's ``thousands`` → the characters that mean it in cells, as an expression."""
 
 _CHARACTERS = "".join(sign for sign in SIGNS if len(sign) == 1) + "".join(map(chr, range(0x20A0, 0x20C1)))
 """Signs of currencies' major units; a cent sign would change the number."""

@@ -17,9 +17,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from importer.convert import RowMapper
-from importer.convert.accounts import with_known_accounts
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
-from importer.convert.row_mapper import MOST_KEYS
+from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.group import grouped
