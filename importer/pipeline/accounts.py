@@ -51,7 +51,6 @@ from importer.remote import RemotePath
 from importer.report import ReportOptions, Written
 from importer.report.accounts import AccountsReport, AccountSummary, write_accounts
 from importer.sandbox.options import SandboxOptions
-from importer.wording import public_name
 
 __all__ = ["check", "load_accounts", "resume", "run", "target_of_one"]
 
@@ -251,7 +250,7 @@ class _Work:
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
         options = self._options
-        reading = program.reading_of(options)
+        reading = options.reading(raw_rows=True)
         whole, console = part(NO_ACCOUNT), self._console
         hasher = whole.ledger.hasher
         if column is not None:
@@ -385,10 +384,8 @@ class _Work:
         parts, options, out = self.plan(loaded), self._options, self._options.out
         whole = parts[NO_ACCOUNT]
         here = None if out is None else self._stack.enter_context(outputs.made_for(out))
-        run = report.check_run(
-            loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
-            sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
-        )  # fmt: skip
+        kept = options.kept() | {"accounts_file": self._accounts.name}
+        run = report.check_run(loaded.name, loaded.text, loaded.mapping.digest(), **kept)
         summaries, reports = [], []
         for name in (*self._accounts.entries, *([NO_ACCOUNT] if _has_something(whole) else [])):
             if name not in parts:

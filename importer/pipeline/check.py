@@ -25,11 +25,10 @@ from importer.pipeline import outputs
 from importer.pipeline.console import Console
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import RunOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
+from importer.pipeline.prepare import prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.wording import public_name
 
 if TYPE_CHECKING:
     from importer.ledger.ledger import Ledger
@@ -49,7 +48,7 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = options.load_mapping()
     run_tests(loaded)
-    reading = ReadOptions(strict=options.strict, transform=options.transform)
+    reading = options.reading()
     with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
         for supply in found:
             for prepared in supply.chunks:
@@ -86,10 +85,7 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     # What the user's function makes of the cells, no line of the mapping can know.
     advised = None if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
-    run = check_run(
-        loaded.name, loaded.text, loaded.mapping.digest(), transform=options.transform,
-        sources=tuple(map(public_name, options.sources)),
-    )  # fmt: skip
+    run = check_run(loaded.name, loaded.text, loaded.mapping.digest(), **options.kept())
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
         made = None
@@ -150,7 +146,7 @@ def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
 
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
-    reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
+    reading = options.reading(raw_rows=options.out is not None)
     plan(ledger, run, prepare_stored(options.readable, loaded.mapping, reading, ignore, ledger.hasher), ignore)
     return ledger.seal(run)
 
@@ -164,7 +160,7 @@ def _batches(
 ) -> Iterator[RowBatch]:
     checking, repeats = observers
     written = options.out is not None  # the page shows the first events
-    reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
+    reading = options.reading(raw_rows=written, bodies=written)
     found = prepare_sources(options.readable, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):

@@ -13,7 +13,7 @@ from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
-from importer.model import Format, RejectsFormat, Run
+from importer.model import AccountColumn, Format, RejectsFormat, Run
 from importer.remote import RemotePath
 from importer.wording import public_name, shown
 
@@ -69,6 +69,35 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rows are to be prepared."""
+
+    strict: bool = False
+    raw_rows: bool = False
+    """Keep the original records, for rejects."""
+    transform: str = ""
+    """``file.py:function``, or empty."""
+    bodies: bool = True
+    """Make the requests' bodies."""
+    workers: int | None = None
+    """How many processes on this machine prepare the rows; None: this one alone."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
+    accounts: AccountColumn | None = None
+    """How rows name their account; None: there is one for all."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process prepares the rows."""
+        return self.workers is None and self.scheduler is None
+
+    @classmethod
+    def of_run(cls, run: Run) -> ReadOptions:
+        """As the run was begun."""
+        return cls(strict=bool(run.options.get("strict")), transform=run.options.get("transform", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is to be delivered, and how."""
 
@@ -113,6 +142,10 @@ class RunOptions:
     def readable(self) -> tuple[str | Input, ...]:
         """What to read."""
         return self.inputs or self.sources
+
+    def reading(self, *, raw_rows: bool = False, bodies: bool = True) -> ReadOptions:
+        """How the rows are to be prepared."""
+        return ReadOptions(self.strict, raw_rows, self.transform, bodies, self.workers, self.scheduler)
 
     def load_mapping(self) -> LoadedMapping:
         """Raises `MappingError` with all that is wrong with it."""

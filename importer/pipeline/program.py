@@ -19,7 +19,7 @@ from importer.pipeline import connect, find, outputs
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.console import Console, Result
 from importer.pipeline.options import RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.prepare import prepare_stored
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.report import ReportOptions
@@ -81,21 +81,12 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def reading_of(options: RunOptions) -> ReadOptions:
-    """How the rows of a run are prepared."""
-    return ReadOptions(
-        strict=options.strict,
-        raw_rows=True,
-        transform=options.transform,
-        workers=options.workers,
-        scheduler=options.scheduler,
-    )
-
-
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     try:
-        prepared = prepare_stored(options.readable, loaded.mapping, reading_of(options), console.say, ledger.hasher)
+        prepared = prepare_stored(
+            options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
+        )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)

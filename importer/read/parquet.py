@@ -24,6 +24,8 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
 _LARGE = 256 << 20
 """Bytes of a column's part that are not suspicious, however well they are packed."""
+_ROWS = 16_384
+"""Most rows of a chunk: their columns are held as the file has them, and as text."""
 _PROBE_ROWS = 256
 _DELTA = "DELTA_BYTE_ARRAY"
 _DELTA_ROWS = 256
@@ -40,6 +42,7 @@ class ParquetReader(Reader):
         """
         self._content = content
         self._limits = limits
+        self._rows = min(limits.rows, _ROWS)
         self._raw = content.seekable()
         try:
             self._file = self._open()
@@ -161,8 +164,8 @@ class ParquetReader(Reader):
             yield self._chunk(batch, lines, located, raw_rows=raw_rows)
             return
         batch, origins = rows_of_elements(batch, self._list)
-        for start in range(0, batch.num_rows, self._limits.rows):
-            part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
+        for start in range(0, batch.num_rows, self._rows):
+            part, own = batch.slice(start, self._rows), lines[origins[start : start + self._rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)
 
     def _batches(self, needed: Sequence[str] | None) -> Iterator[Any]:
@@ -171,7 +174,7 @@ class ParquetReader(Reader):
         rows = size = 0
         try:
             for batch in self._decoded(needed):
-                if held and (rows + batch.num_rows > self._limits.rows or size + batch.nbytes > self._limits.batch):
+                if held and (rows + batch.num_rows > self._rows or size + batch.nbytes > self._limits.batch):
                     yield pa.concat_batches(held)
                     held, rows, size = [], 0, 0
                 held.append(batch)
@@ -193,7 +196,7 @@ class ParquetReader(Reader):
 
         Repeated texts are not kept as dictionaries: a dictionary that the writer gave up grows with the row group.
         """
-        part, most = self._file.metadata.row_group(group), self._limits.rows
+        part, most = self._file.metadata.row_group(group), self._rows
         if not part.num_rows:
             return most
         average = worst = 0.0
@@ -212,7 +215,7 @@ class ParquetReader(Reader):
         column = self._file.metadata.row_group(group).column(at)
         if column.physical_type != "BYTE_ARRAY":
             return max(int(self._file.schema.column(at).length), 0)  # of FIXED_LEN_BYTE_ARRAY
-        rows = min(self._limits.rows, column.num_values)
+        rows = min(self._rows, column.num_values)
         if not column.has_dictionary_page or rows * column.total_uncompressed_size <= self._limits.batch:
             return 0
         path = column.path_in_schema
