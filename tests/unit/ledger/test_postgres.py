@@ -204,7 +204,7 @@ def test_connections_that_are_refused_for_thirty_seconds_are_waited_for(
 
         monkeypatch.setattr(queue, "time", SimpleNamespace(sleep=wait))
         monkeypatch.setattr(queue, "elapsed", lambda: passed[0])
-        through.beside.parent.mkdir(parents=True)
+        through.beside.parent.mkdir(parents=True, exist_ok=True)
         leases = Leases(lambda: Database(dialect_of(through)), through.beside, clock=lambda: passed[0])
         with Ledger(through, account="a", endpoint="e", leases=leases) as ledger:
             run = planned(ledger, chunk(EMAILS))
