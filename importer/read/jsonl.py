@@ -19,11 +19,10 @@ from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
 from importer.read.each import digest_of_elements, records_of_elements
-from importer.read.files import Content
+from importer.read.files import Content, Limits, shorten
 from importer.read.nested import MISSING, Path, find, members, parse
-from importer.read.reader import Limits, shorten
+from importer.read.reader import Converted, TextReader, TextSample
 from importer.read.records import Faults, Layout, Records
-from importer.read.textfile import Converted, TextReader, TextSample
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""

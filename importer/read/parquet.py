@@ -17,8 +17,8 @@ from importer.read import nested
 from importer.read.arrow import child_type, reach, struct_fields, text_of
 from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
 from importer.read.encoding import show
-from importer.read.files import MAX_RATIO, Content, digest_in
-from importer.read.reader import Limits, Reader, shorten
+from importer.read.files import MAX_RATIO, Content, Limits, digest_in, shorten
+from importer.read.reader import Reader
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
