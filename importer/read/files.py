@@ -11,7 +11,6 @@ import errno
 import gzip
 import hashlib
 import io
-import json
 import lzma
 import os
 import stat
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -353,6 +352,12 @@ class Content:
             return self._file
         return self._spool(self._top.read1)
 
+    def finish(self, file: IO[bytes] | io.RawIOBase) -> None:
+        """Hash what `seekable` gave, once it is read. Raises `SourceError` if the file has changed."""
+        file.seek(0)
+        self._hash, self._ended = hashlib.file_digest(file, "sha256"), True  # type: ignore[arg-type] # it has readinto
+        self.check_unchanged()
+
     @property
     def bytes_read(self) -> int:
         """Bytes of ``size`` read so far."""
@@ -484,13 +489,6 @@ def partitions(path: str) -> dict[str, str | None]:
     return {
         unquote(name): None if value in _NO_VALUE else unquote(value) for name, sign, value in found if sign and name
     }
-
-
-def digest_in(partitions: Mapping[str, str | None], digest: str) -> str:
-    """The digest of content whose rows have these columns, too: the same rows in another partition are other rows."""
-    if not (digest and partitions):
-        return digest
-    return hashlib.sha256(json.dumps([digest, partitions]).encode()).hexdigest()
 
 
 def is_data_name(name: str) -> bool:

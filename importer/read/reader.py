@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from importer.errors import ImporterError, SourceError
 from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read.encoding import TextEncoding, keep_undecodable, utf8_blocks
-from importer.read.files import Content, Limits, digest_in, shorten
+from importer.read.files import Content, Limits, shorten
 from importer.read.records import Faults, Layout, Records, split
 
 
@@ -109,12 +111,19 @@ def chunk_of(part: Part) -> Chunk:
 class Reader(ABC):
     """One opened source. Use it as a context manager, or call ``close``."""
 
-    def __init__(self, content: Content, source: Source, notes: Sequence[str] = ()) -> None:
+    def __init__(self, content: Content, source: Source, own: Collection[str], notes: Sequence[str] = ()) -> None:
+        """``own`` are the names of the file's columns."""
         self.source = source
         """The source with its recognised or set dialect, and its header."""
         self.notes = tuple(notes)
         """What was assumed about the file, each a sentence: users must see them."""
         self._content = content
+        self._each = ""
+        """The list whose elements are the rows; empty for none."""
+        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
+        """Columns that the file's directories are; one of its own that is called so counts more."""
+        self._mapped_partitions: dict[str, str | None] = {}
+        """Those that the mapping reads: a file in another directory is the same content to any other mapping."""
         self._started = False
         self._unused: UnusedColumns | None = None
 
@@ -132,9 +141,15 @@ class Reader(ABC):
     def digest(self) -> str:
         """SHA-256 in hex of the content: decompressed for CSV and JSONL, the file itself for Parquet.
 
-        Empty until ``chunks`` was exhausted; after a `SourceError` from ``chunks`` it covers what could be read.
+        Empty until ``chunks`` was exhausted; after a `SourceError` from ``chunks`` it covers what could be read. Rows
+        that are elements, or that have columns of directories, are other rows than the file's.
         """
-        return self._content.digest
+        digest = self._content.digest
+        if digest and self._each:
+            digest = hashlib.sha256(f"{digest} each {self._each}".encode()).hexdigest()
+        if digest and self._mapped_partitions:
+            digest = hashlib.sha256(json.dumps([digest, self._mapped_partitions]).encode()).hexdigest()
+        return digest
 
     @abstractmethod
     def available(self, column: str) -> bool:
@@ -193,23 +208,14 @@ class TextReader(Reader):
         layout: Layout, limits: Limits, notes: Sequence[str] = (),
     ) -> None:  # fmt: skip
         dialect, columns = source
-        own = {name.strip() for name in columns or ()}
-        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
-        """Columns that the file's directories are; one of its own that is called so counts more."""
-        self._mapped_partitions: dict[str, str | None] = {}
-        """Those that the mapping reads."""
-        if columns:
-            columns = (*self._partitions, *columns)
         assumed = (encoding.note,) if encoding.note else ()
-        super().__init__(content, Source(content.name, content.path, dialect, columns), (*assumed, *notes))
+        own = {name.strip() for name in columns or ()}
+        super().__init__(content, Source(content.name, content.path, dialect, columns), own, (*assumed, *notes))
+        if columns:
+            self.source = replace(self.source, columns=(*self._partitions, *columns))
         self._encoding = encoding
         self._layout = layout
         self._limits = limits
-
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        return digest_in(self._mapped_partitions, super().digest)
 
     @abstractmethod
     def _with_partitions(self, partitions: Mapping[str, str | None]) -> Callable[[bytes], bytes] | None:
