@@ -18,7 +18,7 @@ from importer.wording import shown
 
 _EMPTY = "an empty cell"
 _FIELD, _VALUE = "\ufffa", "\ufffb"
-"""Stand for the field and the value while a template is filled for a whole column; `shown` lets neither through."""
+"""Placeholders of field and value while a template is filled for a whole column; `shown` lets neither through."""
 
 
 def message_of(code: str, field: str, value: str) -> str:
