@@ -527,7 +527,7 @@ def _forecast_line(forecast: Forecast) -> str:
 
 
 def _forecast_text(forecast: Forecast) -> str:
-    from importer.report.labels import amount
+    from importer.report.words import amount
 
     outlook = forecast.outlook
     where = "the sandbox on this machine" if forecast.rehearsal else forecast.endpoint
@@ -561,7 +561,7 @@ def _forecast_text(forecast: Forecast) -> str:
 
 def _accounts_table(accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> Iterator[str]:
     """What each account is about to send: events, subscribers, value per currency, and how long it takes."""
-    from importer.report.labels import amount
+    from importer.report.words import amount
 
     where = "the sandbox on this machine" if rehearsal else "the API"
     ready = [forecast for _, forecast in accounts if not isinstance(forecast, str)]

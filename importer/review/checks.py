@@ -17,7 +17,7 @@ from importer.mapping.load import LoadedMapping, loads
 from importer.model import Run, State
 from importer.pipeline.prepare import ReadOptions, prepare_sources
 from importer.read import Input
-from importer.report.messages import message_of
+from importer.report.words import message_of
 from importer.review.cells import Content, Form, how_to_read, write
 from importer.review.desk import Line, Problem
 from importer.review.load import Targets, problem_of
