@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import importlib
 import os
 import re
 import sys
@@ -18,45 +17,16 @@ from collections.abc import Sequence
 import click
 
 from importer import __version__
+from importer.cli.commands import COMMANDS, load_command
 from importer.cli.console import masked, on_screen
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.wording import shown
-
-COMMANDS = {
-    "start": "start:command",
-    "run": "run:command",
-    "check": "check:command",
-    "init": "init:command",
-    "presets": "presets:command",
-    "schema": "schema:command",
-    "resume": "run:resume",
-    "runs": "runs:command",
-    "report": "report:command",
-    "review": "review:command",
-    "retry": "run:retry",
-    "resolve": "resolve:command",
-    "watch": "watch:command",
-    "doctor": "doctor:command",
-    "prune": "prune:command",
-    "forget": "forget:command",
-    "ledger": "ledger:command",
-    "sandbox": "sandbox:command",
-}
-"""In the order of the help; each with the module of this package, and the command there."""
-
 
 _HINTS = {
     "mapping": "`importer init FILE` writes a mapping, `importer presets` lists ready ones",
     "sources": "name one or more files, directories or patterns, or - for standard input",
 }
 """What to do about a missing parameter, by its name."""
-
-
-def load_command(name: str) -> click.Command:
-    """The command of that name."""
-    module, _, attribute = COMMANDS[name].partition(":")
-    command: click.Command = getattr(importlib.import_module(f"importer.cli.{module}"), attribute)
-    return command
 
 
 class Commands(click.Group):

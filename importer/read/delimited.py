@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,12 +54,23 @@ class DelimitedReader(TextReader):
 
     def available(self, column: str) -> bool:
         """Whether the header has this name, exactly or but for white space around it."""
-        return bool(self._places(column))
+        return bool(self._places(column)) or column in self._partitions
 
     def _places(self, column: str) -> list[int]:
         header = self._table.header
         exact = [at for at, name in enumerate(header) if name == column]
         return exact or [at for at, name in enumerate(header) if name.strip() == column.strip()]
+
+    def _with_partitions(self, partitions: Mapping[str, str | None]) -> Callable[[bytes], bytes] | None:
+        dialect = self.source.dialect
+        if not dialect.has_header:
+            return None  # the mapping says what a record is made of
+        delimiter = " " if dialect.delimiter == WHITESPACE else dialect.delimiter
+        cells = [value or "" for value in partitions.values()]
+        if quote := dialect.quote:
+            special = {delimiter, quote, "\n", "\r"}
+            cells = [quote + cell.replace(quote, quote * 2) + quote if special & {*cell} else cell for cell in cells]
+        return partial(operator.add, "".join(cell + delimiter for cell in cells).encode())
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         wanted: dict[str, int] = {}

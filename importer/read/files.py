@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import os
 import stat
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -464,6 +465,13 @@ def partitions(path: str) -> dict[str, str | None]:
     return {
         unquote(name): None if value in _NO_VALUE else unquote(value) for name, sign, value in found if sign and name
     }
+
+
+def digest_in(partitions: Mapping[str, str | None], digest: str) -> str:
+    """The digest of content whose rows have these columns, too: the same rows in another partition are other rows."""
+    if not (digest and partitions):
+        return digest
+    return hashlib.sha256(json.dumps([digest, partitions]).encode()).hexdigest()
 
 
 def is_data_name(name: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -38,6 +39,7 @@ class _Number(str):
     __slots__ = ()
 
 
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
 
 
@@ -82,6 +84,9 @@ class JsonLinesReader(TextReader):
     def available(self, column: str) -> bool:
         """Always: any line may have it."""
         return bool(column)
+
+    def _with_partitions(self, partitions: Mapping[str, str | None]) -> Callable[[bytes], bytes] | None:
+        return partial(_with_members, {name: msgspec.json.encode(value) for name, value in partitions.items()})
 
     def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
         return _Columns(self.source.name, columns, self._unused)
@@ -196,6 +201,16 @@ class _Columns:
                 break
             found = find(getattr(row, field), tail)
         return None if found is MISSING else found
+
+
+def _with_members(added: Mapping[str, bytes], record: bytes) -> bytes:
+    """A record with members that it lacks, or has as null; one that is no object stays as it is."""
+    try:
+        members = _RAW.decode(record)
+    except _NOT_JSON:
+        return record
+    own = {name: value for name, value in members.items() if name not in added or bytes(value) != b"null"}
+    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in added.items()} | own)
 
 
 def _as_text(values: list[Any]) -> tuple[Any, list[int]]:

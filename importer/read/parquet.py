@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,13 +17,15 @@ from importer.read import nested
 from importer.read.arrow import child_type, reach, struct_fields, text_of
 from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
 from importer.read.encoding import show
-from importer.read.files import MAX_RATIO, Content
+from importer.read.files import MAX_RATIO, Content, digest_in
 from importer.read.reader import Limits, Reader, shorten
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
 _LARGE = 256 << 20
 """Bytes of a column's part that are not suspicious, however well they are packed."""
+_ROWS = 16_384
+"""Most rows of a chunk: their columns are held as the file has them, and as text."""
 _PROBE_ROWS = 256
 _DELTA = "DELTA_BYTE_ARRAY"
 _DELTA_ROWS = 256
@@ -41,6 +42,7 @@ class ParquetReader(Reader):
         """
         self._content = content
         self._limits = limits
+        self._rows = min(limits.rows, _ROWS)
         self._raw = content.seekable()
         try:
             self._file = self._open()
@@ -90,9 +92,7 @@ class ParquetReader(Reader):
     def digest(self) -> str:
         """See `Reader.digest`."""
         digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
-        if digest and self._mapped_partitions:  # the same rows in another partition are other rows
-            digest = hashlib.sha256(json.dumps([digest, self._mapped_partitions]).encode()).hexdigest()
-        return digest
+        return digest_in(self._mapped_partitions, digest)
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
@@ -164,8 +164,8 @@ class ParquetReader(Reader):
             yield self._chunk(batch, lines, located, raw_rows=raw_rows)
             return
         batch, origins = rows_of_elements(batch, self._list)
-        for start in range(0, batch.num_rows, self._limits.rows):
-            part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
+        for start in range(0, batch.num_rows, self._rows):
+            part, own = batch.slice(start, self._rows), lines[origins[start : start + self._rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)
 
     def _batches(self, needed: Sequence[str] | None) -> Iterator[Any]:
@@ -174,7 +174,7 @@ class ParquetReader(Reader):
         rows = size = 0
         try:
             for batch in self._decoded(needed):
-                if held and (rows + batch.num_rows > self._limits.rows or size + batch.nbytes > self._limits.batch):
+                if held and (rows + batch.num_rows > self._rows or size + batch.nbytes > self._limits.batch):
                     yield pa.concat_batches(held)
                     held, rows, size = [], 0, 0
                 held.append(batch)
@@ -196,7 +196,7 @@ class ParquetReader(Reader):
 
         Repeated texts are not kept as dictionaries: a dictionary that the writer gave up grows with the row group.
         """
-        part, most = self._file.metadata.row_group(group), self._limits.rows
+        part, most = self._file.metadata.row_group(group), self._rows
         if not part.num_rows:
             return most
         average = worst = 0.0
@@ -215,7 +215,7 @@ class ParquetReader(Reader):
         column = self._file.metadata.row_group(group).column(at)
         if column.physical_type != "BYTE_ARRAY":
             return max(int(self._file.schema.column(at).length), 0)  # of FIXED_LEN_BYTE_ARRAY
-        rows = min(self._limits.rows, column.num_values)
+        rows = min(self._rows, column.num_values)
         if not column.has_dictionary_page or rows * column.total_uncompressed_size <= self._limits.batch:
             return 0
         path = column.path_in_schema

@@ -19,9 +19,9 @@ from importer.read.files import Content
 class Limits:
     """How much is held in memory at a time. Results do not depend on ``block``."""
 
-    block: int = 2 << 20
+    block: int = 4 << 20
     """Decompressed bytes taken at a time."""
-    rows: int = 16_384
+    rows: int = 65_536
     """Most rows of a chunk."""
     batch: int = 8 << 20
     """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""

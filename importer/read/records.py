@@ -30,6 +30,8 @@ Faults: TypeAlias = dict[int, tuple[str, str]]
 
 _LF, _CR, _AFTER_ASCII = 10, 13, 0x80
 _KEPT_OF_ENDLESS = 1 << 10
+_STEP = 512 << 10
+_EACH_BYTE = np.uint64(0x0101010101010101)
 _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 
@@ -332,12 +334,24 @@ def within_quotes(codes: npt.NDArray[np.uint8], places: Int64s, *, delimiter: by
     The block begins outside of quotes. Within them, two quotes stand for one. A quote that opens must stand at the
     block's start or behind a delimiter, a line end or a quote, and one that closes before such or at the block's end.
     """
-    quotes = np.flatnonzero(codes == quote[0])
-    edges = np.zeros(256, np.bool_)
-    edges[[*delimiter, *quote, _LF, _CR]] = True
-    opening, closing = quotes[::2], quotes[1::2]
-    before, after = codes[opening[opening > 0] - 1], codes[closing[closing < len(codes) - 1] + 1]
-    if not (edges[before].all() and edges[after].all()):
-        return None
-    inside: Bools = (np.searchsorted(quotes, places) & 1).astype(np.bool_)
+    inside: Bools = np.empty(len(places), np.bool_)
+    is_open = np.uint64(0)
+    for begin in range(0, len(codes), _STEP):
+        piece = codes[begin : begin + _STEP + 1]  # one byte more, so that each is seen beside the one before it
+        quotes = np.zeros(-(-len(piece) // 8) * 8, np.bool_)
+        np.equal(piece, quote[0], out=quotes[: len(piece)])
+        # The product holds, in each byte of a word, how many quotes there are up to it; whether that is odd is one bit.
+        counts = quotes.view("<u8") * _EACH_BYTE
+        before = np.roll(np.bitwise_xor.accumulate(counts >> np.uint64(56)), 1)
+        before[0] = 0
+        within = ((counts ^ ((before ^ is_open) & np.uint64(1)) * _EACH_BYTE) & _EACH_BYTE).view(np.bool_)[: len(piece)]
+        quotes = quotes[: len(piece)]
+        edges = quotes | (piece == _LF) | (piece == _CR)
+        for sign in delimiter:
+            edges |= piece == sign
+        if (quotes[1:] & within[1:] & ~edges[:-1]).any() or (quotes[:-1] & ~within[:-1] & ~edges[1:]).any():
+            return None
+        first, last = np.searchsorted(places, (begin, begin + _STEP))
+        inside[first:last] = within[places[first:last] - begin]
+        is_open = np.uint64(within[min(_STEP, len(piece)) - 1])
     return inside
