@@ -24,6 +24,7 @@ from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
 from importer.pipeline.console import Console, Forecast
+from importer.pipeline.find import LOCK_TIMEOUT
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import RunOptions, TargetOptions
 
@@ -34,11 +35,11 @@ _LOCK_SECONDS = 1.0
 """Between two looks whether another sender of the account has ended."""
 
 
-LEAST = 5.0
+SHORTEST = 5.0
 """Seconds; shorter waits belong to the ordinary course of a limit per minute."""
 
 
-class Halts:
+class PauseRecorder:
     """Watches a delivery, notes its longer pauses in the ledger for the report, and hands what it sees on."""
 
     def __init__(self, ledger: Ledger, run: Run, watch: Watch, now: Callable[[], float] = time.time) -> None:
@@ -68,7 +69,7 @@ class Halts:
             self._kind = None
 
     def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
-        if ended - begun >= LEAST:
+        if ended - begun >= SHORTEST:
             self._ledger.note_halt(self._run, Pause(kind, begun, ended))
 
 
@@ -80,12 +81,10 @@ class DeliveryJob:
     run: Run
     options: RunOptions
     target: TargetOptions
-    way: Target
+    api: Target
     console: Console
     watch: Watch | None = None
     """Sees the progress, if not the console does."""
-    lock: Lock | None = None
-    """Held by whoever sends for the account, if it is not held already."""
 
 
 Agree = Callable[[Sequence[Forecast]], bool]
@@ -146,6 +145,8 @@ class _Sending:
         self._concluding = asyncio.Lock()
         self._ended: dict[str, StopReason] = {}
         """By the run's id."""
+        self._locks: dict[str, Lock] = {}
+        """Of the accounts' senders, where other machines may send, too; by the run's id."""
 
     async def run(self, jobs: Sequence[DeliveryJob]) -> list[StopReason]:
         """Deliver; how each job ended."""
@@ -165,6 +166,8 @@ class _Sending:
 
     async def _end(self, job: DeliveryJob, ended: StopReason) -> None:
         self._ended[job.run.id] = ended
+        if lock := self._locks.get(job.run.id):
+            lock.release()
         if self._conclude is not None:
             async with self._concluding:
                 await asyncio.to_thread(self._conclude, job, ended)
@@ -172,12 +175,23 @@ class _Sending:
     async def _open(self, job: DeliveryJob, sessions: AsyncExitStack, among: int) -> _Opened | None:
         """A session with the API; None where the job has ended already."""
         try:
+            lock = None if job.api.rehearsal else job.ledger.sender_lock(job.run)
+            if lock is not None:
+                self._locks[job.run.id] = lock
+                sessions.callback(lock.release)
+            if lock is not None and not lock.try_acquire(patience=LOCK_TIMEOUT):
+                words = f"{lock.holder()} sends for this account now"
+                if not job.options.wait:
+                    hint = f"`importer resume {job.run.id} --wait` waits for it"
+                    await self._end(job, StopReason(words, hint=hint))
+                    return None
+                job.console.say(f"{words}; waiting for it")
             outlook = job.ledger.pending_summary(job.run)
         except LedgerError as error:
             await self._end(job, ledger_failed(error))
             return None
-        way = connect(job.way, job.target, job.console.say, among=among)
-        session, response = await sessions.enter_async_context(way)
+        opening = connect(job.api, job.target, job.console.say, among=among)
+        session, response = await sessions.enter_async_context(opening)
         if response.fate is ResponseKind.UNAUTHORIZED:
             await self._end(job, StopReason.of_token(response.status))
             return None
@@ -223,44 +237,29 @@ class _Sending:
         await self._end(one.job, ended)
 
     async def _deliver(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
-        job = one.job
         try:
-            if stopped := await self._turn(job):
-                return stopped
+            lock = self._locks.get(one.job.run.id)
+            while lock is not None and not (lock.held or lock.try_acquire()):  # only with --wait
+                if self.stop.reason is not None:
+                    return self.stop.reason
+                await asyncio.sleep(_LOCK_SECONDS)
             return await self._deliver_now(one, options, pending)
         except LedgerError as error:
             return ledger_failed(error)
-        finally:
-            if job.lock is not None:
-                job.lock.release()
-
-    async def _turn(self, job: DeliveryJob) -> StopReason | None:
-        """Wait until no other machine sends for the account, if asked to; why nothing can be sent now."""
-        if job.lock is None or job.lock.try_acquire():
-            return None
-        words = f"{job.lock.holder()} sends for this account now"
-        if not job.options.wait:
-            return StopReason(words, hint=f"`importer resume {job.run.id} --wait` waits for it")
-        job.console.say(f"{words}; waiting for it")
-        while not job.lock.try_acquire():
-            if self.stop.reason is not None:
-                return self.stop.reason
-            await asyncio.sleep(_LOCK_SECONDS)
-        return None
 
     async def _deliver_now(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
         job = one.job
-        halts = Halts(job.ledger, job.run, job.watch or job.console.watch)
+        pauses = PauseRecorder(job.ledger, job.run, job.watch or job.console.watch)
         if pending == one.outlook.events:
-            halts.begin()
+            pauses.begin()
             job.ledger.set_state(job.run, RunState.DELIVERING)
         blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
         delivery = Delivery(
             job.ledger, job.run, one.session, options, pending=pending, blocked=blocked, say=job.console.say
         )
         with self.stop.watching(delivery):
-            ended = await delivery.run(halts.watch)
-        halts.end()
+            ended = await delivery.run(pauses.watch)
+        pauses.end()
         if not ended.reason and job.ledger.has_pending(job.run):
             return StopReason(
                 "rows wait behind rows in doubt, as --strict-order asks",
@@ -287,8 +286,8 @@ def _forecast(one: _Opened) -> Forecast:
         one.outlook,
         min(limits, default=None),
         60 * one.outlook.events / min(usable) if usable else None,
-        job.way.endpoint.events_url,
-        rehearsal=job.way.rehearsal,
+        job.api.endpoint.events_url,
+        rehearsal=job.api.rehearsal,
         counts=job.ledger.counts(job.run),
         first=job.options.first,
         most=job.options.delivery.most,
