@@ -334,9 +334,10 @@ class _Work:
         seen: dict[str, Progress] = {}
         jobs = []
         for one, api in zip(ready, apis, strict=True):
+            lock = None if api.rehearsal else one.ledger.sender_lock(one.run)
             console = self._of(one.name)
             watch = partial(self._watch, seen, one.name, console)
-            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, api, console, watch))
+            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, api, console, watch, lock))
 
         def agree(forecasts: Sequence[Forecast]) -> bool:
             shown: list[tuple[str, Forecast | str]] = [(one.run.account, one) for one in forecasts]

@@ -187,6 +187,28 @@ def locked(
         lock.release()
 
 
+@contextmanager
+def sending(ledger: Ledger, run: Run, *, wait: bool, say: Callable[[str], None]) -> Iterator[str]:
+    """Be the only sender of the account, where several machines may send; returns who else is at it, empty if no one.
+
+    A rehearsal has a sandbox of its own, and blocks no other.
+    """
+    lock = None if run.endpoint == SANDBOX_ENDPOINT else ledger.sender_lock(run)
+    if lock is None:
+        yield ""
+        return
+    other = ""
+    if not lock.try_acquire(patience=LOCK_TIMEOUT):
+        other = lock.holder()
+        if wait:
+            say(f"{other} sends for this account now; waiting for it")
+            other = "" if lock.try_acquire(patience=float("inf")) else other
+    try:
+        yield other
+    finally:
+        lock.release()
+
+
 def _forget(ledger: Ledger, run: Run) -> None:
     lock = ledger.lock(run)
     if lock.try_acquire():

@@ -16,7 +16,7 @@ from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find, outputs
-from importer.pipeline.connect import open_ledger, resolve_target
+from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.console import Console, Result
 from importer.pipeline.options import RunOptions, TargetOptions
 from importer.pipeline.prepare import prepare_stored
@@ -115,8 +115,7 @@ def _deliver_and_report(
                 page = "" if options.brief else api.page
                 if page:
                     console.say(f"the sandbox shows what arrives at {page}")
-                job = DeliveryJob(ledger, current, options, target, api, console)
-                ended = send([job], console, lambda forecasts: console.confirm(forecasts[0]))[0]
+                ended = _send_alone(ledger, current, options, target, api, console)
                 if ended.declined:
                     ledger.take_back(current)
             left = ledger.has_pending(current)
@@ -171,6 +170,18 @@ def take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console)
     elif again := ledger.release(current):
         console.say(f"{counted(again, 'row')} in doubt to be sent again, as --on-doubt resend asks")
     return ledger.has_pending(current)
+
+
+def _send_alone(  # as `send`
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, api: Target, console: Console
+) -> StopReason:
+    """Send, if no other machine sends for the account."""
+    with find.sending(ledger, current, wait=options.wait, say=console.say) as other:
+        if other:
+            hint = f"`importer resume {current.id} --wait` waits for it"
+            return StopReason(f"{other} sends for this account now", hint=hint)
+        job = DeliveryJob(ledger, current, options, target, api, console)
+        return send([job], console, lambda forecasts: console.confirm(forecasts[0]))[0]
 
 
 def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice | None, ...]:

@@ -24,7 +24,6 @@ from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
 from importer.pipeline.console import Console, Forecast
-from importer.pipeline.find import LOCK_TIMEOUT
 from importer.pipeline.interrupt import Interrupt, answerable
 from importer.pipeline.options import RunOptions, TargetOptions
 
@@ -85,6 +84,8 @@ class DeliveryJob:
     console: Console
     watch: Watch | None = None
     """Sees the progress, if not the console does."""
+    lock: Lock | None = None
+    """Held by whoever sends for the account, if it is not held already."""
 
 
 Agree = Callable[[Sequence[Forecast]], bool]
@@ -145,8 +146,6 @@ class _Sending:
         self._concluding = asyncio.Lock()
         self._ended: dict[str, StopReason] = {}
         """By the run's id."""
-        self._locks: dict[str, Lock] = {}
-        """Of the accounts' senders, where other machines may send, too; by the run's id."""
 
     async def run(self, jobs: Sequence[DeliveryJob]) -> list[StopReason]:
         """Deliver; how each job ended."""
@@ -166,8 +165,6 @@ class _Sending:
 
     async def _end(self, job: DeliveryJob, ended: StopReason) -> None:
         self._ended[job.run.id] = ended
-        if lock := self._locks.get(job.run.id):
-            lock.release()
         if self._conclude is not None:
             async with self._concluding:
                 await asyncio.to_thread(self._conclude, job, ended)
@@ -175,17 +172,6 @@ class _Sending:
     async def _open(self, job: DeliveryJob, sessions: AsyncExitStack, among: int) -> _Opened | None:
         """A session with the API; None where the job has ended already."""
         try:
-            lock = None if job.api.rehearsal else job.ledger.sender_lock(job.run)
-            if lock is not None:
-                self._locks[job.run.id] = lock
-                sessions.callback(lock.release)
-            if lock is not None and not lock.try_acquire(patience=LOCK_TIMEOUT):
-                words = f"{lock.holder()} sends for this account now"
-                if not job.options.wait:
-                    hint = f"`importer resume {job.run.id} --wait` waits for it"
-                    await self._end(job, StopReason(words, hint=hint))
-                    return None
-                job.console.say(f"{words}; waiting for it")
             outlook = job.ledger.pending_summary(job.run)
         except LedgerError as error:
             await self._end(job, ledger_failed(error))
@@ -237,15 +223,30 @@ class _Sending:
         await self._end(one.job, ended)
 
     async def _deliver(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
+        job = one.job
         try:
-            lock = self._locks.get(one.job.run.id)
-            while lock is not None and not (lock.held or lock.try_acquire()):  # only with --wait
-                if self.stop.reason is not None:
-                    return self.stop.reason
-                await asyncio.sleep(_LOCK_SECONDS)
+            if stopped := await self._turn(job):
+                return stopped
             return await self._deliver_now(one, options, pending)
         except LedgerError as error:
             return ledger_failed(error)
+        finally:
+            if job.lock is not None:
+                job.lock.release()
+
+    async def _turn(self, job: DeliveryJob) -> StopReason | None:
+        """Wait until no other machine sends for the account, if asked to; why nothing can be sent now."""
+        if job.lock is None or job.lock.try_acquire():
+            return None
+        words = f"{job.lock.holder()} sends for this account now"
+        if not job.options.wait:
+            return StopReason(words, hint=f"`importer resume {job.run.id} --wait` waits for it")
+        job.console.say(f"{words}; waiting for it")
+        while not job.lock.try_acquire():
+            if self.stop.reason is not None:
+                return self.stop.reason
+            await asyncio.sleep(_LOCK_SECONDS)
+        return None
 
     async def _deliver_now(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
         job = one.job
