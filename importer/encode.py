@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import text_bytes
-from importer.json_columns import Member, object_pieces
+from importer.columns import lowered
+from importer.json_columns import Member, joined, object_pieces
 from importer.model import (
     ArrowArray,
     ArrowTable,
@@ -75,7 +75,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         group_heads=group_heads,
         bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
         subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
-        identities=(events.subscriber_id, _lower(events.email), events.phone),
+        identities=(events.subscriber_id, lowered(events.email), events.phone),
         types=events.type,
         values=events.value,
         currencies=events.value_currency,
@@ -120,7 +120,7 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
         return pa.nulls(len(pending), pa.binary())
     identities = {"id": events.subscriber_id, "email": events.email, "phone": events.phone}
     subscriber = [Member(key, values, quoted=True) for key, values in identities.items()]
-    pieces = [pa.scalar('{"subscriber":{'), *object_pieces(subscriber, len(pending))[0], pa.scalar("}")]
+    pieces = ['{"subscriber":{', *object_pieces(subscriber, len(pending))[0], "}"]
     following = (
         Member("type", events.type, quoted=True),
         Member("value", events.value, quoted=False),
@@ -134,20 +134,13 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
             comma = "," if any_there is None else pc.if_else(any_there, ",", "")
             inside.append(pc.binary_join_element_wise(comma, more, ""))
             any_there = None if any_there is None else pc.or_(any_there, more.is_valid())
-        before, after = pa.scalar(',"properties":{'), pa.scalar("}")
+        marks: list[ArrowArray | str] = [',"properties":{', "}"]
         if any_there is not None:
-            before, after = (pc.if_else(any_there, one, pa.scalar(None, pa.string())) for one in (before, after))
-        pieces += [before, *inside, after]
+            marks = [pc.if_else(any_there, one, pa.scalar(None, pa.string())) for one in marks]
+        pieces += [marks[0], *inside, marks[1]]
     # A null separator makes a null row, whatever its pieces.
-    separator = pc.if_else(pending, "", pa.scalar(None, pa.string()))
-    return pc.binary_join_element_wise(*pieces, "}", separator, null_handling="skip").view(pa.binary())
-
-
-def _lower(values: ArrowArray) -> ArrowArray:
-    """In lower case; most columns are already, and looking is cheaper than rewriting."""
-    data = text_bytes(values)
-    upper = (data >= ord("A")) & (data <= ord("Z"))
-    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
+    separator = "" if pending.true_count == len(pending) else pc.if_else(pending, "", pa.scalar(None, pa.string()))
+    return joined([*pieces, "}"], separator).view(pa.binary())
 
 
 def _reasons(events: Events, result: ValidationResult) -> ArrowTable:

@@ -7,8 +7,9 @@ Python's ``json.dumps(…, ensure_ascii=False, separators=(",", ":"))`` does.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Self
 
 import numpy as np
@@ -72,13 +73,13 @@ def escape(values: ArrowArray) -> ArrowArray:
 
 def object_pieces(
     members: Sequence[Member], count: int, *, follows: bool = False
-) -> tuple[list[ArrowArray], ArrowArray | None]:
-    """The inside of ``count`` rows' objects, in the order given, as texts to be joined; a null adds nothing to its row.
+) -> tuple[list[ArrowArray | str], ArrowArray | None]:
+    """The inside of ``count`` rows' objects, in the order given, as texts for `joined`; a null adds nothing to its row.
 
-    Beside it, booleans that are true where a row has a member; None: everywhere. So no text is copied twice.
+    Beside them, booleans that are true where a row has a member; None: everywhere. So no text is copied twice.
     ``follows``: there are other members before these.
     """
-    pieces: list[ArrowArray] = []
+    pieces: list[ArrowArray | str] = []
     seen: ArrowArray | None = None if follows else pa.repeat(pa.scalar(value=False), count)
     for number, member in enumerate(members):
         comma = "," if seen is None else ""
@@ -88,22 +89,16 @@ def object_pieces(
             pieces.append(pc.binary_join_element_wise(comma + member.before, member.content(), member.after, ""))
             seen = None if seen is None else pc.or_(seen, member.values.is_valid())
         else:
-            pieces += [pa.scalar(comma + member.before), member.content(), pa.scalar(member.after)]
+            pieces += [comma + member.before, member.content(), member.after]
             seen = None
     return pieces, seen
 
 
-def largest_object(members: Sequence[Member], inside: ArrowArray | None = None) -> int:
-    """An upper bound of the bytes of any row's object, found without escaping a text.
-
-    ``inside``: what is in it besides, as JSON.
-    """
-    bound = 2 if inside is None else 3 + (pc.max(pc.binary_length(inside)).as_py() or 0)
-    for member in members:
-        longest = pc.max(pc.binary_length(member.values)).as_py() or 0
-        growth = 6 if member.quoted and needs_escapes(member.values) else 1  # as in \\u001f
-        bound += len((member.before + member.after).encode()) + 1 + longest * growth
-    return bound
+def joined(pieces: Iterable[ArrowArray | str], separator: ArrowArray | str = "") -> ArrowArray:
+    """The pieces of each row, one after the other; null where the separator is."""
+    runs = groupby(pieces, key=lambda one: isinstance(one, str))
+    whole = [one for is_text, run in runs for one in (["".join(run)] if is_text else run)]
+    return pc.binary_join_element_wise(*whole, separator, null_handling="skip")
 
 
 def object_sizes(members: Sequence[Member], inside: ArrowArray | None = None) -> Int64s:

@@ -30,7 +30,8 @@ from importer.model import Format, State
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions, default_ledger
+from importer.pipeline.console import Console, Forecast, exit_code
+from importer.pipeline.options import RunOptions, TargetOptions, default_ledger
 from importer.read import Input
 from importer.remote import RemotePath
 from importer.report import Summary, Written
@@ -117,7 +118,7 @@ def check(
         rows = _rows(place / f"report.{form}", form)
     paths = () if out is None else written.paths
     _take_index(rows, sources)
-    return Result(rows, written.summary, checking.exit_code(written), console.messages(written), paths)
+    return Result(rows, written.summary, exit_code(written), console.messages(written), paths)
 
 
 def run(

@@ -19,9 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server, write
 from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, State
-from importer.pipeline.accounts import AccountsConsole, AccountsResult
-from importer.pipeline.options import Console, Forecast
-from importer.pipeline.program import Result
+from importer.pipeline.console import AccountsResult, Console, Forecast, Result
 
 EVERY = 5.0
 """Seconds between two writes of the file."""
@@ -90,9 +88,9 @@ class Metrics:
         for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
             self._one(gauge).set(_earlier(self._path, name, self._account) if self._path else 0.0)
 
-    def console(self, console: AccountsConsole) -> AccountsMetricsConsole:
+    def console(self, console: Console) -> MetricsConsole:
         """The user's console, listened to."""
-        return AccountsMetricsConsole(console, self)
+        return MetricsConsole(console, self)
 
     def begin(self, forecast: Forecast) -> None:
         """A delivery begins."""
@@ -187,33 +185,21 @@ class Metrics:
 
 
 class MetricsConsole:
-    """The user's console, with metrics that hear the same; see `importer.pipeline.options.Console`."""
+    """The user's console, with metrics that hear the same; see `importer.pipeline.console.Console`."""
 
     def __init__(self, console: Console, metrics: Metrics) -> None:
         self._console = console
         self._metrics = metrics
         self._said = ""
-
-    def say(self, text: str) -> None:
-        """Print a message."""
-        self._console.say(text)
-
-    def require_answer(self) -> None:
-        """Ask the user's console."""
-        self._console.require_answer()
+        self.say = console.say
+        self.read = console.read
+        self.require_answer = console.require_answer
+        self.confirm_more = console.confirm_more
 
     def confirm(self, forecast: Forecast) -> bool:
         """Ask the user; the figures begin."""
         self._metrics.begin(forecast)
         return self._console.confirm(forecast)
-
-    def confirm_more(self, sent: int) -> bool:
-        """Ask the user."""
-        return self._console.confirm_more(sent)
-
-    def read(self, rows: int) -> None:
-        """Count rows that were read."""
-        self._console.read(rows)
 
     def watch(self, progress: Progress) -> None:
         """Show progress; a file of metrics that cannot be written is reported once."""
@@ -229,31 +215,23 @@ class MetricsConsole:
         self._metrics.end(result.exit_code, result.written.counts)
         self._console.conclude(result)
 
-
-class AccountsMetricsConsole(MetricsConsole):
-    """The same where there may be several accounts, each with figures of its own."""
-
-    def __init__(self, console: AccountsConsole, metrics: Metrics) -> None:
-        super().__init__(console, metrics)
-        self._all = console
-
     def of(self, account: str) -> Console:
-        """The user's console for one account."""
-        return MetricsConsole(self._all.of(account), self._metrics.of(account))
+        """The user's console for one of several accounts, which has figures of its own."""
+        return MetricsConsole(self._console.of(account), self._metrics.of(account))
 
     def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
         """Ask the user; the figures of each account begin."""
         for name, forecast in accounts:
             if not isinstance(forecast, str):
                 self._metrics.of(name).begin(forecast)
-        return self._all.confirm_all(accounts, rehearsal=rehearsal)
+        return self._console.confirm_all(accounts, rehearsal=rehearsal)
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row; the figures of each account end."""
         for one in result.report.summary.accounts:
             counts = result.results[one.account].written.counts
             self._metrics.of(one.account).end(ExitCode(one.exit_code), counts)
-        self._all.conclude_all(result)
+        self._console.conclude_all(result)
 
 
 def _earlier(path: Path, name: str, account: str) -> float:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import adbc_driver_manager
 import adbc_driver_sqlite
 import pyarrow as pa
 
-from importer.errors import SpaceError
 from importer.model import ArrowTable
+from importer.spill import no_room
 
 _CACHE_KIB = 32 << 10
 """Memory for SQLite's pages and for sorting."""
@@ -53,27 +52,17 @@ class TemporaryDatabase:
 
     def query(self, sql: str) -> ArrowTable:
         """What a query answers."""
-        with self._reader(sql) as reader:
-            return reader.read_all()
-
-    def batches(self, sql: str) -> Generator[pa.RecordBatch, None, None]:
-        """What a query answers, batch by batch; meanwhile the database does nothing else."""
-        with self._reader(sql) as reader:
-            yield from reader
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._connection.close()
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _reader(self, sql: str) -> Iterator[pa.RecordBatchReader]:
         with self._statement() as statement:
             statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
             statement.set_sql_query(sql)
             handle, _ = statement.execute_query()
             with pa.RecordBatchReader.from_stream(handle) as reader:
-                yield reader
+                return reader.read_all()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
+        self._database.close()
 
     @contextlib.contextmanager
     def _statement(self) -> Iterator[adbc_driver_manager.AdbcStatement]:
@@ -84,14 +73,4 @@ class TemporaryDatabase:
             except (adbc_driver_manager.Error, pa.ArrowException) as error:
                 if "full" not in str(error) and "disk I/O" not in str(error) and "unable to open" not in str(error):
                     raise
-                raise SpaceError(
-                    f"{self._content} cannot be kept in {_directory()}: {error}",
-                    hint="make room there, or name a directory with room for three copies of the files: "
-                    "TMPDIR=/that/directory",
-                ) from error
-
-
-def _directory() -> str:
-    """Where SQLite puts its temporary files; its own order is in https://www.sqlite.org/tempfiles.html."""
-    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
-    return next((one for one in named if one and os.access(one, os.W_OK | os.X_OK)), "a temporary file")
+                raise no_room(self._content, error) from error

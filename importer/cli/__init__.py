@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
+import gc
 import os
 import re
 import sys
@@ -17,45 +17,16 @@ from collections.abc import Sequence
 import click
 
 from importer import __version__
+from importer.cli.commands import COMMANDS, load_command
 from importer.cli.console import masked, on_screen
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.wording import shown
-
-COMMANDS = {
-    "start": "start:command",
-    "run": "run:command",
-    "check": "check:command",
-    "init": "init:command",
-    "presets": "presets:command",
-    "schema": "schema:command",
-    "resume": "run:resume",
-    "runs": "runs:command",
-    "report": "report:command",
-    "review": "review:command",
-    "retry": "run:retry",
-    "resolve": "resolve:command",
-    "watch": "watch:command",
-    "doctor": "doctor:command",
-    "prune": "prune:command",
-    "forget": "forget:command",
-    "ledger": "ledger:command",
-    "sandbox": "sandbox:command",
-}
-"""In the order of the help; each with the module of this package, and the command there."""
-
 
 _HINTS = {
     "mapping": "`importer init FILE` writes a mapping, `importer presets` lists ready ones",
     "sources": "name one or more files, directories or patterns, or - for standard input",
 }
 """What to do about a missing parameter, by its name."""
-
-
-def load_command(name: str) -> click.Command:
-    """The command of that name."""
-    module, _, attribute = COMMANDS[name].partition(":")
-    command: click.Command = getattr(importlib.import_module(f"importer.cli.{module}"), attribute)
-    return command
 
 
 class Commands(click.Group):
@@ -96,6 +67,7 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     _replace_closed_streams()
+    gc.set_threshold(10_000)  # at 700, a tenth of a small check is spent on looking for garbage among what was imported
     try:
         code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
     except ImporterError as error:

@@ -55,6 +55,7 @@ def command(**given: Any) -> int:
     cannot be used, or a test fails.
     """
     from importer.pipeline import check
+    from importer.pipeline.console import exit_code
     from importer.report import render_summary, summary_bytes
 
     if not given["sources"]:
@@ -74,7 +75,7 @@ def command(**given: Any) -> int:
     if given["output_format"] == "json":
         print_json(summary_bytes(written.summary))
     click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
-    return int(check.exit_code(written))
+    return int(exit_code(written))
 
 
 def _check_accounts(given: dict[str, Any], options: RunOptions, console: TerminalConsole) -> int:

@@ -5,6 +5,7 @@ Whatever is wrong, it stays silent: the command itself reports it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
@@ -36,13 +37,19 @@ def mappings(context: click.Context, parameter: click.Parameter, typed: str) -> 
 
 def runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
-    from importer.cli.options import target_options
     from importer.pipeline.connect import open_ledger
+    from importer.pipeline.options import TargetOptions, default_ledger
+    from importer.sandbox import SandboxOptions
 
     del parameter
-    names = ("account", "endpoint", "ledger", "sandbox")
+    given = context.params
     try:
-        target = target_options({name: context.params[name] for name in names})
+        target = TargetOptions(
+            given["ledger"] or default_ledger(os.environ),
+            account=given["account"],
+            endpoint=given["endpoint"],
+            sandbox=SandboxOptions() if given["sandbox"] else None,
+        )
         if not target.ledger.exists():
             return []
         with open_ledger(target) as ledger:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,20 +24,17 @@ import click
 from importer.child import tokens
 from importer.cli.options import fields_of
 from importer.errors import ExitCode, ImporterError, UsageError
-from importer.wording import brief, counted, duration, event_in_words, shown, shown_json, shown_lines
+from importer.wording import counted, duration, iso, shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from importer.deliver import Progress
     from importer.metrics import Metrics
-    from importer.model import Counts, State
-    from importer.pipeline.accounts import AccountsConsole, AccountsResult
-    from importer.pipeline.options import Console, Forecast
-    from importer.pipeline.program import Result
+    from importer.pipeline.console import AccountsResult, Console, Forecast, Result
+    from importer.report import Written
+    from importer.report.accounts import AccountsReport
 
-_VALUES = 6
-"""Types and currencies whose values are shown before a live run."""
 _BAR = "{percentage:3.0f}%|{bar:6}| {desc}"
 """The most important words come first: a narrow screen cuts the end, and nothing wraps."""
 
@@ -61,7 +57,7 @@ class ConsoleOptions:
     brief: bool = False
     """One of many runs: the plan takes one line."""
     timed: bool = False
-    """Every line begins with the time, as in a service's log."""
+    """The log of a service: every line begins with the time, and each file has its own line instead of a summary."""
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ConsoleOptions:
@@ -90,22 +86,21 @@ class ConsoleOptions:
         return metrics
 
 
-def finish(work: Callable[[AccountsConsole], Result | AccountsResult], options: ConsoleOptions) -> int:
+def finish(work: Callable[[Console], Result | AccountsResult], options: ConsoleOptions) -> int:
     """Do the work with a console, which says what became of every row; returns the exit code."""
     console = options.console()
     metrics = None
     try:
         metrics = options.open_metrics()
-        result = work(metrics.console(console) if metrics else console)
+        return int(work(metrics.console(console) if metrics else console).exit_code)
     except ImporterError as error:
-        console.close()
         if metrics:
             metrics.end(error.exit_code)
+        console.close()
         console.fail(error)
         return int(error.exit_code)
     finally:
         console.close()
-    return int(result.exit_code)
 
 
 def print_json(data: bytes) -> None:
@@ -150,7 +145,7 @@ class ProgressThrottle:
 
 
 class _Spoken:
-    """What both consoles have; see `importer.pipeline.options.Console`."""
+    """What both consoles have; see `importer.pipeline.console.Console`."""
 
     def __init__(self, options: ConsoleOptions) -> None:
         self._options = options
@@ -166,10 +161,9 @@ class TerminalConsole(_Spoken):
 
     def say(self, text: str) -> None:
         """Print a message, above the progress bar if there is one."""
-        if self._options.quiet and not text.startswith(("warning", "error")):
-            return
-        self._close_bar()
-        self._print(on_screen(text))
+        if not self._options.quiet or text.startswith(("warning", "error")):
+            self.close()
+            self._print(on_screen(text))
 
     def _print(self, text: str) -> None:
         if self._options.timed:
@@ -194,16 +188,29 @@ class TerminalConsole(_Spoken):
 
     def confirm(self, forecast: Forecast) -> bool:
         """Show what is about to be sent, and ask unless --yes was given; a rehearsal needs no question."""
+        from importer.cli.forecast import forecast_line, forecast_lines
+
+        lines = [forecast_line(forecast)] if self._options.brief else forecast_lines(forecast)
+        return self._agreed(lines, "Send these events now?", rehearsal=forecast.rehearsal)
+
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Show what each account is about to send, in one table, and ask once."""
+        from importer.cli.forecast import accounts_lines
+
+        lines = list(accounts_lines(accounts, rehearsal=rehearsal))
+        question = "Send the events of these accounts now?"
+        return self._agreed(lines[:1] if self._options.brief else lines, question, rehearsal=rehearsal)
+
+    def _agreed(self, lines: Iterable[str], question: str, *, rehearsal: bool) -> bool:
         self._end_reading()
-        asks = not (self._options.yes or forecast.rehearsal)
+        asks = not (self._options.yes or rehearsal)
         if asks or not self._options.quiet:
-            text = _forecast_line(forecast) if self._options.brief else _forecast_text(forecast)
-            self._print(shown_lines(text))
-        return not asks or _agreed("Send these events now?")
+            self._print(shown_lines("\n".join(lines)))
+        return not asks or _agreed(question)
 
     def confirm_more(self, sent: int) -> bool:
         """After ``--first``: ask whether to send the rest."""
-        self._close_bar()
+        self.close()
         if self._options.yes and not sys.stdin.isatty():
             return False
         return _agreed(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?")
@@ -213,7 +220,13 @@ class TerminalConsole(_Spoken):
         if self._options.quiet:
             return
         if _rewrites_lines():
-            self._show_bar(progress)
+            done = _done(progress)
+            if self._bar is None:
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
+            self._bar.n = done
+            self._bar.set_description_str(progress_line(progress), refresh=True)
         elif (turned := self._throttle.turned(progress)) is not None:
             self._print(shown(turned) or "sending again")
         elif self._throttle.due(time.monotonic()):
@@ -221,7 +234,15 @@ class TerminalConsole(_Spoken):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._close_bar()
+        self._end_reading()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _end_reading(self) -> None:
+        if self._rows and _rewrites_lines() and not self._options.quiet:
+            click.echo(err=True)
+        self._rows = 0
 
     def fail(self, error: ImporterError) -> None:
         """Leave the words to the caller."""
@@ -231,8 +252,8 @@ class TerminalConsole(_Spoken):
         """Show what became of every row; keep a rehearsal's page alive until Enter."""
         from importer.report import render_summary
 
-        self._close_bar()
-        if self._options.timed:  # the log of a service, in which each file has its line
+        self.close()
+        if self._options.timed:
             return
         self._options.print_summary(result)
         if result.ended.reason:
@@ -240,8 +261,7 @@ class TerminalConsole(_Spoken):
             if result.ended.hint:
                 click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
         if not self._options.quiet:
-            click.echo(err=True)
-            click.echo(render_summary(result.written, colour=in_colour()), err=True, nl=False)
+            click.echo("\n" + render_summary(result.written, colour=in_colour()), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
         if result.page and not self._options.yes and sys.stdin.isatty() and sys.stderr.isatty():
@@ -253,50 +273,20 @@ class TerminalConsole(_Spoken):
         """The same person; each message names the account."""
         return _AccountConsole(self, account)
 
-    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
-        """Show what each account is about to send, in one table, and ask once."""
-        self._end_reading()
-        asks = not (self._options.yes or rehearsal)
-        if asks or not self._options.quiet:
-            table = list(_accounts_table(accounts, rehearsal=rehearsal))
-            self._print(shown_lines("\n".join(table[:1] if self._options.brief else table)))
-        return not asks or _agreed("Send the events of these accounts now?")
-
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row, by account."""
         from importer.report.accounts import render_accounts
 
-        self._close_bar()
-        if self._options.timed:  # the log of a service, in which each file has its line
+        self.close()
+        if self._options.timed:
             return
         self._options.print_summary(result)
         if not self._options.quiet or result.exit_code:
-            click.echo(err=True)
-            click.echo(on_screen(render_accounts(result.report)), err=True, nl=False)
-
-    def _show_bar(self, progress: Progress) -> None:
-        done = _done(progress)
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
-        self._bar.n = done
-        self._bar.set_description_str(progress_line(progress), refresh=True)
-
-    def _close_bar(self) -> None:
-        self._end_reading()
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _end_reading(self) -> None:
-        if self._rows and _rewrites_lines() and not self._options.quiet:
-            click.echo(err=True)
-        self._rows = 0
+            click.echo("\n" + on_screen(render_accounts(result.report)), err=True, nl=False)
 
 
 class _AccountConsole:
-    """A console's messages on one account; see `importer.pipeline.options.Console`."""
+    """A console's messages on one account; see `importer.pipeline.console.Console`."""
 
     def __init__(self, console: TerminalConsole, account: str) -> None:
         self._console = console
@@ -305,12 +295,14 @@ class _AccountConsole:
         self.confirm = console.confirm
         self.confirm_more = console.confirm_more
         self.read = console.read
+        self.of = console.of
+        self.confirm_all = console.confirm_all
+        self.conclude_all = console.conclude_all
 
     def say(self, text: str) -> None:
         """Print a message that names the account."""
-        level, colon, rest = text.partition(": ")
-        known = colon and level in ("warning", "error")
-        self._console.say(f"{level}: {self._account}: {rest}" if known else f"{self._account}: {text}")
+        level, rest = _level(text)
+        self._console.say(f"{self._account}: {text}" if level == "info" else f"{level}: {self._account}: {rest}")
 
     def watch(self, progress: Progress) -> None:
         """Show nothing: the progress of all accounts is shown as one."""
@@ -345,28 +337,9 @@ class JsonConsole(_Spoken):
                 JsonConsole(self._options, name).confirm(forecast)
         return self._options.yes or rehearsal
 
-    def conclude_all(self, result: AccountsResult) -> None:
-        """Write what became of the rows of all accounts."""
-        if self._options.timed:  # the log of a service, in which each file has its line
-            return
-        self._options.print_summary(result)
-        summary = result.report.summary
-        self._write(
-            "info" if summary.exit_code == 0 else "warning",
-            "accounts",
-            f"run {summary.run}: {summary.state}",
-            run=summary.run,
-            rows=dict(summary.rows),
-            balanced=summary.balanced,
-            accounts={one.account: one.exit_code for one in summary.accounts},
-            reports=[str(path) for path in result.report.paths],
-            exit_code=int(result.exit_code),
-        )
-
     def say(self, text: str) -> None:
         """Write a message."""
-        level, _, rest = text.partition(": ")
-        level, text = (level, rest) if level in ("warning", "error") else ("info", text)
+        level, text = _level(text)
         self._write(level, "said", text)
 
     def read(self, rows: int) -> None:
@@ -419,30 +392,44 @@ class JsonConsole(_Spoken):
 
     def conclude(self, result: Result) -> None:
         """Write what became of the rows."""
-        if self._options.timed:  # the log of a service, in which each file has its line
+        ended = {"stopped": result.ended.reason or None, "hint": result.ended.hint or None}
+        self._conclude("summary", result, result.written, **ended)
+
+    def conclude_all(self, result: AccountsResult) -> None:
+        """Write what became of the rows of all accounts."""
+        codes = {one.account: one.exit_code for one in result.report.summary.accounts}
+        self._conclude("accounts", result, result.report, accounts=codes)
+
+    def _conclude(
+        self, event: str, result: Result | AccountsResult, made: Written | AccountsReport, **more: Any
+    ) -> None:
+        if self._options.timed:
             return
         self._options.print_summary(result)
-        summary = result.written.summary
-        code = int(result.exit_code)
+        summary, code = made.summary, int(result.exit_code)
         self._write(
-            "info" if code == 0 else "warning",
-            "summary",
+            "warning" if code else "info",
+            event,
             f"run {summary.run}: {summary.state}",
             run=summary.run,
             rows=dict(summary.rows),
             balanced=summary.balanced,
-            stopped=result.ended.reason or None,
-            hint=result.ended.hint or None,
-            reports=[str(path) for path in result.written.paths],
+            **more,
+            reports=list(map(str, made.paths)),
             exit_code=code,
         )
 
     def _write(self, level: str, event: str, message: str, **more: Any) -> None:
         if self._options.quiet and level == "info":
             return
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"time": moment, "level": level, "event": event, **self._account, "message": masked(message), **more}
-        click.echo(json.dumps(line, ensure_ascii=True), file=sys.stderr)
+        line = {"time": iso(time.time()), "level": level, "event": event, **self._account, "message": masked(message)}
+        click.echo(json.dumps({**line, **more}, ensure_ascii=True), file=sys.stderr)
+
+
+def _level(text: str) -> tuple[str, str]:
+    """``warning`` or ``error``, as a message begins, or ``info``; and the message without it."""
+    level, colon, rest = text.partition(": ")
+    return (level, rest) if colon and level in ("warning", "error") else ("info", text)
 
 
 def masked(text: str) -> str:
@@ -460,9 +447,15 @@ def on_screen(text: str) -> str:
     text = shown_lines(masked(text))
     if not sys.stderr.isatty():
         return text
-    import shutil
+    width = shutil.get_terminal_size().columns
+    return "\n".join(wrapped(line, width, "    " if line.startswith("  ") else "") for line in text.split("\n"))
 
-    return "\n".join(_wrapped(line, shutil.get_terminal_size().columns) for line in text.split("\n"))
+
+def wrapped(line: str, width: int, margin: str, first: str = "") -> str:
+    """The line broken between words, ``margin`` before all lines but the first."""
+    return textwrap.fill(
+        line, width, initial_indent=first, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def refuse_without_terminal() -> NoReturn:
@@ -504,10 +497,11 @@ def _figures(progress: Progress) -> dict[str, Any]:
 
 def _trouble(result: Result) -> str:
     """The one line of --quiet about rows that were not delivered."""
+    from importer.cli.forecast import counts_in_words
     from importer.model import State
 
     counts = result.written.counts
-    found = _in_words(counts, State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
+    found = counts_in_words(counts, State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
     what = found or "a source was not read to its end, or the totals do not add up"
     failure, paths = result.written.failure, result.written.paths
     see = f"{failure.message}; {failure.hint}" if failure else f"see {paths[0].parent}"
@@ -516,92 +510,7 @@ def _trouble(result: Result) -> str:
 
 def in_colour() -> bool:
     """Whether states are shown in colours: on a terminal, unless NO_COLOR asks for none."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _forecast_line(forecast: Forecast) -> str:
-    outlook = forecast.outlook
-    time_needed = "" if forecast.seconds is None else f", about {duration(forecast.seconds)}"
-    people = counted(outlook.subscribers, "subscriber")
-    return f"run {forecast.run.id}: {counted(outlook.events, 'event')} to {people}{time_needed}"
-
-
-def _forecast_text(forecast: Forecast) -> str:
-    from importer.report.labels import amount
-
-    outlook = forecast.outlook
-    where = "the sandbox on this machine" if forecast.rehearsal else forecast.endpoint
-    most = f"; most for one: {outlook.most_for_one:,} ({shown(outlook.most_subscriber)})" if outlook.events else ""
-    lines = [
-        f"run {forecast.run.id} is about to send to {where}:",
-        f"  events       {outlook.events:,}{_left_out(forecast)}",
-        *_parts(forecast),
-        f"  subscribers  {outlook.subscribers:,}{most}",
-        "  types        " + ", ".join(f"{shown(name)} ({count:,})" for name, count in outlook.types),
-    ]
-    for kind, currency, count, total in outlook.totals[:_VALUES]:
-        worth = f"{amount(total, currency, named=False)} {shown(currency) or '(no currency)'}"
-        lines.append(f"  value        {worth} in {counted(count, 'event')} of type {shown(kind)}")
-    if (more := len(outlook.totals) - _VALUES) > 0:
-        lines.append(f"               … and {more:,} more types or currencies")
-    if outlook.oldest is not None and outlook.newest is not None:
-        days = (time.strftime("%Y-%m-%d", time.gmtime(moment)) for moment in (outlook.oldest, outlook.newest))
-        lines.append(f"  source time  {' to '.join(days)}")
-    if forecast.limit is not None and forecast.seconds is not None:
-        pace = counted(forecast.limit, "request")
-        lines.append(f"  will take    about {duration(forecast.seconds)} at {pace} a minute")
-    elif not forecast.rehearsal:
-        lines.append("  will take    unknown: the API did not name its limit")
-    if not forecast.rehearsal:
-        example = event_in_words(outlook.example) if outlook.example else []
-        lines += ["  one of them"] + [f"    {brief(line, 74)}" for line in example]
-        lines.append("Each event is recorded as happening now, and can start automations:\ne-mails to real people.")
-    return "\n".join(lines)
-
-
-def _accounts_table(accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> Iterator[str]:
-    """What each account is about to send: events, subscribers, value per currency, and how long it takes."""
-    from importer.report.labels import amount
-
-    where = "the sandbox on this machine" if rehearsal else "the API"
-    ready = [forecast for _, forecast in accounts if not isinstance(forecast, str)]
-    yield f"{counted(len(ready), 'account')} {'is' if len(ready) == 1 else 'are'} about to send to {where}:"
-    wide = max(len(name) for name, _ in accounts)
-    for name, forecast in accounts:
-        if isinstance(forecast, str):
-            yield f"  {name:<{wide}}  sends nothing: {shown(forecast)}"
-            continue
-        outlook, sums = forecast.outlook, dict[str, Decimal]()
-        for _, currency, _, total in outlook.totals:
-            sums[currency] = sums.get(currency, Decimal()) + Decimal(total)
-        worth = [amount(str(total), currency) if currency else str(total) for currency, total in sums.items()]
-        needed = "" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
-        parts = [counted(outlook.events, "event"), counted(outlook.subscribers, "subscriber"), *worth, needed]
-        left_out = _left_out(forecast).partition("; ")[2]
-        yield f"  {name:<{wide}}  {', '.join(filter(None, parts))}{left_out and f' ({left_out})'}"
-    if not rehearsal:
-        yield "Each event is recorded as happening now, and can start automations:\ne-mails to real people."
-
-
-def _parts(forecast: Forecast) -> Iterator[str]:
-    """What --first and --max-events make of it."""
-    events, first, most = forecast.outlook.events, forecast.first, forecast.most
-    if most is not None and most < events:
-        yield f"  in all now   {most:,} of them (--max-events); {events - most:,} wait for `importer resume`"
-    if first is not None and first < min(events, most or events):
-        yield f"  at first     {first:,} of them (--first); then it asks again"
-
-
-def _left_out(forecast: Forecast) -> str:
-    """The rows that the run leaves out, by state, behind the number of events."""
-    from importer.model import State
-
-    found = _in_words(forecast.counts, State.INVALID, State.FILTERED, State.GROUPED, State.DUPLICATE)
-    return f" of {counted(forecast.counts.read, 'row')}; not sent: {found}" if found else ""
-
-
-def _in_words(counts: Counts, *states: State) -> str:
-    return ", ".join(f"{counts[state]:,} {state.value.replace('_', ' ')}" for state in states if counts[state])
+    return _rewrites_lines() and not os.environ.get("NO_COLOR")
 
 
 def _agreed(question: str) -> bool:
@@ -616,10 +525,3 @@ def _agreed(question: str) -> bool:
 def _rewrites_lines() -> bool:
     """Whether stderr is a terminal that can write a line over and over."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _wrapped(line: str, width: int) -> str:
-    indent = "  " if line.startswith("  ") else ""
-    return textwrap.fill(
-        line, width, subsequent_indent=indent * 2, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from importer.cli import completing
-from importer.cli.console import print_json
+from importer.cli.console import print_json, wrapped
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 from importer.wording import counted, shell_quoted, shown
@@ -146,9 +145,7 @@ def _say(text: str) -> None:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
-    return textwrap.fill(
-        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
-    )
+    return wrapped(text, _WIDTH, rest, first)
 
 
 def _found(sample: Sample) -> str:

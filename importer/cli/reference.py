@@ -9,7 +9,7 @@ import inspect
 
 import click
 
-from importer.cli import COMMANDS, load_command
+from importer.cli.commands import COMMANDS, load_command
 from importer.cli.settings import HELP_ALL
 from importer.errors import ExitCode
 

@@ -28,8 +28,7 @@ from importer.cli.options import (
 from importer.cli.settings import Command, was_given
 
 if TYPE_CHECKING:
-    from importer.pipeline.accounts import AccountsConsole, AccountsResult
-    from importer.pipeline.program import Result
+    from importer.pipeline.console import AccountsResult, Console, Result
 
 _options_of_a_run = options_of(
     click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs),
@@ -72,7 +71,7 @@ def command(**given: Any) -> int:
 
     options, target = run_options(given), target_options(given)
 
-    def work(console: AccountsConsole) -> Result | AccountsResult:
+    def work(console: Console) -> Result | AccountsResult:
         if given["accounts_file"] is None:
             return program.run(options, target, console)
         from importer.pipeline import accounts
@@ -99,7 +98,7 @@ def resume(**given: Any) -> int:
 
     options, target, run_id = run_options(given), target_options(given), given["run_id"]
 
-    def work(console: AccountsConsole) -> Result | AccountsResult:
+    def work(console: Console) -> Result | AccountsResult:
         file = given["accounts_file"]
         if run_id:
             from importer.pipeline.find import file_of_accounts

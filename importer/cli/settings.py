@@ -22,6 +22,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
+from importer.cli.commands import COMMANDS, load_command
 from importer.errors import UsageError
 from importer.pipeline import spare_pandas
 from importer.wording import shown
@@ -187,8 +188,6 @@ def _refuse_strangers(path: Path) -> None:
 def _values(command: click.Command, path: Path, *, found: bool) -> dict[str, Any]:
     """The file's settings for this command, by parameter. Raises `UsageError` for the first that cannot be used."""
     import tomllib
-
-    from importer.cli import COMMANDS, load_command
 
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from importer.columns import LONGEST_TEXT, absent, holds, violations, where_true, without
 from importer.convert.cells import Cells
 from importer.convert.numbers import NumberForm, NumberReader
-from importer.json_columns import Member, object_pieces
+from importer.json_columns import Member, joined, object_pieces
 from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, Chunk, Violations
 
@@ -81,4 +81,4 @@ def _joined(members: list[Member], count: int) -> ArrowArray:
     pieces, there = object_pieces(members, count)
     # A null separator makes a null row, whatever its pieces.
     separator = "" if there is None else pc.if_else(there, "", pa.scalar(None, pa.string()))
-    return pc.binary_join_element_wise(*pieces, separator, null_handling="skip")
+    return joined(pieces, separator)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,57 +39,20 @@ from importer.model import (
     StoredChunk,
 )
 from importer.pipeline import find, outputs, program
-from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, live_target, open_ledger
+from importer.pipeline.console import AccountsResult, Console, Forecast, Result, exit_code
 from importer.pipeline.examples import run_tests
-from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import RunOptions, TargetOptions
 from importer.pipeline.prepare import prepare_stored
-from importer.pipeline.program import Result
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
 from importer.remote import RemotePath
 from importer.report import ReportOptions, Written
-from importer.report.accounts import AccountsReport, AccountSummary, accounts_summary_bytes, write_accounts
+from importer.report.accounts import AccountsReport, AccountSummary, write_accounts
 from importer.sandbox.options import SandboxOptions
-from importer.wording import public_name
 
-__all__ = ["AccountsConsole", "AccountsResult", "check", "load_accounts", "resume", "run", "target_of_one"]
-
-
-class AccountsConsole(Console, Protocol):
-    """The user, as several accounts need one."""
-
-    def of(self, account: str) -> Console:
-        """The same user; what is said to it names the account."""
-
-    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
-        """Show what each account is about to send, or why it sends nothing; whether to go on."""
-        del accounts, rehearsal
-        return False
-
-    def conclude_all(self, result: AccountsResult) -> None:
-        """All is over, and the reports are written."""
-        del result
-
-
-@dataclass(frozen=True, slots=True)
-class AccountsResult:
-    """What a command leaves behind for all its accounts."""
-
-    batch: Run
-    results: Mapping[str, Result]
-    """By account, in the order of the file; `NO_ACCOUNT` is last, where rows belong to no account."""
-    report: AccountsReport
-
-    def summary_bytes(self) -> bytes:
-        """``summary.json`` of all accounts."""
-        return accounts_summary_bytes(self.report.summary)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The worst of all accounts."""
-        return ExitCode(self.report.exit_code)
+__all__ = ["check", "load_accounts", "resume", "run", "target_of_one"]
 
 
 @dataclass(slots=True)
@@ -108,7 +71,7 @@ class _Part:
 
 
 def run(
-    options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole, one: str | None = None
+    options: RunOptions, target: TargetOptions, accounts: Accounts, console: Console, one: str | None = None
 ) -> Result | AccountsResult:
     """Plan the sources for all accounts, or find the batch that the same command began; confirm, deliver, report.
 
@@ -129,14 +92,12 @@ def run(
         return work.deliver(work.plan(loaded))
 
 
-def look_ahead(target: TargetOptions, accounts: Accounts, console: AccountsConsole) -> None:
+def look_ahead(target: TargetOptions, accounts: Accounts, console: Console) -> None:
     """Find what would stop accounts before any file is read; raises `UsageError` if none of them can send."""
     _Work(RunOptions((), ""), target, accounts, console).look_ahead()
 
 
-def check(
-    options: RunOptions, accounts: Accounts, console: AccountsConsole
-) -> tuple[AccountsReport, Sequence[Written]]:
+def check(options: RunOptions, accounts: Accounts, console: Console) -> tuple[AccountsReport, Sequence[Written]]:
     """Everything but sending, by account, in a ledger that is thrown away; with ``options.out`` the reports, too.
 
     Returns the report of all, and that of each account.
@@ -153,7 +114,7 @@ def check(
 
 
 def resume(
-    run_id: str | None, options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
+    run_id: str | None, options: RunOptions, target: TargetOptions, accounts: Accounts, console: Console
 ) -> AccountsResult:
     """Go on with all accounts of a batch; the newest unfinished one, if none is named."""
     work = _Work(options, find.target_of(target, run_id) if run_id else target, accounts, console)
@@ -197,9 +158,7 @@ def target_of_account(target: TargetOptions, accounts: Accounts, name: str) -> T
 class _Work:
     """One command for several accounts."""
 
-    def __init__(
-        self, options: RunOptions, target: TargetOptions, accounts: Accounts, console: AccountsConsole
-    ) -> None:
+    def __init__(self, options: RunOptions, target: TargetOptions, accounts: Accounts, console: Console) -> None:
         self._options = options
         self._accounts = accounts
         self._console = console
@@ -291,7 +250,7 @@ class _Work:
     def _plan(self, loaded: LoadedMapping, part: Callable[[str], _Part]) -> None:
         column = self._accounts.by_column()
         options = self._options
-        reading = program.reading_of(options)
+        reading = options.reading(raw_rows=True)
         whole, console = part(NO_ACCOUNT), self._console
         hasher = whole.ledger.hasher
         if column is not None:
@@ -425,10 +384,8 @@ class _Work:
         parts, options, out = self.plan(loaded), self._options, self._options.out
         whole = parts[NO_ACCOUNT]
         here = None if out is None else self._stack.enter_context(outputs.made_for(out))
-        run = report.check_run(
-            loaded.name, loaded.text, loaded.mapping.digest(), transform=self._options.transform,
-            sources=tuple(map(public_name, self._options.sources)), accounts_file=self._accounts.name,
-        )  # fmt: skip
+        kept = options.kept() | {"accounts_file": self._accounts.name}
+        run = report.check_run(loaded.name, loaded.text, loaded.mapping.digest(), **kept)
         summaries, reports = [], []
         for name in (*self._accounts.entries, *([NO_ACCOUNT] if _has_something(whole) else [])):
             if name not in parts:

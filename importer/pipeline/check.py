@@ -18,17 +18,17 @@ import pyarrow.compute as pc
 
 from importer import report
 from importer.columns import Hashes, hashes
-from importer.errors import ExitCode, SourceError
+from importer.errors import SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline import outputs
+from importer.pipeline.console import Console
 from importer.pipeline.examples import run_tests
-from importer.pipeline.options import Console, RunOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
+from importer.pipeline.options import RunOptions
+from importer.pipeline.prepare import prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.wording import public_name
 
 if TYPE_CHECKING:
     from importer.ledger.ledger import Ledger
@@ -48,7 +48,7 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = options.load_mapping()
     run_tests(loaded)
-    reading = ReadOptions(strict=options.strict, transform=options.transform)
+    reading = options.reading()
     with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
         for supply in found:
             for prepared in supply.chunks:
@@ -85,10 +85,7 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     # What the user's function makes of the cells, no line of the mapping can know.
     advised = None if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
-    run = check_run(
-        loaded.name, loaded.text, loaded.mapping.digest(), transform=options.transform,
-        sources=tuple(map(public_name, options.sources)),
-    )  # fmt: skip
+    run = check_run(loaded.name, loaded.text, loaded.mapping.digest(), **options.kept())
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
         made = None
@@ -149,7 +146,7 @@ def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
 
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
-    reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
+    reading = options.reading(raw_rows=options.out is not None)
     plan(ledger, run, prepare_stored(options.readable, loaded.mapping, reading, ignore, ledger.hasher), ignore)
     return ledger.seal(run)
 
@@ -163,7 +160,7 @@ def _batches(
 ) -> Iterator[RowBatch]:
     checking, repeats = observers
     written = options.out is not None  # the page shows the first events
-    reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
+    reading = options.reading(raw_rows=written, bodies=written)
     found = prepare_sources(options.readable, loaded.mapping, reading, console.say)
     checked = report.Checked()
     for number, supply in enumerate(found, start=1):
@@ -181,21 +178,3 @@ def _batches(
         if not options.transform:  # a function may make any columns of the file's
             checking.close_source(supply.source)
         read.append(RunSource(number, supply.source, "", rows, error))
-
-
-def exit_code(written: Written, *, ready: bool = True, among: bool = False) -> ExitCode:
-    """0 if every row is delivered (or, after a check, could be), 1 if some rows are not, 2 if no file can be used.
-
-    Rows that a filter leaves out were asked for; but where a filter leaves out *every* row, it is the wrong filter. So
-    were those that the user gave up.
-    ``ready``: pending rows count as good. ``among``: it is one of several accounts, all of whose rows may be filtered.
-    """
-    counts = written.counts
-    broken = [source for source in written.summary.sources if source.error]
-    if broken and not counts.read:
-        return ExitCode.UNUSABLE
-    bad = (State.INVALID, State.REFUSED, State.IN_DOUBT, *(() if ready else (State.PENDING,)))
-    failed = counts[State.FAILED] - written.summary.given_up
-    none_left = not among and counts.read > 0 and counts[State.FILTERED] == counts.read
-    whole = written.balanced and written.failure is None and not broken and not none_left
-    return ExitCode.DELIVERED if whole and not failed and not any(map(counts.__getitem__, bad)) else ExitCode.INCOMPLETE

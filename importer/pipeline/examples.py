@@ -16,7 +16,8 @@ from importer.errors import FailedTestsError, MappingProblem
 from importer.mapping.load import LoadedMapping
 from importer.mapping.model import Example, ExpectedReason, ImportMapping, SourceOptions
 from importer.model import Reason
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_sources
 from importer.reasons import REASONS
 
 _ABSENT = object()
@@ -50,7 +51,7 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
         heard: list[str] = []
         bodies: list[bytes] = []
         reasons: list[Reason] = []
-        for supply in prepare_sources([str(path)], adapted, ReadOptions(strict=False, raw_rows=False), heard.append):
+        for supply in prepare_sources([str(path)], adapted, ReadOptions(), heard.append):
             if supply.error:
                 yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
             for prepared in supply.chunks:

@@ -30,6 +30,8 @@ LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock: `importer runs` holds each for a moment."""
 
 _AT_ONCE = 16
+_SAME = ("again", "strict", "transform", "accounts")
+"""The options in which two commands agree that are the same."""
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
@@ -70,20 +72,16 @@ def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) 
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
     """
-    files = fingerprint(options, loaded)
+    files, kept = fingerprint(options, loaded), options.kept()
     for run in ledger.runs():
         if run.state is RunState.PLANNING:
             _forget(ledger, run)
         elif (
-            options.again
-            == bool(run.options.get("again"))  # neither thrice, nor twice where the user thought better of it
-            and files
+            files
             and run.state in _UNFINISHED
             and run.options.get("files") == files
             and run.mapping_digest == loaded.mapping.digest()
-            and run.options.get("strict") == options.strict
-            and run.options.get("transform") == options.transform
-            and run.options.get("accounts") == options.routes
+            and all((run.options.get(name) or None) == (kept.get(name) or None) for name in _SAME)
         ):
             return run
     return None

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from importer.deliver import StopReason
 from importer.deliver.delivery import Delivery
 from importer.errors import ExitCode
-from importer.pipeline.options import Console
+from importer.pipeline.console import Console
 
 _INTERRUPTED = StopReason(
     "interrupted", hint="the same command again goes on, and so does `importer resume`", interrupted=True

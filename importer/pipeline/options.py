@@ -7,25 +7,18 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
-from importer.deliver.options import DeliveryOptions, Progress
+from importer.deliver.options import DeliveryOptions
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
-from importer.model import (
-    Counts,
-    Format,
-    PendingSummary,
-    RejectsFormat,
-    Run,
-)
+from importer.model import AccountColumn, Format, RejectsFormat, Run
 from importer.remote import RemotePath
 from importer.wording import public_name, shown
 
 if TYPE_CHECKING:
     from importer.mapping.load import LoadedMapping
-    from importer.pipeline.program import Result
     from importer.read import Input
     from importer.sandbox.options import SandboxOptions
 
@@ -76,6 +69,35 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rows are to be prepared."""
+
+    strict: bool = False
+    raw_rows: bool = False
+    """Keep the original records, for rejects."""
+    transform: str = ""
+    """``file.py:function``, or empty."""
+    bodies: bool = True
+    """Make the requests' bodies."""
+    workers: int | None = None
+    """How many processes on this machine prepare the rows; None: this one alone."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
+    accounts: AccountColumn | None = None
+    """How rows name their account; None: there is one for all."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process prepares the rows."""
+        return self.workers is None and self.scheduler is None
+
+    @classmethod
+    def of_run(cls, run: Run) -> ReadOptions:
+        """As the run was begun."""
+        return cls(strict=bool(run.options.get("strict")), transform=run.options.get("transform", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is to be delivered, and how."""
 
@@ -121,6 +143,10 @@ class RunOptions:
         """What to read."""
         return self.inputs or self.sources
 
+    def reading(self, *, raw_rows: bool = False, bodies: bool = True) -> ReadOptions:
+        """How the rows are to be prepared."""
+        return ReadOptions(self.strict, raw_rows, self.transform, bodies, self.workers, self.scheduler)
+
     def load_mapping(self) -> LoadedMapping:
         """Raises `MappingError` with all that is wrong with it."""
         from importer.mapping.load import load
@@ -164,57 +190,3 @@ class RunOptions:
             keep_bodies=kept["keep_bodies"],
             delivery=delivery,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a live run is about to do, shown before it asks."""
-
-    run: Run
-    outlook: PendingSummary
-    limit: int | None
-    """Requests a minute that the API grants; None where it did not say."""
-    seconds: float | None
-    """How long delivery will take at that limit."""
-    endpoint: str
-    rehearsal: bool
-    """It is a sandbox that will get the events."""
-    counts: Counts
-    """The run's totals now."""
-    first: int | None = None
-    """So many events are sent before it asks again."""
-    most: int | None = None
-    """So many events are sent in all."""
-
-
-class Console(Protocol):
-    """The user, as the program needs one. Its own methods say nothing, and agree to nothing."""
-
-    def say(self, text: str) -> None:
-        """Tell something."""
-        del text
-
-    def require_answer(self) -> None:
-        """A live run will ask: raises `UsageError` without a terminal."""
-
-    def confirm(self, forecast: Forecast) -> bool:
-        """Show what is about to be sent; whether to go on."""
-        del forecast
-        return False
-
-    def confirm_more(self, sent: int) -> bool:
-        """After ``--first``: whether to send the rest. No person has looked at the first events, unless one says so."""
-        del sent
-        return False
-
-    def read(self, rows: int) -> None:
-        """So many rows more were read."""
-        del rows
-
-    def watch(self, progress: Progress) -> None:
-        """Delivery moves."""
-        del progress
-
-    def conclude(self, result: Result) -> None:
-        """The run is over and its report is written; a rehearsal's sandbox ends when this returns."""
-        del result

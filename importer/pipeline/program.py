@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,39 +16,15 @@ from importer.ledger.repeats import PendingElsewhere
 from importer.mapping.load import LoadedMapping
 from importer.model import Run, RunState, State
 from importer.pipeline import connect, find, outputs
-from importer.pipeline.check import exit_code
 from importer.pipeline.connect import Target, open_ledger, resolve_target
-from importer.pipeline.options import Console, RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.console import Console, Result
+from importer.pipeline.options import RunOptions, TargetOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
-from importer.report import ReportOptions, Written
+from importer.report import ReportOptions
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.wording import counted
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a command leaves behind."""
-
-    run: Run
-    written: Written
-    ended: StopReason
-    elsewhere: int = 0
-    """Rows of this run that another run holds and has not delivered."""
-    page: str = ""
-    """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
-
-    def summary_bytes(self) -> bytes:
-        """``summary.json``."""
-        return report.summary_bytes(self.written.summary)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The design's table of exit codes."""
-        if self.ended.reason:
-            return ExitCode.STOPPED
-        return ExitCode.INCOMPLETE if self.elsewhere else exit_code(self.written, ready=False)
 
 
 def run(options: RunOptions, target: TargetOptions, console: Console) -> Result:
@@ -105,21 +81,12 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
         console.require_answer()
 
 
-def reading_of(options: RunOptions) -> ReadOptions:
-    """How the rows of a run are prepared."""
-    return ReadOptions(
-        strict=options.strict,
-        raw_rows=True,
-        transform=options.transform,
-        workers=options.workers,
-        scheduler=options.scheduler,
-    )
-
-
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
     try:
-        prepared = prepare_stored(options.readable, loaded.mapping, reading_of(options), console.say, ledger.hasher)
+        prepared = prepare_stored(
+            options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
+        )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)

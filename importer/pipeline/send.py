@@ -23,8 +23,9 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
 from importer.pipeline.connect import Target, connect
+from importer.pipeline.console import Console, Forecast
 from importer.pipeline.interrupt import Interrupt, answerable
-from importer.pipeline.options import Console, Forecast, RunOptions, TargetOptions
+from importer.pipeline.options import RunOptions, TargetOptions
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from importer.model import SANDBOX_ENDPOINT, Pause, PauseKind, Run, State
-from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
-from importer.report.model import CHECK, ReasonSummary, Step, Summary
+from importer.report.model import CHECK, Step, Summary
 from importer.report.totals import OUTCOMES, UNSURE, Series, Totals
+from importer.report.words import amount, label_of, source_facts, sources_name, states_in_words
 from importer.wording import counted, duration, shown
 
 _SOURCES = 200
@@ -50,37 +50,53 @@ _WHY = {
     PauseKind.STOPPED: "the run was stopped",
     PauseKind.HOURS: "outside the hours of --between",
 }
+_UNITS = ((604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def render_page(
     run: Run, summary: Summary, totals: Totals, steps: Sequence[Step], pauses: Sequence[Pause] = ()
 ) -> bytes:
     """The page as UTF-8; well below 1 MB, however long the run."""
-    errors = [one for one in summary.reasons if one.severity == "error"]
+    rows, name, checked = summary.rows, sources_name(summary), run.id == CHECK
+    rehearsal = run.endpoint == SANDBOX_ENDPOINT
+    if checked:
+        title = f"{name}: {rows['pending'] + rows['grouped']:,} of {counted(rows['read'], 'row')} ready"
+    else:
+        delivered = rows["sent"] + totals.grouped_sent
+        title = f"{name} → {'sandbox' if rehearsal else 'Sender'}: {delivered:,} of {rows['read']:,} delivered"
+    errors = [
+        {"reason": one, "rows": totals.rows_of(one.code, one.field), "is_unsure": one.code.startswith(UNSURE)}
+        for one in summary.reasons
+        if one.severity == "error"
+    ]
     # Rows in doubt have a part of their own: the user decides there, and corrects here.
-    unsure = [one for one in errors if one.code.startswith(UNSURE)]
-    fixes = [one for one in errors if one not in unsure]
-    checked = run.id == CHECK
+    fixes = [one for one in errors if not one["is_unsure"]]
     samples = summary.check.samples if summary.check else ()
+    # What there is to show of the money: a heading, and the names of its count and its sum.
+    columns = zip(("Sent", "Unconfirmed", "Not sent", "Ready" if checked else "Waiting"), OUTCOMES, strict=True)
     return rendered(
         "report.html",
         run=run,
         checked=checked,
-        rehearsal=run.endpoint == SANDBOX_ENDPOINT,
+        rehearsal=rehearsal,
         summary=summary,
-        title=_title(run, summary, totals),
+        title=title,
         parts=list(_parts(summary, checked=checked)),
-        undelivered=summary.rows["invalid"] + summary.rows["refused"],
-        fixes=[_fix(one, totals) for one in fixes[:_REASONS]],
+        undelivered=rows["invalid"] + rows["refused"],
+        fixes=fixes[:_REASONS],
         more_fixes=max(0, len(fixes) - _REASONS),
-        unsure=[_fix(one, totals) for one in unsure],
+        unsure=[one for one in errors if one["is_unsure"]],
         warnings=[one for one in summary.reasons if one.severity == "warning"],
         rejects=[one.name for one in summary.files if one.holds == "rejects" and one.rows],
         steps=steps,
         money=summary.totals[:_MONEY],
-        money_columns=_money_columns(summary),
+        money_columns=[
+            (heading, one, f"{one}_total")
+            for heading, one in columns
+            if any(getattr(row, one) for row in summary.totals)
+        ],
         timeline=_timeline(totals.timeline.series(), pauses),
-        pauses=_pauses(pauses),
+        pauses=list(_pauses(pauses)),
         sources=source_facts(summary, _SOURCES),
         samples=[json.dumps(json.loads(one), indent=2, ensure_ascii=False) for one in samples],
         files=[(one.name, _HOLDS.get(one.holds, ""), one.rows) for one in summary.files],
@@ -167,41 +183,20 @@ def _moment(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return ""
 
 
-def _title(run: Run, summary: Summary, totals: Totals) -> str:
-    rows, name = summary.rows, sources_name(summary)
-    if run.id == CHECK:
-        ready = rows[State.PENDING.value] + rows[State.GROUPED.value]
-        return f"{name}: {ready:,} of {counted(rows['read'], 'row')} ready"
-    goal = "sandbox" if run.endpoint == SANDBOX_ENDPOINT else "Sender"
-    return f"{name} → {goal}: {rows[State.SENT.value] + totals.grouped_sent:,} of {rows['read']:,} delivered"
-
-
 def _parts(summary: Summary, *, checked: bool) -> Iterator[dict[str, object]]:
     """The pieces of the bar, a state each; a tone is empty for a state that needs no care, a share is in percent."""
     for state in State:
         if count := summary.rows[state.value]:
-            label, meaning = label_of(state, checked=checked)
-            share, tone = 100 * count / summary.rows["read"] if summary.rows["read"] else 0.0, TONES.get(state, "")
+            label, meaning, tone = label_of(state, checked=checked)
+            share = 100 * count / summary.rows["read"] if summary.rows["read"] else 0.0
             yield {"label": label, "meaning": meaning, "tone": tone, "count": count, "share": share}
-
-
-def _fix(reason: ReasonSummary, totals: Totals) -> dict[str, object]:
-    return {"reason": reason, "rows": totals.rows_of(reason.code, reason.field)}
-
-
-def _money_columns(summary: Summary) -> list[tuple[str, str, str]]:
-    """What there is to show of the money: a heading, and the names of its count and its sum."""
-    names = ("Sent", "Unconfirmed", "Not sent", "Ready" if summary.check else "Waiting")
-    there = zip(names, OUTCOMES, strict=True)
-    return [(name, one, f"{one}_total") for name, one in there if any(getattr(row, one) for row in summary.totals)]
 
 
 def _timeline(series: Series | None, pauses: Sequence[Pause]) -> dict[str, object] | None:
     """Answers over time, in percent of the chart; None where there is nothing to show: under three steps with any."""
     if series is None or sum(any(counts) for counts in series.counts) < 3:
         return None
-    most = max(map(sum, series.counts))
-    step = 100 / len(series.counts)
+    most, step, whole = max(map(sum, series.counts)), 100 / len(series.counts), series.end - series.begin
     form = "%Y-%m-%d" if series.width >= 86_400 else "%Y-%m-%d %H:%M" if series.width >= 60 else "%H:%M:%S"
     rects = []
     for number, counts in enumerate(series.counts):
@@ -213,40 +208,28 @@ def _timeline(series: Series | None, pauses: Sequence[Pause]) -> dict[str, objec
                 height = max(100 * count / most, 0.8)
                 base -= height
                 rects.append((number * step, max(base, 0.0), step * 0.86, height, tone, f"{begin}: {words}"))
-    middle = (series.begin + series.end) / 2
-    highest = f"{most:,} {_each(series.width)}"
+    shaded = []
+    for pause in pauses:
+        left, right = (pause.begun - series.begin) / whole, (pause.ended - series.begin) / whole
+        left, right = max(0.0, left), min(1.0, right)
+        if right - left >= 0.005:  # else too narrow to be seen
+            words = f"{_WHY[pause.kind]}, {duration(pause.ended - pause.begun)}"
+            shaded.append((100 * left, 100 * (right - left), words))
+    size, unit = next((size, unit) for size, unit in _UNITS if series.width % size == 0)
+    highest = f"{most:,} " + (f"a {unit}" if series.width == size else f"in {series.width // size} {unit}s")
     return {
         "rects": rects,
-        "shaded": [shade for pause in pauses if (shade := _shade(pause, series))],
-        "ticks": [_moment(at, form) for at in (series.begin, middle, series.end)],
+        "shaded": shaded,
+        "ticks": [_moment(at, form) for at in (series.begin, series.begin + whole / 2, series.end)],
         "top": highest,
         "description": f"{_moment(series.begin)} to {_moment(series.end)}, at most {highest}",
     }
 
 
-def _shade(pause: Pause, series: Series) -> tuple[float, float, str] | None:
-    whole = series.end - series.begin
-    left = max(0.0, (pause.begun - series.begin) / whole)
-    right = min(1.0, (pause.ended - series.begin) / whole)
-    if right - left < 0.005:  # too narrow to be seen
-        return None
-    return 100 * left, 100 * (right - left), f"{_WHY[pause.kind]}, {duration(pause.ended - pause.begun)}"
-
-
-def _each(width: int) -> str:
-    units = ((604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-    size, unit = next((size, unit) for size, unit in units if width % size == 0)
-    return f"a {unit}" if width == size else f"in {width // size} {unit}s"
-
-
-def _pauses(pauses: Sequence[Pause]) -> list[tuple[str, str, Sequence[Pause]]]:
+def _pauses(pauses: Sequence[Pause]) -> Iterator[tuple[str, str, Sequence[Pause]]]:
     """By kind: why, how often and how long in all, and the longest of them."""
-    found: list[tuple[str, str, Sequence[Pause]]] = []
     for kind, why in _WHY.items():
-        those = [one for one in pauses if one.kind == kind]
-        if those:
+        if those := [one for one in pauses if one.kind == kind]:
             times = "once" if len(those) == 1 else f"{len(those):,} times"
             length = duration(sum(one.ended - one.begun for one in those))
-            longest = sorted(those, key=lambda one: one.begun - one.ended)[:_PAUSES]
-            found.append((why, f"{times}, {length} in all", longest))
-    return found
+            yield why, f"{times}, {length} in all", sorted(those, key=lambda one: one.begun - one.ended)[:_PAUSES]

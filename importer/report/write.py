@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import importer
-from importer.errors import ReportError
-from importer.model import Counts, Format, Pause, RowBatch, Run, RunSource
+from importer.errors import MappingError, ReportError, UsageError
+from importer.mapping.load import loads
+from importer.model import Counts, Format, RowBatch, Run, RunSource
 from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
 from importer.report.model import (
@@ -31,7 +33,6 @@ from importer.report.model import (
     summary_bytes,
 )
 from importer.report.next_steps import next_steps
-from importer.report.reject_workbook import columns_by_target
 from importer.report.rejects import Rejects
 from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
@@ -48,36 +49,6 @@ Explain = Callable[[Summary, Totals], Summary]
 """Adds to a summary what the ledger does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Story:
-    """What there is to report; ``sources`` are asked for when all batches have come by."""
-
-    run: Run
-    batches: Iterator[ExplainedBatch]
-    sources: Callable[[], Sequence[RunSource]]
-    explain: Explain | None
-    pauses: Sequence[Pause] = ()
-    import_total: Callable[[], ImportTotal | None] = lambda: None
-
-    @classmethod
-    def of(cls, ledger: Ledger, run: Run, *, raw_rows: bool = False, advise: Advise | None = None) -> _Story:
-        """A run of the ledger."""
-
-        def import_total() -> ImportTotal | None:
-            runs = ledger.import_of(run)
-            ids = tuple(one.id for one in runs)
-            return ImportTotal(ids, counts_by_name(ledger.import_counts(runs))) if runs[1:] else None
-
-        return cls(
-            run,
-            _explained(ledger.batches(run, raw_rows=raw_rows)),
-            lambda: ledger.sources(run),
-            lambda summary, _: with_advice(summary, advise),
-            ledger.halts(run),
-            import_total,
-        )
-
-
 def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise | None = None) -> Written:
     """Write report, rejects, page and summary of a run, finished or not, from the ledger alone.
 
@@ -86,12 +57,14 @@ def write(ledger: Ledger, run: Run, options: ReportOptions, advise: Advise | Non
     summary alone are tried; what went wrong is the result's ``failure``. Raises `LedgerError` where the ledger cannot
     be read.
     """
-    return _write(_Story.of(ledger, run, raw_rows=options.rejects, advise=advise), options)
+    batches = ledger.batches(run, raw_rows=options.rejects)
+    sources = partial(ledger.sources, run)
+    return _Report(run, batches, sources, options, lambda summary, _: with_advice(summary, advise), ledger).written()
 
 
 def count_run(ledger: Ledger, run: Run) -> Written:
     """What `write` would return, without writing anything."""
-    return _count(_Story.of(ledger, run))
+    return _Report(run, ledger.batches(run), partial(ledger.sources, run), ledger=ledger).written()
 
 
 def write_check(
@@ -106,8 +79,7 @@ def write_check(
     ``batches`` come as they are checked (`Checked` makes them); ``sources`` is asked once they are at their end.
     ``run`` is a `check_run`, whose valid rows are ``pending``; ``explain`` is `Checking.explain`.
     """
-    story = _Story(run, _explained(batches), sources, explain)
-    return _count(story) if options is None else _write(story, options)
+    return _Report(run, batches, sources, options, explain).written()
 
 
 def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
@@ -129,113 +101,138 @@ def _explained(batches: Iterable[RowBatch]) -> Iterator[ExplainedBatch]:
     return (explain(batch) for batch in batches if batch.table.num_rows)
 
 
-def _count(story: _Story) -> Written:
-    totals = Totals(foresees=story.run.id == CHECK)
-    for explained in story.batches:
-        totals.add(explained)
-    return _written(story, totals)
+class _Report:
+    """What is reported of one run; ``sources`` are asked for when all batches have come by."""
 
+    def __init__(
+        self,
+        run: Run,
+        batches: Iterable[RowBatch],
+        sources: Callable[[], Sequence[RunSource]],
+        options: ReportOptions | None = None,
+        explain: Explain | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """``ledger`` is None for a check."""
+        self._run, self._sources, self._options, self._explain, self._ledger = run, sources, options, explain, ledger
+        self._batches = _explained(batches)
+        self._totals = Totals(foresees=run.id == CHECK)
+        self._lost = 0
+        """Undelivered rows that are in no file, for want of their originals."""
 
-def _write(story: _Story, options: ReportOptions) -> Written:
-    totals = Totals(foresees=story.run.id == CHECK)
-    try:
-        return _with_files(story, options, totals)
-    except ReportError as failure:
-        for explained in story.batches:  # the numbers are right all the same
-            totals.add(explained)
-        # What was written so far is gone, which may have made room for the small files.
+    def written(self) -> Written:
+        """Write all files, or count only where there are no options."""
+        if self._options is None:
+            self._count()
+            return self._summed_up()
         try:
-            written = _with_files(story, options, totals, rows=False)
-        except ReportError:
-            written = _written(story, totals)
-        return replace(written, failure=failure)
+            return self._with_files(self._options)
+        except ReportError as failure:
+            self._count()  # the numbers are right all the same
+            self._lost = 0
+            # What was written so far is gone, which may have made room for the small files.
+            try:
+                written = self._with_files(self._options, rows=False)
+            except ReportError:
+                written = self._summed_up()
+            return replace(written, failure=failure)
+
+    def _count(self) -> None:
+        for explained in self._batches:
+            self._totals.add(explained)
+
+    def _with_files(self, options: ReportOptions, *, rows: bool = True) -> Written:
+        """All files; without ``rows`` the page and the summary of what was counted."""
+        from importer.report.page import render_page  # a check without files can do without
+
+        with Outputs(options.out, again=_again(self._run, options.ledger_option)) as outputs:
+            files = self._with_rows(options, outputs) if rows else []
+            files.append((_PAGE, WrittenFile(_PAGE, "page", self._totals.counts.read)))
+            written = self._summed_up(tuple(file for _, file in files))
+            pauses = self._ledger.halts(self._run) if self._ledger else ()
+            page = render_page(self._run, written.summary, self._totals, written.steps, pauses)
+            outputs.create(_PAGE).write(page)
+            outputs.create(SUMMARY).write(summary_bytes(written.summary))
+            with outputs.explained():
+                keep_user_files(options.out, {file.name for _, file in files})
+            names = [(placeholder, file.name) for placeholder, file in files]
+            return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
+
+    def _with_rows(self, options: ReportOptions, outputs: Outputs) -> list[tuple[str, WrittenFile]]:
+        """The files with a line per row, each by its placeholder."""
+        name, run = f"report.{options.format}", self._run
+        report = WRITERS[options.format](outputs.create(name))
+        columns = _columns_by_target(run.mapping_text, run.mapping_name)
+        # Rejects that come back say of which run they are; the ledger does not know a check.
+        origin = "" if run.id == CHECK else run.id
+        rejects = Rejects(outputs, origin, columns, as_workbook=options.rejects_format == "xlsx")
+        for explained in self._batches:
+            self._totals.add(explained)
+            report.add(report_table(explained, run.id))
+            if options.rejects:
+                rejects.add(explained)
+        report.close()
+        files = [(name, WrittenFile(name, "report", self._totals.counts.read)), *rejects.close()]
+        self._lost = rejects.without_originals
+        return files
+
+    def _summed_up(self, files: tuple[WrittenFile, ...] = ()) -> Written:
+        run, totals, options, sources = self._run, self._totals, self._options, tuple(self._sources())
+        # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
+        counts = Counts(sum(one.rows for one in sources), totals.counts.by_state)
+        delivering = _between(totals.first_answer, totals.last_answer)
+        # Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying.
+        rate = (totals.answers - 1) / delivering if delivering and delivering >= _SHORTEST else None
+        reasons = totals.reasons()
+        warnings: Counter[str] = Counter()
+        for reason in reasons:
+            if reason.severity == "warning":
+                warnings[reason.code] += reason.count
+        address = urlsplit(run.endpoint)
+        summary = Summary(
+            run=run.id,
+            state="checked" if run.id == CHECK else run.state.value,
+            started_at=iso(run.started_at),
+            finished_at=iso(run.finished_at),
+            balanced=counts.balanced,
+            rows=counts_by_name(counts),
+            account=run.account,
+            endpoint=urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", "")),
+            mapping=MappingSummary(run.mapping_name, run.mapping_digest),
+            stop_reason=run.stop_reason,
+            seconds=_between(run.started_at, run.finished_at),
+            seconds_delivering=delivering,
+            events_per_second=None if rate is None else round(rate, 3),
+            sources=tuple(map(_source, sources)),
+            reasons=reasons,
+            warnings=dict(warnings),
+            filters=totals.filters(),
+            totals=totals.money(),
+            without_originals=self._lost,
+            files=files,
+            versions={"importer": importer.__version__, "python": platform.python_version()},
+            import_total=self._import_total(),
+        )
+        summary = self._explain(summary, totals) if self._explain else summary
+        there = (options.out_afterwards or options.out) if options else Path()
+        rejects = [there / one.name for one in files if one.holds == "rejects" and one.rows]
+        steps = next_steps(run, summary, rejects, options.ledger_option if options else "")
+        return Written((), counts, counts.balanced, summary, tuple(steps))
+
+    def _import_total(self) -> ImportTotal | None:
+        runs = self._ledger.import_of(self._run) if self._ledger else []
+        if self._ledger is None or len(runs) < 2:
+            return None
+        return ImportTotal(tuple(one.id for one in runs), counts_by_name(self._ledger.import_counts(runs)))
 
 
-def _with_files(story: _Story, options: ReportOptions, totals: Totals, *, rows: bool = True) -> Written:
-    """All files; without ``rows`` the page and the summary of what was counted."""
-    from importer.report.page import render_page  # a check without files can do without
-
-    with Outputs(options.out, again=_again(story.run, options.ledger_option)) as outputs:
-        files, lost = _with_rows(story, options, totals, outputs) if rows else ([], 0)
-        files.append((_PAGE, WrittenFile(_PAGE, "page", totals.counts.read)))
-        written = _written(story, totals, tuple(file for _, file in files), lost, options)
-        page = render_page(story.run, written.summary, totals, written.steps, story.pauses)
-        outputs.create(_PAGE).write(page)
-        outputs.create(SUMMARY).write(summary_bytes(written.summary))
-        with outputs.explained():
-            keep_user_files(options.out, {file.name for _, file in files})
-        names = [(placeholder, file.name) for placeholder, file in files]
-        return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
-
-
-def _with_rows(
-    story: _Story, options: ReportOptions, totals: Totals, outputs: Outputs
-) -> tuple[list[tuple[str, WrittenFile]], int]:
-    """The files with a line per row; and how many undelivered rows are in no file, for want of their originals."""
-    name, run = f"report.{options.format}", story.run
-    report = WRITERS[options.format](outputs.create(name))
-    columns = columns_by_target(run.mapping_text, run.mapping_name)
-    # Rejects that come back say of which run they are; the ledger does not know a check.
-    origin = "" if run.id == CHECK else run.id
-    rejects = Rejects(outputs, origin, columns, as_workbook=options.rejects_format == "xlsx")
-    for explained in story.batches:
-        totals.add(explained)
-        report.add(report_table(explained, run.id))
-        if options.rejects:
-            rejects.add(explained)
-    report.close()
-    files = [(name, WrittenFile(name, "report", totals.counts.read)), *rejects.close()]
-    return files, rejects.without_originals
-
-
-def _written(
-    story: _Story,
-    totals: Totals,
-    files: tuple[WrittenFile, ...] = (),
-    lost: int = 0,
-    options: ReportOptions | None = None,
-) -> Written:
-    run, sources = story.run, tuple(story.sources())
-    # States as the report has them: a run that is being delivered moves on between two looks at the ledger.
-    counts = Counts(sum(one.rows for one in sources), totals.counts.by_state)
-    delivering = _between(totals.first_answer, totals.last_answer)
-    # Between the first answer and the last are one answer fewer than there are; a moment has no rate worth saying.
-    rate = None if delivering is None or delivering < _SHORTEST else round((totals.answers - 1) / delivering, 3)
-    reasons = totals.reasons()
-    warnings: Counter[str] = Counter()
-    for reason in reasons:
-        if reason.severity == "warning":
-            warnings[reason.code] += reason.count
-    address = urlsplit(run.endpoint)
-    summary = Summary(
-        run=run.id,
-        state="checked" if run.id == CHECK else run.state.value,
-        started_at=iso(run.started_at),
-        finished_at=iso(run.finished_at),
-        balanced=counts.balanced,
-        rows=counts_by_name(counts),
-        account=run.account,
-        endpoint=urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", "")),
-        mapping=MappingSummary(run.mapping_name, run.mapping_digest),
-        stop_reason=run.stop_reason,
-        seconds=_between(run.started_at, run.finished_at),
-        seconds_delivering=delivering,
-        events_per_second=rate,
-        sources=tuple(map(_source, sources)),
-        reasons=reasons,
-        warnings=dict(warnings),
-        filters=totals.filters(),
-        totals=totals.money(),
-        without_originals=lost,
-        files=files,
-        versions={"importer": importer.__version__, "python": platform.python_version()},
-        import_total=story.import_total(),
-    )
-    summary = story.explain(summary, totals) if story.explain else summary
-    there = (options.out_afterwards or options.out) if options else Path()
-    rejects = [there / one.name for one in files if one.holds == "rejects" and one.rows]
-    steps = next_steps(run, summary, rejects, options.ledger_option if options else "")
-    return Written((), counts, counts.balanced, summary, tuple(steps))
+def _columns_by_target(text: str, name: str) -> Mapping[str, tuple[str, ...]]:
+    """The columns that each target of a mapping comes from; none where the mapping cannot be loaded any more."""
+    try:
+        mapping = loads(text, name, partial=True).mapping
+    except (MappingError, UsageError):
+        return {}
+    return {target: value.columns() for target, value in mapping.fields()}
 
 
 def _source(one: RunSource) -> SourceSummary:

@@ -19,7 +19,8 @@ from importer.errors import ImporterError
 from importer.model import SANDBOX_ENDPOINT, Counts, Run, State
 from importer.pipeline import find, program
 from importer.pipeline.connect import open_ledger
-from importer.pipeline.options import Forecast, RunOptions, TargetOptions
+from importer.pipeline.console import Console, Forecast, Result
+from importer.pipeline.options import RunOptions, TargetOptions
 from importer.report.model import counts_by_name
 from importer.review.checks import Checker, written
 from importer.review.desk import Desk, Line
@@ -34,7 +35,7 @@ _WAIT = 0.5
 
 
 @dataclass
-class Work:
+class Work(Console):
     """What is being done, as the page shows it; also the console of the program that delivers."""
 
     say_here: Callable[[str], None]
@@ -64,9 +65,6 @@ class Work:
         self.words.append(text)
         self.say_here(text)
 
-    def require_answer(self) -> None:
-        """See `Console.require_answer`: the page will answer."""
-
     def confirm(self, forecast: Forecast) -> bool:
         """See `Console.confirm`; a rehearsal needs no question. A page that was left, and Ctrl-C, mean no."""
         if forecast.rehearsal:
@@ -94,9 +92,6 @@ class Work:
     def watch(self, progress: Progress) -> None:
         """See `Console.watch`."""
         self.progress = progress
-
-    def conclude(self, result: program.Result) -> None:
-        """See `Console.conclude`; what became of the rows is said when the rows are taken anew."""
 
 
 class Review:
@@ -249,7 +244,7 @@ class Review:
             if not self._conclude(program.resume(run.id, self._options, self.target, self.work)):
                 return
 
-    def _conclude(self, result: program.Result) -> bool:
+    def _conclude(self, result: Result) -> bool:
         """Say what a run came to; returns whether it came to its end."""
         if result.ended.declined and self._withdraw(result):
             self.work.say("nothing was sent; what you corrected is still here")
@@ -261,7 +256,7 @@ class Review:
         self.work.say(f"run {result.run.id}: {result.written.counts[State.SENT]:,} of {read} sent")
         return not result.ended.reason
 
-    def _withdraw(self, result: program.Result) -> bool:
+    def _withdraw(self, result: Result) -> bool:
         """Forget the run that the user did not want after all, and its report."""
         with open_ledger(self.target) as ledger, find.locked(ledger, result.run):
             gone = ledger.withdraw(result.run)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 from aiohttp import web
-from jinja2 import Environment, PackageLoader
 
 from importer.sandbox.api import ApiHandlers
 from importer.sandbox.events import RecentEvents
@@ -47,6 +47,19 @@ class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outage: float = 0.0
 
 
+@cache
+def _page() -> str:
+    from jinja2 import Environment, PackageLoader  # slow to load, and most sandboxes are never looked at
+
+    template = Environment(loader=PackageLoader(_PACKAGE, _FOLDER), autoescape=True).get_template("dashboard.html")
+    return template.render(
+        offered=FaultQueue.OFFERED,
+        max_events=FaultQueue.MAX_EVENTS,
+        max_outage=MAX_OUTAGE,
+        kept=RecentEvents.MAX_EVENTS,
+    )
+
+
 class Dashboard:
     """Answers a browser that knows ``secret``."""
 
@@ -55,11 +68,6 @@ class Dashboard:
         self._secret = secret
         self._begin_outage = begin_outage
         self._process = secrets.token_hex(4)
-        template = Environment(loader=PackageLoader(_PACKAGE, _FOLDER), autoescape=True)
-        self._page = template.get_template("dashboard.html").render(
-            offered=FaultQueue.OFFERED, max_events=FaultQueue.MAX_EVENTS, max_outage=MAX_OUTAGE,
-            kept=RecentEvents.MAX_EVENTS,
-        )  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
         """What to register before the API's routes."""
@@ -84,7 +92,7 @@ class Dashboard:
         return handle
 
     async def _show(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
-        return web.Response(text=self._page, content_type="text/html", headers=PAGE_HEADERS)
+        return web.Response(text=_page(), content_type="text/html", headers=PAGE_HEADERS)
 
     async def _state(self, request: web.Request) -> web.Response:
         """What the page asks for every second."""

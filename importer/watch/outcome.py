@@ -14,9 +14,8 @@ import msgspec
 
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, RunState, State
-from importer.pipeline.accounts import AccountsResult
+from importer.pipeline.console import AccountsResult, Result
 from importer.pipeline.options import RunOptions
-from importer.pipeline.program import Result
 from importer.remote import RemotePath
 from importer.report import Written
 from importer.watch.drops import FileRule

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from importer.model import PendingSummary
-from importer.pipeline.options import Forecast
+from importer.pipeline.console import Forecast
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 

@@ -13,11 +13,16 @@ work as ever: time stands still while one of them is busy. Another *process* is 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import selectors
+import termios
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +34,8 @@ STUCK_AFTER = 60.0
 
 LOOPBACK = 0.005
 """Real seconds that a loaded kernel may take to hand a byte from one socket of the loop to another."""
+QUIET = 10
+"""After so many timers in a row without a byte, only bytes that a peer has not acknowledged are waited for."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -39,6 +46,12 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.now = 0.0
         self.grace = grace
         self.busy_threads = 0
+        self.quiet = 0
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        """See `selectors.BaseSelector.unregister`; the peer of a socket that closes may be on the loop."""
+        self.quiet = 0
+        return super().unregister(fileobj)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector.select`; ``timeout`` is virtual seconds."""
@@ -50,10 +63,20 @@ class _JumpingSelector(selectors.DefaultSelector):
                 raise RuntimeError(f"stuck: no timer, no I/O and no thread stirred for {STUCK_AFTER:g} real seconds")
             return events
         sockets = len(self.get_map()) > 1  # beside the loop's own
-        events = super().select(max(self.grace, LOOPBACK) if sockets else self.grace)
+        expects = sockets and (self.quiet < QUIET or any(map(_unacknowledged, self.get_map())))
+        events = super().select(max(self.grace, LOOPBACK) if expects else self.grace)
+        self.quiet = 0 if events else self.quiet + 1
         if not events:
             self.now += timeout
         return events
+
+
+def _unacknowledged(file: FileDescriptorLike) -> bool:
+    """Whether a socket has bytes on their way."""
+    try:
+        return any(fcntl.ioctl(file, termios.TIOCOUTQ, bytes(4)))
+    except OSError:  # it listens
+        return False
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

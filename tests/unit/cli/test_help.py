@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli import COMMANDS
+from importer.cli.commands import COMMANDS
 from tests.support.program import importer
 
 PAGE = Path(__file__).parents[3] / "docs" / "commands.md"

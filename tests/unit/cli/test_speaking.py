@@ -13,7 +13,7 @@ import pytest
 from importer.cli.console import ConsoleOptions, ProgressThrottle, TerminalConsole, progress_line
 from importer.deliver import Progress
 from importer.model import Counts, Pace, PendingSummary, State
-from importer.pipeline.options import Forecast
+from importer.pipeline.console import Forecast
 from tests.support.program import Outcome, importer
 from tests.support.story import RUN
 

@@ -14,7 +14,7 @@ import pytest
 
 from importer.errors import SpaceError
 from importer.model import ArrowTable, Violations
-from importer.temporary import TemporaryDatabase
+from importer.spill import Extent, SpillFile
 from tests.unit.group.building import File, Row, group
 from tests.unit.group.test_grouped import mapping
 
@@ -305,8 +305,8 @@ def test_cells_pass_through_as_they_are() -> None:
 def test_a_disk_without_room_is_said_to_be_one() -> None:
     """A limit on the size of files stands for a full disk."""
     code = (
-        "import resource, sys; from importer import temporary; from tests.unit.group import test_sources as t\n"
-        "temporary._CACHE_KIB = 64; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
+        "import resource, sys; from tests.unit.group import test_sources as t\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
         "try: t.group(t.mapping(), t.file('a.csv', *[t.row(str(n)) for n in range(20_000)]))\n"
         "except Exception as error: print(error)"
     )
@@ -317,22 +317,22 @@ def test_a_disk_without_room_is_said_to_be_one() -> None:
 
 def test_a_disk_that_fills_up_while_groups_are_made_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows are still being read then; that does not hide the reason."""
-    inserted = TemporaryDatabase.insert
+    written = SpillFile.write_table
 
-    def insert(self: TemporaryDatabase, name: str, table: ArrowTable) -> None:
-        if name == "groups":
+    def write_table(self: SpillFile, table: ArrowTable) -> Extent:
+        if "head" in table.column_names:
             raise SpaceError("the disk is full")
-        inserted(self, name, table)
+        return written(self, table)
 
-    monkeypatch.setattr(TemporaryDatabase, "insert", insert)
+    monkeypatch.setattr(SpillFile, "write_table", write_table)
     with pytest.raises(SpaceError, match="the disk is full"):
         group(mapping(), file("a.csv", row("x"), row("y")))
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_groups_are_whole_however_the_rows_are_cut(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr("importer.temporary._AT_ONCE", at_once)
+@pytest.mark.parametrize("size", [1, 200, 400])
+def test_groups_are_whole_however_the_rows_are_cut(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr("importer.group._BLOCK_BYTES", size)
     keys = ["x", "y", "x", "z", "z", "x", "w", "x"]
-    made = group(mapping(properties={"sum": SUM}), file("a.csv", *map(row, keys)))
+    made = group(mapping(properties={"sum": SUM}), file("a.csv", *map(row, keys), sizes=(2, 1)))
     assert {place: event["sum"] for place, event in made.events.items()} == {0: "4", 1: "1", 3: "2", 6: "1"}
     assert made.group_heads == [-1, -1, 0, -1, 3, 0, -1, 0]

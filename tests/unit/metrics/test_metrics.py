@@ -14,7 +14,7 @@ from importer.deliver import Progress
 from importer.errors import ExitCode, UsageError
 from importer.metrics import EVERY, Metrics
 from importer.model import Counts, Pace, PendingSummary, State
-from importer.pipeline.options import Forecast
+from importer.pipeline.console import Forecast
 from tests.support.program import importer
 from tests.support.story import RUN
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from importer.deliver import DeliveryOptions, Progress
+from importer.deliver import DeliveryOptions
 from importer.model import State
 from importer.pipeline import program
 from importer.pipeline.check import check
-from importer.pipeline.options import Forecast, RunOptions, TargetOptions
-from importer.pipeline.program import Result
+from importer.pipeline.console import Console as BaseConsole
+from importer.pipeline.console import Forecast, Result
+from importer.pipeline.options import RunOptions, TargetOptions
 from importer.sandbox import SandboxOptions, parse_faults
 
 ROWS = 6
@@ -21,7 +22,7 @@ RESEND = DeliveryOptions(resend_doubtful=True)
 
 
 @dataclass
-class Console:
+class Console(BaseConsole):
     """A user who says yes, or does not."""
 
     agrees: bool = True
@@ -31,24 +32,12 @@ class Console:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def require_answer(self) -> None:
-        pass
-
     def confirm(self, forecast: Forecast) -> bool:
         self.asked.append(forecast)
         return self.agrees
 
     def confirm_more(self, sent: int) -> bool:
         return self.agrees
-
-    def read(self, rows: int) -> None:
-        pass
-
-    def watch(self, progress: Progress) -> None:
-        pass
-
-    def conclude(self, result: Result) -> None:
-        pass
 
 
 @dataclass

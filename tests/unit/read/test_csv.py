@@ -225,19 +225,17 @@ def test_a_mended_rejects_file_loses_the_apostrophes_that_made_it_harmless() -> 
 
 def test_narrow_rows_come_in_several_chunks() -> None:
     outcome = read_bytes(b"a\n" + b"1\n" * 150_000, raw_rows=True)
-    assert [chunk.count for chunk in outcome.chunks] == [16_384] * 9 + [2_544]
+    assert [chunk.count for chunk in outcome.chunks] == [65_536, 65_536, 18_928]
     assert outcome.lines[-1] == 150_001
 
 
 @pytest.mark.parametrize("line", [b'1,"a"b,2\n', b'1,5" pipe,2\n', b'1,"open,2\n', b"1,\xff,2\n", b"1,2\n"])
 def test_a_file_full_of_broken_rows_is_read_in_time_that_grows_with_its_length_alone(line: bytes) -> None:
     """Four times the rows take less than ten times as long: linear with room for noise, not quadratic."""
-    lengths = []
-    for rows in (10_000, 40_000):
-        took = []
-        for _ in range(3):
-            begin = time.process_time()
-            assert read_bytes(b"a,b,c\n" + line * rows, encoding="utf-8").count == rows
-            took.append(time.process_time() - begin)
-        lengths.append(min(took))
-    assert lengths[1] < 10 * lengths[0] + 0.1
+
+    def seconds(rows: int) -> float:
+        begin = time.process_time()
+        assert read_bytes(b"a,b,c\n" + line * rows, encoding="utf-8").count == rows
+        return time.process_time() - begin
+
+    assert any(seconds(40_000) < 10 * seconds(10_000) + 0.1 for _ in range(3))

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from importer.model import Counts, PendingSummary, State
-from importer.pipeline.options import Forecast
+from importer.pipeline.console import Forecast
 from importer.review.desk import PAGE
 from importer.review.page import Page
 from importer.review.session import Review

@@ -20,7 +20,7 @@ from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
 
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nproperties: {order: order}\n"
-FILES = 10
+FILES = 6
 ROWS = 8
 INVALID = 2
 """Of each file's rows."""

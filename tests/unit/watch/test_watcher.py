@@ -17,7 +17,8 @@ from unittest.mock import Mock
 import pytest
 
 from importer.pipeline import check
-from importer.pipeline.options import Console, RunOptions
+from importer.pipeline.console import Console
+from importer.pipeline.options import RunOptions
 from importer.sandbox.faults import parse_faults
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.process import Running, start
