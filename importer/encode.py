@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import text_bytes
+from importer.columns import lowered
 from importer.json_columns import Member, joined, object_pieces
 from importer.model import (
     ArrowArray,
@@ -75,7 +75,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         group_heads=group_heads,
         bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
         subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
-        identities=(events.subscriber_id, _lower(events.email), events.phone),
+        identities=(events.subscriber_id, lowered(events.email), events.phone),
         types=events.type,
         values=events.value,
         currencies=events.value_currency,
@@ -141,13 +141,6 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
     # A null separator makes a null row, whatever its pieces.
     separator = "" if pending.true_count == len(pending) else pc.if_else(pending, "", pa.scalar(None, pa.string()))
     return joined([*pieces, "}"], separator).view(pa.binary())
-
-
-def _lower(values: ArrowArray) -> ArrowArray:
-    """In lower case; most columns are already, and looking is cheaper than rewriting."""
-    data = text_bytes(values)
-    upper = (data >= ord("A")) & (data <= ord("Z"))
-    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
 
 
 def _reasons(events: Events, result: ValidationResult) -> ArrowTable:

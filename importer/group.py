@@ -569,7 +569,7 @@ class _Rows:
     def _repeated(self, groups: _Groups, rows: range) -> tuple[int, int] | None:
         """Two rows by which several sources seem to have a group whole.
 
-        Either a row that would be added up is in two sources, or the value that one row stands for is in several, with
+        Either a row that would be added up is in two sources, or several sources have a value of their own, with
         another amount or another key: two nights' exports overlap, or two shops have the same number.
         """
         sources = groups.sources[rows.start : rows.stop]

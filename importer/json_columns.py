@@ -101,19 +101,6 @@ def joined(pieces: Iterable[ArrowArray | str], separator: ArrowArray | str = "")
     return pc.binary_join_element_wise(*whole, separator, null_handling="skip")
 
 
-def largest_object(members: Sequence[Member], inside: ArrowArray | None = None) -> int:
-    """An upper bound of the bytes of any row's object, found without escaping a text.
-
-    ``inside``: what is in it besides, as JSON.
-    """
-    bound = 2 if inside is None else 3 + (pc.max(pc.binary_length(inside)).as_py() or 0)
-    for member in members:
-        longest = pc.max(pc.binary_length(member.values)).as_py() or 0
-        growth = 6 if member.quoted and needs_escapes(member.values) else 1  # as in \\u001f
-        bound += len((member.before + member.after).encode()) + 1 + longest * growth
-    return bound
-
-
 def object_sizes(members: Sequence[Member], inside: ArrowArray | None = None) -> Int64s:
     """Bytes of each row's object as compact JSON; ``inside``: what is in it besides, as JSON."""
     sizes: Int64s = np.zeros(len(members[0].values if inside is None else inside), np.int64)

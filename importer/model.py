@@ -427,8 +427,8 @@ class Response(msgspec.Struct, frozen=True):
     """The trouble is this machine's own (it has no file handle left), and says nothing of the API."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of a claimed row, to be made durable."""
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a claimed row, to be made durable; as JSON, a list of its fields in this order."""
 
     id: int
     state: State

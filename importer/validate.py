@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from importer import currencies
 from importer.columns import E164, LONGEST_TEXT, matches, text_bytes, violations, where_true
-from importer.json_columns import Member, largest_object, object_sizes
+from importer.json_columns import Member, object_sizes
 from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
 
@@ -132,8 +132,9 @@ def _rows(violations: Iterable[Violations], count: int) -> Bools:
 
 
 def _subscriber(events: Events) -> Iterator[Violations]:
-    nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
-    yield from violations("subscriber.missing", "subscriber", nobody, events.email)
+    if events.email.null_count and events.phone.null_count:
+        missing = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
+        yield from violations("subscriber.missing", "subscriber", missing, events.email)
     if events.email.null_count < len(events.email):
         yield from violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
     if events.phone.null_count < len(events.phone):
@@ -200,7 +201,7 @@ def _properties(events: Events) -> Iterator[Violations]:
             positions = where_true(pc.greater(lengths, LONGEST_TEXT))
             yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
     members = [Member.of_property(each) for each in events.properties]
-    if largest_object(members, events.more_properties) > LARGEST_OBJECT:
+    if members or events.more_properties is not None:
         sizes = object_sizes(members, events.more_properties)
         positions = np.flatnonzero(sizes > LARGEST_OBJECT)
         yield from _sizes("properties.too_large", "properties", positions, sizes[positions])

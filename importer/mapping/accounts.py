@@ -195,7 +195,7 @@ def _validated(data: dict[str, Any]) -> tuple[AccountsFile | None, list[Problem]
     tokens = [
         Problem(
             ("accounts", name, "token"),
-            "the token itself never stands in this file",
+            "the token itself is never written in this file",
             "write `token_env` or `token_file`, and make a new token: this one may have been read by others",
         )
         for name, entry in (entries.items() if isinstance(entries, dict) else ())
@@ -204,8 +204,8 @@ def _validated(data: dict[str, Any]) -> tuple[AccountsFile | None, list[Problem]
     try:
         made = AccountsFile.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        told = {one.path for one in tokens}
-        return None, tokens + [one for one in problems_of(AccountsFile, data, error) if one.path not in told]
+        known = {one.path for one in tokens}
+        return None, tokens + [one for one in problems_of(AccountsFile, data, error) if one.path not in known]
     return made, list(_problems_between(made))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, reach, struct_fields, text_of
-from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
+from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of
 from importer.read.encoding import show
-from importer.read.files import MAX_RATIO, Content, digest_in
-from importer.read.reader import Limits, Reader, shorten
+from importer.read.files import MAX_RATIO, Content, Limits, shorten
+from importer.read.reader import Reader
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
 _LARGE = 256 << 20
 """Bytes of a column's part that are not suspicious, however well they are packed."""
+_ROWS = 16_384
+"""Most rows of a chunk: their columns are held as the file has them, and as text."""
 _PROBE_ROWS = 256
 _DELTA = "DELTA_BYTE_ARRAY"
 _DELTA_ROWS = 256
@@ -38,35 +39,32 @@ class ParquetReader(Reader):
 
         Raises `SourceError` where it is no Parquet file, or an encrypted or damaged one.
         """
-        self._content = content
         self._limits = limits
+        self._rows = min(limits.rows, _ROWS)
         self._raw = content.seekable()
         try:
             self._file = self._open()
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
-        self._schema = self._file.schema_arrow
-        own = self._schema.names
-        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
-        """Columns that the file's directories are; one of its own that is called so counts more."""
-        self._mapped_partitions: dict[str, str | None] = {}
-        """Those that the mapping reads: a file in another directory is the same content to any other mapping."""
-        for name in self._partitions:
-            self._schema = self._schema.append(pa.field(name, pa.string()))
-        self._each, self._list = each, parts_of_list(self._schema, each) if each else None
-        if self._list is not None:
-            at = self._schema.get_field_index(self._list[0])
-            self._schema = self._schema.set(at, with_element(self._schema.field(at), self._list[1:]))
+        schema = self._file.schema_arrow
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
-        super().__init__(content, Source(content.name, content.path, dialect, tuple(self._schema.names)))
+        super().__init__(content, Source(content.name, content.path, dialect, None), schema.names)
+        for name in self._partitions:
+            schema = schema.append(pa.field(name, pa.string()))
+        self._list = _parts_of_list(schema, each) if each else None
+        if self._list is not None:
+            self._each = each
+            at = schema.get_field_index(self._list[0])
+            schema = schema.set(at, _with_element(schema.field(at), self._list[1:]))
+        self._schema = schema
+        self.source = replace(self.source, columns=tuple(schema.names))
         if each and not self.available(each):
             hint = "`each` names a column of lists of the file, or a path to one"
             raise SourceError(content.name, f"has no column {each!r} for `each`", hint=hint)
         self._rows_read = 0
         self._rows_made = 0
         """Rows of chunks, which differ from those of the file where elements are rows."""
-        self._digest = ""
 
     def _open(self, **how: Any) -> Any:
         self._raw.seek(0)
@@ -84,12 +82,6 @@ class ParquetReader(Reader):
         """See `Reader.bytes_read`: the share of the rows."""
         total = self._file.metadata.num_rows
         return round((self.size or 0) * self._rows_read / total) if total else self.size or 0
-
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
-        return digest_in(self._mapped_partitions, digest)
 
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
@@ -143,11 +135,9 @@ class ParquetReader(Reader):
                         yield chunk
                         self._rows_made += chunk.count
                     self._rows_read += part.num_rows
-            self._raw.seek(0)
-            self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
+            self._content.finish(self._raw)
         except _UNREADABLE as error:
             raise _explain(self.source.name, error, after=self._rows_read) from None
-        self._content.check_unchanged()
         if self._rows_read != self._file.metadata.num_rows:
             raise SourceError(
                 self.source.name,
@@ -160,9 +150,9 @@ class ParquetReader(Reader):
         if self._list is None:
             yield self._chunk(batch, lines, located, raw_rows=raw_rows)
             return
-        batch, origins = rows_of_elements(batch, self._list)
-        for start in range(0, batch.num_rows, self._limits.rows):
-            part, own = batch.slice(start, self._limits.rows), lines[origins[start : start + self._limits.rows]]
+        batch, origins = _rows_of_elements(batch, self._list)
+        for start in range(0, batch.num_rows, self._rows):
+            part, own = batch.slice(start, self._rows), lines[origins[start : start + self._rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)
 
     def _batches(self, needed: Sequence[str] | None) -> Iterator[Any]:
@@ -171,7 +161,7 @@ class ParquetReader(Reader):
         rows = size = 0
         try:
             for batch in self._decoded(needed):
-                if held and (rows + batch.num_rows > self._limits.rows or size + batch.nbytes > self._limits.batch):
+                if held and (rows + batch.num_rows > self._rows or size + batch.nbytes > self._limits.batch):
                     yield pa.concat_batches(held)
                     held, rows, size = [], 0, 0
                 held.append(batch)
@@ -193,7 +183,7 @@ class ParquetReader(Reader):
 
         Repeated texts are not kept as dictionaries: a dictionary that the writer gave up grows with the row group.
         """
-        part, most = self._file.metadata.row_group(group), self._limits.rows
+        part, most = self._file.metadata.row_group(group), self._rows
         if not part.num_rows:
             return most
         average = worst = 0.0
@@ -212,7 +202,7 @@ class ParquetReader(Reader):
         column = self._file.metadata.row_group(group).column(at)
         if column.physical_type != "BYTE_ARRAY":
             return max(int(self._file.schema.column(at).length), 0)  # of FIXED_LEN_BYTE_ARRAY
-        rows = min(self._limits.rows, column.num_values)
+        rows = min(self._rows, column.num_values)
         if not column.has_dictionary_page or rows * column.total_uncompressed_size <= self._limits.batch:
             return 0
         path = column.path_in_schema
@@ -375,3 +365,55 @@ def _explain(name: str, error: Exception, after: int | None = None) -> SourceErr
 def _tail(column: str, head: str) -> nested.Path:
     """What is left of a path below its top-level column."""
     return next(tail for text, tail in nested.parse(column).splits if text == head)
+
+
+def _parts_of_list(schema: Any, path: str) -> tuple[str, ...] | None:
+    """The column of a Parquet file, and the members of structs in it, that lead to a list; None: no list."""
+    names = [path] if path in schema.names else [path[:at] for at, letter in enumerate(path) if letter == "."]
+    for head in names:
+        rest = path[len(head) + 1 :]
+        parts = (head, *(rest.split(".") if rest else ()))
+        kind = schema.field(head).type if schema.names.count(head) == 1 else pa.null()
+        for name in parts[1:]:
+            kind = kind.field(name).type if pa.types.is_struct(kind) and kind.get_field_index(name) >= 0 else pa.null()
+        if is_list(kind):
+            return parts
+    return None
+
+
+def _with_element(field: Any, inner: tuple[str, ...]) -> Any:
+    """The field with the elements' type in place of the list's; ``inner`` are the members that lead there."""
+    if not inner:
+        return pa.field(field.name, field.type.value_type)
+    members = [field.type.field(at) for at in range(field.type.num_fields)]
+    changed = [_with_element(one, inner[1:]) if one.name == inner[0] else one for one in members]
+    return pa.field(field.name, pa.struct(changed))
+
+
+def _rows_of_elements(batch: Any, parts: tuple[str, ...]) -> tuple[Any, Any]:
+    """A batch of Parquet with a row for each element of a column's lists, and the row of the batch that each is of."""
+    lists = batch.column(parts[0])
+    for name in parts[1:]:
+        lists = pc.struct_field(lists, name)
+    if not pa.types.is_list(lists.type):
+        lists = lists.cast(pa.list_(lists.type.value_type))
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    origins = np.repeat(np.arange(len(lists)), np.maximum(counts, 1))
+    is_element = np.repeat(counts > 0, np.maximum(counts, 1))
+    places = np.where(is_element, np.cumsum(is_element) - 1, -1)
+    elements = lists.flatten().take(pa.array(places, mask=places < 0))
+    taken = batch.take(pa.array(origins))
+    at = batch.schema.get_field_index(parts[0])
+    changed = _put(taken.column(at), parts[1:], elements)
+    return taken.set_column(at, pa.field(parts[0], changed.type), changed), origins
+
+
+def _put(values: ArrowArray, inner: tuple[str, ...], elements: ArrowArray) -> ArrowArray:
+    """The structs with the elements in place of a list."""
+    if not inner:
+        return elements
+    members = [pc.struct_field(values, [at]) for at in range(values.type.num_fields)]
+    names = [values.type.field(at).name for at in range(values.type.num_fields)]
+    at = names.index(inner[0])
+    members[at] = _put(members[at], inner[1:], elements)
+    return pa.StructArray.from_arrays(members, names, mask=values.is_null())
