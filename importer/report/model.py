@@ -18,7 +18,7 @@ from importer.model import Counts, Format, RejectsFormat, Run, RunState, State
 from importer.remote import RemotePath
 
 CHECK = "check"
-"""Stands for a run's id in the outputs of `importer check`."""
+"""The id of the run in the outputs of `importer check`."""
 
 
 @dataclass(frozen=True, slots=True)
