@@ -17,9 +17,8 @@ from importer.mapping.model import ImportMapping, ValueMapping
 from importer.suggest.advise import formats_of, written
 from importer.suggest.decide import NONE, PURCHASE, Draft, Grade, put
 from importer.suggest.draft import decide_date_order, decide_zone
+from importer.suggest.fields import CURRENCY_QUESTION, addresses, ambiguous
 from importer.suggest.forms import CURRENCY_OF_SIGN, Times
-from importer.suggest.money import CURRENCY_QUESTION, ambiguous
-from importer.suggest.people import addresses
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import fit, plain
 
