@@ -22,7 +22,7 @@ Hashes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 """Zero-width and direction marks and the soft hyphen, for the inside of brackets in Python's expressions and RE2's."""
 E164 = r"^\+[1-9][0-9]{6,14}$"
-"""A phone: country code and national number have at most 15 digits together; fewer than 7 reach nobody."""
+"""A phone: country code and national number have at most 15 digits together; fewer than 7 are no phone."""
 
 LONGEST_TEXT = 2_048
 """Bytes of UTF-8 in one text value of an event."""
@@ -103,13 +103,26 @@ def violations(code: str, field: str, broken: ArrowArray, texts: ArrowArray) -> 
 def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:
     """The bytes of a ``string`` array's texts, one behind the other, without a copy; for looking through all at once.
 
-    Bytes that lie under a null may be among them.
+    Bytes under a null may be among them.
     """
     _, offsets, data = values.buffers()
     if len(values) == 0 or data is None or data.size == 0:
         return np.empty(0, np.uint8)
     bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
     return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
+
+
+def occurs(values: ArrowArray, *signs: bytes) -> bool:
+    """Whether any of the signs may be in a text; False is sure, and costs a fraction of asking text by text."""
+    data = text_bytes(values).tobytes()
+    return any(sign in data for sign in signs)
+
+
+def lowered(values: ArrowArray) -> ArrowArray:
+    """In lower case; most columns are already, and looking is cheaper than rewriting."""
+    data = text_bytes(values)
+    upper = (data >= ord("A")) & (data <= ord("Z"))
+    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
 
 
 def text_bounds(values: ArrowArray) -> npt.NDArray[np.int64]:

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import text_bytes
+from importer.columns import lowered
 from importer.json_columns import Member, joined, object_pieces
 from importer.model import (
+    EVENT_COLUMNS,
     ArrowArray,
     ArrowTable,
     Chunk,
@@ -30,20 +31,7 @@ from importer.wording import shown
 LONGEST_VALUE = 80
 """Characters of an offending value that a reason keeps."""
 
-_TARGETS = (
-    "",
-    "subscriber",
-    "subscriber.id",
-    "subscriber.email",
-    "subscriber.phone",
-    "type",
-    "value",
-    "value_currency",
-)
-_COLUMNS = (
-    "subscriber_id", "email", "phone", "type", "value", "value_currency", "more_properties", "key", "order_value",
-    "event_time", "account",
-)  # fmt: skip
+_TARGETS = ("", "subscriber", *list(EVENT_COLUMNS)[:6])
 _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.value, State.GROUPED.value])
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
@@ -75,7 +63,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         group_heads=group_heads,
         bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
         subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
-        identities=(events.subscriber_id, _lower(events.email), events.phone),
+        identities=(events.subscriber_id, lowered(events.email), events.phone),
         types=events.type,
         values=events.value,
         currencies=events.value_currency,
@@ -102,7 +90,7 @@ def _in_source_order(events: Events) -> Events:
         return None if column is None else column.take(indices)
 
     properties = tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties)
-    columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in _COLUMNS}
+    columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in EVENT_COLUMNS.values()}
     return dataclasses.replace(events, properties=properties, **columns)
 
 
@@ -141,13 +129,6 @@ def _bodies(events: Events, pending: ArrowArray) -> ArrowArray:
     # A null separator makes a null row, whatever its pieces.
     separator = "" if pending.true_count == len(pending) else pc.if_else(pending, "", pa.scalar(None, pa.string()))
     return joined([*pieces, "}"], separator).view(pa.binary())
-
-
-def _lower(values: ArrowArray) -> ArrowArray:
-    """In lower case; most columns are already, and looking is cheaper than rewriting."""
-    data = text_bytes(values)
-    upper = (data >= ord("A")) & (data <= ord("Z"))
-    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
 
 
 def _reasons(events: Events, result: ValidationResult) -> ArrowTable:

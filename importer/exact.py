@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import matches
 from importer.model import ArrowArray, Int64s
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ UNLIMITED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 OTHER = "(others)"
 _KINDS = 1_000
-"""Of texts by which `Sums` tells events apart; the rest is added up as `OTHER`."""
+"""Combinations of texts that `Sums` adds up apart; the rest is added up as `OTHER`."""
 _PLAIN = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"
 """A number that fits a decimal128 column, even when a billion of them are added up."""
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
@@ -50,7 +51,7 @@ class Sums:
     def add(self, keys: tuple[ArrowArray, ArrowArray, ArrowArray], values: ArrowArray) -> None:
         """Add events, all arrays of shape (n,); a null text counts as empty."""
         columns = {name: pc.fill_null(key, "") for name, key in zip("abc", keys, strict=True)}
-        ordinary = pc.fill_null(pc.match_substring_regex(values, _PLAIN), fill_value=False)
+        ordinary = pc.fill_null(matches(values, _PLAIN), fill_value=False)
         all_ordinary = ordinary.true_count == len(values) - values.null_count
         exact = values if all_ordinary else pc.if_else(ordinary, values, pa.scalar(None, pa.string()))
         table = pa.table(columns | {"value": exact.cast(_DECIMAL)})

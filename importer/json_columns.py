@@ -49,18 +49,10 @@ class Member:
         return escape(self.values) if self.quoted else self.values
 
 
-def needs_escapes(values: ArrowArray) -> bool:
-    """Whether any text holds a quote, a backslash or a control character; null rows may raise a false alarm."""
-    data = text_bytes(values)
-    if data.size == 0:
-        return False
-    raw = data.tobytes()
-    return bool(data.min() < 0x20) or b'"' in raw or b"\\" in raw
-
-
 def escape(values: ArrowArray) -> ArrowArray:
     """Texts as the inside of JSON strings."""
-    if not needs_escapes(values):
+    raw = (data := text_bytes(values)).tobytes()
+    if not raw or (data.min() >= 0x20 and b'"' not in raw and b"\\" not in raw):
         return values
     values = pc.replace_substring(values, pattern="\\", replacement="\\\\")
     values = pc.replace_substring(values, pattern='"', replacement='\\"')
@@ -99,19 +91,6 @@ def joined(pieces: Iterable[ArrowArray | str], separator: ArrowArray | str = "")
     runs = groupby(pieces, key=lambda one: isinstance(one, str))
     whole = [one for is_text, run in runs for one in (["".join(run)] if is_text else run)]
     return pc.binary_join_element_wise(*whole, separator, null_handling="skip")
-
-
-def largest_object(members: Sequence[Member], inside: ArrowArray | None = None) -> int:
-    """An upper bound of the bytes of any row's object, found without escaping a text.
-
-    ``inside``: what is in it besides, as JSON.
-    """
-    bound = 2 if inside is None else 3 + (pc.max(pc.binary_length(inside)).as_py() or 0)
-    for member in members:
-        longest = pc.max(pc.binary_length(member.values)).as_py() or 0
-        growth = 6 if member.quoted and needs_escapes(member.values) else 1  # as in \\u001f
-        bound += len((member.before + member.after).encode()) + 1 + longest * growth
-    return bound
 
 
 def object_sizes(members: Sequence[Member], inside: ArrowArray | None = None) -> Int64s:

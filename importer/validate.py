@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from importer import currencies
 from importer.columns import E164, LONGEST_TEXT, matches, text_bytes, violations, where_true
-from importer.json_columns import Member, largest_object, object_sizes
-from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
+from importer.json_columns import Member, object_sizes
+from importer.model import EVENT_COLUMNS, ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
 
 LONGEST_LOCAL_PART = 64
@@ -96,15 +96,12 @@ def _cut(each: Property, max_bytes: int | None, judged: Bools) -> tuple[Property
     return replace(each, values=values), Violations("property.cut", f"properties.{each.name}", where_true(mask), long)
 
 
-_COLUMNS = {"subscriber.id": "subscriber_id", "subscriber.email": "email", "subscriber.phone": "phone"}
-
-
 def _without(events: Events, one: Violations) -> Events:
     """The events with a target's default in the rows of a violation."""
     rows = pa.array(_rows([one], len(events.passes_filter)))
     instead = pa.scalar(events.omit[one.field], pa.string())
     if not one.field.startswith("properties."):
-        name = _COLUMNS.get(one.field, one.field)
+        name = EVENT_COLUMNS[one.field]
         return replace(events, **{name: pc.if_else(rows, instead, getattr(events, name))})
     properties = [
         replace(each, values=pc.if_else(rows, instead, each.values)) if one.field == f"properties.{each.name}" else each
@@ -132,8 +129,9 @@ def _rows(violations: Iterable[Violations], count: int) -> Bools:
 
 
 def _subscriber(events: Events) -> Iterator[Violations]:
-    nobody = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
-    yield from violations("subscriber.missing", "subscriber", nobody, events.email)
+    if events.email.null_count and events.phone.null_count:
+        missing = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
+        yield from violations("subscriber.missing", "subscriber", missing, events.email)
     if events.email.null_count < len(events.email):
         yield from violations("email.invalid", "subscriber.email", not_an_email(events.email), events.email)
     if events.phone.null_count < len(events.phone):
@@ -200,7 +198,7 @@ def _properties(events: Events) -> Iterator[Violations]:
             positions = where_true(pc.greater(lengths, LONGEST_TEXT))
             yield from _sizes("property.text_too_long", field, positions, lengths.take(pa.array(positions)).to_numpy())
     members = [Member.of_property(each) for each in events.properties]
-    if largest_object(members, events.more_properties) > LARGEST_OBJECT:
+    if members or events.more_properties is not None:
         sizes = object_sizes(members, events.more_properties)
         positions = np.flatnonzero(sizes > LARGEST_OBJECT)
         yield from _sizes("properties.too_large", "properties", positions, sizes[positions])

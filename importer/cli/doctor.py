@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 from typing import Any
 
 import click
 
-from importer.cli.options import basic, ledger_options, sending_options, target_options
+from importer.cli.console import wrapped
+from importer.cli.options import basic, existing_target, ledger_options, sending_options, target_options
 from importer.cli.settings import Command
 from importer.errors import ExitCode
 
@@ -33,13 +33,16 @@ def command(repair: bool, **given: Any) -> int:
     The token, the API and its limit, the clock, the ledger, the disk; each with what to do. The token is never printed.
     Exit codes: 0 a run would do, 1 it would not.
     """
-    from importer.pipeline.doctor import Severity, examine, repair_ledger
+    from importer.pipeline.doctor import Severity, examine
 
+    target = existing_target(given) if repair else target_options(given)
     if repair:
-        for sentence in repair_ledger(target_options(given)):
+        from importer.ledger.repair import repair as repaired
+
+        for sentence in repaired(target.ledger) or [f"{target.ledger} is whole; nothing to repair"]:
             click.echo(_fitted(sentence, 0))
     failed = False
-    for finding in examine(target_options(given)):
+    for finding in examine(target):
         failed = failed or finding.verdict is Severity.FAIL
         click.echo(_fitted(f"{finding.verdict.value:<4}  {finding.name:<8}  {finding.text}", 0))
         if finding.advice:
@@ -50,13 +53,4 @@ def command(repair: bool, **given: Any) -> int:
 def _fitted(line: str, margin: int) -> str:
     """On a terminal broken between words, below where it began; in a pipe one line each."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    return textwrap.fill(
-        line,
-        width,
-        initial_indent=" " * margin,
-        subsequent_indent=" " * _MARGIN,
-        break_long_words=False,
-        break_on_hyphens=False,
-        fix_sentence_endings=False,
-        replace_whitespace=False,
-    )
+    return wrapped(line, width, " " * _MARGIN, " " * margin)

@@ -24,8 +24,7 @@ def command(name: str | None) -> int:
       importer presets shopify-orders
       importer check orders.csv -m shopify-orders --preview 3
     """
-    from importer.mapping.load import preset_names, preset_text
-    from importer.mapping.presets import load_preset
+    from importer.mapping.load import load_preset, preset_names, preset_text
 
     if name is not None:
         click.echo(preset_text(name), nl=False)

@@ -35,7 +35,7 @@ PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 _DAY = 86_400_000_000
 _BLANK = "[ \u00a0\u202f]"
-"""The no-break kinds stand before AM and PM in what newer browsers and ICU write."""
+"""The no-break kinds are before AM and PM in what newer browsers and ICU write."""
 _CLOCK = (
     rf"(?:(?:[Tt,]|,?{_BLANK}{{1,8}})(?P<H>[0-9]{{1,2}}):(?P<M>[0-9]{{2}})"
     rf"(?::(?P<S>[0-9]{{2}})(?:[.,](?P<f>[0-9]{{1,9}}))?)?"
@@ -245,7 +245,7 @@ _HALF = re.compile(r"[AaPp]\.?[Mm]\.?")
 _ZONE = " %Z"
 """How a format says that a zone's name ends the text."""
 _AMBIGUOUS = re.compile(r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])")
-"""Begins like a date whose day and month can only be told apart by someone who knows."""
+"""Begins like a date whose day and month could be either way round."""
 _DIGITS_ONLY = re.compile(r"(?:%[YmdHMS]|[^%])*")
 
 
@@ -288,7 +288,7 @@ class TimeReader:
         self._form = form
         self._plain = tuple(one for one in form.formats if not one.endswith(_ZONE))
         self._heads = tuple(one.removesuffix(_ZONE) for one in form.formats if one in ORDERS or one.endswith(_ZONE))
-        """The forms of what stands before a zone's name."""
+        """The forms of what is before a zone's name."""
         self._quick: list[str | None] = []
         """The forms that are read as whole columns, up to the first that is not, so that forms keep their order."""
         for one in self._plain or (() if form.formats else (None,)):
@@ -338,10 +338,10 @@ class TimeReader:
         if self._form.dates:
             days = pc.utf8_slice_codeunits(texts, 0, 10)
             return days, days.cast(pa.date32()).cast(pa.timestamp("us")).cast(pa.int64())
-        lengths = pc.min_max(pc.binary_length(texts)).as_py()
-        zoned = pc.match_substring_regex(texts, _ZONED)
-        texts = _canonical(texts, is_plain=lengths == {"min": 19, "max": 19})
-        if not holds(zoned):
+        is_short = pc.max(pc.binary_length(texts)).as_py() == len("2024-01-31T08:15:00")
+        zoned = None if is_short else pc.match_substring_regex(texts, _ZONED)
+        texts = _canonical(texts, is_plain=is_short)
+        if zoned is None or not holds(zoned):
             instants = texts.cast(pa.timestamp("us")).cast(pa.int64())
             return (texts, instants) if zone is None else _localized(texts, instants, zone)
         naive = pc.invert(zoned)

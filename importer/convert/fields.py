@@ -25,7 +25,7 @@ Converter: TypeAlias = Callable[..., Converted]
 """A column → the same converted; times and phones also take the column that names their zones or countries."""
 
 IDENTITIES = ("subscriber.id", "subscriber.email", "subscriber.phone", "key", "group_by")
-"""Targets that tell subscribers, keys or groups apart."""
+"""Targets that identify subscribers, keys or groups."""
 _IMPLIED: dict[str, Kind] = {"value": "number", "order_by": "datetime"}
 """The kinds of targets that are not text if the mapping says nothing."""
 _LATER = {"as_", "aggregate", "separator"}

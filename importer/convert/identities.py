@@ -1,6 +1,6 @@
-"""Identities: the texts that tell subscribers, keys and groups apart, each brought to one spelling.
+"""Identities: the texts that identify subscribers, keys and groups, each brought to one spelling.
 
-Cells of identities lose invisible characters at their ends; words that name nobody (``NULL``, ``undefined`` …) are
+Cells of identities lose invisible characters at their ends; words that mean no value (``NULL``, ``undefined`` …) are
 absent; whole numbers of float columns (``1001.0``) and an apostrophe before digits lose what a program has added. That
 happens to each cell, before templates and other steps see it. A number that a spreadsheet has rounded (``9.23E+11``) is
 an error, since many identities become the same one.
@@ -19,17 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import E164, INVISIBLE, holds, matches, text_bytes, where_true, without
+from importer.columns import E164, INVISIBLE, holds, matches, occurs, text_bytes, where_true, without
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.convert.numbers import NumberReader
 from importer.model import ArrowArray
 
-NOBODY = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a", "na",
-                    "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}", "[object object]",
-                    "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
+NULL_WORDS = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a",
+                        "na", "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}",
+                        "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
 """Words, in lower case, that programs write where there is no value."""
-_SPELLINGS = (*map(str.upper, NOBODY), *map(str.capitalize, NOBODY), "NaN", "-NaN", "NaT", "[object Object]")
-_WORDS = pa.array(sorted({*NOBODY, *_SPELLINGS}))
+_SPELLINGS = (*map(str.upper, NULL_WORDS), *map(str.capitalize, NULL_WORDS), "NaN", "-NaN", "NaT", "[object Object]")
+_WORDS = pa.array(sorted({*NULL_WORDS, *_SPELLINGS}))
 
 _EDGES = f"^[{INVISIBLE}\\s]+|[{INVISIBLE}\\s]+$"
 _HAS_EDGES = f"^[{INVISIBLE}]|[{INVISIBLE}]$"
@@ -42,19 +42,19 @@ _EXPONENT = "[0-9][eE][+-]?[0-9]+$"
 
 
 def normalized(texts: ArrowArray, spared: frozenset[str] = frozenset()) -> ArrowArray:
-    """The cells of an identity, trimmed texts, in one spelling; null where a word names nobody.
+    """The cells of an identity, trimmed texts, in one spelling; null where a word means no value.
 
     ``spared`` are words that the mapping itself replaces.
     """
     if text_bytes(texts).max(initial=0) > 0x7F and holds(pc.match_substring_regex(texts, _HAS_EDGES)):
         texts = pc.replace_substring_regex(texts, _EDGES, "")
         texts = without(texts, pc.equal(texts, ""))
-    nobody = pc.is_in(texts, value_set=_WORDS)
-    if holds(nobody):
+    blank = pc.is_in(texts, value_set=_WORDS)
+    if holds(blank):
         if spared:
-            nobody = pc.and_not(nobody, pc.is_in(texts, value_set=pa.array(sorted(spared))))
-        texts = without(texts, nobody)
-    if holds(pc.match_substring(texts, ".0")):
+            blank = pc.and_not(blank, pc.is_in(texts, value_set=pa.array(sorted(spared))))
+        texts = without(texts, blank)
+    if occurs(texts, b".0"):
         texts = pc.replace_substring_regex(texts, _FLOAT, r"\1")
     if holds(pc.starts_with(texts, "'")):
         texts = pc.replace_substring_regex(texts, r"^'([0-9]+)$", r"\1")
@@ -73,7 +73,7 @@ class IdReader:
     def __call__(self, texts: ArrowArray) -> Converted:
         """Convert a column; a rounded number is an error, a number with decimals a warning."""
         errors: Errors = ()
-        if self.numbers or any(holds(pc.match_substring(texts, sign)) for sign in "+."):  # quickly seen, and rare
+        if self.numbers or occurs(texts, b"+", b"."):
             rounded = pc.match_substring_regex(texts, _EXPONENT if self.numbers else _ROUNDED)
             errors = ((ConversionError.ROUNDED, where_true(rounded)),) if holds(rounded) else ()
             texts = without(texts, rounded)
@@ -81,7 +81,7 @@ class IdReader:
             made = self.numbers(texts)
             return Converted(made.values, errors + made.errors)
         decimal = _ENDS_IN_DECIMAL if self.has_prefix else _DECIMAL
-        broken = pc.match_substring_regex(texts, decimal) if holds(pc.match_substring(texts, ".")) else None
+        broken = pc.match_substring_regex(texts, decimal) if occurs(texts, b".") else None
         if broken is not None and holds(broken):
             errors += ((ConversionError.DECIMAL, where_true(broken)),)
         return Converted(texts, errors)
@@ -97,8 +97,7 @@ _WRAPPED = re.compile(
 
 def emails(texts: ArrowArray) -> Converted:
     """E-mail addresses without what is around them; whatever has another form stays as it is."""
-    data = text_bytes(texts).tobytes()
-    if not any(sign in data for sign in (b">", b"]", b")", b'"', b"'", b":")):
+    if not occurs(texts, b">", b"]", b")", b'"', b"'", b":"):
         return Converted(texts)
     wrapped = pc.match_substring_regex(texts, r"[>\])\"']$|^(?i:mailto):")
     odd = DistinctValues.of(texts, pc.invert(wrapped), _unwrapped)
@@ -119,7 +118,7 @@ _NATIONAL = re.compile(r"[0-9]{4,15}")
 _BETWEEN = "\x1f"
 """Between a country and a phone."""
 _BEGINNING = 7
-"""Characters of an E.164 number by which, with its length, the numbering plans tell whether it can be one."""
+"""Characters of an E.164 number from which, with its length, the numbering plans know whether it can be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +194,7 @@ def _national(digits: str, country: str) -> str | ConversionError:
     national = _parsed(digits, country)
     prefix = phonenumbers.ndd_prefix_for_region(country, strip_non_digits=True)
     if national and prefix and code != "1" and not digits.startswith((prefix, code)):
-        # Without the prefix of an area code, only a number in use surely has one; in North America its length tells.
+        # Without the prefix of an area code, only a number in use surely has one; in North America its length says so.
         national = national if phonenumbers.is_valid_number(phonenumbers.parse(national)) else None
     if not digits.startswith(code):
         return national or ConversionError.NOT_A_PHONE

@@ -1,6 +1,6 @@
 """Another file's answers by a key, for whole columns at once.
 
-Rows are found by the hashes of their keys. Up to a bound they are a table in memory; beyond it one of a temporary
+Rows are found by the hashes of their keys. Up to a bound they are a table in memory; more are one of a temporary
 database, in the order of the hashes. A *place* is a number that says which line of which file a row is.
 """
 

@@ -37,7 +37,7 @@ _FAST_LENGTH = 290
 
 _SPACES = " \u00a0\u2009\u202f"
 _SEPARATORS = {None: "", " ": f"[{_SPACES}]", "'": "['\u2019]", ".": r"\.", ",": ",", "_": "_"}
-"""A mapping's ``thousands`` → the characters that stand for it in cells, as an expression."""
+"""A mapping's ``thousands`` → the characters that mean it in cells, as an expression."""
 
 _CHARACTERS = "".join(sign for sign in SIGNS if len(sign) == 1) + "".join(map(chr, range(0x20A0, 0x20C1)))
 """Signs of currencies' major units; a cent sign would change the number."""
@@ -292,7 +292,7 @@ def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> tuple[ArrowA
 
 def contradicting(texts: ArrowArray, tokens: ArrowArray, currencies: ArrowArray) -> Int64s:
     """Positions of amounts that are written with the sign or code of another currency than the row's."""
-    signed = pc.and_(pc.match_substring_regex(texts, r"[^0-9.,'’_()+\-−\seE]"), pc.is_valid(tokens))  # noqa: RUF001
+    signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001
     signed = pc.fill_null(pc.and_(signed, pc.is_valid(currencies)), fill_value=False)
     if not holds(signed):
         return np.empty(0, np.int64)

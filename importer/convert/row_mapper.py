@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
@@ -10,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import absent, mask_of, where_true
-from importer.convert.accounts import account_names
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
@@ -34,7 +34,7 @@ from importer.model import (
 )
 
 MOST_KEYS = 100_000
-"""Keys that a lookup does not have which are told apart."""
+"""Missing keys of a lookup that are counted."""
 _LAST = ("order_by", "key")
 """Their violations come last in a row's reasons."""
 
@@ -117,7 +117,9 @@ class RowMapper:
         if self._unused is not None:
             more, broken = more_properties(chunk, cells, self._unused, values)
             findings.extend(broken)
-        self._note_missing(findings)
+        for one in findings.all():
+            if one.code == "lookup.not_found":
+                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -137,7 +139,7 @@ class RowMapper:
             key=values.get("key"),
             order_value=order_value,
             event_time=columns[self._clock].converted.instants if self._clock else None,
-            account=None if self._accounts is None else account_names(cells, chunk.source.name, self._accounts),
+            account=None if self._accounts is None else _account_names(cells, chunk.source.name, self._accounts),
             membership=None if self._groups is None else self._membership(self._groups, cells, findings),
             violations=findings.all(),
             omit=self._omit,
@@ -156,11 +158,6 @@ class RowMapper:
                 one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
             found.append(one)
         return found
-
-    def _note_missing(self, findings: _Findings) -> None:
-        for one in findings.all():
-            if one.code == "lookup.not_found":
-                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
 
     def add_not_found(self, found: Mapping[str, set[str]]) -> None:
         """Note keys that lookups do not have."""
@@ -223,6 +220,34 @@ class RowMapper:
         return np.intersect1d(positions, where_true(pc.is_valid(filled.texts)), assume_unique=True)
 
 
+def with_known_accounts(events: Events, accounts: AccountColumn) -> Events:
+    """The events with null for the account of rows that belong to none, and the reasons of those that would be sent."""
+    assert events.account is not None
+    unknown = pc.invert(pc.is_in(events.account, value_set=pa.array(set(accounts.names.values()), pa.string())))
+    judged = events.passes_filter if events.group_heads is None else events.passes_filter & (events.group_heads < 0)
+    found = list(events.violations)
+    empty = pc.is_null(events.account)
+    for code, rows in (("account.missing", empty), ("account.unknown", pc.and_not(unknown, empty))):
+        positions = where_true(pc.and_(rows, pa.array(judged)))
+        if len(positions):
+            values = pc.fill_null(events.account.take(pa.array(positions)), "")
+            found.append(Violations(code, "account", positions, values))
+    names = pc.if_else(unknown, pa.scalar(None, pa.string()), events.account)
+    return replace(events, account=names, violations=tuple(found))
+
+
+def _account_names(cells: Cells, source: str, accounts: AccountColumn) -> ArrowArray:
+    """The name of each row's account; a text that means none as it is, null where there is nothing.
+
+    ``source`` is the file's name, which all rows have where no account has the file.
+    """
+    if accounts.column is None:
+        return pa.repeat(source, cells.count)
+    texts = cells.column(accounts.column).texts
+    known = pc.index_in(texts, value_set=pa.array(accounts.names, pa.string()))
+    return pc.coalesce(pa.array(accounts.names.values(), pa.string()).take(known), texts)
+
+
 def _forms(picks: dict[str, ValueMapping]) -> ColumnForms:
     """How the targets write the numbers and the times of each column."""
     forms: dict[str, set[NumberForm]] = {}
@@ -250,7 +275,7 @@ def _forms(picks: dict[str, ValueMapping]) -> ColumnForms:
 
 
 def _int64s(tokens: ArrowArray) -> ArrowArray:
-    """Integer tokens as int64, null beyond its range."""
+    """Integer tokens as int64, null outside its range."""
     try:
         return tokens.cast(pa.int64())
     except pa.ArrowInvalid:

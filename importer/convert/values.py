@@ -20,8 +20,8 @@ from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.filters import ColumnForms, Test
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.exact import calculated, decimals_of, tokens_of
+from importer.mapping.checks import split
 from importer.mapping.model import Case, ValueMapping
-from importer.mapping.template import split
 from importer.model import ArrowArray, Violations
 
 Picker: TypeAlias = Callable[[Cells], Texts]

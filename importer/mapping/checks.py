@@ -9,9 +9,9 @@ import codecs
 import re
 import zoneinfo
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 
-from importer.mapping import template as templates
 from importer.mapping.errors import did_you_mean, invalid, listed, nearest, shorten, shown
 from importer.mapping.zones import zone_named
 from importer.reasons import REASONS
@@ -31,6 +31,7 @@ _DIRECTIVES = "YymdbBjHIMSfpzaAZ"
 _SPELLED_OUT = (("YYYY", "%Y"), ("yyyy", "%Y"), ("YY", "%y"), ("MM", "%m"), ("DD", "%d"), ("dd", "%d"), ("HH", "%H"),
                 ("hh", "%H"), ("mm", "%M"), ("SS", "%S"), ("ss", "%S"))  # fmt: skip
 """How spreadsheets and Java spell the directives."""
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NOT_FOR_FILES = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"}
 """Python codecs between text and text-like bytes that no file is written in."""
 
@@ -96,12 +97,48 @@ def regular_expression(pattern: str) -> str:
 def template(text: str) -> str:
     """A template with at least one column, and with every brace closed."""
     try:
-        pieces = templates.split(text)
+        pieces = split(text)
     except ValueError as error:
         raise invalid(f"in the template, {error}", "write {{ or }} for a literal brace") from None
     if not any(piece.is_column for piece in pieces):
         raise invalid("the template names no column", "write {column}, or use `const` for a fixed text")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of literal text, or the place of a column."""
+
+    text: str
+    """The literal, with ``{{`` and ``}}`` made single, or the column's name."""
+    is_column: bool
+
+
+def split(text: str) -> tuple[Piece, ...]:
+    """Cut a template into pieces, in order; neighbouring literals are one piece.
+
+    Raises:
+        ValueError: a brace is alone, or one pair names no column; the text says which.
+    """
+    pieces: list[Piece] = []
+    literal = ""
+    end = 0
+    for token in _TOKEN.finditer(text):
+        literal += text[end : token.start()]
+        end = token.end()
+        if token[0] in {"{{", "}}"}:
+            literal += token[0][0]
+        elif token[1] is None:
+            raise ValueError(f"the `{token[0]}` at character {token.start() + 1} has no partner")
+        elif not token[1].strip():
+            raise ValueError(f"`{token[0]}` at character {token.start() + 1} names no column")
+        else:
+            pieces += [Piece(literal, is_column=False)] if literal else []
+            pieces.append(Piece(token[1], is_column=True))
+            literal = ""
+    literal += text[end:]
+    pieces += [Piece(literal, is_column=False)] if literal else []
+    return tuple(pieces)
 
 
 def zone(name: str) -> str:

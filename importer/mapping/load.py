@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -41,6 +41,8 @@ _MAX_LAYERS = 20
 """Mappings in a chain of `extends`."""
 _MAX_PROBLEMS = 100
 """Problems that are reported; a file with more is no mapping."""
+_ENOUGH = 0.75
+"""The share of a preset's `recognised_by` that a header must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,49 @@ def _near_presets(name: str) -> list[str]:
     close = difflib.get_close_matches(plain, preset_names(), n=3, cutoff=0.6)
     family = [one for one in preset_names() if platform and one.startswith(platform)]
     return list(dict.fromkeys([*close, *family]))[:3]
+
+
+@cache
+def load_preset(name: str) -> LoadedMapping:
+    """The preset of that name; it may lack what it `needs`.
+
+    Raises:
+        UsageError: there is none; the hint has the nearest names.
+    """
+    return loads(preset_text(name), name, partial=True)
+
+
+def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
+    """The presets that a file with these columns fits, the best first, each with a confidence up to 1.
+
+    White space around a name does not count, as it does not where columns are read.
+
+    For nested formats ``columns`` are dotted paths; the outermost names alone do too, and make less sure. Empty where
+    no preset fits.
+    """
+    there = frozenset(column.strip() for column in columns)
+    found = [(name, _confidence(load_preset(name).mapping, there)) for name in preset_names()]
+    return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
+
+
+def _confidence(mapping: ImportMapping, there: frozenset[str]) -> float:
+    """Mostly what identifies the platform; then how much of what the mapping reads is there."""
+    marks = [(mark,) if isinstance(mark, str) else mark for mark in mapping.recognised_by]
+    evidence = [max(_evidence(name, there) for name in mark) for mark in marks]
+    if not marks or sum(map(bool, evidence)) / len(marks) < _ENOUGH:
+        return 0.0
+    wanted = mapping.columns()
+    had = sum(_evidence(name, there) for name in wanted)
+    return round(0.8 * sum(evidence) / len(marks) + 0.2 * had / len(wanted), 3)
+
+
+def _evidence(name: str, there: frozenset[str]) -> float:
+    """1 for a column or an object that is there, a half for a path of which only the outer part is known, else 0."""
+    if name in there or any(other.startswith(f"{name}.") for other in there):
+        return 1.0
+    parts = name.split(".")
+    outer = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return 0.5 * any(one in there and not any(other.startswith(f"{one}.") for other in there) for one in outer)
 
 
 def _located(name: str, *, beside: str | None = None) -> tuple[str, str]:

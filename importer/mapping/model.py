@@ -1,7 +1,7 @@
 """The mapping language as frozen, typed models; the source of ``schemas/mapping.schema.json``.
 
-The docstrings below the keys are the schema's descriptions. ``checks`` says what a single key may be set to beyond its
-type, ``rules`` how keys go together; ``load`` applies both. A model made in Python is checked for its types alone.
+The docstrings below the keys are the schema's descriptions. ``checks`` says what a single key may be set to, besides
+its type; ``rules`` how keys go together; ``load`` applies both. A model made in Python is checked for its types alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from pydantic import (
 
 from importer.mapping import checks
 from importer.mapping.errors import Expects, Model
-from importer.mapping.template import split
 
 CALCULATIONS = ("product_of", "sum_of", "difference_of")
 ORIGINS = ("column", "first_of", "const", "template", *CALCULATIONS, "cases", "file")
@@ -274,7 +273,7 @@ class ValueMapping(Model):
         parts = self.parts or {}
         names = [self.column] if self.column is not None and self.lookup is None else []
         names += [name for case in self.cases or () for test in case.when for name in test.columns()]
-        names += [one.text for one in split(self.template or "") if one.is_column and one.text not in parts]
+        names += [one.text for one in checks.split(self.template or "") if one.is_column and one.text not in parts]
         names += [name for one in self.made_of() for name in one.columns()]
         return tuple(dict.fromkeys(names))
 
@@ -480,7 +479,7 @@ class MoreProperties(Model):
         Annotated[str, AfterValidator(checks.filled)] | Annotated[tuple[str, ...], Field(min_length=1)],
         Expects('"*", or a list of columns, such as ["utm_*", "event_properties.*"]'),
     ]
-    """Which columns: names in which `*` stands for any characters, or a list of them.
+    """Which columns: names in which `*` means any characters, or a list of them.
 
     `address.*` are the members of an object, whose names are the properties' names.
     """
@@ -625,7 +624,7 @@ class ImportMapping(Model):
     where: Annotated[tuple[Condition, ...], Expects("a list of tests, such as [{column: Status, equals: paid}]")] = ()
     """Which rows to take: those that pass all tests. The others are filtered."""
     group_by: ValueMapping | None = None
-    """Rows that share this become one event; they may lie apart, and in several files. A row without it is invalid."""
+    """Rows that share this become one event; they may be anywhere, in several files. A row without it is invalid."""
     order_by: ValueMapping | None = None
     """Deliver in ascending order of this; a datetime unless `as` says otherwise."""
     key: ValueMapping | None = None

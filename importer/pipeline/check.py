@@ -1,7 +1,7 @@
 """Everything but sending: touches neither the API nor the ledger.
 
 `importer check` looks at the same prepared chunks that `importer run` would plan. Where keys or whole files repeat in
-them, it plans them into a temporary ledger, which settles them as that of a run would, and reports from there.
+them, it plans them into a temporary ledger, which resolves them as that of a run does, and reports from there.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from importer.pipeline import outputs
 from importer.pipeline.console import Console
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import RunOptions
-from importer.pipeline.prepare import ReadOptions, prepare_sources, prepare_stored
+from importer.pipeline.prepare import prepare_sources, prepare_stored
 from importer.plan import plan
 from importer.report import CHECK, Checking, ReportOptions, Written, check_run
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.wording import public_name
 
 if TYPE_CHECKING:
     from importer.ledger.ledger import Ledger
@@ -49,10 +48,10 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = options.load_mapping()
     run_tests(loaded)
-    reading = ReadOptions(strict=options.strict, transform=options.transform)
+    reading = options.reading()
     with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
-        for supply in found:
-            for prepared in supply.chunks:
+        for stream in found:
+            for prepared in stream.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
                     show(body)
                     count -= 1
@@ -69,9 +68,9 @@ def _advise(
 
 
 def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
-    """Read, shape and validate everything; with ``order.out``, write the report and the rejects.
+    """Read, convert and validate everything; with ``options.out``, write the report and the rejects.
 
-    ``rate`` is the events a minute by which the time of delivery is foreseen.
+    ``rate`` is the events a minute by which the time of delivery is estimated.
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked; no file was read then.
     """
     if options.out is None:
@@ -86,10 +85,7 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
     # What the user's function makes of the cells, no line of the mapping can know.
     advised = None if options.transform else partial(_advise, options, loaded)
     checking, repeats = Checking(loaded, rate, advised), _Repeats()
-    run = check_run(
-        loaded.name, loaded.text, loaded.mapping.digest(), transform=options.transform,
-        sources=tuple(map(public_name, options.sources)),
-    )  # fmt: skip
+    run = check_run(loaded.name, loaded.text, loaded.mapping.digest(), **options.kept())
 
     def written(batches: Iterable[RowBatch], sources: Callable[[], Sequence[RunSource]]) -> Written:
         made = None
@@ -143,14 +139,14 @@ def _can_be_read_again(source: str) -> bool:
 
 
 def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
-    """Plan as `importer run` does, so that what repeats is settled as it would be there."""
+    """Plan as `importer run` does, so that repeats are treated as they are there."""
 
     def ignore(_: object) -> None:
         """What there is to say was said when the files were read first."""
 
     digest = loaded.mapping.digest()
     run = ledger.create_run(mapping_name=loaded.name, mapping_text=loaded.text, mapping_digest=digest, options={})
-    reading = ReadOptions(strict=options.strict, raw_rows=options.out is not None, transform=options.transform)
+    reading = options.reading(raw_rows=options.out is not None)
     plan(ledger, run, prepare_stored(options.readable, loaded.mapping, reading, ignore, ledger.hasher), ignore)
     return ledger.seal(run)
 
@@ -164,21 +160,21 @@ def _batches(
 ) -> Iterator[RowBatch]:
     checking, repeats = observers
     written = options.out is not None  # the page shows the first events
-    reading = ReadOptions(strict=options.strict, raw_rows=written, transform=options.transform, bodies=written)
+    reading = options.reading(raw_rows=written, bodies=written)
     found = prepare_sources(options.readable, loaded.mapping, reading, console.say)
     checked = report.Checked()
-    for number, supply in enumerate(found, start=1):
-        rows, error = 0, supply.error
+    for number, stream in enumerate(found, start=1):
+        rows, error = 0, stream.error
         try:
-            for prepared in supply.chunks:
+            for prepared in stream.chunks:
                 rows += prepared.count
                 console.read(prepared.count)
                 checking.add(prepared)
                 repeats.add(prepared)
                 yield checked(prepared)
-            repeats.close_source(supply.digest())
+            repeats.close_source(stream.digest())
         except SourceError as broken:
             error = broken.message
         if not options.transform:  # a function may make any columns of the file's
-            checking.close_source(supply.source)
-        read.append(RunSource(number, supply.source, "", rows, error))
+            checking.close_source(stream.source)
+        read.append(RunSource(number, stream.source, "", rows, error))

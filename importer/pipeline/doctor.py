@@ -20,8 +20,8 @@ from pathlib import Path
 from importer import __version__
 from importer.deliver.proxy import shown, unused
 from importer.deliver.token import VARIABLE, exposure
-from importer.errors import ImporterError, UsageError
-from importer.ledger.repair import health, repair
+from importer.errors import ImporterError
+from importer.ledger.repair import health
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions
@@ -58,34 +58,39 @@ class Finding:
 
 def examine(target: TargetOptions) -> Iterator[Finding]:
     """Look at one thing after the other; raises nothing that the user can cause."""
-    yield _versions()
-    yield from _api(target)
-    yield from _ledger(target)
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    yield Finding("versions", Severity.OK, f"importer {__version__}, {python}, {libraries}")
+    try:
+        yield from _api(target)
+    except ImporterError as error:
+        yield Finding("token", Severity.FAIL, error.message, error.hint or "")
+    try:
+        yield from _ledger(target)
+    except ImporterError as error:
+        yield Finding("ledger", Severity.FAIL, error.message, error.hint or "")
     if isinstance(target.ledger, Path):
         yield _space(target.ledger)
 
 
-def _versions() -> Finding:
-    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    text = f"importer {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {libraries}"
-    return Finding("versions", Severity.OK, text)
-
-
 def _api(target: TargetOptions) -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            with resolve_target(target, Path(scratch) / "events.jsonl") as way:
-                yield _token(target)
-                yield from _proxy(target, way)
-                began = time.time()
-                answer = asyncio.run(_ask(way))
-                yield from _answered(answer, way, (began + time.time()) / 2)
-        except ImporterError as error:
-            yield Finding("token", Severity.FAIL, error.message, error.hint or "")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        resolve_target(target, Path(scratch) / "events.jsonl") as api,
+    ):
+        yield _token(target)
+        if api.options.proxy:
+            yield Finding("proxy", Severity.OK, f"requests go through {shown(api.options.proxy)}")
+        elif words := unused(target.proxy, api.endpoint, target.environment):
+            name, _, advice = words.partition("; ")
+            yield Finding("proxy", Severity.OK, f"{name} ({advice})")
+        began = time.time()
+        answer = asyncio.run(_ask(api))
+        yield from _answered(answer, api, (began + time.time()) / 2)
 
 
-async def _ask(way: Target) -> Response:
-    async with way.client() as client:
+async def _ask(api: Target) -> Response:
+    async with api.client() as client:
         return await client.probe()
 
 
@@ -100,37 +105,22 @@ def _token(target: TargetOptions) -> Finding:
     return Finding("token", Severity.OK, f"there, in {target.token_file}")
 
 
-def _proxy(target: TargetOptions, way: Target) -> Iterator[Finding]:
-    if way.options.proxy:
-        yield Finding("proxy", Severity.OK, f"requests go through {shown(way.options.proxy)}")
-    elif words := unused(target.proxy, way.endpoint, target.environment):
-        name, _, advice = words.partition("; ")
-        yield Finding("proxy", Severity.OK, f"{name} ({advice})")
-
-
-def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
-    where = way.endpoint.host
-    if answer.fate is ResponseKind.UNAUTHORIZED:
-        yield Finding(
-            "API",
-            Severity.FAIL,
-            f"{where} does not accept the token: {answer.message}",
-            "make a new one in Sender under Settings, API access tokens; they can expire",
-        )
-    elif answer.fate is ResponseKind.SENT:
+def _answered(answer: Response, api: Target, now: float) -> Iterator[Finding]:
+    where = api.endpoint.host
+    if answer.fate is ResponseKind.SENT:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
+    elif answer.fate is ResponseKind.UNAUTHORIZED:
+        advice = "make a new one in Sender under Settings, API access tokens; they can expire"
+        yield Finding("API", Severity.FAIL, f"{where} does not accept the token: {answer.message}", advice)
     else:
-        yield Finding(
-            "API", Severity.FAIL, f"{where}: {answer.message}", "check the network, and --endpoint if you gave one"
-        )
+        advice = "check the network, and --endpoint if you gave one"
+        yield Finding("API", Severity.FAIL, f"{where}: {answer.message}", advice)
     if answer.status is None:
         return
-    if answer.limit is None:
-        yield Finding("limit", Severity.OK, "the API did not say; importer begins slowly and learns it")
-    else:
-        yield Finding(
-            "limit", Severity.OK, f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one"
-        )
+    limit = "the API did not say; importer begins slowly and learns it"
+    if answer.limit is not None:
+        limit = f"{counted(answer.limit, 'request')} a minute, {answer.remaining} left in this one"
+    yield Finding("limit", Severity.OK, limit)
     if answer.date is not None:
         yield _clock(now - answer.date)
 
@@ -138,13 +128,9 @@ def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
 def _clock(skew: float) -> Finding:
     if abs(skew) <= SKEW:
         return Finding("clock", Severity.OK, "agrees with the API's")
-    direction = "ahead of" if skew > 0 else "behind"
-    return Finding(
-        "clock",
-        Severity.WARN,
-        f"this machine is {abs(skew):,.0f} s {direction} the API",
-        "set it (timedatectl set-ntp true): --between, --until and the times in reports follow it",
-    )
+    text = f"this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the API"
+    advice = "set it (timedatectl set-ntp true): --between, --until and the times in reports follow it"
+    return Finding("clock", Severity.WARN, text, advice)
 
 
 def _ledger(target: TargetOptions) -> Iterator[Finding]:
@@ -152,51 +138,24 @@ def _ledger(target: TargetOptions) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("ledger", Severity.OK, f"none yet; the first run makes {path}")
         return
-    try:
-        found = health(target.ledger)
-        if found.trouble:
-            yield Finding(
-                "ledger",
-                Severity.FAIL,
-                f"{path} is damaged: {found.trouble}",
-                "stop all importers and keep a copy; restore a backup, or keep what can be kept with --repair",
-            )
-            return
-        yield Finding(
-            "ledger", Severity.OK, f"{path} is whole; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
-        )
-        yield from _runs(target)
-    except ImporterError as error:
-        yield Finding("ledger", Severity.FAIL, error.message, error.hint or "")
-
-
-def _runs(target: TargetOptions) -> Iterator[Finding]:
+    found = health(path)
+    if found.trouble:
+        advice = "stop all importers and keep a copy; restore a backup, or keep what can be kept with --repair"
+        yield Finding("ledger", Severity.FAIL, f"{path} is damaged: {found.trouble}", advice)
+        return
+    text = f"{path} is whole; {counted(found.rows, 'row')}, {found.size / 1e6:,.1f} MB"
+    yield Finding("ledger", Severity.OK, text)
     with open_ledger(target) as ledger:
         runs = ledger.runs()
         unfinished = [run for run in runs if run.state in (RunState.READY, RunState.STOPPED)]
-        counts = {run.id: ledger.counts(run)[State.IN_DOUBT] for run in runs}
+        doubtful = {run.id: count for run in runs if (count := ledger.counts(run)[State.IN_DOUBT])}
     if unfinished:
-        yield Finding(
-            "runs",
-            Severity.WARN,
-            f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last",
-            f"importer resume {unfinished[0].id}{target.ledger_option}",
-        )
-    doubtful = [run_id for run_id, count in counts.items() if count]
+        text = f"{len(unfinished)} stopped before the end, {unfinished[0].id} the last"
+        yield Finding("runs", Severity.WARN, text, f"importer resume {unfinished[0].id}{target.ledger_option}")
     if doubtful:
-        yield Finding(
-            "in doubt",
-            Severity.WARN,
-            f"{counted(sum(counts.values()), 'row')} may or may not have arrived, in {counted(len(doubtful), 'run')}",
-            f"importer resolve {doubtful[0]}{target.ledger_option} lists them",
-        )
-
-
-def repair_ledger(target: TargetOptions) -> list[str]:
-    """Repair the ledger if needed; sentences on what was done. Raises `LedgerError` where nothing can be read."""
-    if not target.ledger.exists():
-        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
-    return repair(target.ledger) or [f"{target.ledger} is whole; nothing to repair"]
+        rows, among = counted(sum(doubtful.values()), "row"), counted(len(doubtful), "run")
+        advice = f"importer resolve {next(iter(doubtful))}{target.ledger_option} lists them"
+        yield Finding("in doubt", Severity.WARN, f"{rows} may or may not have arrived, in {among}", advice)
 
 
 def _space(ledger: Path) -> Finding:

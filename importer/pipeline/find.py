@@ -30,6 +30,8 @@ LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock: `importer runs` holds each for a moment."""
 
 _AT_ONCE = 16
+_SAME = ("again", "strict", "transform", "accounts")
+"""The options in which two commands agree that are the same."""
 _UNFINISHED = (RunState.READY, RunState.DELIVERING, RunState.STOPPED)
 
 
@@ -56,7 +58,7 @@ def _digest_of_function(spec: str) -> list[str]:
 
 
 def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping, **more: Any) -> Run:
-    """A new run of the order; it keeps ``more`` besides."""
+    """A new run with these options; it keeps ``more``, too."""
     return ledger.create_run(
         mapping_name=loaded.name,
         mapping_text=loaded.text,
@@ -70,20 +72,16 @@ def find_unfinished(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) 
 
     Runs that were interrupted while they were planned have sent nothing and are forgotten.
     """
-    files = fingerprint(options, loaded)
+    files, kept = fingerprint(options, loaded), options.kept()
     for run in ledger.runs():
         if run.state is RunState.PLANNING:
             _forget(ledger, run)
         elif (
-            options.again
-            == bool(run.options.get("again"))  # neither thrice, nor twice where the user thought better of it
-            and files
+            files
             and run.state in _UNFINISHED
             and run.options.get("files") == files
             and run.mapping_digest == loaded.mapping.digest()
-            and run.options.get("strict") == options.strict
-            and run.options.get("transform") == options.transform
-            and run.options.get("accounts") == options.routes
+            and all((run.options.get(name) or None) == (kept.get(name) or None) for name in _SAME)
         ):
             return run
     return None
@@ -136,7 +134,7 @@ def file_of_accounts(target: TargetOptions, run_id: str) -> str | None:
 
 @contextmanager
 def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
-    """The ledger, and the run of that id whatever its account and endpoint; without an id the newest."""
+    """The ledger, and the run of that id, of any account and endpoint; without an id the newest run."""
     if run_id is None:
         with open_ledger(target) as ledger:
             run_id = newest(ledger, anywhere=True).id

@@ -13,7 +13,7 @@ from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions
 from importer.errors import UsageError
 from importer.ledger.location import LedgerLocation, parse_location
-from importer.model import Format, RejectsFormat, Run
+from importer.model import AccountColumn, Format, RejectsFormat, Run
 from importer.remote import RemotePath
 from importer.wording import public_name, shown
 
@@ -34,7 +34,7 @@ class TargetOptions:
     token_variable: str = TOKEN_VARIABLE
     """The variable that holds the token, if no file does."""
     cap: int | None = None
-    """Requests a minute at the most, whatever the API grants."""
+    """Requests a minute at the most, if the API grants more."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where the token is looked up."""
     sandbox: SandboxOptions | None = None
@@ -69,6 +69,35 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rows are to be prepared."""
+
+    strict: bool = False
+    raw_rows: bool = False
+    """Keep the original records, for rejects."""
+    transform: str = ""
+    """``file.py:function``, or empty."""
+    bodies: bool = True
+    """Make the requests' bodies."""
+    workers: int | None = None
+    """How many processes on this machine prepare the rows; None: this one alone."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers prepare the rows."""
+    accounts: AccountColumn | None = None
+    """How rows name their account; None: there is one for all."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process prepares the rows."""
+        return self.workers is None and self.scheduler is None
+
+    @classmethod
+    def of_run(cls, run: Run) -> ReadOptions:
+        """As the run was begun."""
+        return cls(strict=bool(run.options.get("strict")), transform=run.options.get("transform", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is to be delivered, and how."""
 
@@ -77,9 +106,9 @@ class RunOptions:
     """A file's path, a preset's name, or a mapping made in Python."""
     strict: bool = False
     transform: str = ""
-    """``file.py:function``: the user's own function between reading and shaping."""
+    """``file.py:function``: the user's own function, called before the mapping."""
     again: bool = False
-    """Send again what was delivered before."""
+    """Send delivered rows again."""
     out: Path | RemotePath | None = None
     """None: ``importer-runs/RUN``."""
     out_afterwards: Path | RemotePath | None = None
@@ -113,6 +142,10 @@ class RunOptions:
     def readable(self) -> tuple[str | Input, ...]:
         """What to read."""
         return self.inputs or self.sources
+
+    def reading(self, *, raw_rows: bool = False, bodies: bool = True) -> ReadOptions:
+        """How the rows are to be prepared."""
+        return ReadOptions(self.strict, raw_rows, self.transform, bodies, self.workers, self.scheduler)
 
     def load_mapping(self) -> LoadedMapping:
         """Raises `MappingError` with all that is wrong with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from importer import report
 from importer.errors import ReportError, SourceError
 from importer.remote import RemotePath
 from importer.report import Written
+from importer.wording import shell_quoted
 
 if TYPE_CHECKING:
     from importer.report.accounts import AccountsReport
@@ -26,7 +27,7 @@ EVENTS = "sandbox-events.jsonl"
 def made_for(out: Path | RemotePath) -> Iterator[Path]:
     """The directory in which the outputs for ``out`` are made; raises `UsageError` or `SourceError` if it cannot be.
 
-    Whatever `publish` has not uploaded is removed, unless the outputs are complete.
+    What `publish` has not uploaded is removed, unless the outputs are complete.
     """
     if isinstance(out, Path):
         report.prepare(out)  # a directory that cannot be written to is found before anything is sent
@@ -61,15 +62,21 @@ def publish(written: Made, here: Path, out: Path | RemotePath) -> Made:
             upload(path, out / path.name)
     except (SourceError, OSError) as error:
         words = error.message if isinstance(error, SourceError) else f"{out}: cannot be written: {error}"
-        return replace(
-            written,
-            failure=ReportError(
-                f"{words}; the outputs are in {here}",
-                hint=f"copy them from there, or `importer report {written.summary.run} -o {out}` writes them again",
-            ),
-        )
+        hint = f"copy them from there, or `importer report {written.summary.run} -o {out}` writes them again"
+        failure = ReportError(f"{words}; the outputs are in {here}", hint=hint)
+        if isinstance(written, Written):  # commands to paste name files that are there
+            commands = [[_found(here, out, files, command) for command in step.commands] for step in written.steps]
+            steps = [replace(step, commands=tuple(those)) for step, those in zip(written.steps, commands, strict=True)]
+            return replace(written, failure=failure, steps=tuple(steps))
+        return replace(written, failure=failure)
     shutil.rmtree(here)
     return replace(written, paths=tuple(out / path.name for path in written.paths))
+
+
+def _found(here: Path, out: RemotePath, files: Sequence[Path], command: str) -> str:
+    for path in files:
+        command = command.replace(shell_quoted(str(out / path.name)), shell_quoted(str(here / path.name)))
+    return command
 
 
 def upload(path: Path, target: RemotePath) -> None:

@@ -17,18 +17,17 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from importer.convert import RowMapper
-from importer.convert.accounts import with_known_accounts
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
-from importer.convert.row_mapper import MOST_KEYS
+from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import AccountColumn, Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
+from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
+from importer.pipeline.options import ReadOptions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
 from importer.validate import fitted, validate
@@ -41,30 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PrepareParts: TypeAlias = "Callable[[Iterator[Part]], Iterator[Any]]"
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How rows are to be prepared."""
-
-    strict: bool = False
-    raw_rows: bool = False
-    """Keep the original records, for rejects."""
-    transform: str = ""
-    """``file.py:function``, or empty."""
-    bodies: bool = True
-    """Make the requests' bodies."""
-    workers: int | None = None
-    """How many processes on this machine prepare the rows; None: this one alone."""
-    scheduler: str | None = None
-    """The address of the Dask scheduler whose workers prepare the rows."""
-    accounts: AccountColumn | None = None
-    """How rows name their account; None: there is one for all."""
-
-    @property
-    def here(self) -> bool:
-        """Whether this process prepares the rows."""
-        return self.workers is None and self.scheduler is None
 
 
 class Preparer:
@@ -215,6 +190,8 @@ def _prepared(
     with _prepare_parts(preparer, finish) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
+            from importer.group import grouped  # which most mappings do without
+
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:

@@ -27,6 +27,7 @@ from urllib.parse import unquote
 
 from backports import zstd
 
+from importer import wording
 from importer.errors import ImporterError, SourceError
 from importer.remote import RemoteFile, version_of
 from importer.wording import is_remote, public_name, shown
@@ -59,6 +60,24 @@ ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".p
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held in memory at a time. Results do not depend on ``block``."""
+
+    block: int = 4 << 20
+    """Decompressed bytes taken at a time."""
+    rows: int = 65_536
+    """Most rows of a chunk."""
+    batch: int = 8 << 20
+    """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
+    quoted: int = 1 << 20
+    """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""
+    line: int = 2 << 20
+    """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
+    sample: int = 256 << 10
+    """Decompressed bytes looked at to recognise format, encoding and delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +352,12 @@ class Content:
             return self._file
         return self._spool(self._top.read1)
 
+    def finish(self, file: IO[bytes] | io.RawIOBase) -> None:
+        """Hash what `seekable` gave, once it is read. Raises `SourceError` if the file has changed."""
+        file.seek(0)
+        self._hash, self._ended = hashlib.file_digest(file, "sha256"), True  # type: ignore[arg-type] # it has readinto
+        self.check_unchanged()
+
     @property
     def bytes_read(self) -> int:
         """Bytes of ``size`` read so far."""
@@ -483,3 +508,8 @@ def data_members(archive: zipfile.ZipFile) -> list[str]:
     )
     known = [name for name in names if is_data_name(name)]
     return known or (names if len(set(names)) == 1 else [])
+
+
+def shorten(text: str) -> str:
+    """``text`` on one line, cut to what a report shows."""
+    return wording.shorten(text, 80)

@@ -14,11 +14,13 @@ from importer.errors import ExitCode, ReportError
 from importer.model import SANDBOX_ENDPOINT, Run, State
 from importer.remote import RemotePath
 from importer.report.atomic import SUMMARY, Outputs
-from importer.report.labels import states_in_words
 from importer.report.model import CHECK, MappingSummary, Summary, TypeTotals
+from importer.report.words import states_in_words
 from importer.wording import counted, iso, shown, shown_lines
 
 _PAGE = "report.html"
+_OWN = ("run", "state", "endpoint", "balanced", "rows", "totals", "stop_reason")
+"""What an account's summary among all has of its own summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,8 @@ class AccountSummary:
     @classmethod
     def of(cls, account: str, summary: Summary, code: int, hint: str, directory: str) -> AccountSummary:
         """An account's own summary, and how it ended."""
-        return cls(
-            account=account,
-            run=summary.run,
-            state=summary.state,
-            endpoint=summary.endpoint,
-            balanced=summary.balanced,
-            rows=summary.rows,
-            totals=summary.totals,
-            stop_reason=summary.stop_reason,
-            hint=hint,
-            exit_code=code,
-            directory=directory,
-        )
+        own = {name: getattr(summary, name) for name in _OWN}
+        return cls(account=account, hint=hint, exit_code=code, directory=directory, **own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from importer.model import Counts, Format, RejectsFormat, Run, RunState, State
 from importer.remote import RemotePath
 
 CHECK = "check"
-"""Stands for a run's id in the outputs of `importer check`."""
+"""The id of the run in the outputs of `importer check`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ReportOptions:
 
 
 def check_run(mapping_name: str, mapping_text: str = "", mapping_digest: str = "", **options: Any) -> Run:
-    """What is in the place of a run where `importer check` reports; options are ``sources`` and ``transform``."""
+    """What is in the place of a run where `importer check` reports; ``options`` are those of the command."""
     state = RunState.READY
     return Run(0, CHECK, "", "", state, 0.0, None, None, mapping_name, mapping_text, mapping_digest, "", options)
 

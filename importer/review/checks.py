@@ -15,9 +15,10 @@ from pathlib import Path
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.load import LoadedMapping, loads
 from importer.model import Run, State
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_sources
 from importer.read import Input
-from importer.report.messages import message_of
+from importer.report.words import message_of
 from importer.review.cells import Content, Form, how_to_read, write
 from importer.review.desk import Line, Problem
 from importer.review.load import Targets, problem_of
@@ -31,8 +32,7 @@ class Checker:
     """Checks rows by one run's mapping."""
 
     loaded: LoadedMapping
-    strict: bool
-    transform: str
+    options: ReadOptions
 
     @classmethod
     def of_run(cls, run: Run) -> Checker:
@@ -42,8 +42,7 @@ class Checker:
                 f"run {run.id} has no mapping that can be read again",
                 hint="correct rejects.csv, and give it to the program that made the run",
             )
-        options = run.options
-        return cls(loads(run.mapping_text, run.mapping_name), bool(options.get("strict")), options.get("transform", ""))
+        return cls(loads(run.mapping_text, run.mapping_name), ReadOptions.of_run(run))
 
     @property
     def targets(self) -> Targets:
@@ -88,8 +87,7 @@ class Checker:
         with tempfile.TemporaryDirectory(prefix="importer-review-") as scratch:
             inputs, members = written(rows, forms, Path(scratch))
             mapping = self.reading([forms[number] for number, _ in members]).mapping
-            reading = ReadOptions(strict=self.strict, transform=self.transform)
-            with closing(prepare_sources(inputs, mapping, reading, lambda _: None)) as sources:
+            with closing(prepare_sources(inputs, mapping, self.options, lambda _: None)) as sources:
                 for (number, those), source in zip(members, sources, strict=True):
                     if source.error:
                         raise SourceError(source.source.name, source.error)

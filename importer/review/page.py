@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 from markupsafe import Markup, escape
 
-from importer.report.labels import amount, states_in_words
+from importer.report.words import amount, states_in_words
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
 from importer.sandbox.dashboard import PAGE_HEADERS, asset, json_response

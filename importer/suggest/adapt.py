@@ -9,8 +9,8 @@ from typing import Any
 from importer.currencies import CURRENT
 from importer.mapping.checks import ORDERS
 from importer.mapping.columns import check_columns
+from importer.mapping.load import load_preset, recognise
 from importer.mapping.model import ImportMapping, ValueMapping
-from importer.mapping.presets import load_preset, recognise
 from importer.suggest.advise import formats_of, written
 from importer.suggest.decide import NONE, PURCHASE, Draft, Grade, put
 from importer.suggest.draft import decide_date_order, decide_zone

@@ -28,16 +28,6 @@ class Grade(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """One way to decide."""
-
-    name: str
-    """A column's name, a word such as `dmy`, or `NONE`."""
-    reason: str
-    """Shapes and names only, never the cells of the file: they may be somebody's address."""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """One thing that was decided, or that is left to the user."""
 
@@ -45,19 +35,28 @@ class Decision:
     """What it is about: ``subscriber.email``, ``time zone`` …; unique in a draft."""
     question: str
     grade: Grade
-    chosen: Option | None
-    """None where it is open."""
-    others: tuple[Option, ...]
+    options: Mapping[str, str]
+    """Each way to decide (a column's name, a word such as `dmy`, or `NONE`), the chosen one first, and its reason:
+    shapes and names only, never the cells of the file, for they may be somebody's address."""
     takes_any: bool = False
     """Whether an answer may be a text that is no option."""
+
+    @property
+    def chosen(self) -> str | None:
+        """The first option; None where it is open."""
+        return None if self.grade is Grade.OPEN else next(iter(self.options), None)
+
+    @property
+    def others(self) -> list[str]:
+        """The options that were not chosen."""
+        return [name for name in self.options if name != self.chosen]
 
     def note(self) -> str:
         """The comment that goes with it; empty where it is open."""
         if self.chosen is None:
             return ""
-        others = " or ".join(one.name for one in self.others[:3])
-        could_be = f"; it could be {others}" if others and self.grade is Grade.LIKELY else ""
-        return f"{self.grade.name.lower()}: {self.chosen.reason}{could_be}"
+        could_be = f"; it could be {' or '.join(self.others[:3])}" if self.others and self.grade is Grade.LIKELY else ""
+        return f"{self.grade.name.lower()}: {self.options[self.chosen]}{could_be}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +97,11 @@ class Draft:
         self, target: str, question: str, grade: Grade, options: Mapping[str, str], *, takes_any: bool = False
     ) -> str | None:
         """The user's answer, or the first of the options (names and reasons); None where it is open."""
-        found = [Option(name, reason) for name, reason in options.items()]
-        chosen = found[0] if found and grade is not Grade.OPEN else None
         if target in self.answers:
-            grade, chosen = Grade.SURE, Option(self.answers[target], "as you said")
-        others = tuple(one for one in found if chosen is None or one.name != chosen.name)
-        self.decisions[target] = Decision(target, question, grade, chosen, others, takes_any)
-        return chosen.name if chosen is not None else None
+            answer, grade = self.answers[target], Grade.SURE
+            options = {answer: "as you said", **{name: why for name, why in options.items() if name != answer}}
+        self.decisions[target] = decision = Decision(target, question, grade, options, takes_any)
+        return decision.chosen
 
     def note(self, word: str, *targets: str) -> None:
         """Put above a word what was decided."""
@@ -114,7 +111,7 @@ class Draft:
     def leave_open(self, word: str, target: str, values: Sequence[Any]) -> None:
         """Ask what was left open, above what could be written for the word."""
         decision = self.decisions[target]
-        reason = f" ({decision.others[0].reason})" if decision.others else ""
+        reason = f" ({next(iter(decision.options.values()))})" if decision.options else ""
         lines = tuple((word.partition(".")[2] or word, value) for value in values)
         self.opens[word] = Open(f"{decision.question}?{reason}", lines)
 

@@ -134,13 +134,11 @@ class _Conversation:
         sample, target = self.wanted.sample, question.target
         if target == "value_currency" and not is_currency(answer, sample):
             return f"{answer!r} is neither a column nor a currency code such as EUR"
-        options = [*([question.chosen] if question.chosen is not None else []), *question.others]
-        names = [one.name for one in options]
         is_column = sample.column(answer) is not None
         if target == "subscriber" and not is_column:
             return f"{answer!r} is no column of the file"
-        if not (answer in names or question.takes_any or (is_column and target in _ANY_COLUMN)):
-            return f"{answer!r} is none of {', '.join(names)}"
+        if not (answer in question.options or question.takes_any or (is_column and target in _ANY_COLUMN)):
+            return f"{answer!r} is none of {', '.join(question.options)}"
         wanted, answers = self.wanted, self.answers | {target: answer}
         try:
             if target == "encoding":

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, UsageError
+from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, StoppedError, UsageError
 from importer.model import RunState
 from importer.pipeline import accounts, check, connect, program
 from importer.pipeline.connect import open_ledger
@@ -63,6 +63,8 @@ class Watcher:
         """Notices about things in the directory that are no files to deliver; each is given once."""
         self._outcomes: list[FileOutcome] = []
         """Of the round's files."""
+        self._displaced: Callable[[], str] = str
+        """Why another machine may watch by now, in words; empty while it may not."""
         self._stopped = False
         """Something stopped the round: no other file would fare better."""
         self._interrupted = False
@@ -131,10 +133,20 @@ class Watcher:
             if not lock.try_acquire():
                 hint = "stop that one first, or let it do the work"
                 raise UsageError(f"{lock.holder()} already watches {place}", hint=hint)
+            self._displaced = ledger.sending_stops
             try:
                 yield
             finally:
                 lock.release()
+
+    def _goes_on(self) -> bool:
+        """Whether the round does; raises `StoppedError` where another machine may take the files by now."""
+        if self._displaced():
+            raise StoppedError(
+                f"the ledger was out of reach for so long that another machine may watch {self._options.directory} now",
+                hint="run the same command again: it goes on unless another importer watches",
+            )
+        return not self._stopped
 
     @contextmanager
     def _interruptible(self) -> Iterator[list[ExitCode]]:
@@ -156,11 +168,11 @@ class Watcher:
             if not self._is_mapping(strange.partition(" is ")[0]):
                 self._say_once(f"{strange}; only regular files are delivered")
         for taken in self._inbox.processing() if left else ():
-            if self._stopped:
+            if not self._goes_on():
                 return
             yield self._file(taken)
         for name in complete:
-            if self._stopped:
+            if not self._goes_on():
                 return
             if self._rule(name):
                 with suppress(FileNotFoundError):  # its sender took it away again

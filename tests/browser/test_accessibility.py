@@ -96,3 +96,27 @@ def test_the_reviews_page_has_no_flaw(
         browser.find_element(By.CSS_SELECTOR, "[data-dismiss]").click()
         at(browser, "end").click()
         page.join(10)
+
+
+def test_the_page_of_several_accounts_has_no_flaw_and_fits(
+    browser: Chrome, resize: Resize, flaws: Flaws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty of them, one with a long name; each leads to its own page."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"shop-{number}" for number in range(49)] + ["a" * 64]
+    Path("m.yaml").write_text("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nvalue: total\n")
+    Path("accounts.yaml").write_text(
+        "version: 1\ncolumn: shop\naccounts:\n" + "".join(f"  {name}: {{token_env: TOKEN}}\n" for name in names)
+    )
+    Path("o.csv").write_text("shop,email,total\nnobody,x@y.z,1\n" + "".join(f"{name},a@b.c,1\n" for name in names))
+    done = importer("check", "o.csv", "-m", "m.yaml", "--accounts", "accounts.yaml", "--out", "out")
+    assert done.exit_code == 1, done.stderr
+    browser.get((tmp_path / "out/report.html").as_uri())
+    assert everywhere(resize, flaws) == []
+    for width, dark in SCREENS:
+        resize(width, dark=dark)
+        assert not browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
+    rows = browser.find_elements(By.CSS_SELECTOR, "#accounts tbody tr")
+    assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [*names, "(no account)"]
+    browser.find_element(By.LINK_TEXT, "shop-7").click()
+    assert browser.title == "o.csv: 1 of 1 row ready"

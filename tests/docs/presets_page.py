@@ -10,9 +10,8 @@ import json
 import sys
 from collections.abc import Iterator
 
-from importer.mapping.load import LoadedMapping, preset_names
+from importer.mapping.load import LoadedMapping, load_preset, preset_names
 from importer.mapping.model import ImportMapping
-from importer.mapping.presets import load_preset
 
 _PREAMBLE = """\
 # Presets

@@ -9,8 +9,8 @@ from pathlib import Path
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import SANDBOX_ENDPOINT, Outcome, Run, RunState, State
-from importer.pipeline.options import RunOptions, TargetOptions
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.options import ReadOptions, RunOptions, TargetOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from importer.review.desk import Filter, Line
 from importer.review.session import Review

@@ -47,6 +47,8 @@ class Shape:
     """With ``order_by``, over all sources."""
     keyed: bool = False
     """With ``key``; some keys repeat."""
+    busy: float = 0.5
+    """The share of events that a few subscribers have, as in real exports; each of them gets one at a time."""
     unreadable: float = 0.02
     """The share of rows that break a rule."""
 
@@ -127,11 +129,11 @@ def write_mapping(path: Path, shape: Shape, *, kind: str = "purchase") -> None:
     path.write_text(MAPPING.format(extras=extras, kind=kind), encoding="utf-8")
 
 
-def write(path: Path, drawn: Iterable[dict[str, str]]) -> list[Row]:
+def write(path: Path, drawn: Iterable[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> list[Row]:
     """Write one export of rows as `_draw` makes them."""
     rows = []
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         for place, cells in enumerate(drawn, start=1):
             writer.writerow(cells)
@@ -156,8 +158,7 @@ def draw(shape: Shape, rng: random.Random, numbers: Iterable[int]) -> list[dict[
 
 def _draw(shape: Shape, rng: random.Random, number: int) -> dict[str, str]:
     person = rng.randrange(shape.people)
-    # A few subscribers have most of the events, as in real exports.
-    person = person if rng.random() < 0.5 else person % 3
+    person = person if rng.random() >= shape.busy else person % 3
     shown = rng.choice(SHOWN)
     digits = f"3706{1_000_000 + person:07d}"
     cells = {

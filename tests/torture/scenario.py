@@ -61,6 +61,7 @@ class Case:
     weather: Weather
     resend: bool
     strict: bool
+    out: str = "out"
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ class Case:
         """Options for whichever command delivers."""
         doubt = ("--on-doubt", "resend") if self.resend else ()
         strict = ("--strict-order",) if self.strict else ()
-        return ("--yes", "--out", "out", "--max-refused", "0", *doubt, *strict)
+        return ("--yes", "--out", self.out, "--max-refused", "0", *doubt, *strict)
 
     def expected(self, *, stopped: bool) -> Expected:
         """What its audit allows."""

@@ -15,12 +15,27 @@ import pytest
 
 from importer.ledger.database import Database
 from importer.ledger.ledger import dialect_of
+from importer.ledger.location import PostgresLocation
 from importer.ledger.locks import ANSWER_SECONDS, LEASE_SECONDS
 from importer.model import State
 from tests.support.postgres import Server
 from tests.torture.audit import Expected, audit
 from tests.torture.material import Shape, make
+from tests.torture.scenario import MOST_AHEAD, MOST_IN_FLIGHT
+from tests.torture.servers import Proxy
 from tests.torture.world import Weather, World
+
+LEASE = 6.0
+
+
+AHEAD = "import time\nreal = time.time\ntime.time = lambda: real() + 600\n"
+"""A clock that is ten minutes wrong."""
+HASTY = f"""\
+from importer.ledger import locks, queue
+locks.LEASE_SECONDS, locks.RENEW_SECONDS, locks.MARGIN_SECONDS, locks.ANSWER_SECONDS = {LEASE}, 0.5, 2.0, 2.0
+queue.RECONNECT_SECONDS = 60.0
+"""
+"""As many seconds as it otherwise takes minutes."""
 
 
 @pytest.fixture
@@ -42,11 +57,11 @@ def test_one_sends_and_another_takes_over_when_it_was_killed(world: World, tmp_p
     material = make(tmp_path / "exports", Shape(rows=400, people=200), random.Random("machines"))
     more = make(tmp_path / "more", Shape(rows=5, people=5), random.Random("more"))
     command = ("run", *map(str, material.sources), "-m", str(material.mapping), "--yes", "--out", "out")
-    world.clock_shift = 600  # the machines' clocks differ by ten minutes
+    world.before = AHEAD
     first = world.launch(*command)
     assert first.until(lambda: world.arrived() > 1200), first.stderr
 
-    world.machine, world.clock_shift = "other-machine", 0
+    world.machine, world.before = "other-machine", ""
     assert ", process " in world.importer(*command).expect(3).stderr
     other = world.importer("run", *map(str, more.sources), "-m", str(more.mapping), "--yes", "--out", "more-out")
     assert "sends for this account now" in other.expect(3).stderr
@@ -61,3 +76,30 @@ def test_one_sends_and_another_takes_over_when_it_was_killed(world: World, tmp_p
     seen = audit(world, material, Expected())
     assert len(seen.numbers(State.IN_DOUBT)) == claimed > 0
     assert not seen.numbers(State.PENDING)
+
+
+def test_a_sender_that_is_cut_off_for_longer_than_its_lease_stops_before_another_takes_over(
+    world: World, postgres: Server, tmp_path: Path
+) -> None:
+    """It cannot know that the other one sends; that its lease ends, it knows by itself."""
+    assert isinstance(world.ledger, PostgresLocation)
+    material = make(tmp_path / "exports", Shape(rows=600, people=300), random.Random("partition"))
+    command = ("run", *map(str, material.sources), "-m", str(material.mapping), "--yes", "--out")
+    world.before = HASTY
+    name = world.ledger.uri.partition("?")[0].rpartition("/")[2]
+    with Proxy(postgres.home / ".s.PGSQL.5432") as proxy:
+        world.reached_by = PostgresLocation(f"postgresql://importer@127.0.0.1:{proxy.port}/{name}?sslmode=disable")
+        first = world.launch(*command, "first")
+        assert first.until(lambda: world.arrived() > 1200), first.stderr
+        world.reached_by, world.machine = None, "other-machine"
+        other = world.launch(*command, "out", "--wait")
+        assert other.until(lambda: "waiting for it" in other.stderr), other.stderr
+        proxy.swallow()
+        world.change(Weather())
+        other.wait().expect(0, 1)
+        proxy.mend()
+        first.wait().expect(1, 3)
+    # It has told the ledger what was answered while it was cut off: its report is the last word.
+    seen = audit(world, material, Expected(), world.home / "first")
+    assert not seen.numbers(State.PENDING)
+    assert len(seen.numbers(State.IN_DOUBT)) <= MOST_IN_FLIGHT + MOST_AHEAD

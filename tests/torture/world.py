@@ -96,13 +96,13 @@ class Importer:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def until(self, due: Callable[[], bool], *, patience: float = PATIENCE) -> bool:
+    def until(self, due: Callable[[], bool], *, patience: float = PATIENCE, pause: float = POLL) -> bool:
         """Wait until something is the case; False if the importer ended, or patience did, before."""
         limit = time.monotonic() + patience
         while self.running and time.monotonic() < limit:
             if due():
                 return True
-            time.sleep(POLL)
+            time.sleep(pause)
         return False
 
     def kill_when(self, due: Callable[[], bool], *, patience: float) -> bool:
@@ -144,11 +144,13 @@ class World:
         self.reached_by: LedgerLocation | None = None
         """How importers reach the ledger, if not as the audit does."""
         self.account = "default"
+        self.shops: tuple[str, ...] = ()
+        """The accounts of one command, with a token each; ``account`` is then that of no account."""
         self.environment: dict[str, str] = {}
         """What importers see besides."""
         self.patience = PATIENCE
-        self.clock_shift = 0
-        """Seconds by which importers' clocks are wrong."""
+        self.before = ""
+        """Python that importers run first, such as to set their clocks wrong."""
         self.machine = "state"
         """Importers that see the same state directory are on one machine."""
         self.events = home / "events.jsonl"
@@ -185,7 +187,8 @@ class World:
         self._sandbox.close()
         options = SandboxOptions(
             port=port,
-            tokens=TOKENS,
+            tokens=tuple(f"token-of-{shop}" for shop in self.shops) or TOKENS,
+            accounts=tuple((shop, weather.limit) for shop in self.shops),
             events=str(self.events),
             limit=weather.limit,
             latency=weather.latency,
@@ -202,6 +205,11 @@ class World:
             else:
                 return
 
+    @staticmethod
+    def variable(shop: str) -> str:
+        """The variable that holds the token of one of `shops`."""
+        return f"TOKEN_OF_{shop}".upper().replace("-", "_")
+
     def launch(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Importer:
         """Start ``importer ARGUMENTS`` on this world's ledger and sandbox, and do not wait for it."""
         number = len(self._importers) + 1
@@ -213,16 +221,16 @@ class World:
             "PYTHONPATH": str(ROOT),
             "IMPORTER_LEDGER": ledger.uri if isinstance(ledger, PostgresLocation) else str(ledger),
             "IMPORTER_ENDPOINT": self.url,
-            "IMPORTER_ACCOUNT": self.account,
-            "SENDER_API_TOKEN": self.token,
+            **({} if self.shops else {"IMPORTER_ACCOUNT": self.account, "SENDER_API_TOKEN": self.token}),
+            **{self.variable(shop): f"token-of-{shop}" for shop in self.shops},
             **self.environment,
         }
         out, err = self.home / f"stdout-{number}", self.home / f"stderr-{number}"
-        if self.clock_shift:
-            (self.home / "clock").mkdir(exist_ok=True)
-            shift = f"import time\nreal = time.time\ntime.time = lambda: real() + {self.clock_shift}\n"
-            (self.home / "clock" / "sitecustomize.py").write_text(shift, encoding="ascii")
-            environment["PYTHONPATH"] = f"{self.home / 'clock'}{os.pathsep}{ROOT}"
+        if self.before:
+            first = self.home / f"before-{number}"
+            first.mkdir()
+            (first / "sitecustomize.py").write_text(self.before, encoding="ascii")
+            environment["PYTHONPATH"] = f"{first}{os.pathsep}{ROOT}"
             prefix = prefix or ("env",)
         process: Process
         if prefix:

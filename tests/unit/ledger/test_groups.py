@@ -11,7 +11,8 @@ import pytest
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, State
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from importer.report import ReportOptions, write
 from tests.support.ledgers import open_ledger

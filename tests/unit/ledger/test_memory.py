@@ -12,7 +12,8 @@ from importer.ledger import tables
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Pause, PauseKind, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from tests.support.ledgers import open_ledger
 

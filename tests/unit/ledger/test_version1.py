@@ -17,7 +17,8 @@ from importer.ledger.database import file_lock
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Pause, PauseKind, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from tests.support.ledgers import open_ledger
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from importer.errors import MappingError
-from importer.mapping.load import load, loads, preset_names
-from importer.mapping.presets import load_preset, recognise
+from importer.mapping.load import load, load_preset, loads, preset_names, recognise
 from importer.pipeline.examples import run_tests
 from tests.docs import presets_page
 from tests.support.program import importer

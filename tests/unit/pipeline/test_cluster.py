@@ -20,7 +20,8 @@ import pytest
 from importer.errors import SourceError, UsageError
 from importer.mapping.load import load
 from importer.pipeline import cluster, prepare
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_sources
 from importer.read import Limits, open_source
 from tests.support.dask_cluster import DaskCluster
 from tests.support.program import Outcome, importer

@@ -13,7 +13,8 @@ import pytest
 from importer.ledger.ledger import Ledger
 from importer.mapping.load import load
 from importer.model import Outcome, Run, RunState, State
-from importer.pipeline.prepare import ReadOptions, prepare_stored
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from importer.report import ReportOptions, write
 from importer.sandbox import SandboxOptions, process

@@ -10,7 +10,8 @@ import pytest
 
 from importer.errors import SourceError
 from importer.mapping.load import loads
-from importer.pipeline.prepare import ReadOptions, prepare_sources
+from importer.pipeline.options import ReadOptions
+from importer.pipeline.prepare import prepare_sources
 
 MAPPING = loads("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n", "m.yaml").mapping
 ROWS = 200_000

@@ -229,6 +229,8 @@ def test_a_summary_is_there_only_with_all_the_rest(
     said = " ".join(done.stderr.split())
     assert "error: s3://exports/half/report.html: access denied; the outputs are in " in said
     assert f"written to {here}\n" in done.stderr
+    assert f"importer run {here}/rejects.csv" in said
+    assert "importer run s3://exports/half/rejects.csv" not in said
     assert re.search(r"`importer report \S+ -o s3://exports/half` writes them again", said)
 
 

@@ -9,6 +9,8 @@ import platformdirs
 import pytest
 
 from importer.errors import SourceError
+from importer.ledger.ledger import Ledger
+from importer.ledger.locks import Lock
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.options import TargetOptions
 from importer.remote import RemotePath
@@ -180,6 +182,31 @@ def test_one_importer_watches_a_prefix(night: Night) -> None:
     assert outcome.exit_code == 2
     assert f"already watches {night.drops}" in outcome.stderr
     assert night.watch().exit_code == 0
+
+
+def test_a_watch_that_has_lost_its_lease_takes_no_more_files(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ledger could not be asked for so long that another machine may have begun."""
+    watching: list[Ledger] = []
+    lock_of, stops = Ledger.watch_lock, Ledger.sending_stops
+
+    def watch_lock(ledger: Ledger, place: str) -> Lock:
+        watching.append(ledger)
+        return lock_of(ledger, place)
+
+    def sending_stops(ledger: Ledger) -> str:
+        return "lost" if ledger in watching and "a.csv" in night.there("done") else stops(ledger)
+
+    night.drop("a.csv", "a@example.com")
+    night.drop("b.csv", "b@example.com")
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "watch_lock", watch_lock)
+        patched.setattr(Ledger, "sending_stops", sending_stops)
+        outcome = night.watch()
+    assert outcome.exit_code == 3
+    assert f"so long that another machine may watch {night.drops} now" in outcome.stderr
+    assert {name for name, _ in night.drops.files()} == {"b.csv"}
+    assert night.watch().exit_code == 0
+    assert night.sent() == ["a@example.com", "b@example.com"]
 
 
 def test_a_bucket_that_is_not_there_is_said_at_once(night: Night) -> None:
