@@ -239,7 +239,7 @@ def _reasons(decision: Decision) -> str:
 
 
 def _tried(trial: Trial | None) -> list[str]:
-    """How the first rows fare."""
+    """How many of the first rows can be sent, and why others cannot."""
     if trial is None:
         return []
     if not trial.rows:

@@ -76,21 +76,21 @@ def examine(target: TargetOptions) -> Iterator[Finding]:
 def _api(target: TargetOptions) -> Iterator[Finding]:
     with (
         tempfile.TemporaryDirectory() as scratch,
-        resolve_target(target, Path(scratch) / "events.jsonl") as way,
+        resolve_target(target, Path(scratch) / "events.jsonl") as api,
     ):
         yield _token(target)
-        if way.options.proxy:
-            yield Finding("proxy", Severity.OK, f"requests go through {shown_proxy(way.options.proxy)}")
-        elif words := unused_proxy(target.proxy, way.endpoint, target.environment):
+        if api.options.proxy:
+            yield Finding("proxy", Severity.OK, f"requests go through {shown_proxy(api.options.proxy)}")
+        elif words := unused_proxy(target.proxy, api.endpoint, target.environment):
             name, _, advice = words.partition("; ")
             yield Finding("proxy", Severity.OK, f"{name} ({advice})")
         began = time.time()
-        answer = asyncio.run(_ask(way))
-        yield from _answered(answer, way, (began + time.time()) / 2)
+        answer = asyncio.run(_ask(api))
+        yield from _answered(answer, api, (began + time.time()) / 2)
 
 
-async def _ask(way: Target) -> Response:
-    async with way.client() as client:
+async def _ask(api: Target) -> Response:
+    async with api.client() as client:
         return await client.probe()
 
 
@@ -105,8 +105,8 @@ def _token(target: TargetOptions) -> Finding:
     return Finding("token", Severity.OK, f"there, in {target.token_file}")
 
 
-def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
-    where = way.endpoint.host
+def _answered(answer: Response, api: Target, now: float) -> Iterator[Finding]:
+    where = api.endpoint.host
     if answer.fate is ResponseKind.SENT:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
     elif answer.fate is ResponseKind.UNAUTHORIZED:
