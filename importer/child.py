@@ -17,7 +17,7 @@ _LONG = 16
 SECRETS = {TOKEN_VARIABLE}
 """The variables that hold tokens; who reads a token from another one adds it here first."""
 _ROOT = Path(__file__).parents[1]
-"""Where the package lies."""
+"""The directory that has the package."""
 
 
 def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
@@ -40,7 +40,7 @@ def token_hidden() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without the tokens, under whatever name they are there."""
+    """This process's environment without the tokens, in variables of any name."""
     long = [token for token in tokens() if len(token) >= _LONG]
     return {
         name: value

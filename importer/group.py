@@ -30,6 +30,7 @@ from importer.errors import SourceError
 from importer.exact import decimals_of, sums
 from importer.mapping.model import ImportMapping
 from importer.model import (
+    EVENT_COLUMNS,
     ArrowArray,
     ArrowTable,
     Bools,
@@ -44,23 +45,9 @@ from importer.model import (
 from importer.reasons import is_error
 from importer.spill import Extent, SpillFile
 
-_ATTRIBUTES = {
-    "subscriber.id": "subscriber_id",
-    "subscriber.email": "email",
-    "subscriber.phone": "phone",
-    "type": "type",
-    "value": "value",
-    "value_currency": "value_currency",
-    "key": "key",
-    "order_by": "order_value",
-    "event_time": "event_time",
-    "more_properties": "more_properties",
-    "account": "account",
-}
-"""Targets that are no properties, and their attributes of `Events`."""
 _SHOWN = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "type", "key", "account"})
 """The report shows these of every row, head or not."""
-_HIDDEN: dict[str, Any] = dict.fromkeys(name for target, name in _ATTRIBUTES.items() if target not in _SHOWN)
+_HIDDEN: dict[str, Any] = dict.fromkeys(name for target, name in EVENT_COLUMNS.items() if target not in _SHOWN)
 _AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency", "account"})
 """Rows of one group may leave these out, but must not differ in them."""
 _BUCKETS = 256
@@ -116,7 +103,7 @@ class _Column:
 
     def of(self, events: Events) -> tuple[ArrowArray, ArrowArray | None]:
         """Its values in a chunk; and numbers by which they are compared, where these are neither numbers nor texts."""
-        if name := _ATTRIBUTES.get(self.target):
+        if name := EVENT_COLUMNS.get(self.target):
             return getattr(events, name), None
         found = next(one for one in events.properties if f"properties.{one.name}" == self.target)
         return found.values, found.instants if self.compares_times else None
@@ -182,9 +169,9 @@ def _columns(mapping: ImportMapping, lacking: Events) -> tuple[_Column, ...]:
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in lacking.properties} | {"value": "number"}
     values = {f"properties.{one.name}": one.values for one in lacking.properties}
     columns = []
-    for target in dict.fromkeys((*_ATTRIBUTES, *kinds)):
+    for target in dict.fromkeys((*EVENT_COLUMNS, *kinds)):
         pick = picks.get(target)
-        missing = values[target] if target in values else getattr(lacking, _ATTRIBUTES[target])
+        missing = values[target] if target in values else getattr(lacking, EVENT_COLUMNS[target])
         if (pick is None and target not in ("event_time", "more_properties", "account")) or missing is None:
             continue
         columns.append(
@@ -651,7 +638,7 @@ class _Rows:
                 values = pc.coalesce(events.account, values)
             elif column.target in _SHOWN:
                 values = pc.if_else(pa.array(is_head), values, column.of(events)[0])
-            if name := _ATTRIBUTES.get(column.target):
+            if name := EVENT_COLUMNS.get(column.target):
                 attributes[name] = values
             else:
                 properties.append(Property(column.target.removeprefix("properties."), column.made, values))

@@ -258,7 +258,7 @@ def existing_target(given: dict[str, Any]) -> TargetOptions:
 
 
 def agreed(command: str, question: str, *, yes: bool) -> bool:
-    """Whether the user agrees to what cannot be undone; raises `UsageError` where nobody can."""
+    """Whether the user agrees to what cannot be undone; raises `UsageError` without a terminal."""
     if not yes and not sys.stdin.isatty():
         raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
     return yes or click.confirm(question, default=False, err=True)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -118,7 +117,7 @@ class RateLimiter:
     def give_back(self, now: float) -> None:
         """A request did not leave after all."""
         self.in_flight -= 1
-        self._change(lambda _: self._uncount(), now)
+        self._change(self._uncount, now)
 
     def record(self, response: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
@@ -177,16 +176,22 @@ class RateLimiter:
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:
         """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
-        with nullcontext(self.state) if self.shared is None else self.shared.hold(self.state) as state:
+        if self.shared is None:
+            return self._apply(action, now)
+        with self.shared.hold(self.state) as state:
             if state is None:
                 return None
             self.state = state
-            state.members[self.name] = Member(now, self._asked, self.in_flight)
-            state.drop_lost(now)
-            changes, self._changes = self._changes, []
-            for change, at in changes:
-                change(at)
-            return action(now)
+            return self._apply(action, now)
+
+    def _apply(self, action: Callable[[float], T], now: float) -> T:
+        mine = self.state.members.setdefault(self.name, Member())
+        mine.seen, mine.asked, mine.in_flight = now, self._asked, self.in_flight
+        self.state.drop_lost(now)
+        changes, self._changes = self._changes, []
+        for change, at in changes:
+            change(at)
+        return action(now)
 
     def _change(self, change: Callable[[float], None], now: float) -> None:
         self._changes.append((change, now))
@@ -207,13 +212,13 @@ class RateLimiter:
         state.sent += 1
         return 0.0
 
-    def _uncount(self) -> None:
+    def _uncount(self, _: float) -> None:
         self.state.sent = max(self.state.sent - 1, 0)
 
     def _record(self, response: Response, now: float) -> None:
         state = self.state
         if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
-            self._uncount()
+            self._uncount(now)
         elif response.status is not None:
             state.latency += (response.latency - state.latency) * (0.1 if state.latency else 1.0)
         self._observe(response, now)

@@ -105,7 +105,7 @@ class Console(Protocol):
         del text
 
     def require_answer(self) -> None:
-        """A live run will ask: raises `UsageError` where nobody can answer."""
+        """A live run will ask: raises `UsageError` without a terminal."""
         return
 
     def confirm(self, forecast: Forecast) -> bool:

@@ -75,14 +75,14 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
 
 
 def _look_ahead(target: TargetOptions, console: Console) -> None:
-    """Find whatever would stop the run before its first request, before hours of reading."""
+    """Find what would stop the run at its first request, before hours of reading."""
     connect.check(target, console.say)
     if target.sandbox is None:
         console.require_answer()
 
 
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
-    """Read everything into the ledger. Whatever interrupts it, nothing of the run is left."""
+    """Read everything into the ledger. If it is interrupted, nothing of the run is left."""
     try:
         prepared = prepare_stored(
             options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
@@ -111,11 +111,11 @@ def _deliver_and_report(
         ended, page = StopReason(""), ""
         try:
             if take_up(ledger, current, options, console):
-                way = until_shown.enter_context(resolve_target(target, here / outputs.EVENTS))
-                page = "" if options.brief else way.page
+                api = until_shown.enter_context(resolve_target(target, here / outputs.EVENTS))
+                page = "" if options.brief else api.page
                 if page:
                     console.say(f"the sandbox shows what arrives at {page}")
-                ended = _send_alone(ledger, current, options, target, way, console)
+                ended = _send_alone(ledger, current, options, target, api, console)
                 if ended.declined:
                     ledger.take_back(current)
             left = ledger.has_pending(current)
@@ -173,14 +173,14 @@ def take_up(ledger: Ledger, current: Run, options: RunOptions, console: Console)
 
 
 def _send_alone(  # as `send`
-    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, way: Target, console: Console
+    ledger: Ledger, current: Run, options: RunOptions, target: TargetOptions, api: Target, console: Console
 ) -> StopReason:
     """Send, if no other machine sends for the account."""
     with find.sending(ledger, current, wait=options.wait, say=console.say) as other:
         if other:
             hint = f"`importer resume {current.id} --wait` waits for it"
             return StopReason(f"{other} sends for this account now", hint=hint)
-        job = DeliveryJob(ledger, current, options, target, way, console)
+        job = DeliveryJob(ledger, current, options, target, api, console)
         return send([job], console, lambda forecasts: console.confirm(forecasts[0]))[0]
 
 
@@ -202,7 +202,7 @@ def _report(
             raise
         # A ledger that takes nothing, such as a locked one, may still be read.
         current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
-    told = current if left else replace(current, state=RunState.FINISHED)
+    reported = current if left else replace(current, state=RunState.FINISHED)
     made = ReportOptions(
         out,
         options.report_format,
@@ -210,7 +210,7 @@ def _report(
         ledger_option=target.ledger_option,
         out_afterwards=options.out_afterwards,
     )
-    written = report.write(ledger, told, made, partial(_advise, current))
+    written = report.write(ledger, reported, made, partial(_advise, current))
     if not left:
         current = ledger.set_state(current, RunState.FINISHED)
         if not options.keep_bodies:

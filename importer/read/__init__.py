@@ -6,10 +6,10 @@ what the rest of the product works on.
 
 from importer.read.arrow import text_of
 from importer.read.encoding import EncodingError
-from importer.read.files import Input, is_data_name
+from importer.read.files import Input, Limits, is_data_name
 from importer.read.inputs import expand
 from importer.read.opening import open_source
-from importer.read.reader import Limits, Part, Reader, chunk_of
+from importer.read.reader import Part, Reader, chunk_of
 
 __all__ = [
     "EncodingError",

@@ -36,10 +36,9 @@ from importer.mapping.model import SourceOptions
 from importer.model import Int64s
 from importer.read.delimited import DelimitedReader
 from importer.read.encoding import recognise_encoding
-from importer.read.files import MAX_RATIO, Content, Input, recognise_compression
-from importer.read.reader import Limits
+from importer.read.files import MAX_RATIO, Content, Input, Limits, recognise_compression
+from importer.read.reader import TextSample
 from importer.read.records import Records
-from importer.read.textfile import TextSample
 from importer.wording import counted, shown
 
 _DIGITS = 15

@@ -11,7 +11,6 @@ import errno
 import gzip
 import hashlib
 import io
-import json
 import lzma
 import os
 import stat
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from urllib.parse import unquote
 
 from backports import zstd
 
+from importer import wording
 from importer.errors import ImporterError, SourceError
 from importer.remote import RemoteFile, version_of
 from importer.wording import is_remote, public_name, shown
@@ -60,6 +60,24 @@ ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".p
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held in memory at a time. Results do not depend on ``block``."""
+
+    block: int = 4 << 20
+    """Decompressed bytes taken at a time."""
+    rows: int = 65_536
+    """Most rows of a chunk."""
+    batch: int = 8 << 20
+    """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
+    quoted: int = 1 << 20
+    """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""
+    line: int = 2 << 20
+    """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
+    sample: int = 256 << 10
+    """Decompressed bytes looked at to recognise format, encoding and delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +352,12 @@ class Content:
             return self._file
         return self._spool(self._top.read1)
 
+    def finish(self, file: IO[bytes] | io.RawIOBase) -> None:
+        """Hash what `seekable` gave, once it is read. Raises `SourceError` if the file has changed."""
+        file.seek(0)
+        self._hash, self._ended = hashlib.file_digest(file, "sha256"), True  # type: ignore[arg-type] # it has readinto
+        self.check_unchanged()
+
     @property
     def bytes_read(self) -> int:
         """Bytes of ``size`` read so far."""
@@ -467,13 +491,6 @@ def partitions(path: str) -> dict[str, str | None]:
     }
 
 
-def digest_in(partitions: Mapping[str, str | None], digest: str) -> str:
-    """The digest of content whose rows have these columns, too: the same rows in another partition are other rows."""
-    if not (digest and partitions):
-        return digest
-    return hashlib.sha256(json.dumps([digest, partitions]).encode()).hexdigest()
-
-
 def is_data_name(name: str) -> bool:
     """Whether a file of this name is taken from a directory or an archive."""
     stem = name.lower()
@@ -491,3 +508,8 @@ def data_members(archive: zipfile.ZipFile) -> list[str]:
     )
     known = [name for name in names if is_data_name(name)]
     return known or (names if len(set(names)) == 1 else [])
+
+
+def shorten(text: str) -> str:
+    """``text`` on one line, cut to what a report shows."""
+    return wording.shorten(text, 80)

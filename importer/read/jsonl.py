@@ -18,12 +18,10 @@ from importer.mapping.model import SourceOptions
 from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
-from importer.read.each import digest_of_elements, records_of_elements
-from importer.read.files import Content
+from importer.read.files import Content, Limits, shorten
 from importer.read.nested import MISSING, Path, find, members, parse
-from importer.read.reader import Limits, shorten
+from importer.read.reader import Converted, TextReader, TextSample
 from importer.read.records import Faults, Layout, Records
-from importer.read.textfile import Converted, TextReader, TextSample
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""
@@ -41,6 +39,9 @@ class _Number(str):
 
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_MOST_BYTES = 8 << 20
+"""Bytes of the records that are made at a time: each repeats the object that it is of."""
 
 
 class JsonLinesReader(TextReader):
@@ -72,14 +73,9 @@ class JsonLinesReader(TextReader):
         super().__init__(content, text.encoding, (dialect, None), layout, limits)
         self._each = each
 
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        return digest_of_elements(super().digest, self._each) if self._each else super().digest
-
     def _records(self) -> Iterator[Records]:
         for records in super()._records():
-            yield from records_of_elements(records, self._each) if self._each else (records,)
+            yield from _records_of_elements(records, self._each) if self._each else (records,)
 
     def available(self, column: str) -> bool:
         """Always: any line may have it."""
@@ -236,3 +232,47 @@ def _scalar(value: Any) -> str | None:
         return "true" if value else "false"
     # Objects and lists are rendered by the caller, from the line itself.
     return str(value) if isinstance(value, int) else None
+
+
+def _records_of_elements(records: Records, path: str) -> Iterator[Records]:
+    """The records of the elements; an object without the list, or with an empty one, stays one record."""
+    lines: list[bytes] = []
+    origins: list[int] = []
+    size = 0
+    for at in range(len(records)):
+        line = records[at]
+        for one in [line] if at in records.faults else _elements(line, path):
+            lines.append(one)
+            origins.append(at)
+            size += len(one) + 1
+            if size > _MOST_BYTES:
+                yield _joined(records, lines, origins)
+                lines, origins, size = [], [], 0
+    if lines:
+        yield _joined(records, lines, origins)
+
+
+def _elements(line: bytes, path: str) -> list[bytes]:
+    """The object once for each element of the list at a path, exactly; as it is where there is no such list."""
+    try:
+        whole = _RAW.decode(line)
+        head, _, rest = (path, "", "") if path in whole else path.partition(".")
+        if head not in whole:
+            return [line]
+        inner = bytes(whole[head])
+        parts = _elements(inner, rest) if rest else [bytes(one) for one in _LIST.decode(inner)]
+    except _NOT_JSON:
+        return [line]
+    if parts == [inner]:
+        return [line]
+    if not parts:
+        del whole[head]
+        return [msgspec.json.encode(whole)]
+    return [msgspec.json.encode({**whole, head: msgspec.Raw(part)}) for part in parts]
+
+
+def _joined(records: Records, lines: list[bytes], origins: list[int]) -> Records:
+    ends = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
+    faults = {place: records.faults[at] for place, at in enumerate(origins) if at in records.faults}
+    return Records(b"\n".join(lines), starts, ends, records.lines[origins], faults)

@@ -10,11 +10,10 @@ from importer.read.delimited import DelimitedReader
 from importer.read.detect import PARQUET_MAGIC, recognise_format, refuse_foreign
 from importer.read.encoding import recognise_encoding, utf8_blocks
 from importer.read.excel import is_workbook, open_workbook
-from importer.read.files import MAX_RATIO, Content, Input
+from importer.read.files import MAX_RATIO, Content, Input, Limits
 from importer.read.jsonl import JsonLinesReader
 from importer.read.parquet import ParquetReader
-from importer.read.reader import Limits, Reader, as_source_error
-from importer.read.textfile import TextSample
+from importer.read.reader import Reader, TextSample, as_source_error
 
 _DEFAULT = Limits()
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 from importer.mapping.model import SourceOptions
 from importer.model import ArrowTable, Source
 from importer.read import Input, text_of
-from importer.read.rules import WHITESPACE, Rules
+from importer.read.records import WHITESPACE, Rules
 from importer.roundtrip import APPENDED, DOUBT, JSON_KEY, ORIGINAL, is_rejects, original_cell
 
 RECORD = ""
