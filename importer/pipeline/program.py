@@ -67,10 +67,10 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
             console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
             if failed and again:
                 console.say(
-                    f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender"
+                    f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: check in Sender"
                 )
             if repeated:
-                console.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
+                console.say(f"{counted(repeated, 'row')} of it left out: a later run has delivered them")
             return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
