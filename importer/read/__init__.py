@@ -45,7 +45,7 @@ def open_source(
     columns: Collection[str] = (),
     each: str | None = None,
 ) -> Reader:
-    """Open an input and recognise what the options leave open: a workbook, compression, Parquet, encoding, JSONL or CSV.
+    """Open an input and recognise what the options leave open: workbook, compression, encoding, format, in this order.
 
     ``columns`` are the names that the mapping wants: the header of a CSV file is the line that has them. ``each``: the
     list whose elements are the rows. Raises
