@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
-from importer.deliver.proxy import shown, unused
+from importer.deliver.endpoint import shown_proxy, unused_proxy
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError
 from importer.ledger.repair import health
@@ -80,8 +80,8 @@ def _api(target: TargetOptions) -> Iterator[Finding]:
     ):
         yield _token(target)
         if api.options.proxy:
-            yield Finding("proxy", Severity.OK, f"requests go through {shown(api.options.proxy)}")
-        elif words := unused(target.proxy, api.endpoint, target.environment):
+            yield Finding("proxy", Severity.OK, f"requests go through {shown_proxy(api.options.proxy)}")
+        elif words := unused_proxy(target.proxy, api.endpoint, target.environment):
             name, _, advice = words.partition("; ")
             yield Finding("proxy", Severity.OK, f"{name} ({advice})")
         began = time.time()
