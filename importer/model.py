@@ -316,6 +316,22 @@ class Events:
     many rows of the run, over all its sources, stand before it; -1 for the others. None without ``group_by``."""
 
 
+EVENT_COLUMNS: Mapping[str, str] = {
+    "subscriber.id": "subscriber_id",
+    "subscriber.email": "email",
+    "subscriber.phone": "phone",
+    "type": "type",
+    "value": "value",
+    "value_currency": "value_currency",
+    "key": "key",
+    "order_by": "order_value",
+    "event_time": "event_time",
+    "more_properties": "more_properties",
+    "account": "account",
+}
+"""Targets that are no properties, in the order of reports, and their attributes of `Events`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
     """What validation says of a chunk's events."""
@@ -406,7 +422,7 @@ class Claim(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """How one request ended."""
 
-    fate: ResponseKind
+    kind: ResponseKind
     status: int | None
     """The HTTP status; None where no readable answer came."""
     message: str

@@ -80,13 +80,14 @@ def command(**given: Any) -> int:
 
 def _check_accounts(given: dict[str, Any], options: RunOptions, console: TerminalConsole) -> int:
     from importer.pipeline import accounts
-    from importer.report.accounts import accounts_summary_bytes, render_accounts
+    from importer.report import summary_bytes
+    from importer.report.accounts import render_accounts
 
     if given["preview"]:
         raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
     made, _ = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
     console.close()
     if given["output_format"] == "json":
-        print_json(accounts_summary_bytes(made.summary))
+        print_json(summary_bytes(made.summary))
     click.echo(on_screen(render_accounts(made)), err=True, nl=False)
     return int(made.exit_code)

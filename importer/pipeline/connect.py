@@ -13,8 +13,7 @@ from importer.clock import SystemClock
 from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client, ClientOptions, connections_possible, trust
 from importer.deliver.delivery import ApiSession
-from importer.deliver.endpoint import Endpoint
-from importer.deliver.proxy import choose, unused
+from importer.deliver.endpoint import Endpoint, choose_proxy, unused_proxy
 from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token, exposure, read_token
@@ -64,7 +63,7 @@ def live_target(target: TargetOptions) -> Target:
     endpoint = Endpoint.parse(target.endpoint)
     token = read_token(target.environment, target.token_file, target.token_variable)
     options = ClientOptions(
-        proxy=choose(target.proxy, endpoint, target.environment),
+        proxy=choose_proxy(target.proxy, endpoint, target.environment),
         tls=None if target.ca_file is None else trust(target.ca_file),
     )
     return Target(endpoint, token, rehearsal=False, options=options)
@@ -112,7 +111,7 @@ async def connect(
         limiter.observe(response, clock.monotonic())
         if response.status is None:
             say(f"warning: {response.message}")
-            if words := unused(target.proxy, api.endpoint, target.environment):
+            if words := unused_proxy(target.proxy, api.endpoint, target.environment):
                 say(f"note: {words}")
         try:
             yield session, response

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
-from importer.deliver.proxy import shown, unused
+from importer.deliver.endpoint import shown_proxy, unused_proxy
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError
 from importer.ledger.repair import health
@@ -80,8 +80,8 @@ def _api(target: TargetOptions) -> Iterator[Finding]:
     ):
         yield _token(target)
         if api.options.proxy:
-            yield Finding("proxy", Severity.OK, f"requests go through {shown(api.options.proxy)}")
-        elif words := unused(target.proxy, api.endpoint, target.environment):
+            yield Finding("proxy", Severity.OK, f"requests go through {shown_proxy(api.options.proxy)}")
+        elif words := unused_proxy(target.proxy, api.endpoint, target.environment):
             name, _, advice = words.partition("; ")
             yield Finding("proxy", Severity.OK, f"{name} ({advice})")
         began = time.time()
@@ -107,9 +107,9 @@ def _token(target: TargetOptions) -> Finding:
 
 def _answered(answer: Response, api: Target, now: float) -> Iterator[Finding]:
     where = api.endpoint.host
-    if answer.fate is ResponseKind.SENT:
+    if answer.kind is ResponseKind.SENT:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
-    elif answer.fate is ResponseKind.UNAUTHORIZED:
+    elif answer.kind is ResponseKind.UNAUTHORIZED:
         advice = "make a new one in Sender under Settings, API access tokens; they can expire"
         yield Finding("API", Severity.FAIL, f"{where} does not accept the token: {answer.message}", advice)
     else:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from importer.suggest import money, people
+from importer.suggest import fields
 from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Draft, Grade, Open, template
 from importer.suggest.forms import Times
 from importer.suggest.profile import Column, Sample
@@ -27,9 +27,9 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     made.write_source()
     _decide_key(made)
     _decide_time(made)
-    people.decide_subscriber(made)
+    fields.decide_subscriber(made)
     _decide_type(made)
-    money.decide_value(made)
+    fields.decide_value(made)
     _decide_rows(made)
     return made
 
@@ -61,7 +61,7 @@ def _kind(sample: Sample) -> Kind:
     is_known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
     if noun and last in ("id", "uuid", "guid") and first.is_full and first.is_unique and not is_known:
         return Kind(noun, noun.replace(" ", "_"))  # the first column numbers the rows: a `review_id` is of reviews
-    is_money = any(one.filled * 2 > sample.rows for one in money.candidates(sample, "value"))
+    is_money = any(one.filled * 2 > sample.rows for one in fields.candidates(sample, "value"))
     return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
 
 

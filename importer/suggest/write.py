@@ -12,16 +12,13 @@ from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
 from importer.model import Chunk
 from importer.read import open_source
-from importer.suggest.adapt import adapt, inherited_subscriber
 from importer.suggest.advise import Advice, Trial, improved
-from importer.suggest.decide import Decision, Draft, Grade, put
+from importer.suggest.decide import Decision, Draft, Grade, comment, lay_out, printable, put
 from importer.suggest.draft import draft
-from importer.suggest.money import is_currency
+from importer.suggest.extend import adapt, add_lookup, inherited_subscriber
+from importer.suggest.fields import decide_properties, is_currency
 from importer.suggest.profile import Sample
-from importer.suggest.properties import decide_properties
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
-from importer.suggest.second import add_lookup
-from importer.suggest.text import comment, lay_out, printable
 from importer.wording import shown
 
 Ask = Callable[[Decision, Sample], str]

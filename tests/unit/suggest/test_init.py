@@ -310,7 +310,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 NAMES = CELLS | st.sampled_from(["Email", "Total", "Date", "Order ID", "Currency", "Phone", "Quantity", "Item", "null"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     columns=st.lists(st.tuples(NAMES, st.lists(CELLS, min_size=4, max_size=4)), min_size=1, max_size=5),
     rows=st.integers(0, 4),
