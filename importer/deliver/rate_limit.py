@@ -217,7 +217,7 @@ class RateLimiter:
 
     def _record(self, response: Response, now: float) -> None:
         state = self.state
-        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
+        if response.status is None and response.kind is ResponseKind.NOT_ACCEPTED:
             self._uncount(now)
         elif response.status is not None:
             state.latency += (response.latency - state.latency) * (0.1 if state.latency else 1.0)

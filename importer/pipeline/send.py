@@ -178,7 +178,7 @@ class _Sending:
             return None
         opening = connect(job.api, job.target, job.console.say, among=among)
         session, response = await sessions.enter_async_context(opening)
-        if response.fate is ResponseKind.UNAUTHORIZED:
+        if response.kind is ResponseKind.UNAUTHORIZED:
             await self._end(job, StopReason.of_token(response.status))
             return None
         return _Opened(job, session, response, outlook)

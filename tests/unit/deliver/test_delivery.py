@@ -56,7 +56,7 @@ class Api:
         await self.clock.sleep(self.latency)
         self.in_flight -= 1
         answer = self._script(row, self.attempts[row])
-        if answer.fate is ResponseKind.SENT:
+        if answer.kind is ResponseKind.SENT:
             self.accepted.append(row)
         return answer
 

@@ -144,7 +144,7 @@ def test_a_reserve_of_everything_leaves_one_a_minute() -> None:
 
 
 def answer(
-    fate: ResponseKind,
+    kind: ResponseKind,
     status: int | None,
     *,
     retry_after: float | None = None,
@@ -153,7 +153,7 @@ def answer(
 ) -> Response:
     remaining = None if limit is None else limit - 1
     return Response(
-        fate=fate, status=status, message="", latency=latency, retry_after=retry_after, limit=limit,
+        kind=kind, status=status, message="", latency=latency, retry_after=retry_after, limit=limit,
         remaining=remaining, reset_in=None if limit is None else 60.0,
     )  # fmt: skip
 

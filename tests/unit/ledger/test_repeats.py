@@ -48,9 +48,9 @@ def plan_keys(ledger: Ledger, *keys: str | None, digest: str, again: bool = Fals
 # The same row of the same content
 
 
-@pytest.mark.parametrize("fate", [State.SENT, State.IN_DOUBT])
-def test_what_may_have_arrived_is_not_planned_again(ledger: Ledger, fate: State) -> None:
-    first = deliver(ledger, planned(ledger, chunk([A, B])), fate, State.REFUSED)
+@pytest.mark.parametrize("kind", [State.SENT, State.IN_DOUBT])
+def test_what_may_have_arrived_is_not_planned_again(ledger: Ledger, kind: State) -> None:
+    first = deliver(ledger, planned(ledger, chunk([A, B])), kind, State.REFUSED)
     second = planned(ledger, chunk([A, B]))
     assert states(ledger, second) == ["duplicate", "pending"], "what was refused may be sent once more"
     assert ledger.repeats(second)[:2] == [
