@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from importer import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    import subprocess
 
 _LONG = 16
 """Characters of a token that is looked for in other variables; a shorter text may be in any of them."""
 SECRETS = {TOKEN_VARIABLE}
 """The variables that hold tokens; who reads a token from another one adds it here first."""
 _ROOT = Path(__file__).parents[1]
-"""Where the package lies."""
+"""The directory that has the package."""
 
 
 def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
     """Run ``python -m module`` in a session of its own, so that Ctrl-C in the terminal does not reach it."""
+    import subprocess
+
     return subprocess.Popen(  # noqa: S603  # this interpreter, this package
         [sys.executable, "-P", "-m", module, *arguments], env=_environment(), start_new_session=True, **popen
     )
@@ -40,7 +44,7 @@ def token_hidden() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without the tokens, under whatever name they are there."""
+    """This process's environment without the tokens, in variables of any name."""
     long = [token for token in tokens() if len(token) >= _LONG]
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Currencies: which codes are current, retired or no money, their decimals, and the signs that stand for them."""
+"""Currencies: which codes are current, retired or no money, their decimals, and the signs that are written for them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def decimals(code: str) -> int | None:
 
 @cache
 def retired() -> frozenset[str]:
-    """Codes that CLDR knows and ISO 4217 no longer lists; CLDR is read only where a code is odd.
+    """Codes that CLDR knows and ISO 4217 no longer lists; CLDR is read only for a code that ISO 4217 does not list.
 
     CLDR also lists CNH, which is in use but never was an ISO 4217 code: its entry is open-ended without being tender.
     """

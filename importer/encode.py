@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from importer.columns import lowered
 from importer.json_columns import Member, joined, object_pieces
 from importer.model import (
+    EVENT_COLUMNS,
     ArrowArray,
     ArrowTable,
     Chunk,
@@ -30,20 +31,7 @@ from importer.wording import shown
 LONGEST_VALUE = 80
 """Characters of an offending value that a reason keeps."""
 
-_TARGETS = (
-    "",
-    "subscriber",
-    "subscriber.id",
-    "subscriber.email",
-    "subscriber.phone",
-    "type",
-    "value",
-    "value_currency",
-)
-_COLUMNS = (
-    "subscriber_id", "email", "phone", "type", "value", "value_currency", "more_properties", "key", "order_value",
-    "event_time", "account",
-)  # fmt: skip
+_TARGETS = ("", "subscriber", *list(EVENT_COLUMNS)[:6])
 _STATES = pa.array([State.PENDING.value, State.INVALID.value, State.FILTERED.value, State.GROUPED.value])
 _PENDING, _INVALID, _FILTERED, _GROUPED = range(4)
 
@@ -102,7 +90,7 @@ def _in_source_order(events: Events) -> Events:
         return None if column is None else column.take(indices)
 
     properties = tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties)
-    columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in _COLUMNS}
+    columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in EVENT_COLUMNS.values()}
     return dataclasses.replace(events, properties=properties, **columns)
 
 

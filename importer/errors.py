@@ -57,7 +57,7 @@ class ImporterError(Exception):
         return f"error: {self.message}" + (f"\n\nhint: {self.hint}" if self.hint else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A worker's error comes as it was, whatever its class asks for."""
+        """A pickled error keeps its attributes, though its class takes other arguments."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined] # typeshed lacks it
 
 
@@ -73,7 +73,7 @@ class MappingProblem:
     line: int
     """1-based line in the YAML text; 0 where no line can be named (an empty file)."""
     column: int
-    """1-based column of the word at fault."""
+    """1-based column of the wrong word."""
     message: str
     """What was found and what was expected, in the user's words."""
     hint: str | None = None

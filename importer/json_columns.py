@@ -49,18 +49,10 @@ class Member:
         return escape(self.values) if self.quoted else self.values
 
 
-def needs_escapes(values: ArrowArray) -> bool:
-    """Whether any text holds a quote, a backslash or a control character; null rows may raise a false alarm."""
-    data = text_bytes(values)
-    if data.size == 0:
-        return False
-    raw = data.tobytes()
-    return bool(data.min() < 0x20) or b'"' in raw or b"\\" in raw
-
-
 def escape(values: ArrowArray) -> ArrowArray:
     """Texts as the inside of JSON strings."""
-    if not needs_escapes(values):
+    raw = (data := text_bytes(values)).tobytes()
+    if not raw or (data.min() >= 0x20 and b'"' not in raw and b"\\" not in raw):
         return values
     values = pc.replace_substring(values, pattern="\\", replacement="\\\\")
     values = pc.replace_substring(values, pattern='"', replacement='\\"')

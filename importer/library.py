@@ -80,7 +80,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A run's options besides its sources; as the options of `importer run`."""
+    """A run's options other than its sources, as those of `importer run`."""
 
     target: TargetOptions | None = None
     """Account, endpoint, token, ledger …; None: as the command line without options."""
@@ -133,8 +133,8 @@ def run(
     """Plan, deliver and report, as `importer run`.
 
     With ``sandbox`` nothing leaves the machine. A live run needs ``confirm``: True, or a function that gets the
-    `Forecast` (events, subscribers, value, how long it takes) and says whether to go on. ``settings`` carries whatever
-    else the command line can say. Ctrl-C (a notebook's stop button) stops it cleanly; the same call again goes on, and
+    `Forecast` (events, subscribers, value, how long it takes) and says whether to go on. ``settings`` has the other
+    options of the command line. Ctrl-C (a notebook's stop button) stops it cleanly; the same call again goes on, and
     sends nothing that was delivered.
 
     Raises `MappingError`, `UsageError`, `LedgerError` or `TransformError` where nothing can be done, and `SourceError`

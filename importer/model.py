@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 class ResponseKind(StrEnum):
-    """What one request's end means for its row (the design's table of fates)."""
+    """What one request's end means for its row (the design's table)."""
 
     SENT = "sent"
     REFUSED = "refused"
@@ -73,7 +73,7 @@ class RunState(StrEnum):
     """How far a run has come."""
 
     PLANNING = "planning"
-    """Files are being read; nothing was sent. A run found like this after a crash is planned anew."""
+    """Files are being read; nothing was sent. After a crash such a run is planned again."""
     READY = "ready"
     """Planned, not yet confirmed."""
     DELIVERING = "delivering"
@@ -155,7 +155,7 @@ class SourceStream(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A row that could not be read; it spoils nothing but itself."""
+    """A row that could not be read; no other row is affected."""
 
     row: int
     line: int
@@ -173,7 +173,7 @@ class Chunk:
     first_row: int
     """Row number of the first row; the chunk covers ``first_row … first_row + count - 1`` without gaps."""
     count: int
-    """Rows in the chunk, readable and spoiled: ``table.num_rows + len(spoiled)``."""
+    """Rows in the chunk: ``table.num_rows + len(unreadable)``."""
     table: ArrowTable
     """The readable rows; one ``string`` column per wanted name that the source has, named as the mapping names it.
 
@@ -224,7 +224,7 @@ class Violations:
     code: str
     """A code of ``importer.reasons``."""
     field: str
-    """The target at fault: ``subscriber.email``, ``properties.items``, ``value`` …"""
+    """The invalid target: ``subscriber.email``, ``properties.items``, ``value`` …"""
     positions: Int64s
     """0-based positions in the chunk's table, ascending, no repeats."""
     values: ArrowArray
@@ -290,7 +290,7 @@ class Events:
     value_currency: ArrowArray
     properties: tuple[Property, ...]
     passes_filter: Bools
-    """False: the mapping's ``where`` leaves the row out, whatever its problems."""
+    """False: the mapping's ``where`` leaves the row out, even if it has problems."""
     key: ArrowArray | None
     """The mapping's ``key`` as text; None without one."""
     order_value: ArrowArray | None
@@ -298,10 +298,10 @@ class Events:
     event_time: ArrowArray | None
     """The source's own time: int64 microseconds since the epoch (naive times taken as UTC), null where unknown."""
     more_properties: ArrowArray | None = None
-    """The inside of a JSON object (``"a":1,"b":"x"``), properties besides; null where a row has none, None without
+    """The inside of a JSON object (``"a":1,"b":"x"``), besides the properties; null where a row has none, None without
     `more_properties`."""
     violations: tuple[Violations, ...] = ()
-    """What shaping found (a value that is not a number …); validation adds the API's rules."""
+    """What conversion found (a value that is not a number …); validation adds the API's rules."""
     account: ArrowArray | None = None
     """The name of each row's account, or what is there instead and means none; null where nothing is. None: there is
     one account for all."""
@@ -316,19 +316,35 @@ class Events:
     many rows of the run, over all its sources, stand before it; -1 for the others. None without ``group_by``."""
 
 
+EVENT_COLUMNS: Mapping[str, str] = {
+    "subscriber.id": "subscriber_id",
+    "subscriber.email": "email",
+    "subscriber.phone": "phone",
+    "type": "type",
+    "value": "value",
+    "value_currency": "value_currency",
+    "key": "key",
+    "order_by": "order_value",
+    "event_time": "event_time",
+    "more_properties": "more_properties",
+    "account": "account",
+}
+"""Targets that are no properties, in the order of reports, and their attributes of `Events`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
     """What validation says of a chunk's events."""
 
     violations: tuple[Violations, ...]
-    """Everything found, shaping's problems included, errors and warnings; rows that ``where`` left out have none."""
+    """Everything found, in conversion too: errors and warnings; rows that ``where`` left out have none."""
     valid: Bools
     """True: kept, and without an error, be it as an event or as a part of one. Shape (table.num_rows,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedChunk:
-    """A chunk ready for the ledger: all its rows, spoiled ones included, in source order.
+    """A chunk ready for the ledger: all its rows, unreadable ones too, in source order.
 
     Every array has shape (chunk.count,).
     """
@@ -346,7 +362,7 @@ class EncodedChunk:
     subscribers: ArrowArray
     """How the report names the subscriber: e-mail, else phone, else id; null where the row shows none."""
     identities: tuple[ArrowArray, ArrowArray, ArrowArray]
-    """id, lower-cased e-mail and phone: whatever ties rows to one subscriber's lane; null where absent."""
+    """id, lower-cased e-mail and phone: what puts rows into one subscriber's lane; null where absent."""
     types: ArrowArray
     values: ArrowArray
     currencies: ArrowArray
@@ -406,7 +422,7 @@ class Claim(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """How one request ended."""
 
-    fate: ResponseKind
+    kind: ResponseKind
     status: int | None
     """The HTTP status; None where no readable answer came."""
     message: str
@@ -427,8 +443,8 @@ class Response(msgspec.Struct, frozen=True):
     """The trouble is this machine's own (it has no file handle left), and says nothing of the API."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of a claimed row, to be made durable."""
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a claimed row, to be made durable; as JSON, a list of its fields in this order."""
 
     id: int
     state: State
@@ -473,7 +489,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A run's books."""
+    """How many rows of a run are in each state."""
 
     read: int
     by_state: Mapping[State, int] = field(default_factory=dict)
@@ -488,7 +504,7 @@ class Counts:
 
 
 SANDBOX_ENDPOINT = "sandbox"
-"""How the ledger names the endpoint of every rehearsal, whatever its port: nothing in it counts as sent for real."""
+"""How the ledger names the endpoint of every rehearsal, on any port: nothing in it counts as sent for real."""
 
 
 def scope_options(account: str, endpoint: str) -> str:
@@ -560,7 +576,7 @@ class RowBatch:
 
 @dataclass(frozen=True, slots=True)
 class PendingSummary:
-    """What a run is about to do: the guard's picture before a live run."""
+    """What a run is about to do: shown before a live run."""
 
     events: int
     subscribers: int

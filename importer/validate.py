@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from importer import currencies
 from importer.columns import E164, LONGEST_TEXT, matches, text_bytes, violations, where_true
 from importer.json_columns import Member, object_sizes
-from importer.model import ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
+from importer.model import EVENT_COLUMNS, ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
 
 LONGEST_LOCAL_PART = 64
@@ -96,15 +96,12 @@ def _cut(each: Property, max_bytes: int | None, judged: Bools) -> tuple[Property
     return replace(each, values=values), Violations("property.cut", f"properties.{each.name}", where_true(mask), long)
 
 
-_COLUMNS = {"subscriber.id": "subscriber_id", "subscriber.email": "email", "subscriber.phone": "phone"}
-
-
 def _without(events: Events, one: Violations) -> Events:
     """The events with a target's default in the rows of a violation."""
     rows = pa.array(_rows([one], len(events.passes_filter)))
     instead = pa.scalar(events.omit[one.field], pa.string())
     if not one.field.startswith("properties."):
-        name = _COLUMNS.get(one.field, one.field)
+        name = EVENT_COLUMNS[one.field]
         return replace(events, **{name: pc.if_else(rows, instead, getattr(events, name))})
     properties = [
         replace(each, values=pc.if_else(rows, instead, each.values)) if one.field == f"properties.{each.name}" else each

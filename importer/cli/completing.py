@@ -1,6 +1,6 @@
 """What the shell offers on Tab: files, mappings and presets, runs.
 
-Whatever is wrong, it stays silent: the command itself reports it.
+It reports no error: the command itself does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Whatever the shell itself would offer."""
+    """What the shell itself offers for a file."""
     del context, parameter
     return [CompletionItem(typed, type="file")]
 

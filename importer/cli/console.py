@@ -104,7 +104,7 @@ def finish(work: Callable[[Console], Result | AccountsResult], options: ConsoleO
 
 
 def print_json(data: bytes) -> None:
-    """Write lines of JSON to stdout, whatever its encoding; what is invisible is escaped, which changes no value."""
+    """Write lines of JSON to stdout, in UTF-8; invisible characters are escaped, which changes no value."""
     sys.stdout.buffer.write(shown_json(data))
     sys.stdout.buffer.flush()
 

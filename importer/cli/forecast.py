@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from importer.model import Counts, State
 from importer.pipeline.console import Forecast
-from importer.report.labels import amount
+from importer.report.words import amount
 from importer.wording import brief, counted, duration, event_in_words, shown
 
 _VALUES = 6

@@ -170,17 +170,16 @@ def _found(sample: Sample) -> str:
 
 def _ask(decision: Decision, sample: Sample) -> str:
     """Ask about one decision; an empty answer takes what was chosen, or leaves the question open."""
-    options = [*([decision.chosen] if decision.chosen is not None else []), *decision.others]
     _say("\n" + _wrapped(f"{decision.question}?"))
-    for number, option in enumerate(options, start=1):
-        reason = f" ({option.reason})" if option.reason else ""
-        _say(_wrapped(f"{number}. {option.name}{reason}{_cells(option.name, sample)}", "  ", "     "))
+    for number, (name, why) in enumerate(decision.options.items(), start=1):
+        reason = f" ({why})" if why else ""
+        _say(_wrapped(f"{number}. {name}{reason}{_cells(name, sample)}", "  ", "     "))
     if cells := _cells_named(decision.question, sample):
         _say(cells)
     hint = "a number, or a text" if decision.takes_any else "a number"
     default = "1" if decision.chosen is not None else ""
     left = "" if default else "; Enter leaves it open"
-    numbers = {str(number): option.name for number, option in enumerate(options, start=1)}
+    numbers = {str(number): name for number, name in enumerate(decision.options, start=1)}
     while True:
         answer = str(
             click.prompt(f"Your choice, {hint}{left}", default=default, show_default=bool(default), err=True)
@@ -189,7 +188,7 @@ def _ask(decision: Decision, sample: Sample) -> str:
             return numbers[answer]
         if not answer or answer in numbers.values() or decision.takes_any:
             return answer
-        _say(f"{answer!r} is none of these; give a number from 1 to {len(options)}")
+        _say(f"{answer!r} is none of these; give a number from 1 to {len(numbers)}")
 
 
 def _cells(name: str, sample: Sample) -> str:
@@ -224,8 +223,8 @@ def _decided(written: Written, path: str) -> str:
         found = [one for one in written.decisions if one.grade is grade and (grade < Grade.SURE or one.question)]
         lines += [title] if found else []
         for one in found:
-            said = one.chosen.name if one.chosen is not None else f"{one.question}?"
-            why = one.chosen.reason if one.chosen is not None else _reasons(one)
+            said = one.chosen or f"{one.question}?"
+            why = one.options[one.chosen] if one.chosen else _reasons(one)
             reason = f" ({why})" if why and grade < Grade.SURE else ""
             lines.append(_wrapped(f"{one.target}: {said}{reason}", "  ", "    "))
     return "\n".join([*lines, *_tried(written.trial)])
@@ -233,14 +232,14 @@ def _decided(written: Written, path: str) -> str:
 
 def _reasons(decision: Decision) -> str:
     """Why it is open; of options with reasons of their own, each."""
-    reasons = dict.fromkeys(one.reason for one in decision.others)
+    reasons = dict.fromkeys(decision.options.values())
     if len(reasons) > 1 and decision.target == "encoding":
-        return "; ".join(f"{one.name}: {one.reason}" for one in decision.others)
+        return "; ".join(f"{name}: {why}" for name, why in decision.options.items())
     return next(iter(reasons), "")
 
 
 def _tried(trial: Trial | None) -> list[str]:
-    """How the first rows fare."""
+    """How many of the first rows can be sent, and why others cannot."""
     if trial is None:
         return []
     if not trial.rows:

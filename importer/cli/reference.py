@@ -41,7 +41,7 @@ def _section(command: click.Command) -> str:
 
 
 def _exit_codes() -> str:
-    """Each code with the words that stand beside it in the source."""
+    """Each exit code with its docstring."""
     source = inspect.getsource(ExitCode)
     lines = []
     for code in ExitCode:

@@ -78,8 +78,8 @@ def _place(run: Run) -> str:
 def _show(ledger: Ledger, run: Run) -> None:
     from importer import report
     from importer.model import RunState, State
-    from importer.report.labels import states_in_words
     from importer.report.model import counts_by_name
+    from importer.report.words import states_in_words
 
     counts = ledger.counts(run)
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created_at))

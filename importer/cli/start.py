@@ -90,7 +90,7 @@ def command(
             err=True,
         )
     else:
-        question = "The rehearsal is over. Go live? You see what is sent, and are asked once more"
+        question = "The rehearsal is over. Go live? You see what will be sent, and are asked again"
         if live is None:
             live = asks and click.confirm(question, default=False, err=True)
         if live:
@@ -113,7 +113,7 @@ def _write_mapping(wanted: Wanted, named: list[str], answers: tuple[tuple[str, s
     if missing := [one for one in written.decisions if one.chosen is None or (one in guessed and one.question)]:
         lines = []
         for one in missing:
-            options = [shown(option.name) for option in (one.chosen, *one.others) if option is not None]
+            options = [shown(name) for name in one.options]
             lines.append(f"  --answer {answer_name(one.target)}={'|'.join(options) or '…'}  {one.question}?")
         raise UsageError(
             f"{counted(len(missing), 'question')} must be answered before there is a mapping\n" + "\n".join(lines),

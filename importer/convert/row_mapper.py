@@ -117,7 +117,9 @@ class RowMapper:
         if self._unused is not None:
             more, broken = more_properties(chunk, cells, self._unused, values)
             findings.extend(broken)
-        self._note_missing(findings)
+        for one in findings.all():
+            if one.code == "lookup.not_found":
+                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -156,11 +158,6 @@ class RowMapper:
                 one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
             found.append(one)
         return found
-
-    def _note_missing(self, findings: _Findings) -> None:
-        for one in findings.all():
-            if one.code == "lookup.not_found":
-                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
 
     def add_not_found(self, found: Mapping[str, set[str]]) -> None:
         """Note keys that lookups do not have."""

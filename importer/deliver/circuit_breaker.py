@@ -33,14 +33,11 @@ LONGEST_INTERVAL = 60.0
 
 
 class Gate(StrEnum):
-    """What may leave now."""
+    """What may leave now: an event, the harmless ``GET /v2/subscribers``, or nothing (see `CircuitBreaker.wait`)."""
 
     SEND = "send"
-    """An event."""
     PROBE = "probe"
-    """The harmless ``GET /v2/subscribers``, and no event."""
     WAIT = "wait"
-    """Nothing; see `CircuitBreaker.wait`."""
 
 
 class CircuitBreaker:
@@ -54,13 +51,15 @@ class CircuitBreaker:
         self._outage_limit = outage_limit
         self._jitter = jitter
         self._recent: deque[bool] = deque(maxlen=OF_LAST)
+        """Whether each of the last answers was a failure."""
         self._row = 0
+        """Failures one after the other."""
         self._opened_at: float | None = None
         self._half_open_at: float | None = None
         self._closed_at = float("-inf")
-        self._next_probe = 0.0
-        self._interval = 0.0
+        self._next_probe = self._interval = 0.0
         self._busy = False
+        """A probe, or the one event, is under way."""
         self.last_words = ""
         """What the last failure said."""
 
@@ -83,49 +82,13 @@ class CircuitBreaker:
         """Seconds to wait before asking `gate` again, at most; an answer that comes in may change it earlier."""
         if self._busy:
             return 1.0
-        if self._opened_at is None or self._half_open_at is not None:
-            return 0.0
-        return max(self._next_probe - now, 0.0)
+        is_waiting = self._opened_at is not None and self._half_open_at is None
+        return max(self._next_probe - now, 0.0) if is_waiting else 0.0
 
     def expired(self, now: float) -> bool:
         """Whether the outage has lasted longer than the user wants to wait."""
         limit, opened = self._outage_limit, self._opened_at
         return limit is not None and opened is not None and now - opened >= limit
-
-    def sending(self) -> None:
-        """An event leaves; while half-open, it is the only one."""
-        self._busy = self._half_open_at is not None
-
-    def probing(self) -> None:
-        """A probe leaves."""
-        self._busy = True
-
-    def record(self, response: Response, now: float) -> None:
-        """How an event ended."""
-        failed = _failed(response)
-        if failed:
-            self.last_words = response.message
-        if self._opened_at is None:
-            self._count(response, failed=failed, now=now)
-        elif self._half_open_at is not None and now - response.latency >= self._half_open_at:
-            # Others may still come in that left before the outage; they decide nothing.
-            self._busy = False
-            if failed:
-                self._half_open_at = None
-                self._postpone(response, now)
-            elif response.status != 429:
-                self._close(now)
-
-    def probed(self, response: Response, now: float) -> None:
-        """How a probe ended. A 401 or 403 (`ResponseKind.UNAUTHORIZED`) stops the run; delivery sees to that."""
-        self._busy = False
-        if self._opened_at is None:
-            return
-        if response.status is not None and response.status < 500 and response.fate is not ResponseKind.UNAUTHORIZED:
-            self._half_open_at = now
-        else:
-            self.last_words = response.message
-            self._postpone(response, now)
 
     def status(self, now: float, wall: float) -> str:
         """For progress: why nothing is sent, since when, and when it is tried again; empty while closed.
@@ -139,16 +102,50 @@ class CircuitBreaker:
         then = "trying now" if self._busy or wait < 1 else f"next try in {wait:.0f} s"
         return f"{self.last_words} (since {since}), {then}"
 
-    def _count(self, response: Response, *, failed: bool, now: float) -> None:
+    def sending(self) -> None:
+        """An event leaves; while half-open, it is the only one."""
+        self._busy = self._half_open_at is not None
+
+    def probing(self) -> None:
+        """A probe leaves."""
+        self._busy = True
+
+    def record(self, response: Response, now: float) -> None:
+        """How an event ended. A 429 says that the API is there, and no more."""
+        unreached = response.kind is ResponseKind.NOT_ACCEPTED and response.status is None
+        failed = unreached or response.kind is ResponseKind.IN_DOUBT
+        if failed:
+            self.last_words = response.message
         if response.status == 429:
+            if self._half_open_at is not None and now - response.latency >= self._half_open_at:
+                self._busy = False
+        elif self._opened_at is None:
+            self._recent.append(failed)
+            self._row = self._row + 1 if failed else 0
+            often = len(self._recent) == OF_LAST and sum(self._recent) * 2 > OF_LAST
+            if failed and (self._row >= IN_A_ROW or often):
+                self._opened_at = now
+                if now - self._closed_at > LONGEST_INTERVAL:
+                    self._interval = 0.0  # else it flaps: go on with the longer waits
+                self._postpone(response, now)
+        elif self._half_open_at is not None and now - response.latency >= self._half_open_at:
+            # Others may still come in that left before the outage; they decide nothing.
+            self._busy, self._half_open_at = False, None
+            if failed:
+                self._postpone(response, now)
+            else:
+                self._opened_at, self._closed_at, self._row = None, now, 0
+                self._recent.clear()
+
+    def probed(self, response: Response, now: float) -> None:
+        """How a probe ended. A 401 or 403 (`ResponseKind.UNAUTHORIZED`) stops the run; delivery sees to that."""
+        self._busy = False
+        if self._opened_at is None:
             return
-        self._recent.append(failed)
-        self._row = self._row + 1 if failed else 0
-        often = len(self._recent) == OF_LAST and sum(self._recent) * 2 > OF_LAST
-        if failed and (self._row >= IN_A_ROW or often):
-            self._opened_at = now
-            if now - self._closed_at > LONGEST_INTERVAL:
-                self._interval = 0.0  # else it flaps: go on with the longer waits
+        if response.status is not None and response.status < 500 and response.kind is not ResponseKind.UNAUTHORIZED:
+            self._half_open_at = now
+        else:
+            self.last_words = response.message
             self._postpone(response, now)
 
     def _postpone(self, response: Response, now: float) -> None:
@@ -157,15 +154,3 @@ class CircuitBreaker:
         if response.retry_after is not None:
             wait = max(wait, min(response.retry_after, LONGEST_INTERVAL))
         self._next_probe = now + wait
-
-    def _close(self, now: float) -> None:
-        self._opened_at = self._half_open_at = None
-        self._closed_at = now
-        self._row = 0
-        self._recent.clear()
-
-
-def _failed(response: Response) -> bool:
-    """Whether a response says nothing of the row; a 429 says that the API is there."""
-    unreached = response.fate is ResponseKind.NOT_ACCEPTED and response.status is None
-    return unreached or response.fate is ResponseKind.IN_DOUBT

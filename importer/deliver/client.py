@@ -23,9 +23,8 @@ from yarl import URL
 from importer import __version__
 from importer.clock import Clock, SystemClock
 from importer.deliver.connections import Attempt, Connector
-from importer.deliver.endpoint import Endpoint
+from importer.deliver.endpoint import Endpoint, shown_proxy
 from importer.deliver.network_errors import OUT_OF_HANDLES, error_number, explain
-from importer.deliver.proxy import shown
 from importer.deliver.rate_limit import MAX_IN_FLIGHT
 from importer.deliver.responses import classify, distrusted, unanswered
 from importer.deliver.token import Token
@@ -157,7 +156,7 @@ class Client:
         answer, complete = await self._request("POST", self._events, attempt)
         if complete and attempt.watch is not None:
             later = None if distrust is None else lambda: distrust(distrusted(answer))
-            if await attempt.watch.answered(answer.fate, later):
+            if await attempt.watch.answered(answer.kind, later):
                 return distrusted(answer)
         return answer
 
@@ -219,7 +218,7 @@ class Client:
             self._endpoint.host,
             connect_timeout=self._options.connect_timeout,
             answer_timeout=self._options.answer_timeout,
-            proxy=shown(self._proxy) if self._proxy else "",
+            proxy=shown_proxy(self._proxy) if self._proxy else "",
         )
         return unanswered(
             self._token.redact(words),

@@ -1,8 +1,12 @@
-"""Where events go: a base URL that is safe to send a token to, written in one way only."""
+"""Where events go: a base URL that is safe to send a token to, written in one way only; and the proxy on the way.
+
+No proxy is used unless the user asks for one.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -103,3 +107,56 @@ def _is_loopback(host: str) -> bool:
 def _refusal(url: str, why: str, hint: str) -> UsageError:
     address = url.rsplit("@", 1)[-1] if "@" in url else url
     return UsageError(f"--endpoint {brief(address, 200)}: {why}", hint=hint)
+
+
+ENVIRONMENT = "environment"
+"""``--proxy environment``: as HTTPS_PROXY and NO_PROXY say."""
+_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+
+def named_in(environment: Mapping[str, str], host: str) -> tuple[str, str] | None:
+    """The variable that names a proxy for this host, and its value."""
+    exempt = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    for suffix in (each.strip().lstrip("*").lstrip(".") for each in exempt.split(",")):
+        if suffix == "" and "*" not in exempt:
+            continue
+        if suffix in ("", host) or host.endswith("." + suffix):
+            return None
+    return next(((name, environment[name]) for name in _VARIABLES if environment.get(name)), None)
+
+
+def choose_proxy(proxy: str | None, endpoint: Endpoint, environment: Mapping[str, str]) -> str | None:
+    """The proxy's URL, or None; raises `UsageError`. An endpoint on this machine is never reached through one."""
+    if proxy is None or endpoint.is_loopback:
+        return None
+    origin = "--proxy"
+    if proxy == ENVIRONMENT:
+        named = named_in(environment, endpoint.host)
+        if named is None:
+            return None
+        origin, proxy = named
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            f"{origin}: this is not the address of an HTTP proxy",
+            hint="write http://proxy.example.com:3128, or --proxy environment for what HTTPS_PROXY says",
+        )
+    return url
+
+
+def shown_proxy(url: str) -> str:
+    """A proxy's URL without the user name and password that it may hold."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def unused_proxy(proxy: str | None, endpoint: Endpoint, environment: Mapping[str, str]) -> str:
+    """What to say where the environment names a proxy that is not used; empty if it names none."""
+    if proxy is not None or endpoint.is_loopback or not (named := named_in(environment, endpoint.host)):
+        return ""
+    return f"{named[0]} names a proxy, which is not used; --proxy environment uses it"

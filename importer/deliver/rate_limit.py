@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -118,7 +117,7 @@ class RateLimiter:
     def give_back(self, now: float) -> None:
         """A request did not leave after all."""
         self.in_flight -= 1
-        self._change(lambda _: self._uncount(), now)
+        self._change(self._uncount, now)
 
     def record(self, response: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
@@ -164,7 +163,7 @@ class RateLimiter:
         if now < state.blocked_until:
             until, words = state.blocked_until, state.blocked_why
         elif state.limit is not None and rate == 0.0:
-            until, words = self._ends, "limit reached; it begins anew when the API says (X-RateLimit-Reset)"
+            until, words = self._ends, "limit reached; it starts again when the API says (X-RateLimit-Reset)"
         waits = until - now >= _NOTICED
         return Pace(
             rate=rate,
@@ -177,16 +176,22 @@ class RateLimiter:
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:
         """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
-        with nullcontext(self.state) if self.shared is None else self.shared.hold(self.state) as state:
+        if self.shared is None:
+            return self._apply(action, now)
+        with self.shared.hold(self.state) as state:
             if state is None:
                 return None
             self.state = state
-            state.members[self.name] = Member(now, self._asked, self.in_flight)
-            state.drop_lost(now)
-            changes, self._changes = self._changes, []
-            for change, at in changes:
-                change(at)
-            return action(now)
+            return self._apply(action, now)
+
+    def _apply(self, action: Callable[[float], T], now: float) -> T:
+        mine = self.state.members.setdefault(self.name, Member())
+        mine.seen, mine.asked, mine.in_flight = now, self._asked, self.in_flight
+        self.state.drop_lost(now)
+        changes, self._changes = self._changes, []
+        for change, at in changes:
+            change(at)
+        return action(now)
 
     def _change(self, change: Callable[[float], None], now: float) -> None:
         self._changes.append((change, now))
@@ -207,13 +212,13 @@ class RateLimiter:
         state.sent += 1
         return 0.0
 
-    def _uncount(self) -> None:
+    def _uncount(self, _: float) -> None:
         self.state.sent = max(self.state.sent - 1, 0)
 
     def _record(self, response: Response, now: float) -> None:
         state = self.state
-        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
-            self._uncount()
+        if response.status is None and response.kind is ResponseKind.NOT_ACCEPTED:
+            self._uncount(now)
         elif response.status is not None:
             state.latency += (response.latency - state.latency) * (0.1 if state.latency else 1.0)
         self._observe(response, now)
@@ -384,7 +389,7 @@ class RateLimiter:
             said += f"; trying again after {MAX_PAUSE / 60:.0f} min" if asked > MAX_PAUSE else ""
         elif response.reset_in is not None and response.reset_in <= 1.5 * WINDOW:
             wait = max(response.reset_in, 1.0) + _EDGE
-            said += ", and its limit begins anew then (X-RateLimit-Reset)"
+            said += ", and its limit starts again then (X-RateLimit-Reset)"
         else:
             state.strikes += 1 if fresh else 0
             wait = min(2.0**state.strikes, WINDOW) * (0.75 + 0.5 * self.jitter())

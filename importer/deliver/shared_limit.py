@@ -90,7 +90,7 @@ class RateLimitState(msgspec.Struct):
     @property
     def in_flight(self) -> int:
         """Requests of all importers that have not ended."""
-        return sum(member.in_flight for member in self.members.values())
+        return sum([member.in_flight for member in self.members.values()])
 
     def active(self, now: float) -> int:
         """How many importers have something to send."""

@@ -32,15 +32,14 @@ UPDATE row SET state = new.state, attempts = new.attempts, http_status = new.htt
     message = CASE WHEN new.state = '{State.PENDING}' AND new.code IS NULL AND row.code IS NOT NULL THEN row.message
         ELSE new.message END,
     requeued_from = CASE WHEN new.state = '{State.PENDING}' THEN row.requeued_from END
-FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 'state' AS state, CAST(value ->> 'attempts' AS BIGINT) AS attempts,
-    CAST(value ->> 'http_status' AS BIGINT) AS http_status, CAST(value ->> 'at' AS DOUBLE PRECISION) AS at,
-    CAST(value ->> 'latency' AS DOUBLE PRECISION) AS latency, NULLIF(value ->> 'code', '') AS code,
-    NULLIF(value ->> 'message', '') AS message, CAST(value -> 'maybe_sent' AS TEXT) AS maybe_sent
-    FROM given) AS new
+FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 1 AS state, CAST(value ->> 2 AS BIGINT) AS attempts,
+    CAST(value ->> 3 AS BIGINT) AS http_status, NULLIF(value ->> 4, '') AS code, NULLIF(value ->> 5, '') AS message,
+    CAST(value ->> 6 AS DOUBLE PRECISION) AS at, CAST(value ->> 7 AS DOUBLE PRECISION) AS latency,
+    CAST(value -> 8 AS TEXT) AS maybe_sent FROM given) AS new
 WHERE row.id = new.id
 """
-"""One statement, however many outcomes are given: a JSON object of them, by the row's id. A row that goes back to the
-queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
+"""One statement, however many outcomes are given: a JSON object of them, each a list of its fields, by the row's id. A
+row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
 class DeliveryQueue(RunRepository):

@@ -15,11 +15,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, WithJsonSchema
 
-from importer.errors import MappingError, MappingProblem, UsageError
+from importer.errors import MappingError, UsageError
 from importer.mapping import checks
 from importer.mapping.errors import Expects, Model, Problem, invalid, problems_of
 from importer.mapping.model import Column, Text
-from importer.mapping.positions import Document, parse
+from importer.mapping.positions import parse
 from importer.model import AccountColumn
 from importer.wording import original_name, shown
 
@@ -179,15 +179,11 @@ def load_accounts(name: str) -> Accounts:
         made, found = _validated(document.data)
         problems += [document.problem(one.path, one.message, one.hint, at_value=one.at_value) for one in found]
     elif not problems:
-        problems.append(_no_mapping(document))
+        hint = "begin with `version: 1`; docs/accounts.md shows the rest"
+        problems.append(document.problem((), "this is no file of accounts, which is lines of `key: value`", hint))
     if made is None or problems:
         raise MappingError(tuple(sorted(problems, key=lambda one: (one.line, one.column))), what=shown(name))
     return Accounts(name, made)
-
-
-def _no_mapping(document: Document) -> MappingProblem:
-    hint = "begin with `version: 1`; docs/accounts.md shows the rest"
-    return document.problem((), "this is no file of accounts, which is lines of `key: value`", hint)
 
 
 def _validated(data: dict[str, Any]) -> tuple[AccountsFile | None, list[Problem]]:

@@ -39,7 +39,8 @@ def check_columns(
     ``has`` knows whether a name or a dotted path is there (a reader's ``available``); without it, a path counts as
     there if any front part of it is.
     """
-    there = has or partial(_is_there, frozenset(available))
+    names = frozenset(available)
+    there = has or (lambda name: any(name == one or name.startswith(f"{one}.") for one in names))
     needs: dict[str, list[str]] = {}
     decisive = {"type", "key", "group_by"}
     for test in mapping.where:
@@ -119,9 +120,3 @@ def _passes_blank(test: Condition) -> bool:
         return False
     never = (test.above, test.below, test.since, test.before)
     return test.empty is not False and never == (None,) * len(never) and test.not_equals != ""
-
-
-def _is_there(there: frozenset[str], name: str) -> bool:
-    """Whether the column, or one that it may lie within, is there."""
-    parts = name.split(".")
-    return any(".".join(parts[:count]) in there for count in range(len(parts), 0, -1))

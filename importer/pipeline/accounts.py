@@ -316,10 +316,10 @@ class _Work:
             if one not in waiting:
                 self._finish(one, StopReason(""))
         if ready:
-            with self._ways(ready, here) as (ways, page):
+            with self._apis(ready, here) as (apis, page):
                 if page:
                     self._console.say(f"the sandbox shows what arrives at {page}")
-                self._send(ready, ways, stopped)
+                self._send(ready, apis, stopped)
         return self._conclude(parts, here)
 
     def _waits(self, one: _Part) -> bool:
@@ -329,20 +329,20 @@ class _Work:
             self._finish(one, ledger_failed(error))
             return False
 
-    def _send(self, ready: Sequence[_Part], ways: Sequence[Target], stopped: Mapping[str, str]) -> None:
+    def _send(self, ready: Sequence[_Part], apis: Sequence[Target], stopped: Mapping[str, str]) -> None:
         by_id = {one.run.id: one for one in ready}
         seen: dict[str, Progress] = {}
         jobs = []
-        for one, way in zip(ready, ways, strict=True):
-            lock = None if way.rehearsal else one.ledger.sender_lock(one.run)
+        for one, api in zip(ready, apis, strict=True):
+            lock = None if api.rehearsal else one.ledger.sender_lock(one.run)
             console = self._of(one.name)
             watch = partial(self._watch, seen, one.name, console)
-            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, way, console, watch, lock))
+            jobs.append(DeliveryJob(one.ledger, one.run, one.options, one.target, api, console, watch, lock))
 
         def agree(forecasts: Sequence[Forecast]) -> bool:
             shown: list[tuple[str, Forecast | str]] = [(one.run.account, one) for one in forecasts]
             shown += list(stopped.items())
-            return self._console.confirm_all(shown, rehearsal=ways[0].rehearsal)
+            return self._console.confirm_all(shown, rehearsal=apis[0].rehearsal)
 
         def conclude(job: DeliveryJob, ended: StopReason) -> None:
             one = by_id[job.run.id]
@@ -359,7 +359,7 @@ class _Work:
         self._console.watch(summed(list(seen.values())))
 
     @contextmanager
-    def _ways(self, ready: Sequence[_Part], here: Path) -> Iterator[tuple[list[Target], str]]:
+    def _apis(self, ready: Sequence[_Part], here: Path) -> Iterator[tuple[list[Target], str]]:
         """How each account's API is reached; a rehearsal has one sandbox for all, with a token for each."""
         sandbox = self._targets[NO_ACCOUNT].sandbox
         if sandbox is None:

@@ -1,7 +1,7 @@
 """Everything but sending: touches neither the API nor the ledger.
 
 `importer check` looks at the same prepared chunks that `importer run` would plan. Where keys or whole files repeat in
-them, it plans them into a temporary ledger, which settles them as that of a run would, and reports from there.
+them, it plans them into a temporary ledger, which resolves them as that of a run does, and reports from there.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
     run_tests(loaded)
     reading = options.reading()
     with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
-        for supply in found:
-            for prepared in supply.chunks:
+        for stream in found:
+            for prepared in stream.chunks:
                 for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
                     show(body)
                     count -= 1
@@ -68,9 +68,9 @@ def _advise(
 
 
 def check(options: RunOptions, console: Console, *, rate: int = report.ASSUMED_RATE) -> Written:
-    """Read, shape and validate everything; with ``order.out``, write the report and the rejects.
+    """Read, convert and validate everything; with ``options.out``, write the report and the rejects.
 
-    ``rate`` is the events a minute by which the time of delivery is foreseen.
+    ``rate`` is the events a minute by which the time of delivery is estimated.
     Raises `MappingError`, `FailedTestsError` or `UsageError` where nothing can be checked; no file was read then.
     """
     if options.out is None:
@@ -139,7 +139,7 @@ def _can_be_read_again(source: str) -> bool:
 
 
 def _planned(ledger: Ledger, options: RunOptions, loaded: LoadedMapping) -> Run:
-    """Plan as `importer run` does, so that what repeats is settled as it would be there."""
+    """Plan as `importer run` does, so that repeats are treated as they are there."""
 
     def ignore(_: object) -> None:
         """What there is to say was said when the files were read first."""
@@ -163,18 +163,18 @@ def _batches(
     reading = options.reading(raw_rows=written, bodies=written)
     found = prepare_sources(options.readable, loaded.mapping, reading, console.say)
     checked = report.Checked()
-    for number, supply in enumerate(found, start=1):
-        rows, error = 0, supply.error
+    for number, stream in enumerate(found, start=1):
+        rows, error = 0, stream.error
         try:
-            for prepared in supply.chunks:
+            for prepared in stream.chunks:
                 rows += prepared.count
                 console.read(prepared.count)
                 checking.add(prepared)
                 repeats.add(prepared)
                 yield checked(prepared)
-            repeats.close_source(supply.digest())
+            repeats.close_source(stream.digest())
         except SourceError as broken:
             error = broken.message
         if not options.transform:  # a function may make any columns of the file's
-            checking.close_source(supply.source)
-        read.append(RunSource(number, supply.source, "", rows, error))
+            checking.close_source(stream.source)
+        read.append(RunSource(number, stream.source, "", rows, error))

@@ -13,8 +13,7 @@ from importer.clock import SystemClock
 from importer.deliver.circuit_breaker import CircuitBreaker
 from importer.deliver.client import Client, ClientOptions, connections_possible, trust
 from importer.deliver.delivery import ApiSession
-from importer.deliver.endpoint import Endpoint
-from importer.deliver.proxy import choose, unused
+from importer.deliver.endpoint import Endpoint, choose_proxy, unused_proxy
 from importer.deliver.rate_limit import RateLimiter
 from importer.deliver.shared_limit import SharedState
 from importer.deliver.token import Token, exposure, read_token
@@ -64,7 +63,7 @@ def live_target(target: TargetOptions) -> Target:
     endpoint = Endpoint.parse(target.endpoint)
     token = read_token(target.environment, target.token_file, target.token_variable)
     options = ClientOptions(
-        proxy=choose(target.proxy, endpoint, target.environment),
+        proxy=choose_proxy(target.proxy, endpoint, target.environment),
         tls=None if target.ca_file is None else trust(target.ca_file),
     )
     return Target(endpoint, token, rehearsal=False, options=options)
@@ -91,7 +90,7 @@ def resolve_target(target: TargetOptions, events: Path) -> Iterator[Target]:
 
 @asynccontextmanager
 async def connect(
-    way: Target, target: TargetOptions, say: Callable[[str], None], *, among: int = 1
+    api: Target, target: TargetOptions, say: Callable[[str], None], *, among: int = 1
 ) -> AsyncIterator[tuple[ApiSession, Response]]:
     """A session with the API, and its answer to a first harmless question, which names the limit.
 
@@ -99,20 +98,20 @@ async def connect(
     """
     clock = SystemClock()
     shared = None
-    if not way.rehearsal:
+    if not api.rehearsal:
         # Beside no ledger: importers of one account share its limit, whichever ledger each of them uses.
         directory = platformdirs.user_state_path("importer") / "limits"
-        shared = SharedState(directory, way.endpoint.scope(target.account), clock)
+        shared = SharedState(directory, api.endpoint.scope(target.account), clock)
     handles = max(1, connections_possible() // among)
     limiter = RateLimiter(reserve=target.reserve, cap=target.cap, max_in_flight=handles, shared=shared)
     breaker = CircuitBreaker(outage_limit=target.outage_limit)
-    async with way.client() as client:
+    async with api.client() as client:
         session = ApiSession(client, limiter, breaker, clock)
         response = await client.probe()
         limiter.observe(response, clock.monotonic())
         if response.status is None:
             say(f"warning: {response.message}")
-            if words := unused(target.proxy, way.endpoint, target.environment):
+            if words := unused_proxy(target.proxy, api.endpoint, target.environment):
                 say(f"note: {words}")
         try:
             yield session, response

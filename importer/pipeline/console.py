@@ -71,9 +71,7 @@ class AccountsResult:
 
     def summary_bytes(self) -> bytes:
         """``summary.json`` of all accounts."""
-        from importer.report.accounts import accounts_summary_bytes
-
-        return accounts_summary_bytes(self.report.summary)
+        return summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -107,7 +105,7 @@ class Console(Protocol):
         del text
 
     def require_answer(self) -> None:
-        """A live run will ask: raises `UsageError` where nobody can answer."""
+        """A live run will ask: raises `UsageError` without a terminal."""
         return
 
     def confirm(self, forecast: Forecast) -> bool:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from importer import __version__
-from importer.deliver.proxy import shown, unused
+from importer.deliver.endpoint import shown_proxy, unused_proxy
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError
 from importer.ledger.repair import health
@@ -76,21 +76,21 @@ def examine(target: TargetOptions) -> Iterator[Finding]:
 def _api(target: TargetOptions) -> Iterator[Finding]:
     with (
         tempfile.TemporaryDirectory() as scratch,
-        resolve_target(target, Path(scratch) / "events.jsonl") as way,
+        resolve_target(target, Path(scratch) / "events.jsonl") as api,
     ):
         yield _token(target)
-        if way.options.proxy:
-            yield Finding("proxy", Severity.OK, f"requests go through {shown(way.options.proxy)}")
-        elif words := unused(target.proxy, way.endpoint, target.environment):
+        if api.options.proxy:
+            yield Finding("proxy", Severity.OK, f"requests go through {shown_proxy(api.options.proxy)}")
+        elif words := unused_proxy(target.proxy, api.endpoint, target.environment):
             name, _, advice = words.partition("; ")
             yield Finding("proxy", Severity.OK, f"{name} ({advice})")
         began = time.time()
-        answer = asyncio.run(_ask(way))
-        yield from _answered(answer, way, (began + time.time()) / 2)
+        answer = asyncio.run(_ask(api))
+        yield from _answered(answer, api, (began + time.time()) / 2)
 
 
-async def _ask(way: Target) -> Response:
-    async with way.client() as client:
+async def _ask(api: Target) -> Response:
+    async with api.client() as client:
         return await client.probe()
 
 
@@ -105,11 +105,11 @@ def _token(target: TargetOptions) -> Finding:
     return Finding("token", Severity.OK, f"there, in {target.token_file}")
 
 
-def _answered(answer: Response, way: Target, now: float) -> Iterator[Finding]:
-    where = way.endpoint.host
-    if answer.fate is ResponseKind.SENT:
+def _answered(answer: Response, api: Target, now: float) -> Iterator[Finding]:
+    where = api.endpoint.host
+    if answer.kind is ResponseKind.SENT:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
-    elif answer.fate is ResponseKind.UNAUTHORIZED:
+    elif answer.kind is ResponseKind.UNAUTHORIZED:
         advice = "make a new one in Sender under Settings, API access tokens; they can expire"
         yield Finding("API", Severity.FAIL, f"{where} does not accept the token: {answer.message}", advice)
     else:

@@ -51,10 +51,10 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
         heard: list[str] = []
         bodies: list[bytes] = []
         reasons: list[Reason] = []
-        for supply in prepare_sources([str(path)], adapted, ReadOptions(), heard.append):
-            if supply.error:
-                yield f"the rows cannot be read: {supply.error}".replace(f"{folder}/", "")
-            for prepared in supply.chunks:
+        for stream in prepare_sources([str(path)], adapted, ReadOptions(), heard.append):
+            if stream.error:
+                yield f"the rows cannot be read: {stream.error}".replace(f"{folder}/", "")
+            for prepared in stream.chunks:
                 bodies += prepared.bodies.drop_null().to_pylist()
                 found = (Reason(**row) for row in prepared.reasons.to_pylist())
                 reasons += [one for one in found if REASONS[one.code].severity != "info"]
@@ -108,7 +108,7 @@ def _told(wanted: ExpectedReason) -> str:
 
 
 def _unlike(expected: Any, came: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ; objects whatever the order of their names, numbers by their value."""
+    """Where two JSON values differ; the order of names in objects does not count, and numbers are compared by value."""
     if isinstance(expected, dict) and isinstance(came, dict):
         for name in dict.fromkeys([*expected, *came]):
             inner = f"{place}.{name}" if place else name

@@ -58,7 +58,7 @@ def _digest_of_function(spec: str) -> list[str]:
 
 
 def create(ledger: Ledger, options: RunOptions, loaded: LoadedMapping, **more: Any) -> Run:
-    """A new run of the order; it keeps ``more`` besides."""
+    """A new run with these options; it keeps ``more``, too."""
     return ledger.create_run(
         mapping_name=loaded.name,
         mapping_text=loaded.text,
@@ -134,7 +134,7 @@ def file_of_accounts(target: TargetOptions, run_id: str) -> str | None:
 
 @contextmanager
 def open_run(target: TargetOptions, run_id: str | None) -> Iterator[tuple[Ledger, Run]]:
-    """The ledger, and the run of that id whatever its account and endpoint; without an id the newest."""
+    """The ledger, and the run of that id, of any account and endpoint; without an id the newest run."""
     if run_id is None:
         with open_ledger(target) as ledger:
             run_id = newest(ledger, anywhere=True).id
@@ -175,7 +175,7 @@ def locked(
     if not (lock.held or lock.try_acquire(patience=LOCK_TIMEOUT)):
         holder = lock.holder()
         words = f"run {run.id} is being delivered by {holder}"
-        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows how it stands"
+        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows its progress"
         if not wait:
             raise UsageError(words, hint=hint) if holder == ANOTHER else StoppedError(words, hint=hint)
         say(f"{words}; waiting for it")

@@ -50,7 +50,7 @@ class Interrupt:
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Heed signals, in the main thread, which alone gets them; see `from_outside`."""
+        """Handle signals, in the main thread, which alone gets them; see `from_outside`."""
         self._loop = loop = asyncio.get_running_loop()
         here = threading.current_thread() is threading.main_thread()
         nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

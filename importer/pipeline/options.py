@@ -34,7 +34,7 @@ class TargetOptions:
     token_variable: str = TOKEN_VARIABLE
     """The variable that holds the token, if no file does."""
     cap: int | None = None
-    """Requests a minute at the most, whatever the API grants."""
+    """Requests a minute at the most, if the API grants more."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where the token is looked up."""
     sandbox: SandboxOptions | None = None
@@ -106,9 +106,9 @@ class RunOptions:
     """A file's path, a preset's name, or a mapping made in Python."""
     strict: bool = False
     transform: str = ""
-    """``file.py:function``: the user's own function between reading and shaping."""
+    """``file.py:function``: the user's own function, called before the mapping."""
     again: bool = False
-    """Send again what was delivered before."""
+    """Send delivered rows again."""
     out: Path | RemotePath | None = None
     """None: ``importer-runs/RUN``."""
     out_afterwards: Path | RemotePath | None = None

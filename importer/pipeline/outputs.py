@@ -27,7 +27,7 @@ EVENTS = "sandbox-events.jsonl"
 def made_for(out: Path | RemotePath) -> Iterator[Path]:
     """The directory in which the outputs for ``out`` are made; raises `UsageError` or `SourceError` if it cannot be.
 
-    Whatever `publish` has not uploaded is removed, unless the outputs are complete.
+    What `publish` has not uploaded is removed, unless the outputs are complete.
     """
     if isinstance(out, Path):
         report.prepare(out)  # a directory that cannot be written to is found before anything is sent

@@ -21,7 +21,6 @@ from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_
 from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
-from importer.group import grouped
 from importer.lookups import content_of, read_lookups
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
@@ -191,6 +190,8 @@ def _prepared(
     with _prepare_parts(preparer, finish) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
+            from importer.group import grouped  # which most mappings do without
+
             sources = grouped(sources, mapping, preparer.mapper.absent())
         with closing(sources):
             for one in sources:

@@ -34,11 +34,11 @@ _LOCK_SECONDS = 1.0
 """Between two looks whether another sender of the account has ended."""
 
 
-LEAST = 5.0
+SHORTEST = 5.0
 """Seconds; shorter waits belong to the ordinary course of a limit per minute."""
 
 
-class Halts:
+class PauseRecorder:
     """Watches a delivery, notes its longer pauses in the ledger for the report, and hands what it sees on."""
 
     def __init__(self, ledger: Ledger, run: Run, watch: Watch, now: Callable[[], float] = time.time) -> None:
@@ -68,7 +68,7 @@ class Halts:
             self._kind = None
 
     def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
-        if ended - begun >= LEAST:
+        if ended - begun >= SHORTEST:
             self._ledger.note_halt(self._run, Pause(kind, begun, ended))
 
 
@@ -80,7 +80,7 @@ class DeliveryJob:
     run: Run
     options: RunOptions
     target: TargetOptions
-    way: Target
+    api: Target
     console: Console
     watch: Watch | None = None
     """Sees the progress, if not the console does."""
@@ -176,9 +176,9 @@ class _Sending:
         except LedgerError as error:
             await self._end(job, ledger_failed(error))
             return None
-        way = connect(job.way, job.target, job.console.say, among=among)
-        session, response = await sessions.enter_async_context(way)
-        if response.fate is ResponseKind.UNAUTHORIZED:
+        opening = connect(job.api, job.target, job.console.say, among=among)
+        session, response = await sessions.enter_async_context(opening)
+        if response.kind is ResponseKind.UNAUTHORIZED:
             await self._end(job, StopReason.of_token(response.status))
             return None
         return _Opened(job, session, response, outlook)
@@ -250,21 +250,21 @@ class _Sending:
 
     async def _deliver_now(self, one: _Opened, options: DeliveryOptions, pending: int) -> StopReason:
         job = one.job
-        halts = Halts(job.ledger, job.run, job.watch or job.console.watch)
+        pauses = PauseRecorder(job.ledger, job.run, job.watch or job.console.watch)
         if pending == one.outlook.events:
-            halts.begin()
+            pauses.begin()
             job.ledger.set_state(job.run, RunState.DELIVERING)
         blocked = job.ledger.doubtful_lanes(job.run) if options.strict_order else set()
         delivery = Delivery(
             job.ledger, job.run, one.session, options, pending=pending, blocked=blocked, say=job.console.say
         )
         with self.stop.watching(delivery):
-            ended = await delivery.run(halts.watch)
-        halts.end()
+            ended = await delivery.run(pauses.watch)
+        pauses.end()
         if not ended.reason and job.ledger.has_pending(job.run):
             return StopReason(
                 "rows wait behind rows in doubt, as --strict-order asks",
-                hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
+                hint=f"`importer resolve {job.run.id}` resolves them, then `importer resume {job.run.id}`",
             )
         return ended
 
@@ -287,8 +287,8 @@ def _forecast(one: _Opened) -> Forecast:
         one.outlook,
         min(limits, default=None),
         60 * one.outlook.events / min(usable) if usable else None,
-        job.way.endpoint.events_url,
-        rehearsal=job.way.rehearsal,
+        job.api.endpoint.events_url,
+        rehearsal=job.api.rehearsal,
         counts=job.ledger.counts(job.run),
         first=job.options.first,
         most=job.options.delivery.most,

@@ -43,9 +43,9 @@ def child_type(kind: Any, path: Path) -> bool:
 
 
 def struct_fields(schema: Any, path: str) -> list[Any]:
-    """The fields of the struct at a dotted path; none if there is no struct."""
+    """The fields of the struct at a dotted path, empty for the table itself; none if there is no struct."""
     fields = [schema.field(at) for at in range(len(schema.names))]
-    for name in path.split("."):
+    for name in filter(None, path.split(".")):
         kind = next((_plain(each.type) for each in fields if each.name == name), None)
         fields = (
             [kind.field(at) for at in range(kind.num_fields)] if kind is not None and pa.types.is_struct(kind) else []

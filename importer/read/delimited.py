@@ -17,11 +17,9 @@ from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
 from importer.model import Dialect, Int64s
 from importer.read.detect import Table, recognise_table
-from importer.read.files import Content
-from importer.read.reader import Limits
-from importer.read.records import Faults, Records
-from importer.read.rules import WHITESPACE
-from importer.read.textfile import Converted, TextReader, TextSample
+from importer.read.files import Content, Limits
+from importer.read.reader import Converted, TextReader, TextSample
+from importer.read.records import WHITESPACE, Records
 from importer.roundtrip import is_rejects, original
 from importer.wording import counted
 
@@ -86,7 +84,7 @@ class DelimitedReader(TextReader):
                 )
             if places:
                 wanted[column] = places[0]
-        return _Columns(wanted, is_rejects(self._table.header), _Parser(self._table, self._pads))
+        return _Columns(self._table, self._pads, wanted)
 
     def _records(self) -> Iterator[Records]:
         above = self._table.above
@@ -99,54 +97,38 @@ class DelimitedReader(TextReader):
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The wanted columns."""
-
-    wanted: Mapping[str, int]
-    rejects: bool
-    parser: _Parser
-
-    def __call__(self, records: Records) -> Converted:
-        """See `Converted`."""
-        table, positions, faults = self.parser.parse(records, tuple(self.wanted.values()))
-        return Converted(_renamed(table, self.wanted, rejects=self.rejects), positions, faults)
-
-
-def _renamed(table: Any, wanted: Mapping[str, int], *, rejects: bool) -> Any:
-    if not wanted:
-        return table.select([])  # keeps the number of rows
-    columns = [table.column(f"c{at}") for at in wanted.values()]
-    return pa.Table.from_arrays(
-        [original(cells.combine_chunks()) for cells in columns] if rejects else columns, names=list(wanted)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Parser:
-    """Turns records into columns ``c0 …``: with Arrow where it can, with the plain parser where quotes are odd."""
+    """Turns records into the wanted columns: with Arrow where it can, with the plain parser where quotes are odd."""
 
     table: Table
     pads: bool
+    wanted: Mapping[str, int]
+    """Places of the columns by their names."""
 
-    def parse(self, records: Records, wanted: Sequence[int]) -> tuple[Any, Int64s, Faults]:
-        """The wanted fields of the readable records, their positions, and the faults of the others."""
+    def __call__(self, records: Records) -> Converted:
+        """See `Converted`."""
+        header, width = self.table.header, self.table.width
         faults = dict(records.faults)
         for at in self._repeated_headers(records):
             faults.setdefault(at, ("row.repeated_header", ""))
         good = np.delete(np.arange(len(records)), list(faults))
-        columns = tuple(dict.fromkeys((*wanted, *range(len(self.table.header), self.table.width)))) or (0,)
+        columns = tuple(dict.fromkeys((*self.wanted.values(), *range(len(header), width)))) or (0,)
         table, ragged = self._parse(records, good, columns)
         places = np.delete(np.arange(len(good)), list(ragged))
-        for at in range(len(self.table.header), self.table.width):
+        for at in range(len(header), width):
             # A field more than there are names is nobody's, as long as it is empty.
             filled = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(table.column(f"c{at}"))), 0)
             if pc.any(filled).as_py():
                 mask = filled.to_numpy()
-                ragged |= dict.fromkeys(places[mask].tolist(), self.table.width)
+                ragged |= dict.fromkeys(places[mask].tolist(), width)
                 table, places = table.filter(pc.invert(filled)), places[~mask]
         for place, found in ragged.items():
-            expected = len(self.table.header) if found == self.table.width else self.table.width
+            expected = len(header) if found == width else width
             faults[int(good[place])] = ("row.ragged", f"{counted(found, 'field')} instead of {expected}")
-        return table, good[places], faults
+        table = table.select([f"c{at}" for at in self.wanted.values()])  # of no column keeps the number of rows
+        if self.wanted and is_rejects(header):
+            cells = [original(column.combine_chunks()) for column in table.columns]
+            table = pa.Table.from_arrays(cells, names=table.column_names)
+        return Converted(table.rename_columns(list(self.wanted)), good[places], faults)
 
     def _repeated_headers(self, records: Records) -> list[int]:
         """Rows that repeat a header, as in files that were joined."""
@@ -175,13 +157,17 @@ class _Parser:
         return pa.concat_tables([table, plain]).take(np.argsort(order)).combine_chunks(), merged
 
     def _parse_orderly(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
-        table, ragged = self._with_arrow(_joined(records, good), columns)
+        if len(good) == len(records) > 0 and records.gapless:  # as they are, without a copy
+            block = memoryview(records.data)[records.starts[0] : records.ends[-1]]
+        else:
+            block = memoryview(b"\n".join(records.texts(good)) or b"\n")
+        table, ragged = self._with_arrow(block, columns)
         is_short = self.pads and any(found < self.table.width for found in ragged.values())
         if table is None or is_short or table.num_rows + len(ragged) != len(good):
             return self._parse_odd(records.texts(good), columns)
         return table, ragged
 
-    def _with_arrow(self, block: bytes | memoryview, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
+    def _with_arrow(self, block: memoryview, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """As `_parse`, for whole records in one buffer; None where Arrow refuses it."""
         ragged: dict[int, int] = {}
 
@@ -193,7 +179,7 @@ class _Parser:
         include = [names[at] for at in columns]
         rules = self.table.layout.rules
         if block[: len(_BOM)] == _BOM:
-            block = _BOM + bytes(block)  # Arrow takes one away, but a mark inside of a file is text
+            block = memoryview(_BOM + bytes(block))  # Arrow takes one away, but a mark inside of a file is text
         try:
             table = pyarrow.csv.read_csv(
                 pa.py_buffer(block),
@@ -224,12 +210,3 @@ class _Parser:
         whole = [row for row in rows if len(row) == width]
         arrays = {f"c{at}": pa.array([row[at] for row in whole], pa.binary()).cast(pa.string()) for at in columns}
         return pa.table(arrays), ragged
-
-
-def _joined(records: Records, good: Int64s) -> bytes | memoryview:
-    """The readable records as one buffer; without a copy if all are readable."""
-    if not len(good):
-        return b"\n"
-    if records.gapless and len(good) == len(records):
-        return memoryview(records.data)[records.starts[0] : records.ends[-1]]
-    return b"\n".join(records.texts(good))

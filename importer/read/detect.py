@@ -20,9 +20,8 @@ from importer.mapping.model import SourceOptions
 from importer.model import Format
 from importer.read import nested
 from importer.read.files import PACKED
-from importer.read.records import Layout, Records, split_sample
-from importer.read.rules import BLANKS, WHITESPACE, Rules
-from importer.read.textfile import TextSample
+from importer.read.reader import TextSample
+from importer.read.records import BLANKS, WHITESPACE, Layout, Records, Rules, split_sample
 from importer.roundtrip import is_formula, is_rejects, original_cell
 
 PARQUET_MAGIC = (b"PAR1", b"PARE")

@@ -156,14 +156,12 @@ def recognise_encoding(name: str, wanted: str | None, sample: bytes, *, complete
 
     Raises `EncodingError` where the bytes can be read in several ways, `SourceError` for an unknown encoding.
     """
-    marked = next(((encoding, bom) for bom, encoding in _BOMS if sample.startswith(bom)), None)
+    marks = ((encoding, bom) for bom, encoding in _BOMS if sample.startswith(bom))
+    recognised, bom = next(marks, None) or (_recognise_utf16(sample), b"")
     if wanted is not None:
-        return _as_wanted(name, wanted, *(marked or (_recognise_utf16(sample) or "", b"")))
-    if marked is not None:
-        return TextEncoding(*marked)
-    wide = _recognise_utf16(sample)
-    if wide is not None:
-        return TextEncoding(wide)
+        return _as_wanted(name, wanted, recognised, bom)
+    if recognised:
+        return TextEncoding(recognised, bom)
     try:
         codecs.utf_8_decode(sample, "strict", complete)
     except UnicodeDecodeError:
@@ -187,16 +185,13 @@ def _as_wanted(name: str, wanted: str, recognised: str, bom: bytes) -> TextEncod
     return TextEncoding(codec, bom if bom == codecs.BOM_UTF8 or codec == recognised else b"")
 
 
-def _recognise_utf16(sample: bytes) -> str | None:
+def _recognise_utf16(sample: bytes) -> str:
+    """UTF-16 by the zero bytes of its ASCII letters; empty where it is not that."""
     pairs = len(sample) // 2
-    if pairs < 2:
-        return None
-    first, second = sample[0 : 2 * pairs : 2].count(0) / pairs, sample[1 : 2 * pairs : 2].count(0) / pairs
-    if second > 0.4 and first < 0.05:
-        return "utf-16-le"
-    if first > 0.4 and second < 0.05:
-        return "utf-16-be"
-    return None
+    first, second = (sample[at : 2 * pairs : 2].count(0) / max(pairs, 1) for at in (0, 1))
+    if pairs < 2 or min(first, second) >= 0.05 or max(first, second) <= 0.4:
+        return ""
+    return "utf-16-le" if first < second else "utf-16-be"
 
 
 def _recognise_code_page(name: str, sample: bytes) -> TextEncoding:
@@ -214,7 +209,7 @@ def _recognise_code_page(name: str, sample: bytes) -> TextEncoding:
     letters = None
     if best.encoding not in _WIDE:
         tables = [_letters(reading.encoding, bytes(range(256))) for reading in readings if reading.is_sure]
-        letters = "".join(_agreed(letter) for letter in zip(*tables, strict=True))
+        letters = "".join(map(_agreed, zip(*tables, strict=True)))
     return TextEncoding(
         best.encoding,
         letters=letters,
@@ -284,7 +279,7 @@ def _is_word(text: str) -> bool | None:
     if len(scripts) != 1 and not scripts <= {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}:
         return False
     return all(
-        part.islower() or part.isupper() or (part[:1].isupper() and part[1:].islower()) or not _cased(part)
+        part.islower() or part.isupper() or (part[:1].isupper() and part[1:].islower()) or part.lower() == part.upper()
         for part in re.split(r"\W+", letters)
     )
 
@@ -292,10 +287,6 @@ def _is_word(text: str) -> bool | None:
 def _may_be_around(sign: str) -> bool:
     """Whether it is punctuation, blank, or another sign that is written at a word."""
     return sign in _AROUND or (unicodedata.category(sign)[0] in "PZ" and sign != "¶")
-
-
-def _cased(text: str) -> bool:
-    return text.lower() != text.upper()
 
 
 def utf8_blocks(read: Callable[[], bytes], encoding: TextEncoding, *, partial: bool = False) -> Iterator[bytes]:

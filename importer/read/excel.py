@@ -36,10 +36,9 @@ from importer.mapping.model import SourceOptions
 from importer.model import Int64s
 from importer.read.delimited import DelimitedReader
 from importer.read.encoding import recognise_encoding
-from importer.read.files import MAX_RATIO, Content, Input, recognise_compression
-from importer.read.reader import Limits
+from importer.read.files import MAX_RATIO, Content, Input, Limits, recognise_compression
+from importer.read.reader import TextSample
 from importer.read.records import Records
-from importer.read.textfile import TextSample
 from importer.wording import counted, shown
 
 _DIGITS = 15
@@ -288,6 +287,7 @@ def _refuse_uncalculated(source: Input, part: IO[bytes]) -> None:
                 if cells and b't="str"' not in cells[-1][0]:
                     raise SourceError(
                         source.name,
-                        f"the formula in cell {cells[-1][1].decode()} has no result: whatever wrote it did not compute",
+                        f"the formula in cell {cells[-1][1].decode()} has no result: the program that wrote it"
+                        " did not calculate it",
                         hint="open it in a spreadsheet program, save it there, and run this again",
                     )

@@ -11,7 +11,6 @@ import errno
 import gzip
 import hashlib
 import io
-import json
 import lzma
 import os
 import stat
@@ -19,15 +18,16 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, BinaryIO, Literal, Protocol, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote
 
 from backports import zstd
 
+from importer import wording
 from importer.errors import ImporterError, SourceError
 from importer.remote import RemoteFile, version_of
 from importer.wording import is_remote, public_name, shown
@@ -60,6 +60,24 @@ ENDINGS = (".csv", ".tsv", ".psv", ".jsonl", ".ndjson", ".json", ".parquet", ".p
 """What a data file is called, in a directory or an archive."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held in memory at a time. Results do not depend on ``block``."""
+
+    block: int = 4 << 20
+    """Decompressed bytes taken at a time."""
+    rows: int = 65_536
+    """Most rows of a chunk."""
+    batch: int = 8 << 20
+    """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
+    quoted: int = 1 << 20
+    """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""
+    line: int = 2 << 20
+    """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
+    sample: int = 256 << 10
+    """Decompressed bytes looked at to recognise format, encoding and delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +121,6 @@ class Input:
         return (self.path, self.member, status.st_size, status.st_mtime_ns) if regular else None
 
 
-class ByteReader(Protocol):
-    """A binary file, as far as reading forwards goes."""
-
-    def read1(self, size: int, /) -> bytes:
-        """At most ``size`` bytes, at least one unless the end is reached."""
-
-
 class _RatioError(Exception):
     """A file unpacks to too many times its size."""
 
@@ -117,7 +128,7 @@ class _RatioError(Exception):
 class _Layer:
     """A stream whose beginning can be looked at without losing it, and which counts what was taken from it."""
 
-    def __init__(self, raw: ByteReader, limit: int = 0, packed: Callable[[], int] = int) -> None:
+    def __init__(self, raw: Any, limit: int = 0, packed: Callable[[], int] = int) -> None:
         """``packed`` is how many bytes this was unpacked from; more than ``limit`` times as many are refused."""
         self._raw = raw
         self._limit = limit
@@ -295,7 +306,7 @@ class Content:
             if chosen is None:
                 raise _no_member(self.name, everything, members)
             info = archive.getinfo(chosen)
-            raw = cast("ByteReader", archive.open(info))  # typed without read1, which it has
+            raw = archive.open(info)
         except RuntimeError as error:
             if isinstance(error, NotImplementedError):
                 hint = "unpack it with another program first"
@@ -333,6 +344,12 @@ class Content:
             self._file.seek(0)
             return self._file
         return self._spool(self._top.read1)
+
+    def finish(self, file: IO[bytes] | io.RawIOBase) -> None:
+        """Hash what `seekable` gave, once it is read. Raises `SourceError` if the file has changed."""
+        file.seek(0)
+        self._hash, self._ended = hashlib.file_digest(file, "sha256"), True  # type: ignore[arg-type] # it has readinto
+        self.check_unchanged()
 
     @property
     def bytes_read(self) -> int:
@@ -467,13 +484,6 @@ def partitions(path: str) -> dict[str, str | None]:
     }
 
 
-def digest_in(partitions: Mapping[str, str | None], digest: str) -> str:
-    """The digest of content whose rows have these columns, too: the same rows in another partition are other rows."""
-    if not (digest and partitions):
-        return digest
-    return hashlib.sha256(json.dumps([digest, partitions]).encode()).hexdigest()
-
-
 def is_data_name(name: str) -> bool:
     """Whether a file of this name is taken from a directory or an archive."""
     stem = name.lower()
@@ -491,3 +501,8 @@ def data_members(archive: zipfile.ZipFile) -> list[str]:
     )
     known = [name for name in names if is_data_name(name)]
     return known or (names if len(set(names)) == 1 else [])
+
+
+def shorten(text: str) -> str:
+    """``text`` on one line, cut to what a report shows."""
+    return wording.shorten(text, 80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,12 +17,10 @@ from importer.mapping.model import SourceOptions
 from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
-from importer.read.each import digest_of_elements, records_of_elements
-from importer.read.files import Content
+from importer.read.files import Content, Limits, shorten
 from importer.read.nested import MISSING, Path, find, members, parse
-from importer.read.reader import Limits, shorten
+from importer.read.reader import Converted, TextReader, TextSample
 from importer.read.records import Faults, Layout, Records
-from importer.read.textfile import Converted, TextReader, TextSample
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""
@@ -33,14 +30,11 @@ _MOST_UNUSED = 2_000
 """Columns of one chunk that are taken because nothing else uses them; an event has no room for as many."""
 
 
-class _Number(str):
-    """The digits of a number that is no integer."""
-
-    __slots__ = ()
-
-
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
+_WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=msgspec.Raw)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_MOST_BYTES = 8 << 20
+"""Bytes of the records that are made at a time: each repeats the object that it is of."""
 
 
 class JsonLinesReader(TextReader):
@@ -72,14 +66,9 @@ class JsonLinesReader(TextReader):
         super().__init__(content, text.encoding, (dialect, None), layout, limits)
         self._each = each
 
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        return digest_of_elements(super().digest, self._each) if self._each else super().digest
-
     def _records(self) -> Iterator[Records]:
         for records in super()._records():
-            yield from records_of_elements(records, self._each) if self._each else (records,)
+            yield from _records_of_elements(records, self._each) if self._each else (records,)
 
     def available(self, column: str) -> bool:
         """Always: any line may have it."""
@@ -114,9 +103,7 @@ class _Columns:
             raise SourceError(
                 name, f"a JSON key cannot be looked up by the name {odd!r}", hint="rename the key in the file"
             ) from None
-        # Numbers keep their digits: as text, and inside of nested values as raw JSON.
-        self._decoder = msgspec.json.Decoder(row, float_hook=str)
-        self._exact = msgspec.json.Decoder(row, float_hook=msgspec.Raw)
+        self._decoder = msgspec.json.Decoder(row, float_hook=msgspec.Raw)  # numbers keep their digits
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Decoders are made where they are used."""
@@ -125,53 +112,34 @@ class _Columns:
     def __call__(self, records: Records) -> Converted:
         """See `Converted`."""
         rows, positions, faults = self._decode(records)
+        found = {column: self._values(rows, path) for column, path in self._paths.items()}
+        if self._unused is not None:
+            found |= self._unused_values(records, positions, self._unused)
         columns: dict[str, Any] = {}
         nested: dict[str, Any] = {}
-        for column, path in self._paths.items():
-            values = self._values(rows, path)
-            columns[column], inner = _as_text(values)
-            if inner:
-                texts = columns[column].to_pylist()
-                for place in inner:
-                    exact = self._exact.decode(records[int(positions[place])])
-                    texts[place] = msgspec.json.encode(self._values([exact], path)[0]).decode()
-                columns[column] = pa.array(texts, pa.string())
-                mask = np.zeros(len(rows), np.bool_)
-                mask[inner] = True
-                nested[column] = pa.array(mask)
         literal: dict[str, Any] = {}
-        if self._unused is not None:
-            self._add_unused(records, positions, columns, nested, literal)
+        for column, values in found.items():
+            kinds = set(map(type, values)) - {type(None)}
+            columns[column] = _texts(values, kinds)
+            if kinds & {dict, list}:
+                nested[column] = pa.array([isinstance(value, dict | list) for value in values])
+            if kinds & {int, bool, msgspec.Raw}:
+                literal[column] = pa.array([isinstance(value, int | msgspec.Raw) for value in values])
         table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows))}).select([])
         return Converted(table, positions, faults, nested, literal)
 
-    def _add_unused(
-        self,
-        records: Records,
-        positions: Int64s,
-        columns: dict[str, Any],
-        nested: dict[str, Any],
-        literal: dict[str, Any],
-    ) -> None:
-        """Add the columns that nothing else uses, with where they hold objects or lists, and numbers or booleans."""
-        assert self._unused is not None
+    def _unused_values(self, records: Records, positions: Int64s, unused: UnusedColumns) -> dict[str, list[Any]]:
+        """The columns that nothing else of the mapping uses."""
         found: dict[str, list[Any]] = {}
         for at, position in enumerate(positions.tolist()):
-            for path, value in members(_WHOLE.decode(records[position]), self._unused):
+            for path, value in members(_WHOLE.decode(records[position]), unused):
                 if path not in found and len(found) == _MOST_UNUSED:
                     message = f"has more than {_MOST_UNUSED:,} different keys for `more_properties`"
                     raise SourceError(
                         self._name, message, hint="name those that you want, or what to leave out: `except`"
                     )
                 found.setdefault(path, [None] * len(positions))[at] = value
-        for path, values in found.items():
-            kinds = set(map(type, values))
-            texts = values if kinds <= {str, type(None)} else [_text(value) for value in values]
-            columns[path] = pa.array(texts, pa.string())
-            if kinds & {dict, list}:
-                nested[path] = pa.array([isinstance(value, dict | list) for value in values])
-            if kinds & {int, bool, _Number}:
-                literal[path] = pa.array([isinstance(value, int | _Number) for value in values])
+        return found
 
     def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
@@ -213,26 +181,58 @@ def _with_members(added: Mapping[str, bytes], record: bytes) -> bytes:
     return msgspec.json.encode({name: msgspec.Raw(value) for name, value in added.items()} | own)
 
 
-def _as_text(values: list[Any]) -> tuple[Any, list[int]]:
-    """A column of text, and the places of objects and lists, which are left null."""
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {str}:
-        return pa.array(values, pa.string()), []
+def _texts(values: list[Any], kinds: set[type]) -> Any:
+    """A column of text of values of these types, besides None."""
     if kinds in ({int}, {bool}):
         with suppress(OverflowError):  # beyond 64 bits
-            return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string()), []
-    inner = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
-    return pa.array([_scalar(value) for value in values], pa.string()), inner
+            return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string())
+    return pa.array(values if kinds <= {str} else list(map(_text, values)), pa.string())
 
 
 def _text(value: Any) -> str | None:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _scalar(value)
+    """A value as text; but for texts, as it is in JSON."""
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _scalar(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # Objects and lists are rendered by the caller, from the line itself.
-    return str(value) if isinstance(value, int) else None
+def _records_of_elements(records: Records, path: str) -> Iterator[Records]:
+    """The records of the elements; an object without the list, or with an empty one, stays one record."""
+    lines: list[bytes] = []
+    origins: list[int] = []
+    size = 0
+    for at in range(len(records)):
+        line = records[at]
+        for one in [line] if at in records.faults else _elements(line, path):
+            lines.append(one)
+            origins.append(at)
+            size += len(one) + 1
+            if size > _MOST_BYTES:
+                yield _joined(records, lines, origins)
+                lines, origins, size = [], [], 0
+    if lines:
+        yield _joined(records, lines, origins)
+
+
+def _elements(line: bytes, path: str) -> list[bytes]:
+    """The object once for each element of the list at a path, exactly; as it is where there is no such list."""
+    try:
+        whole = _RAW.decode(line)
+        head, _, rest = (path, "", "") if path in whole else path.partition(".")
+        if head not in whole:
+            return [line]
+        inner = bytes(whole[head])
+        parts = _elements(inner, rest) if rest else [bytes(one) for one in _LIST.decode(inner)]
+    except _NOT_JSON:
+        return [line]
+    if parts == [inner]:
+        return [line]
+    if not parts:
+        del whole[head]
+        return [msgspec.json.encode(whole)]
+    return [msgspec.json.encode({**whole, head: msgspec.Raw(part)}) for part in parts]
+
+
+def _joined(records: Records, lines: list[bytes], origins: list[int]) -> Records:
+    ends = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
+    faults = {place: records.faults[at] for place, at in enumerate(origins) if at in records.faults}
+    return Records(b"\n".join(lines), starts, ends, records.lines[origins], faults)

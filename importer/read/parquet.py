@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from importer.columns import where_true
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, reach, struct_fields, text_of
-from importer.read.each import digest_of_elements, parts_of_list, rows_of_elements, with_element
+from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of
 from importer.read.encoding import show
-from importer.read.files import MAX_RATIO, Content, digest_in
-from importer.read.reader import Limits, Reader, shorten
+from importer.read.files import MAX_RATIO, Content, Limits, shorten
+from importer.read.reader import Reader
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 _BUFFER = 1 << 20
@@ -32,6 +32,10 @@ _DELTA_ROWS = 256
 """Texts that are stored as differences from the one before unpack to any size; so few are taken at a time."""
 
 
+_Located: TypeAlias = dict[str, tuple[str, nested.Path | None]]
+"""Of each wanted column the top-level one in which it is, and the path in there."""
+
+
 class ParquetReader(Reader):
     """Reads Parquet."""
 
@@ -40,7 +44,6 @@ class ParquetReader(Reader):
 
         Raises `SourceError` where it is no Parquet file, or an encrypted or damaged one.
         """
-        self._content = content
         self._limits = limits
         self._rows = min(limits.rows, _ROWS)
         self._raw = content.seekable()
@@ -49,27 +52,24 @@ class ParquetReader(Reader):
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
-        self._schema = self._file.schema_arrow
-        own = self._schema.names
-        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
-        """Columns that the file's directories are; one of its own that is called so counts more."""
-        self._mapped_partitions: dict[str, str | None] = {}
-        """Those that the mapping reads: a file in another directory is the same content to any other mapping."""
-        for name in self._partitions:
-            self._schema = self._schema.append(pa.field(name, pa.string()))
-        self._each, self._list = each, parts_of_list(self._schema, each) if each else None
-        if self._list is not None:
-            at = self._schema.get_field_index(self._list[0])
-            self._schema = self._schema.set(at, with_element(self._schema.field(at), self._list[1:]))
+        schema = self._file.schema_arrow
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
-        super().__init__(content, Source(content.name, content.path, dialect, tuple(self._schema.names)))
+        super().__init__(content, Source(content.name, content.path, dialect, None), schema.names)
+        for name in self._partitions:
+            schema = schema.append(pa.field(name, pa.string()))
+        self._list = _parts_of_list(schema, each) if each else None
+        if self._list is not None:
+            self._each = each
+            at = schema.get_field_index(self._list[0])
+            schema = schema.set(at, _with_element(schema.field(at), self._list[1:]))
+        self._schema = schema
+        self.source = replace(self.source, columns=tuple(schema.names))
         if each and not self.available(each):
             hint = "`each` names a column of lists of the file, or a path to one"
             raise SourceError(content.name, f"has no column {each!r} for `each`", hint=hint)
         self._rows_read = 0
         self._rows_made = 0
         """Rows of chunks, which differ from those of the file where elements are rows."""
-        self._digest = ""
 
     def _open(self, **how: Any) -> Any:
         self._raw.seek(0)
@@ -88,54 +88,43 @@ class ParquetReader(Reader):
         total = self._file.metadata.num_rows
         return round((self.size or 0) * self._rows_read / total) if total else self.size or 0
 
-    @property
-    def digest(self) -> str:
-        """See `Reader.digest`."""
-        digest = digest_of_elements(self._digest, self._each) if self._list else self._digest
-        return digest_in(self._mapped_partitions, digest)
-
     def available(self, column: str) -> bool:
         """Whether there is a column of this name, or a path that the types allow."""
         return self._locate(column) is not None
 
-    def _locate(self, column: str) -> str | None:
-        """The top-level column in which ``column`` is."""
-        path = nested.parse(column)
-        if column in self._schema.names:
-            return column
-        for head, tail in path.splits:
-            if head in self._schema.names and child_type(self._schema.field(head).type, tail):
-                return head
-        return None
+    def _locate(self, column: str) -> tuple[str, nested.Path | None] | None:
+        """The top-level column in which ``column`` is, and the path in there, if there is one."""
+        names = self._schema.names
+        if column in names:
+            return column, None
+        splits = nested.parse(column).splits
+        return next(
+            (one for one in splits if one[0] in names and child_type(self._schema.field(one[0]).type, one[1])), None
+        )
 
     def _taken(self) -> Iterator[str]:
         """Columns, and members of structs, that nothing else of the mapping uses and `more_properties` takes."""
         unused = self._unused
         if unused is None:
             return
-        levels = [("", [self._schema.field(at) for at in range(len(self._schema.names))])]
-        levels += [(f"{prefix}.", struct_fields(self._schema, prefix)) for prefix in unused.prefixes]
-        for prefix, fields in levels:
-            for each in fields:
-                path = prefix + each.name
+        for prefix in ("", *unused.prefixes):
+            for each in struct_fields(self._schema, prefix):
+                path = f"{prefix}.{each.name}" if prefix else each.name
                 is_used = pa.types.is_nested(each.type) and unused.is_reached(path)
                 if not is_used and unused.property_of(path) is not None:
                     yield path
 
     def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         columns = list(dict.fromkeys((*columns, *self._taken())))
-        located = {column: head for column in columns if (head := self._locate(column)) is not None}
-        self._mapped_partitions = {
-            name: self._partitions[name] for name in self._partitions if name in located.values()
-        }
-        for column, head in located.items():
+        located = {column: found for column in columns if (found := self._locate(column)) is not None}
+        heads = dict.fromkeys((*(head for head, _ in located.values()), *(self._list or ())[:1]))
+        self._mapped_partitions = {name: value for name, value in self._partitions.items() if name in heads}
+        for column, (head, _) in located.items():
             if self._schema.names.count(head) > 1:
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
-        needed = None if raw_rows else list(dict.fromkeys((*located.values(), *(self._list or ())[:1])))
-        if needed is not None:
-            needed = [column for column in needed if column not in self._partitions]
+        needed = None if raw_rows else [name for name in heads if name not in self._partitions]
         try:
             for stored in self._batches(needed):
                 batch = stored
@@ -146,11 +135,9 @@ class ParquetReader(Reader):
                         yield chunk
                         self._rows_made += chunk.count
                     self._rows_read += part.num_rows
-            self._raw.seek(0)
-            self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
+            self._content.finish(self._raw)
         except _UNREADABLE as error:
             raise _explain(self.source.name, error, after=self._rows_read) from None
-        self._content.check_unchanged()
         if self._rows_read != self._file.metadata.num_rows:
             raise SourceError(
                 self.source.name,
@@ -158,12 +145,12 @@ class ParquetReader(Reader):
                 hint="export it again",
             )
 
-    def _chunks_of(self, batch: Any, located: dict[str, str], *, raw_rows: bool) -> Iterator[Chunk]:
+    def _chunks_of(self, batch: Any, located: _Located, *, raw_rows: bool) -> Iterator[Chunk]:
         lines = self._rows_read + 1 + np.arange(batch.num_rows)
         if self._list is None:
             yield self._chunk(batch, lines, located, raw_rows=raw_rows)
             return
-        batch, origins = rows_of_elements(batch, self._list)
+        batch, origins = _rows_of_elements(batch, self._list)
         for start in range(0, batch.num_rows, self._rows):
             part, own = batch.slice(start, self._rows), lines[origins[start : start + self._rows]]
             yield self._chunk(part, own, located, raw_rows=raw_rows)
@@ -202,7 +189,7 @@ class ParquetReader(Reader):
         average = worst = 0.0
         for at in range(part.num_columns):
             column = part.column(at)
-            if needed is not None and not any(_within(column.path_in_schema, name) for name in needed):
+            if needed is not None and not any(f"{column.path_in_schema}.".startswith(f"{name}.") for name in needed):
                 continue
             average += column.total_uncompressed_size / part.num_rows
             worst += self._longest(group, at) * column.num_values / part.num_rows
@@ -228,14 +215,13 @@ class ParquetReader(Reader):
                 return int(pc.max(pc.binary_length(values.dictionary)).as_py())
         return 0
 
-    def _chunk(self, batch: Any, lines: Int64s, located: dict[str, str], *, raw_rows: bool) -> Chunk:
+    def _chunk(self, batch: Any, lines: Int64s, located: _Located, *, raw_rows: bool) -> Chunk:
         texts: dict[str, ArrowArray] = {}
         inside: dict[str, ArrowArray] = {}
         literal: dict[str, ArrowArray] = {}
         faults: dict[int, tuple[str, str]] = {}
-        for column, head in located.items():
-            array = batch.column(head)
-            values = array if column == head else reach(array, _tail(column, head))
+        for column, (head, path) in located.items():
+            values = batch.column(head) if path is None else reach(batch.column(head), path)
             texts[column], where, bad = text_of(values)
             if where is not None and where.true_count:
                 inside[column] = where
@@ -243,7 +229,7 @@ class ParquetReader(Reader):
                 literal[column] = values.is_valid()
             for at in [] if bad is None else np.flatnonzero(bad).tolist():
                 faults.setdefault(at, _fault(column, values[at]))
-            for at in self._too_long(texts[column]):
+            for at in where_true(pc.greater(pc.binary_length(texts[column]), self._limits.line)).tolist():
                 faults.setdefault(at, ("row.unreadable", f"{column}: more than {self._limits.line:,} bytes"))
         readable = np.ones(batch.num_rows, np.bool_)
         readable[list(faults)] = False
@@ -268,28 +254,13 @@ class ParquetReader(Reader):
             raw_rows=pa.Table.from_batches([_plain_batch(batch)]) if raw_rows else None,
         )
 
-    def _too_long(self, texts: ArrowArray) -> list[int]:
-        lengths = pc.binary_length(texts).fill_null(0)
-        if (pc.max(lengths).as_py() or 0) <= self._limits.line:
-            return []
-        found: list[int] = np.flatnonzero(lengths.to_numpy() > self._limits.line).tolist()
-        return found
-
 
 def _is_literal(kind: Any) -> bool:
     """Whether JSON writes values of the type without quotes."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_boolean(kind)
-    )
-
-
-def _within(path: str, column: str) -> bool:
-    return path == column or path.startswith(f"{column}.")
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(test(kind) for test in tests)
 
 
 def _refuse_bomb(name: str, metadata: Any, max_ratio: int) -> None:
@@ -325,21 +296,14 @@ def _parts(batch: Any, most: int) -> Iterator[Any]:
 def _sizes(column: ArrowArray) -> Int64s:
     """Bytes of each cell, by and large."""
     kind = column.type
-    if pa.types.is_dictionary(kind) and _is_bytes(kind.value_type):
-        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
-    elif _is_bytes(kind):
-        lengths = pc.binary_length(column)
-    else:
+    values = column.dictionary if pa.types.is_dictionary(kind) else column
+    tests = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+    if not any(test(values.type) for test in tests):
         return np.full(len(column), column.nbytes // max(len(column), 1), np.int64)
+    lengths = pc.binary_length(values)
+    lengths = lengths if values is column else lengths.take(column.indices)
     sizes: Int64s = lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return sizes
-
-
-def _is_bytes(kind: Any) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_binary(kind)
-        or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
-    )  # fmt: skip
 
 
 def _plain_batch(batch: Any) -> Any:
@@ -364,17 +328,60 @@ def _explain(name: str, error: Exception, after: int | None = None) -> SourceErr
     reason = shorten(str(error))
     if "ncrypt" in str(error):
         return SourceError(name, "is encrypted", hint="export it without encryption")
-    if after:
-        return SourceError(
-            name, f"is damaged after row {after:,} ({reason}); the rows before were read", hint="export it again"
-        )
-    if after == 0:
-        return SourceError(name, f"is damaged ({reason})", hint="export it again")
-    return SourceError(
-        name, f"is not a readable Parquet file ({reason})", hint="copy, download or export the file again"
-    )
+    if after is None:
+        hint = "copy, download or export the file again"
+        return SourceError(name, f"is not a readable Parquet file ({reason})", hint=hint)
+    where, rest = (f" after row {after:,}", "; the rows before were read") if after else ("", "")
+    return SourceError(name, f"is damaged{where} ({reason}){rest}", hint="export it again")
 
 
-def _tail(column: str, head: str) -> nested.Path:
-    """What is left of a path below its top-level column."""
-    return next(tail for text, tail in nested.parse(column).splits if text == head)
+def _parts_of_list(schema: Any, path: str) -> tuple[str, ...] | None:
+    """The column of a Parquet file, and the members of structs in it, that lead to a list; None: no list."""
+    names = [path] if path in schema.names else [path[:at] for at, letter in enumerate(path) if letter == "."]
+    for head in names:
+        rest = path[len(head) + 1 :]
+        parts = (head, *(rest.split(".") if rest else ()))
+        kind = schema.field(head).type if schema.names.count(head) == 1 else pa.null()
+        for name in parts[1:]:
+            kind = kind.field(name).type if pa.types.is_struct(kind) and kind.get_field_index(name) >= 0 else pa.null()
+        if is_list(kind):
+            return parts
+    return None
+
+
+def _with_element(field: Any, inner: tuple[str, ...]) -> Any:
+    """The field with the elements' type in place of the list's; ``inner`` are the members that lead there."""
+    if not inner:
+        return pa.field(field.name, field.type.value_type)
+    members = [field.type.field(at) for at in range(field.type.num_fields)]
+    changed = [_with_element(one, inner[1:]) if one.name == inner[0] else one for one in members]
+    return pa.field(field.name, pa.struct(changed))
+
+
+def _rows_of_elements(batch: Any, parts: tuple[str, ...]) -> tuple[Any, Any]:
+    """A batch of Parquet with a row for each element of a column's lists, and the row of the batch that each is of."""
+    lists = batch.column(parts[0])
+    for name in parts[1:]:
+        lists = pc.struct_field(lists, name)
+    if not pa.types.is_list(lists.type):
+        lists = lists.cast(pa.list_(lists.type.value_type))
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    origins = np.repeat(np.arange(len(lists)), np.maximum(counts, 1))
+    is_element = np.repeat(counts > 0, np.maximum(counts, 1))
+    places = np.where(is_element, np.cumsum(is_element) - 1, -1)
+    elements = lists.flatten().take(pa.array(places, mask=places < 0))
+    taken = batch.take(pa.array(origins))
+    at = batch.schema.get_field_index(parts[0])
+    changed = _put(taken.column(at), parts[1:], elements)
+    return taken.set_column(at, pa.field(parts[0], changed.type), changed), origins
+
+
+def _put(values: ArrowArray, inner: tuple[str, ...], elements: ArrowArray) -> ArrowArray:
+    """The structs with the elements in place of a list."""
+    if not inner:
+        return elements
+    members = [pc.struct_field(values, [at]) for at in range(values.type.num_fields)]
+    names = [values.type.field(at).name for at in range(values.type.num_fields)]
+    at = names.index(inner[0])
+    members[at] = _put(members[at], inner[1:], elements)
+    return pa.StructArray.from_arrays(members, names, mask=values.is_null())

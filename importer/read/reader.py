@@ -1,50 +1,101 @@
-"""What every reader offers, whatever the format, and the bounds that keep memory flat."""
+"""What every reader offers, whatever the format; and what CSV and JSONL have in common: chunks made of records."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeAlias
 
-from importer import wording
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from importer.errors import ImporterError, SourceError
 from importer.mapping.unused import UnusedColumns
-from importer.model import Chunk, Source
-from importer.read.files import Content
+from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
+from importer.read.encoding import TextEncoding, keep_undecodable, utf8_blocks
+from importer.read.files import Content, Limits, shorten
+from importer.read.records import Faults, Layout, Records, split
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is held in memory at a time. Results do not depend on ``block``."""
+class TextSample:
+    """A text file's beginning, and how it is encoded."""
 
-    block: int = 4 << 20
-    """Decompressed bytes taken at a time."""
-    rows: int = 65_536
-    """Most rows of a chunk."""
-    batch: int = 8 << 20
-    """Most bytes of the decoded cells of a chunk of Parquet, unless it is a single row."""
-    quoted: int = 1 << 20
-    """Longest record, in bytes, that may span several lines; of a longer one the quote counts as never closed."""
-    line: int = 2 << 20
-    """Longest line, or Parquet cell, in bytes; a longer one is an unreadable row."""
-    sample: int = 256 << 10
-    """Decompressed bytes looked at to recognise format, encoding and delimiter."""
+    data: bytes
+    """As UTF-8, without the byte order mark."""
+    complete: bool
+    """Whether this is the whole file."""
+    encoding: TextEncoding
 
 
-class UnparsedChunk(Protocol):
-    """Records that become a chunk where there is time for it, which may be in another process."""
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Records as columns."""
 
-    @property
-    def source(self) -> Source:
-        """Whose records they are."""
+    table: ArrowTable
+    positions: Int64s
+    """The records that ``table`` holds, ascending, shape (table.num_rows,)."""
+    faults: Faults
+    """All others: reason code and value."""
+    nested: Mapping[str, ArrowArray] = field(default_factory=dict)
+    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnparsedRecords:
+    """Consecutive records, which become a chunk where there is time for it; that may be in another process."""
+
+    source: Source
+    row: int
+    """The first one's row number."""
+    records: Records
+    convert: Callable[[Records], Converted]
+    raw_rows: bool
+    """Keep the records as they came: one column of bytes, undecodable ones as lone surrogates."""
+    transcoded: bool
+    """The file is not UTF-8, so that its undecodable bytes are surrogates already."""
+    partitions: Mapping[str, str | None]
+    """Wanted columns that the file's directories are; what a row has of its own counts more."""
+    whole: Callable[[bytes], bytes] | None
+    """Puts all of those into an original record."""
 
     def parse(self) -> Chunk:
         """The chunk; may raise anything."""
+        row, records, converted = self.row, self.records, self.convert(self.records)
+        table = converted.table
+        for name, value in self.partitions.items():
+            own = table.column(name) if name in table.column_names else pa.nulls(len(converted.positions), pa.string())
+            table = table.drop_columns([name]) if name in table.column_names else table
+            table = table.append_column(name, own if value is None else pc.fill_null(own, value))
+        raw_rows = None
+        if self.raw_rows:
+            texts = records.texts()
+            for at in () if self.transcoded else records.faults:  # whatever the fault is, bytes may be undecodable
+                texts[at] = keep_undecodable(texts[at])
+            texts = texts if self.whole is None else list(map(self.whole, texts))
+            raw_rows = pa.table({"record": pa.array(texts, pa.binary())})
+        return Chunk(
+            source=self.source,
+            first_row=row,
+            count=len(records),
+            table=table,
+            rows=row + converted.positions,
+            lines=records.lines[converted.positions],
+            unreadable=tuple(
+                UnreadableRow(row + at, int(records.lines[at]), *converted.faults[at])
+                for at in sorted(converted.faults)
+            ),
+            nested=converted.nested,
+            literal=converted.literal,
+            raw_rows=raw_rows,
+        )
 
 
-Part: TypeAlias = Chunk | UnparsedChunk
+Part: TypeAlias = Chunk | UnparsedRecords
 
 
 def chunk_of(part: Part) -> Chunk:
@@ -60,12 +111,19 @@ def chunk_of(part: Part) -> Chunk:
 class Reader(ABC):
     """One opened source. Use it as a context manager, or call ``close``."""
 
-    def __init__(self, content: Content, source: Source, notes: Sequence[str] = ()) -> None:
+    def __init__(self, content: Content, source: Source, own: Collection[str], notes: Sequence[str] = ()) -> None:
+        """``own`` are the names of the file's columns."""
         self.source = source
         """The source with its recognised or set dialect, and its header."""
         self.notes = tuple(notes)
         """What was assumed about the file, each a sentence: users must see them."""
         self._content = content
+        self._each = ""
+        """The list whose elements are the rows; empty for none."""
+        self._partitions = {name: value for name, value in content.partitions.items() if name not in own}
+        """Columns that the file's directories are; one of its own that is called so counts more."""
+        self._mapped_partitions: dict[str, str | None] = {}
+        """Those that the mapping reads: a file in another directory is the same content to any other mapping."""
         self._started = False
         self._unused: UnusedColumns | None = None
 
@@ -83,9 +141,15 @@ class Reader(ABC):
     def digest(self) -> str:
         """SHA-256 in hex of the content: decompressed for CSV and JSONL, the file itself for Parquet.
 
-        Empty until ``chunks`` was exhausted; after a `SourceError` from ``chunks`` it covers what could be read.
+        Empty until ``chunks`` was exhausted; after a `SourceError` from ``chunks`` it covers what could be read. Rows
+        that are elements, or that have columns of directories, are other rows than the file's.
         """
-        return self._content.digest
+        digest = self._content.digest
+        if digest and self._each:
+            digest = hashlib.sha256(f"{digest} each {self._each}".encode()).hexdigest()
+        if digest and self._mapped_partitions:
+            digest = hashlib.sha256(json.dumps([digest, self._mapped_partitions]).encode()).hexdigest()
+        return digest
 
     @abstractmethod
     def available(self, column: str) -> bool:
@@ -112,7 +176,7 @@ class Reader(ABC):
         when a wanted name is ambiguous.
         """
         if self._started:
-            raise ValueError(f"{self.source.name} was read already; open it anew")
+            raise ValueError(f"{self.source.name} was read already; open it again")
         self._started = True
         self._unused = unused
         with_errors = self._parts(columns, raw_rows=raw_rows)
@@ -136,14 +200,52 @@ class Reader(ABC):
         self.close()
 
 
+class TextReader(Reader):
+    """Reads records."""
+
+    def __init__(
+        self, content: Content, encoding: TextEncoding, source: tuple[Dialect, tuple[str, ...] | None],
+        layout: Layout, limits: Limits, notes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        dialect, columns = source
+        assumed = (encoding.note,) if encoding.note else ()
+        own = {name.strip() for name in columns or ()}
+        super().__init__(content, Source(content.name, content.path, dialect, columns), own, (*assumed, *notes))
+        if columns:
+            self.source = replace(self.source, columns=(*self._partitions, *columns))
+        self._encoding = encoding
+        self._layout = layout
+        self._limits = limits
+
+    @abstractmethod
+    def _with_partitions(self, partitions: Mapping[str, str | None]) -> Callable[[bytes], bytes] | None:
+        """What makes an original record one that is the same in any directory; another process can get it."""
+
+    @abstractmethod
+    def _converter(self, columns: Sequence[str]) -> Callable[[Records], Converted]:
+        """How the wanted columns are made of records; another process can get it."""
+
+    def _records(self) -> Iterator[Records]:
+        """All data records, a block at a time."""
+        blocks = utf8_blocks(lambda: self._content.read(self._limits.block), self._encoding)
+        return split(blocks, self._layout, self._limits)
+
+    def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[UnparsedRecords]:
+        convert, transcoded = self._converter(columns), self._encoding.name != "utf-8"
+        unused = () if self._unused is None else self._unused.taken(tuple(self._partitions))
+        wanted = {*columns, *unused}
+        mapped = self._mapped_partitions = {name: one for name, one in self._partitions.items() if name in wanted}
+        whole = self._with_partitions(self._partitions) if self._partitions else None
+        row = 1
+        for block in self._records():
+            for records in block.parts(self._limits.rows):
+                yield UnparsedRecords(self.source, row, records, convert, raw_rows, transcoded, mapped, whole)
+                row += len(records)
+
+
 def as_source_error(name: str, error: Exception) -> ImporterError:
     """Any exception as the error of the source that provoked it."""
     if isinstance(error, ImporterError):
         return error
     what = shorten(f"{type(error).__name__}: {error}")
     return SourceError(name, f"cannot be read ({what})", hint="it may be damaged: copy, download or export it again")
-
-
-def shorten(text: str) -> str:
-    """``text`` on one line, cut to what a report shows."""
-    return wording.shorten(text, 80)

@@ -1,7 +1,12 @@
-"""From UTF-8 blocks to records: where each begins and ends, and on which physical line.
+"""From UTF-8 blocks to records and fields: where each begins and ends, and on which physical line.
 
 Line ends are LF, CRLF and a lone CR. What would otherwise spread is fenced in: a quote that is never closed, an endless
 line, bytes that are not UTF-8.
+
+A quote opens only at a field's start, blanks before it ignored; within, two stand for one, or one behind the escape
+character. Text after a closing quote belongs to the field (RFC 4180 with everybody's leniency). One rule is stricter:
+where a quoted field spans lines, its closing quote must be followed by a delimiter or a line end; else its opening line
+alone is given up, since the quote that seems to close it opens a later row's field.
 
 Almost every block with quotes is settled at once, by counting the quotes before each line end. Where some quote is at
 a place where none may be, the block is read record by record.
@@ -12,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,18 +27,125 @@ from importer.errors import SourceError
 from importer.model import Bools, Int64s
 from importer.read.arrow import is_utf8
 from importer.read.encoding import show
-from importer.read.reader import Limits, shorten
-from importer.read.rules import LINES, Rules
+from importer.read.files import Limits, shorten
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Faults: TypeAlias = dict[int, tuple[str, str]]
 """Of unreadable records, by their position: reason code and value."""
 
+WHITESPACE = "whitespace"
+BLANKS = b" \t"
 _LF, _CR, _AFTER_ASCII = 10, 13, 0x80
 _KEPT_OF_ENDLESS = 1 << 10
 _STEP = 512 << 10
 _EACH_BYTE = np.uint64(0x0101010101010101)
 _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A file's delimiter, quote and other special characters."""
+
+    delimiter: bytes
+    """One character or more; empty for runs of blanks."""
+    quote: bytes = b'"'
+    """Empty: quotes mean nothing."""
+    escape: bytes = b""
+    """What takes the meaning from a quote, a delimiter or itself; empty without one."""
+    comment: bytes = b""
+    """What a line begins with that is no record; empty without one."""
+
+    @cached_property
+    def is_standard(self) -> bool:
+        """Whether Arrow's parser knows these rules."""
+        return len(self.delimiter) == 1 and len(self.quote) <= 1 and not self.escape
+
+    @cached_property
+    def _separator(self) -> bytes:
+        return re.escape(self.delimiter) if self.delimiter else rb"[ \t]++"
+
+    @cached_property
+    def _quoted(self) -> bytes:
+        """A quoted field from its opening to its closing quote, as a possessive pattern: it never backtracks."""
+        quote, escape = re.escape(self.quote), re.escape(self.escape)
+        pair = quote * 2 + (b"|" + escape + b"." if escape else b"")
+        return b"%b([^%b%b]*+(?:(?:%b)[^%b%b]*+)*+)%b" % (quote, quote, escape, pair, quote, escape, quote)
+
+    @cached_property
+    def _rest(self) -> bytes:
+        """What is left of a field, up to its delimiter or line end."""
+        escaped = re.escape(self.escape) + rb"[^\r\n]|" if self.escape else b""
+        if not self.delimiter:
+            return rb"[^ \t\r\n]*+"
+        if len(self.delimiter) == 1:
+            return b"(?:%b[^%b\r\n])*+" % (escaped, re.escape(self.delimiter))
+        return b"(?:%b(?!%b)[^\r\n])*+" % (escaped, self._separator)
+
+    @cached_property
+    def quoted(self) -> re.Pattern[bytes]:
+        """A quoted field, blanks before it included."""
+        return re.compile(self._blanks + self._quoted, re.DOTALL)
+
+    @property
+    def _blanks(self) -> bytes:
+        return b"" if self.delimiter in {b" ", b"\t"} else rb"[ \t]*+"
+
+    @cached_property
+    def _field(self) -> re.Pattern[bytes]:
+        return re.compile(b"(?:%b%b)?+(%b)" % (self._blanks, self._quoted, self._rest), re.DOTALL)
+
+    @cached_property
+    def separator(self) -> re.Pattern[bytes]:
+        """What is between two fields."""
+        return re.compile(self._separator)
+
+    @cached_property
+    def orderly(self) -> re.Pattern[bytes]:
+        """A record in which every quote is where RFC 4180 allows one."""
+        field = b"(?>%b(?=%b|[\r\n]|\\Z)|[^%b\r\n%b]*+)" % (
+            self._quoted, self._separator, re.escape(self.quote), re.escape(self.delimiter[:1])
+        )  # fmt: skip
+        return re.compile(b"%b(?:%b%b)*+" % (field, self._separator, field), re.DOTALL)
+
+    @cached_property
+    def lenient(self) -> re.Pattern[bytes]:
+        """As many fields of a record as can be read."""
+        quote = re.escape(self.quote)
+        on_a_line = self._quoted.replace(b"[^" + quote, b"[^\r\n" + quote)
+        field = b"(?>%b%b%b|%b%b(?=[ \t]*+(?:%b|[\r\n]|\\Z))|(?!%b%b)%b)" % (
+            self._blanks, on_a_line, self._rest, self._blanks, self._quoted, self._separator,
+            self._blanks, quote, self._rest,
+        )  # fmt: skip
+        return re.compile(b"%b(?:%b%b)*+" % (field, self._separator, field), re.DOTALL)
+
+    def fields(self, record: bytes) -> list[bytes]:
+        """One record's fields, without their quotes."""
+        if not self.delimiter:
+            record = record.strip(BLANKS)
+        if (not self.quote or self.quote not in record) and (not self.escape or self.escape not in record):
+            return record.split(self.delimiter) if self.delimiter else record.split()
+        found: list[bytes] = []
+        at = 0
+        while True:
+            field = self._field.match(record, at)
+            assert field is not None  # it matches nothing at least
+            text, rest = field[1], field[2]
+            if text is None:
+                found.append(self._unescaped(rest))
+            else:
+                found.append(
+                    self._unescaped(text).replace(self.quote * 2, self.quote) + (rest if rest.strip() else b"")
+                )
+            separator = self.separator.match(record, field.end())
+            if separator is None:
+                return found
+            at = separator.end()
+
+    def _unescaped(self, text: bytes) -> bytes:
+        if not self.escape or self.escape not in text:
+            return text
+        special = b"|".join(re.escape(sign) for sign in (self.escape, self.quote, self.delimiter) if sign)
+        return re.sub(re.escape(self.escape) + b"(" + special + b")", rb"\1", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +207,8 @@ class Records:
 class Layout:
     """What the splitter must know of a file."""
 
-    rules: Rules = LINES
+    rules: Rules = Rules(b"", quote=b"")
+    """By default every line is a record."""
     blank: bytes = b""
     """Characters that make a line blank if it holds nothing else; an empty line always is."""
     skip_lines: int = 0

@@ -31,7 +31,7 @@ class Checked:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._starts: list[int] = []
-        """Of each source, how many rows stand before it."""
+        """Of each source, how many rows are before it."""
         self._rows = 0
         self._invalid = np.empty(0, np.int64)
         """The places of rows that cannot be sent, ascending; a group's head is always read before its members."""

@@ -21,9 +21,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from importer.model import SANDBOX_ENDPOINT, Pause, PauseKind, Run, State
-from importer.report.labels import TONES, amount, label_of, source_facts, sources_name, states_in_words
 from importer.report.model import CHECK, Step, Summary
 from importer.report.totals import OUTCOMES, UNSURE, Series, Totals
+from importer.report.words import amount, label_of, source_facts, sources_name, states_in_words
 from importer.wording import counted, duration, shown
 
 _SOURCES = 200
@@ -187,8 +187,8 @@ def _parts(summary: Summary, *, checked: bool) -> Iterator[dict[str, object]]:
     """The pieces of the bar, a state each; a tone is empty for a state that needs no care, a share is in percent."""
     for state in State:
         if count := summary.rows[state.value]:
-            label, meaning = label_of(state, checked=checked)
-            share, tone = 100 * count / summary.rows["read"] if summary.rows["read"] else 0.0, TONES.get(state, "")
+            label, meaning, tone = label_of(state, checked=checked)
+            share = 100 * count / summary.rows["read"] if summary.rows["read"] else 0.0
             yield {"label": label, "meaning": meaning, "tone": tone, "count": count, "share": share}
 
 

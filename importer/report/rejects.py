@@ -23,8 +23,7 @@ import pyarrow as pa
 from importer.model import RowBatch, Source, State
 from importer.report.atomic import Outputs
 from importer.report.model import WrittenFile
-from importer.report.reject_files import Rejected, RejectsWriter, open_writer
-from importer.report.reject_workbook import WorkbookRejects, suits
+from importer.report.reject_files import Rejected, RejectsWriter, WorkbookRejects, open_writer, suits_sheet
 from importer.report.rows import STATES, ExplainedBatch
 from importer.roundtrip import APPENDED, DOUBT
 
@@ -50,11 +49,13 @@ class _File:
 
 @dataclass(slots=True)
 class _Form:
-    """The files of all sources that look alike."""
+    """The files of all sources that look alike, by what they hold."""
 
+    key: tuple[object, ...]
+    """What its sources have in common."""
     first: Source
     schema: pa.Schema | None
-    """A Parquet source's columns; None while they are unknown, and for text."""
+    """A Parquet source's columns with their types; None while they are unknown, and for text."""
     number: str
     """Behind the placeholders of its files; empty for the first form."""
     files: dict[str, _File] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Rejects:
         self._run = run
         self._columns = columns
         self._as_workbook = as_workbook
-        self._forms: dict[tuple[object, ...], _Form] = {}
+        self._forms: list[_Form] = []
         self.without_originals = 0
         """Rows that belong in a file but whose original cells are no longer kept."""
 
@@ -95,7 +96,7 @@ class Rejects:
 
     def close(self) -> list[tuple[str, WrittenFile]]:
         """Finish the files; returns for each its placeholder in ``outputs`` and what it is finally called."""
-        forms = list(self._forms.values())
+        forms = self._forms
         if len(forms) == 1 and not self.without_originals:
             self._file(forms[0], "rejects")
         written = []
@@ -109,31 +110,34 @@ class Rejects:
     def _form(self, batch: RowBatch) -> _Form:
         source, dialect = batch.source, batch.source.dialect
         is_parquet = dialect.format == "parquet"
-        schema = batch.raw_rows.schema if is_parquet and batch.raw_rows is not None else None
-        key: tuple[object, ...] = (source.columns, replace(dialect, compression="none", has_bom=False))
+        key: tuple[object, ...] = (dialect.format, source.columns)
         if dialect.format == "jsonl":
-            key = (dialect.encoding, dialect.skip_lines)
-        elif is_parquet:
-            key = (source.columns, str(schema))
-        key = (dialect.format, *key)
-        if key not in self._forms:
-            number = f"-{len(self._forms) + 1}" if self._forms else ""
-            self._forms[key] = _Form(source, schema, number)
-        return self._forms[key]
+            key = (dialect.format, dialect.encoding, dialect.skip_lines)
+        elif not is_parquet:
+            key = (*key, replace(dialect, compression="none", has_bom=False))
+        schema = batch.raw_rows.schema if is_parquet and batch.raw_rows is not None else None
+        for form in self._forms:
+            # A batch whose rows are all fine comes without its raw rows, from which the types are known.
+            if form.key == key and (schema is None or form.schema is None or form.schema == schema):
+                form.schema = form.schema or schema
+                return form
+        number = f"-{len(self._forms) + 1}" if self._forms else ""
+        self._forms.append(_Form(key, source, schema, number))
+        return self._forms[-1]
 
     def _file(self, form: _Form, kind: str) -> _File:
         if kind not in form.files:
             source, (name, appended) = form.first, _FILES[kind]
             # Rows in doubt stay in a form that `importer resolve` reads.
-            workbook = kind == "rejects" and (self._as_workbook or bool(source.dialect.sheet)) and suits(source)
+            workbook = kind == "rejects" and (self._as_workbook or bool(source.dialect.sheet)) and suits_sheet(source)
             ending = "xlsx" if workbook else source.dialect.format
             placeholder = f"{name}{form.number}.{ending}"
             file = self._outputs.create(placeholder)
-            writer: RejectsWriter
-            if workbook:
-                writer = WorkbookRejects(file, source, appended, self._columns)
-            else:
-                writer = open_writer(file, source, form.schema, appended)
+            writer: RejectsWriter = (
+                WorkbookRejects(file, source, appended, self._columns)
+                if workbook
+                else open_writer(file, source, form.schema, appended)
+            )
             form.files[kind] = _File(placeholder, ending, writer)
         return form.files[kind]
 

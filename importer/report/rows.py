@@ -20,7 +20,7 @@ from importer.columns import mask_of, text_bytes, whole
 from importer.json_columns import escape
 from importer.model import ArrowArray, ArrowTable, Format, Int64s, RowBatch, State
 from importer.reasons import REASONS
-from importer.report.messages import messages_of, shown_column
+from importer.report.words import messages_of, shown_column
 from importer.roundtrip import harmless_column
 
 SEPARATOR = "; "

@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator
 
 from importer.model import State
-from importer.report.labels import TONES, amount, label_of, source_facts, states_in_words
 from importer.report.model import CHECK, FilterSummary, ReasonSummary, Summary, Written
+from importer.report.words import amount, label_of, source_facts, states_in_words
 from importer.wording import brief, counted, duration, shown
 
 WIDTH = 80
@@ -89,9 +89,9 @@ def _counts(summary: Summary, *, colour: bool) -> Iterator[str]:
     width = max(len(f"{count:,}") for count in summary.rows.values())
     for state in State:
         if count := summary.rows[state.value]:
-            label, meaning = label_of(state, checked=summary.run == CHECK)
+            label, meaning, tone = label_of(state, checked=summary.run == CHECK)
             text = f"{label:<9}  {count:>{width},}"
-            text = f"\x1b[{_COLOURS[TONES[state]]}m{text}\x1b[0m" if colour and state in TONES else text
+            text = f"\x1b[{_COLOURS[tone]}m{text}\x1b[0m" if colour and tone else text
             yield f"  {text}  {meaning}"
     yield f"  {'-' * (11 + width)}"
     verdict = "every row is accounted for" if summary.balanced else "THE TOTALS DO NOT ADD UP"

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from importer.columns import Distinct, lowered
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
-from importer.report.messages import fix_of, severity_of
 from importer.report.model import (
     CurrencyTotal,
     Example,
@@ -28,6 +27,7 @@ from importer.report.model import (
     TypeTotals,
 )
 from importer.report.rows import SEPARATOR, STATES, ExplainedBatch
+from importer.report.words import fix_of, severity_of
 from importer.wording import iso, shown
 
 FILTERED = ("filtered.where", "filtered.transform", "filtered.given_up")

@@ -5,22 +5,22 @@ Each output gets each batch once, in one pass; another output is one more line i
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
-import importer
-from importer.errors import ReportError
+from importer.errors import MappingError, ReportError, UsageError
+from importer.mapping.load import loads
 from importer.model import Counts, Format, RowBatch, Run, RunSource
 from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
 from importer.report.model import (
     CHECK,
+    VERSIONS,
     ImportTotal,
     MappingSummary,
     ReportOptions,
@@ -32,7 +32,6 @@ from importer.report.model import (
     summary_bytes,
 )
 from importer.report.next_steps import next_steps
-from importer.report.reject_workbook import columns_by_target
 from importer.report.rejects import Rejects
 from importer.report.rows import WRITERS, ExplainedBatch, explain, report_table
 from importer.report.totals import Totals
@@ -86,7 +85,7 @@ def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
     """Write a run's report alone to a file, whole or not at all; raises `ReportError` where it cannot be written."""
     with Outputs(path.parent, again=_again(run)) as outputs:
         stream(ledger, run, outputs.create(path.name), form)
-        outputs.commit([(path.name, path.name)])
+        outputs.commit()
 
 
 def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
@@ -155,14 +154,14 @@ class _Report:
             outputs.create(SUMMARY).write(summary_bytes(written.summary))
             with outputs.explained():
                 keep_user_files(options.out, {file.name for _, file in files})
-            names = [(placeholder, file.name) for placeholder, file in files]
-            return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
+            names = {placeholder: file.name for placeholder, file in files}
+            return replace(written, paths=outputs.commit({**names, SUMMARY: SUMMARY}))
 
     def _with_rows(self, options: ReportOptions, outputs: Outputs) -> list[tuple[str, WrittenFile]]:
         """The files with a line per row, each by its placeholder."""
         name, run = f"report.{options.format}", self._run
         report = WRITERS[options.format](outputs.create(name))
-        columns = columns_by_target(run.mapping_text, run.mapping_name)
+        columns = _columns_by_target(run.mapping_text, run.mapping_name)
         # Rejects that come back say of which run they are; the ledger does not know a check.
         origin = "" if run.id == CHECK else run.id
         rejects = Rejects(outputs, origin, columns, as_workbook=options.rejects_format == "xlsx")
@@ -210,7 +209,7 @@ class _Report:
             totals=totals.money(),
             without_originals=self._lost,
             files=files,
-            versions={"importer": importer.__version__, "python": platform.python_version()},
+            versions=VERSIONS,
             import_total=self._import_total(),
         )
         summary = self._explain(summary, totals) if self._explain else summary
@@ -224,6 +223,15 @@ class _Report:
         if self._ledger is None or len(runs) < 2:
             return None
         return ImportTotal(tuple(one.id for one in runs), counts_by_name(self._ledger.import_counts(runs)))
+
+
+def _columns_by_target(text: str, name: str) -> Mapping[str, tuple[str, ...]]:
+    """The columns that each target of a mapping comes from; none where the mapping cannot be loaded any more."""
+    try:
+        mapping = loads(text, name, partial=True).mapping
+    except (MappingError, UsageError):
+        return {}
+    return {target: value.columns() for target, value in mapping.fields()}
 
 
 def _source(one: RunSource) -> SourceSummary:

@@ -22,11 +22,11 @@ import pyarrow as pa
 from importer.mapping.model import SourceOptions
 from importer.model import ArrowTable, Source
 from importer.read import Input, text_of
-from importer.read.rules import WHITESPACE, Rules
+from importer.read.records import WHITESPACE, Rules
 from importer.roundtrip import APPENDED, DOUBT, JSON_KEY, ORIGINAL, is_rejects, original_cell
 
 RECORD = ""
-"""Stands for a column where a row is its raw record."""
+"""The column where a row is its raw record."""
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CELLS = msgspec.json.Decoder(list[str])
 _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)

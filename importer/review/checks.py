@@ -18,7 +18,7 @@ from importer.model import Run, State
 from importer.pipeline.options import ReadOptions
 from importer.pipeline.prepare import prepare_sources
 from importer.read import Input
-from importer.report.messages import message_of
+from importer.report.words import message_of
 from importer.review.cells import Content, Form, how_to_read, write
 from importer.review.desk import Line, Problem
 from importer.review.load import Targets, problem_of

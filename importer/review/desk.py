@@ -70,7 +70,7 @@ class Line:
     no: int
     run: str
     place: int
-    """How many rows of its run stand before it."""
+    """How many rows of its run are before it."""
     form: int
     row: int
     line: int

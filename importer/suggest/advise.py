@@ -24,11 +24,10 @@ from importer.mapping.model import ImportMapping, Subscriber, ValueMapping
 from importer.model import Chunk, EncodedChunk, Events, Run, SourceStream, State
 from importer.read import expand, open_source
 from importer.report.model import MappingAdvice, ReasonSummary
-from importer.suggest.decide import put
+from importer.suggest.decide import flow, put, scalar
+from importer.suggest.fields import country_of
 from importer.suggest.forms import CURRENCY_OF_SIGN, NumberStyle, as_numbers, as_times
-from importer.suggest.people import country_of
 from importer.suggest.sampling import LIMITS, is_file
-from importer.suggest.text import flow, scalar
 from importer.suggest.vocabulary import fit, is_nothing, meant
 from importer.validate import fitted, validate
 

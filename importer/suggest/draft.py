@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from importer.suggest import money, people
+from importer.suggest import fields
 from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Draft, Grade, Open, template
 from importer.suggest.forms import Times
 from importer.suggest.profile import Column, Sample
@@ -27,9 +27,9 @@ def draft(sample: Sample, answers: Mapping[str, str]) -> Draft:
     made.write_source()
     _decide_key(made)
     _decide_time(made)
-    people.decide_subscriber(made)
+    fields.decide_subscriber(made)
     _decide_type(made)
-    money.decide_value(made)
+    fields.decide_value(made)
     _decide_rows(made)
     return made
 
@@ -61,7 +61,7 @@ def _kind(sample: Sample) -> Kind:
     is_known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
     if noun and last in ("id", "uuid", "guid") and first.is_full and first.is_unique and not is_known:
         return Kind(noun, noun.replace(" ", "_"))  # the first column numbers the rows: a `review_id` is of reviews
-    is_money = any(one.filled * 2 > sample.rows for one in money.candidates(sample, "value"))
+    is_money = any(one.filled * 2 > sample.rows for one in fields.candidates(sample, "value"))
     return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
 
 
@@ -231,12 +231,12 @@ def _write_time(made: Draft, column: Column, times: Times) -> None:
         made.notes[at].append("some of its cells are no times: their rows are not sent")
     if is_sortable:
         made.words["order_by"] = orders[0]
-        made.notes["order_by"] = ["events are delivered oldest first, whatever the order of the file"]
+        made.notes["order_by"] = ["events are delivered oldest first, regardless of the order of the file"]
 
 
 def decide_date_order(made: Draft, column: str, times: Times) -> str | None:
     """Whether the day or the month comes first, which these cells do not say; None if the user has to."""
-    why = "no day is above 12, so day and month cannot be told apart"
+    why = "no day is above 12, so day and month cannot be distinguished"
     if times.mixed:
         why = "some dates have the day first, others the month, so neither form reads all of them"
     question = f"Does the day (dmy) or the month (mdy) come first in `{column}`"

@@ -12,16 +12,13 @@ from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
 from importer.model import Chunk
 from importer.read import open_source
-from importer.suggest.adapt import adapt, inherited_subscriber
 from importer.suggest.advise import Advice, Trial, improved
-from importer.suggest.decide import Decision, Draft, Grade, put
+from importer.suggest.decide import Decision, Draft, Grade, comment, lay_out, printable, put
 from importer.suggest.draft import draft
-from importer.suggest.money import is_currency
+from importer.suggest.extend import adapt, add_lookup, inherited_subscriber
+from importer.suggest.fields import decide_properties, is_currency
 from importer.suggest.profile import Sample
-from importer.suggest.properties import decide_properties
 from importer.suggest.sampling import LIMITS, ROWS, sample_again
-from importer.suggest.second import add_lookup
-from importer.suggest.text import comment, lay_out, printable
 from importer.wording import shown
 
 Ask = Callable[[Decision, Sample], str]
@@ -134,13 +131,11 @@ class _Conversation:
         sample, target = self.wanted.sample, question.target
         if target == "value_currency" and not is_currency(answer, sample):
             return f"{answer!r} is neither a column nor a currency code such as EUR"
-        options = [*([question.chosen] if question.chosen is not None else []), *question.others]
-        names = [one.name for one in options]
         is_column = sample.column(answer) is not None
         if target == "subscriber" and not is_column:
             return f"{answer!r} is no column of the file"
-        if not (answer in names or question.takes_any or (is_column and target in _ANY_COLUMN)):
-            return f"{answer!r} is none of {', '.join(names)}"
+        if not (answer in question.options or question.takes_any or (is_column and target in _ANY_COLUMN)):
+            return f"{answer!r} is none of {', '.join(question.options)}"
         wanted, answers = self.wanted, self.answers | {target: answer}
         try:
             if target == "encoding":

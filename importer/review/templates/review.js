@@ -85,7 +85,7 @@ function flush() {
   timers.clear();
 }
 
-async function tell(path, content) {
+async function send(path, content) {
   flush();
   at("said").textContent = "Working …";
   await inTurn(async () => {
@@ -105,7 +105,7 @@ function askNote(target) {
   const count = target.numbers ? "this row" : "all these rows";
   open(`<h2 id="dialog-h">Give up</h2><form method="dialog" id="give-up"><label for="note">Why ${count} will not be sent (optional)</label><input id="note" maxlength="200"><p class="actions"><button type="submit" class="main">Give up</button> <button type="button" data-dismiss>Not yet</button></p></form>`);
   at("note").focus();
-  at("give-up").addEventListener("submit", () => tell("word", { word: "given_up", note: at("note").value, ...target }));
+  at("give-up").addEventListener("submit", () => send("word", { word: "given_up", note: at("note").value, ...target }));
 }
 
 async function follow(first) {
@@ -173,9 +173,9 @@ document.addEventListener("click", (event) => {
     after = data.after;
     inTurn(() => show({ ...chosen(), after }, { focus: "#list-h" }));
   } else if (data.like !== undefined) {
-    tell("like", { no: numberOf(button), column: button.closest(".cell").querySelector("[data-column]").dataset.column });
-  } else if (data.word !== undefined) tell("word", { word: data.word, numbers: [numberOf(button)] });
-  else if (data.all !== undefined) tell("word", { word: data.all, ...chosen() });
+    send("like", { no: numberOf(button), column: button.closest(".cell").querySelector("[data-column]").dataset.column });
+  } else if (data.word !== undefined) send("word", { word: data.word, numbers: [numberOf(button)] });
+  else if (data.all !== undefined) send("word", { word: data.all, ...chosen() });
   else if (data.giveUp !== undefined) askNote({ numbers: [numberOf(button)] });
   else if (data.giveUpAll !== undefined) askNote(chosen());
   else if (data.dismiss !== undefined) at("dialog").close();
@@ -183,7 +183,7 @@ document.addEventListener("click", (event) => {
   else if (data.answer !== undefined) {
     for (const one of document.querySelectorAll("[data-answer]")) one.disabled = true;
     ask("answer", { yes: data.answer === "yes" });
-  } else if (button.id === "undo") tell("undo", {});
+  } else if (button.id === "undo") send("undo", {});
   else if (button.id === "plan") {
     flush();
     inTurn(async () => open(await (await ask("plan")).text()));

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from importer.deliver.endpoint import Endpoint
-from importer.deliver.proxy import choose, shown, unused
+from importer.deliver.endpoint import Endpoint, choose_proxy, shown_proxy, unused_proxy
 from importer.errors import UsageError
 
 API = Endpoint.parse("https://api.example.com/v2")
@@ -16,9 +15,12 @@ NAMED = {"HTTPS_PROXY": "http://user:pass@proxy.example.com:3128"}
 
 
 def test_a_proxy_that_is_only_in_the_environment_is_mentioned_and_not_used() -> None:
-    assert choose(None, API, NAMED) is None
-    assert unused(None, API, NAMED) == "HTTPS_PROXY names a proxy, which is not used; --proxy environment uses it"
-    assert unused(None, API, {}) == unused("environment", API, NAMED) == unused(None, HERE, NAMED) == ""
+    assert choose_proxy(None, API, NAMED) is None
+    words = "HTTPS_PROXY names a proxy, which is not used; --proxy environment uses it"
+    assert unused_proxy(None, API, NAMED) == words
+    assert (
+        unused_proxy(None, API, {}) == unused_proxy("environment", API, NAMED) == unused_proxy(None, HERE, NAMED) == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,18 +40,18 @@ def test_a_proxy_that_is_only_in_the_environment_is_mentioned_and_not_used() -> 
     ],
 )
 def test_the_proxy_that_is_asked_for_is_used(proxy: str, environment: Mapping[str, str], url: str | None) -> None:
-    assert choose(proxy, API, environment) == url
-    assert choose(proxy, HERE, environment) is None
+    assert choose_proxy(proxy, API, environment) == url
+    assert choose_proxy(proxy, HERE, environment) is None
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "http://", "http://proxy:port", "", "http://[::1"])
 def test_what_is_no_address_of_a_proxy_is_refused_without_its_password(proxy: str) -> None:
     with pytest.raises(UsageError, match="--proxy: this is not the address of an HTTP proxy"):
-        choose(proxy, API, {})
+        choose_proxy(proxy, API, {})
     with pytest.raises(UsageError, match="HTTPS_PROXY: this is not") as caught:
-        choose("environment", API, {"HTTPS_PROXY": "socks5://user:secret@proxy"})
+        choose_proxy("environment", API, {"HTTPS_PROXY": "socks5://user:secret@proxy"})
     assert "secret" not in str(caught.value)
 
 
 def test_a_proxy_is_shown_without_user_and_password() -> None:
-    assert shown(NAMED["HTTPS_PROXY"]) == "http://proxy.example.com:3128"
+    assert shown_proxy(NAMED["HTTPS_PROXY"]) == "http://proxy.example.com:3128"

@@ -168,18 +168,26 @@ def test_a_report_that_is_read_slowly_keeps_nobody_from_writing(tmp_path: Path) 
 
 
 def test_importers_may_open_a_new_ledger_at_the_same_moment(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from importer.ledger.ledger import Ledger\n"
-        "sys.stdin.read()\n"
-        "with Ledger(Path(sys.argv[1]), account='a', endpoint='e') as ledger: ledger.runs()"
-    )
+    code = """
+import os, sys
+from pathlib import Path
+from importer.ledger.ledger import Ledger
+
+begin, end = os.pipe()
+for _ in range(4):
+    if not os.fork():
+        os.close(end)
+        os.read(begin, 1)  # until it is closed
+        with Ledger(Path(sys.argv[1]), account="a", endpoint="e") as ledger:
+            ledger.runs()
+        sys.exit()
+os.close(end)
+print([os.wait()[1] for _ in range(4)])
+"""
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "new" / "ledger.db")]
-    started = [
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    errors = [process.communicate()[1] for process in started]
-    assert errors == [""] * 4
-    assert [process.returncode for process in started] == [0] * 4
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "[0, 0, 0, 0]\n"
 
 
 def test_a_full_disk_is_told_of_and_loses_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from importer.deliver import Progress
 from importer.ledger.ledger import Ledger
 from importer.model import Pace, Pause, PauseKind, Run
-from importer.pipeline.send import Halts
+from importer.pipeline.send import PauseRecorder
 from tests.support.story import RUN
 
 IDLE = Pace(rate=1.0, limit=60, remaining=0, waiting_for="", wait_until=None)
@@ -45,7 +45,7 @@ def progress(kind: PauseKind | None) -> Progress:
 )
 def test_waits_are_noted_as_they_end(seen: tuple[tuple[int, PauseKind | None], ...], noted: list[Pause]) -> None:
     notes, told, now = Notes(), list[Progress](), [0.0]
-    halts = Halts(cast("Ledger", notes), RUN, told.append, now=lambda: now[0])
+    halts = PauseRecorder(cast("Ledger", notes), RUN, told.append, now=lambda: now[0])
     for moment, kind in seen:
         now[0] = moment
         halts.watch(progress(kind))
@@ -57,6 +57,6 @@ def test_waits_are_noted_as_they_end(seen: tuple[tuple[int, PauseKind | None], .
 def test_a_run_that_goes_on_was_stopped_until_now() -> None:
     notes = Notes()
     run = replace(RUN, started_at=10.0, finished_at=100.0)
-    Halts(cast("Ledger", notes), run, lambda _: None, now=lambda: 400.0).begin()
-    Halts(cast("Ledger", notes), replace(run, started_at=None), lambda _: None, now=lambda: 400.0).begin()
+    PauseRecorder(cast("Ledger", notes), run, lambda _: None, now=lambda: 400.0).begin()
+    PauseRecorder(cast("Ledger", notes), replace(run, started_at=None), lambda _: None, now=lambda: 400.0).begin()
     assert notes.halts == [Pause(PauseKind.STOPPED, 100.0, 400.0)]

@@ -41,7 +41,7 @@ def cells(outcome: Outcome) -> list[list[str]]:
     return [list(row.values()) for row in outcome.rows]
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(
     TABLES,
     st.sampled_from(",;\t|"),
@@ -83,7 +83,7 @@ BROKEN = {
 }
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(
         st.sampled_from(
@@ -128,7 +128,7 @@ def test_a_broken_row_spoils_itself_alone(records: list[bytes], limits: Limits, 
     assert kept == records
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.sampled_from(list(b'a"",\n\r;\xff\x00\xc3\xa9')), max_size=120).map(bytes))
 def test_whatever_the_bytes_are_the_block_size_changes_nothing(body: bytes) -> None:
     """No bytes crash the reader, every row is accounted for, and small blocks give what one large block gives."""
@@ -141,7 +141,7 @@ def test_whatever_the_bytes_are_the_block_size_changes_nothing(body: bytes) -> N
         assert get(whole) == get(pieces)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from(list(b'a"",\n\r')), max_size=150).map(bytes), st.integers(8, 60))
 def test_the_bound_of_quoted_records_does_not_depend_on_blocks(body: bytes, bound: int) -> None:
     """Where the bound of a record of several lines takes effect is a matter of the file alone."""

@@ -293,7 +293,7 @@ def test_damaged_archives_are_an_error_or_whole(kind: str, data: st.DataObject) 
     assert outcome.error is not None or outcome.count > 0
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
     with suppress(SourceError):

@@ -1,6 +1,7 @@
 """Rejects of JSONL and Parquet sources, and of runs over sources that differ."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -96,6 +97,15 @@ def test_parquet_rejects_of_rejects_replace_the_columns(tmp_path: Path) -> None:
     first = pq.read_table(tmp_path / "1" / "rejects.parquet")
     write(ledger(batch(PARQUET, rows, raw_rows=first)), RUN, ReportOptions(tmp_path / "2"))
     assert pq.read_table(tmp_path / "2" / "rejects.parquet").equals(first)
+
+
+def test_parquet_rejects_are_one_file_where_only_some_batches_come_with_their_raw_rows(tmp_path: Path) -> None:
+    """The ledger gives the raw rows of those batches alone in which a row was not delivered."""
+    table = parquet_table()
+    fine = [replace(batch(PARQUET, [Row()] * 3, first=at, raw_rows=table), raw_rows=None) for at in (1, 7)]
+    bad = batch(PARQUET, [Row(state=State.INVALID, reasons=BAD)] * 3, first=4, raw_rows=table)
+    write(ledger(fine[0], bad, fine[1]), RUN, ReportOptions(tmp_path))
+    assert pq.read_table(tmp_path / "rejects.parquet").select(table.column_names).equals(table)
 
 
 def test_sources_of_one_form_share_a_file(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def drafted(here: Path, name: str, text: str) -> tuple[Written, dict[str, Any], 
     source.write_text(text, encoding="utf-8")
     written = write(Wanted(sample(str(source), print), str(mapping), "importer check …"), None, print)
     mapping.write_text(written.text, encoding="utf-8")
-    return written, {one.target: one.chosen and one.chosen.name for one in written.decisions}, source
+    return written, {one.target: one.chosen for one in written.decisions}, source
 
 
 def events(written: Written) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.reasons import REASONS
-from importer.report.messages import message_of, messages_of, shown_column
+from importer.report.words import message_of, messages_of, shown_column
 from importer.wording import duration, shown
 
 TEXT = st.text(max_size=8) | st.text("\x00\x1b\n\r\t\x85\u2028\u202e\u200b\ufeff\u00ad\u0301aé😀", max_size=6)
