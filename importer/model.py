@@ -422,7 +422,7 @@ class Claim(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """How one request ended."""
 
-    fate: ResponseKind
+    kind: ResponseKind
     status: int | None
     """The HTTP status; None where no readable answer came."""
     message: str

@@ -112,8 +112,8 @@ class CircuitBreaker:
 
     def record(self, response: Response, now: float) -> None:
         """How an event ended. A 429 says that the API is there, and no more."""
-        unreached = response.fate is ResponseKind.NOT_ACCEPTED and response.status is None
-        failed = unreached or response.fate is ResponseKind.IN_DOUBT
+        unreached = response.kind is ResponseKind.NOT_ACCEPTED and response.status is None
+        failed = unreached or response.kind is ResponseKind.IN_DOUBT
         if failed:
             self.last_words = response.message
         if response.status == 429:
@@ -142,7 +142,7 @@ class CircuitBreaker:
         self._busy = False
         if self._opened_at is None:
             return
-        if response.status is not None and response.status < 500 and response.fate is not ResponseKind.UNAUTHORIZED:
+        if response.status is not None and response.status < 500 and response.kind is not ResponseKind.UNAUTHORIZED:
             self._half_open_at = now
         else:
             self.last_words = response.message

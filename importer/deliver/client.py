@@ -156,7 +156,7 @@ class Client:
         answer, complete = await self._request("POST", self._events, attempt)
         if complete and attempt.watch is not None:
             later = None if distrust is None else lambda: distrust(distrusted(answer))
-            if await attempt.watch.answered(answer.fate, later):
+            if await attempt.watch.answered(answer.kind, later):
                 return distrusted(answer)
         return answer
 

@@ -396,7 +396,7 @@ class Delivery:
 
     def _report(self, response: Response) -> None:
         """Trouble with the network is reported at once, in words."""
-        if response.status is None and response.fate is ResponseKind.NOT_ACCEPTED:
+        if response.status is None and response.kind is ResponseKind.NOT_ACCEPTED:
             self._report_words(f"warning: {response.message}; trying again")
 
     def _report_words(self, words: str) -> None:
@@ -448,9 +448,9 @@ class Delivery:
         if outcome.state is State.PENDING:
             self._try_again(claim, outcome, response)
         else:
-            self._taken += response.fate is not ResponseKind.IN_DOUBT
+            self._taken += response.kind is not ResponseKind.IN_DOUBT
             self._resolve(outcome)
-        self._count_refusal(response.fate, response)
+        self._count_refusal(response.kind, response)
 
     def _resolve(self, outcome: Outcome) -> None:
         """The row's outcome is known, or in doubt."""
@@ -475,17 +475,17 @@ class Delivery:
         else:
             return
         hint = (
-            f"the API says: {response.message.rstrip('.')}. If Sender or --endpoint is at fault, set it right, and"
-            " `importer retry` sends the refused rows again; otherwise fix the mapping and run it anew"
+            f"the API says: {response.message.rstrip('.')}. If the cause is in Sender or --endpoint, correct it, and"
+            " `importer retry` sends the refused rows again; otherwise correct the mapping and run it again"
         )
         self.stop(StopReason(words, hint=hint))
 
     def _try_again(self, claim: Claim, outcome: Outcome, response: Response) -> None:
-        if response.fate is ResponseKind.UNAUTHORIZED:
+        if response.kind is ResponseKind.UNAUTHORIZED:
             self._denied.append((claim, response))
             if len(self._denied) == 1:
                 self._start(self._check_token())
-        elif response.fate is ResponseKind.IN_DOUBT:
+        elif response.kind is ResponseKind.IN_DOUBT:
             self._waiting += 1
             self._start(self._retry_later(outcome))
         elif response.status is None:
@@ -509,7 +509,7 @@ class Delivery:
         tries = self._tries[row_id]
         if self._taken == tries.others and not self._lanes.ready and not self._stopped:
             probed = await self._probe()
-            tries.probed = probed.fate is ResponseKind.SENT
+            tries.probed = probed.kind is ResponseKind.SENT
         self._waiting -= 1
         self._lanes.defer(row_id)
 
@@ -525,8 +525,8 @@ class Delivery:
         """After a 401 or 403: is it the token, or the row?"""
         probed = await self._probe()
         denied, self._denied = self._denied, []
-        if probed.fate is not ResponseKind.SENT:
-            by = probed if probed.fate is ResponseKind.UNAUTHORIZED else denied[-1][1]
+        if probed.kind is not ResponseKind.SENT:
+            by = probed if probed.kind is ResponseKind.UNAUTHORIZED else denied[-1][1]
             self.stop(StopReason.of_token(by.status))
         for claim, response in denied:
             tries = self._tries.setdefault(claim.id, _Tries())
@@ -543,7 +543,7 @@ class Delivery:
     async def _ask_whether_it_is_there(self) -> None:
         response = await self._probe()
         self._report(response)
-        if response.fate is ResponseKind.UNAUTHORIZED:
+        if response.kind is ResponseKind.UNAUTHORIZED:
             self.stop(StopReason.of_token(response.status))
 
     async def _probe(self) -> Response:

@@ -78,10 +78,10 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
     which lists people, is not repeated anywhere), `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else
     is `ResponseKind.NOT_ACCEPTED`, told apart by its status.
     """
-    fate, message = _judge_probe(status, body, redact) if probe else _judge(status, body, redact, complete=complete)
+    kind, message = _judge_probe(status, body, redact) if probe else _judge(status, body, redact, complete=complete)
     limits = read_limits(headers, wall)
     return Response(
-        fate=fate,
+        kind=kind,
         status=status,
         message=shorten(message),
         latency=latency,
@@ -96,7 +96,7 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
 def unanswered(message: str, *, may_have_left: bool, latency: float, local: bool = False) -> Response:
     """The response where none came: in doubt if the request may have left, surely not accepted if not."""
     return Response(
-        fate=ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED,
+        kind=ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED,
         status=None,
         message=shorten(message),
         latency=latency,
@@ -109,8 +109,8 @@ def distrusted(answer: Response) -> Response:
     status = "" if answer.status is None else f" (HTTP {answer.status})"
     return msgspec.structs.replace(
         answer,
-        fate=ResponseKind.IN_DOUBT,
-        message=f"the server sent data that nobody asked for after this answer{status}: it may belong to another event",
+        kind=ResponseKind.IN_DOUBT,
+        message=f"the server sent unrequested data after this answer{status}: it may belong to another event",
     )
 
 
@@ -128,7 +128,7 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
 
     Only attempts that may have been accepted, or were judged, count as attempts.
     """
-    state, code = _STATES[response.fate], reason_code(response)
+    state, code = _STATES[response.kind], reason_code(response)
     attempts = claim.attempts + (state is not State.PENDING)
     maybe_sent = state is State.IN_DOUBT
     if maybe_sent and options.resend_doubtful:
@@ -144,9 +144,9 @@ def outcome_of(claim: Claim, response: Response, at: float, options: DeliveryOpt
 
 def reason_code(answer: Response) -> str:
     """The code of ``importer.reasons`` for a row that ends with this answer; empty if it was sent or stays pending."""
-    if answer.fate is ResponseKind.REFUSED:
+    if answer.kind is ResponseKind.REFUSED:
         return "api.refused"
-    if answer.fate is not ResponseKind.IN_DOUBT:
+    if answer.kind is not ResponseKind.IN_DOUBT:
         return ""
     if answer.status is None:
         return "doubt.no_answer"
@@ -157,8 +157,8 @@ def _judge_probe(status: int, body: bytes, redact: Redact) -> tuple[ResponseKind
     if status == 200:
         documented = body.lstrip()[:1] == b"{"
         return (ResponseKind.SENT, "") if documented else (ResponseKind.NOT_ACCEPTED, "HTTP 200")
-    fate = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
-    return fate, words(status, body, redact)
+    kind = ResponseKind.UNAUTHORIZED if status in (401, 403) else ResponseKind.NOT_ACCEPTED
+    return kind, words(status, body, redact)
 
 
 @lru_cache(maxsize=16)  # most answers of a run are the same few

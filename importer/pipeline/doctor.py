@@ -107,9 +107,9 @@ def _token(target: TargetOptions) -> Finding:
 
 def _answered(answer: Response, api: Target, now: float) -> Iterator[Finding]:
     where = api.endpoint.host
-    if answer.fate is ResponseKind.SENT:
+    if answer.kind is ResponseKind.SENT:
         yield Finding("API", Severity.OK, f"{where} accepts the token; it answered in {answer.latency * 1000:,.0f} ms")
-    elif answer.fate is ResponseKind.UNAUTHORIZED:
+    elif answer.kind is ResponseKind.UNAUTHORIZED:
         advice = "make a new one in Sender under Settings, API access tokens; they can expire"
         yield Finding("API", Severity.FAIL, f"{where} does not accept the token: {answer.message}", advice)
     else:

@@ -178,7 +178,7 @@ class _Sending:
             return None
         opening = connect(job.api, job.target, job.console.say, among=among)
         session, response = await sessions.enter_async_context(opening)
-        if response.fate is ResponseKind.UNAUTHORIZED:
+        if response.kind is ResponseKind.UNAUTHORIZED:
             await self._end(job, StopReason.of_token(response.status))
             return None
         return _Opened(job, session, response, outlook)
@@ -264,7 +264,7 @@ class _Sending:
         if not ended.reason and job.ledger.has_pending(job.run):
             return StopReason(
                 "rows wait behind rows in doubt, as --strict-order asks",
-                hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
+                hint=f"`importer resolve {job.run.id}` resolves them, then `importer resume {job.run.id}`",
             )
         return ended
 

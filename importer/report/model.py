@@ -89,7 +89,7 @@ class ReasonSummary:
     fix: str
     example: Example
     advice: MappingAdvice | None = None
-    """What to change in the mapping; None where the rows are at fault, and for runs."""
+    """What to change in the mapping; None where the rows themselves are wrong, and for runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_a_probe_tells_the_servers_time() -> None:
     answer: Response = classify(
         200, {"Date": format_datetime(at, usegmt=True)}, b"{}", latency=0.1, wall=0.0, probe=True
     )
-    assert answer.fate is ResponseKind.SENT
+    assert answer.kind is ResponseKind.SENT
     assert answer.date == at.timestamp()
 
 

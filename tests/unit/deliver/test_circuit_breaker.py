@@ -9,10 +9,10 @@ from importer.model import Response, ResponseKind
 
 
 def answer(
-    fate: ResponseKind, status: int | None, *, latency: float = 0.1, retry_after: float | None = None
+    kind: ResponseKind, status: int | None, *, latency: float = 0.1, retry_after: float | None = None
 ) -> Response:
-    message = "" if fate is ResponseKind.SENT else f"HTTP {status}"
-    return Response(fate=fate, status=status, message=message, latency=latency, retry_after=retry_after)
+    message = "" if kind is ResponseKind.SENT else f"HTTP {status}"
+    return Response(kind=kind, status=status, message=message, latency=latency, retry_after=retry_after)
 
 
 SENT = answer(ResponseKind.SENT, 200)

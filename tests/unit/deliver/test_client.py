@@ -23,7 +23,7 @@ def client(server: RawServer) -> Client:
 
 
 async def posted(script: Script) -> Response:
-    """One event's fate at a server that runs ``script``."""
+    """What becomes of one event at a server that runs ``script``."""
     async with raw_server(script) as server, client(server) as api:
         return await api.post(BODY)
 
@@ -35,7 +35,7 @@ async def test_an_event_is_posted_as_the_page_says() -> None:
     async with raw_server(script) as server, client(server) as api:
         first = await api.post(BODY)
         second = await api.post(BODY)
-    assert first.fate is second.fate is ResponseKind.SENT
+    assert first.kind is second.kind is ResponseKind.SENT
     assert (first.status, first.limit) == (200, 60)
     assert server.connections == 1
     for request in server.requests:
@@ -81,13 +81,13 @@ async def test_each_event_has_its_own_body_and_answer() -> None:
 @virtual_time
 async def test_refusals_come_with_the_apis_words() -> None:
     refused = await posted(answering(answer("422 Unprocessable", b'{"message": "no", "errors": {"type": ["odd"]}}')))
-    assert (refused.fate, refused.status, refused.message) == (ResponseKind.REFUSED, 422, "no type: odd")
+    assert (refused.kind, refused.status, refused.message) == (ResponseKind.REFUSED, 422, "no type: odd")
 
 
 @virtual_time
 async def test_an_answer_that_repeats_the_token_is_redacted() -> None:
     refused = await posted(answering(answer("401 No", f'{{"message": "unknown token {SECRET}"}}'.encode())))
-    assert (refused.fate, refused.message) == (ResponseKind.UNAUTHORIZED, "unknown token [token]")
+    assert (refused.kind, refused.message) == (ResponseKind.UNAUTHORIZED, "unknown token [token]")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -99,8 +99,8 @@ async def test_the_token_follows_no_redirect(status: int) -> None:
         async with raw_server(answering(raw)) as server, client(server) as api:
             redirected = await api.post(BODY)
             probed = await api.probe()
-    assert (redirected.fate, redirected.status) == (ResponseKind.IN_DOUBT, status)
-    assert (probed.fate, probed.status) == (ResponseKind.NOT_ACCEPTED, status)
+    assert (redirected.kind, redirected.status) == (ResponseKind.IN_DOUBT, status)
+    assert (probed.kind, probed.status) == (ResponseKind.NOT_ACCEPTED, status)
     assert thief.connections == 0
 
 
@@ -133,7 +133,7 @@ async def test_a_status_that_settles_the_row_does_not_wait_for_its_body(status: 
         await asyncio.sleep(3600)
 
     settled = await posted(script)
-    assert (settled.fate, settled.status) == (kind, int(status[:3]))
+    assert (settled.kind, settled.status) == (kind, int(status[:3]))
     assert settled.latency == pytest.approx(10, abs=1.1)
 
 
@@ -144,7 +144,7 @@ async def test_a_proxy_is_used_if_it_is_named_and_the_endpoint_is_elsewhere() ->
         options = ClientOptions(proxy=f"http://user:pass@127.0.0.1:{proxy.port}")
         async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET), options) as api:
             refused = await api.post(BODY)
-        assert (refused.fate, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
+        assert (refused.kind, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
         assert refused.message == (
             f"the proxy http://127.0.0.1:{proxy.port} answered 407 instead of connecting to api.example.com"
         )
@@ -154,7 +154,7 @@ async def test_a_proxy_is_used_if_it_is_named_and_the_endpoint_is_elsewhere() ->
             raw_server(answering(answer())) as server,
             Client(Endpoint.parse(server.url), Token(SECRET), options) as api,
         ):
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
         assert len(proxy.requests) == 1
 
 
@@ -166,7 +166,7 @@ async def test_a_proxy_that_is_not_there_is_named() -> None:
         options = ClientOptions(proxy=address)
         async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET), options) as api:
             refused = await api.post(BODY)
-    assert refused.fate is ResponseKind.NOT_ACCEPTED
+    assert refused.kind is ResponseKind.NOT_ACCEPTED
     assert refused.message == f"no connection to the proxy {address}: Connection refused"
 
 
@@ -176,7 +176,7 @@ async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.Monkey
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         async with client(server) as api:
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
     assert proxy.connections == 0
 
 
@@ -203,7 +203,7 @@ async def test_many_in_flight_share_one_pool_without_a_limit() -> None:
     async with raw_server(answering(answer())) as server, client(server) as api:
         for _ in range(3):
             answers = await asyncio.gather(*(api.post(BODY) for _ in range(90)))
-            assert all(each.fate is ResponseKind.SENT for each in answers)
+            assert all(each.kind is ResponseKind.SENT for each in answers)
     assert server.connections == 90
 
 
@@ -212,7 +212,7 @@ async def test_the_probe_asks_for_subscribers_and_sends_nothing() -> None:
     script = answering(answer("200 OK", b'{"data": []}', "X-RateLimit-Limit: 60"))
     async with raw_server(script) as server, client(server) as api:
         probed = await api.probe()
-    assert (probed.fate, probed.limit) == (ResponseKind.SENT, 60)
+    assert (probed.kind, probed.limit) == (ResponseKind.SENT, 60)
     assert server.requests[0].startswith(b"GET /v2/subscribers HTTP/1.1\r\n")
     assert f"Authorization: Bearer {SECRET}".encode() in server.requests[0]
 
@@ -240,6 +240,6 @@ async def test_against_a_mock_of_the_real_endpoint() -> None:
         mocked.post("https://api.sender.net/v2/events", status=429, response_class=BridgedResponse)
         mocked.get("https://api.sender.net/v2/subscribers", status=401, response_class=BridgedResponse)
         async with Client(Endpoint.parse(), Token(SECRET)) as api:
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
-            assert (await api.post(BODY)).fate is ResponseKind.NOT_ACCEPTED
-            assert (await api.probe()).fate is ResponseKind.UNAUTHORIZED
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.NOT_ACCEPTED
+            assert (await api.probe()).kind is ResponseKind.UNAUTHORIZED

@@ -21,13 +21,13 @@ def client(server: RawServer) -> Client:
 
 
 async def post_first(script: Script) -> Response:
-    """The fate of an event that aiohttp puts together, at a server that runs ``script``."""
+    """What becomes of an event that aiohttp puts together, at a server that runs ``script``."""
     async with raw_server(script) as server, client(server) as api:
         return await api.post(BODY)
 
 
 async def post_later(script: Script) -> Response:
-    """The fate of an event that goes the short way, over a connection that has served one before."""
+    """What becomes of an event that goes the short way, over a connection that has served one before."""
 
     async def after_one(connection: Connection, server: RawServer) -> None:
         if server.connections == 1:
@@ -36,7 +36,7 @@ async def post_later(script: Script) -> Response:
         await script(connection, server)
 
     async with raw_server(after_one) as server, client(server) as api:
-        assert (await api.post(BODY)).fate is ResponseKind.SENT
+        assert (await api.post(BODY)).kind is ResponseKind.SENT
         return await api.post(BODY)
 
 
@@ -56,7 +56,7 @@ async def test_a_connection_closed_without_an_answer_is_in_doubt() -> None:
 
     async with raw_server(script) as server, client(server) as api:
         lost = await api.post(BODY)
-    assert (lost.fate, lost.status) == (ResponseKind.IN_DOUBT, None)
+    assert (lost.kind, lost.status) == (ResponseKind.IN_DOUBT, None)
     assert lost.message == "the server closed the connection without an answer"
     assert len(server.requests) == 1, "aiohttp must not send it again by itself"
 
@@ -71,7 +71,7 @@ async def test_a_pooled_connection_lost_under_a_request_is_in_doubt_and_not_trie
     async with raw_server(script) as server, client(server) as api:
         await api.post(BODY)
         lost = await api.post(BODY)
-    assert lost.fate is ResponseKind.IN_DOUBT
+    assert lost.kind is ResponseKind.IN_DOUBT
     assert len(server.requests) == 2
     assert server.connections == 1
 
@@ -83,7 +83,7 @@ async def test_a_reset_connection_is_in_doubt(posted: Post) -> None:
         connection.reset()
 
     lost = await posted(script)
-    assert lost.fate is ResponseKind.IN_DOUBT
+    assert lost.kind is ResponseKind.IN_DOUBT
     assert lost.message in (
         "the connection was lost: Connection reset by peer",
         "the server closed the connection without an answer",
@@ -98,7 +98,7 @@ async def test_a_connection_reset_before_the_request_is_read_is_never_taken_for_
         connection.reset()
 
     lost = await posted(script)
-    assert lost.fate in (ResponseKind.IN_DOUBT, ResponseKind.NOT_ACCEPTED)
+    assert lost.kind in (ResponseKind.IN_DOUBT, ResponseKind.NOT_ACCEPTED)
     assert lost.status is None
 
 
@@ -109,7 +109,7 @@ async def test_no_answer_in_time_is_in_doubt(posted: Post) -> None:
         await asyncio.sleep(3600)
 
     late = await posted(script)
-    assert (late.fate, late.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
+    assert (late.kind, late.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
     assert late.latency == pytest.approx(90, abs=1.1)
 
 
@@ -123,7 +123,7 @@ async def test_an_answer_that_trickles_in_for_ever_is_in_doubt(posted: Post) -> 
             await asyncio.sleep(10)
 
     late = await posted(script)
-    assert (late.fate, late.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
+    assert (late.kind, late.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
     assert late.latency == pytest.approx(90, abs=1.1)
 
 
@@ -144,8 +144,8 @@ async def test_an_answer_that_came_while_the_process_stood_still_counts() -> Non
         await asyncio.sleep(0.5)
         loop.stand_still(200)
         answered, ignored = await asyncio.gather(*posts)
-    assert answered.fate is ResponseKind.SENT
-    assert (ignored.fate, ignored.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
+    assert answered.kind is ResponseKind.SENT
+    assert (ignored.kind, ignored.message) == (ResponseKind.IN_DOUBT, "no whole answer within 90 s")
     assert ignored.latency == pytest.approx(203.5, abs=1.1)
 
 
@@ -169,10 +169,10 @@ async def test_headers_that_trickle_in_for_ever_hold_up_nobody_else() -> None:
     async with raw_server(script) as server, client(server) as api:
         waits = [(0.0, b"slow"), (50.0, b"slow"), (100.0, b"quick"), (170.0, b"slow"), (300.0, b"quick")]
         answers = await asyncio.gather(*(later(*each) for each in waits))
-    assert [each.fate for each in answers] == [
+    assert [each.kind for each in answers] == [
         ResponseKind.SENT if body == b"quick" else ResponseKind.IN_DOUBT for _, body in waits
     ]
-    assert [each.latency for each in answers if each.fate is ResponseKind.IN_DOUBT] == pytest.approx(
+    assert [each.latency for each in answers if each.kind is ResponseKind.IN_DOUBT] == pytest.approx(
         [90.0] * 3, abs=1.1
     )
 
@@ -203,15 +203,15 @@ async def test_headers_that_trickle_in_for_ever_hold_up_nobody_else() -> None:
 @virtual_time
 async def test_answers_that_say_nothing_reliable_are_in_doubt(posted: Post, raw: bytes) -> None:
     doubtful = await posted(answering(raw, close=True))
-    assert doubtful.fate is ResponseKind.IN_DOUBT
+    assert doubtful.kind is ResponseKind.IN_DOUBT
     assert doubtful.message
 
 
 @virtual_time
 async def test_interim_answers_are_skipped(posted: Post) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-    assert (await posted(answering(interim + answer()))).fate is ResponseKind.SENT
-    assert (await posted(answering(interim, close=True))).fate is ResponseKind.IN_DOUBT
+    assert (await posted(answering(interim + answer()))).kind is ResponseKind.SENT
+    assert (await posted(answering(interim, close=True))).kind is ResponseKind.IN_DOUBT
 
 
 @virtual_time
@@ -228,7 +228,7 @@ async def test_an_oversized_answer_is_not_read_to_its_end(posted: Post) -> None:
             sent += 0x10000
 
     doubtful = await posted(script)
-    assert (doubtful.fate, doubtful.status) == (ResponseKind.IN_DOUBT, 200)
+    assert (doubtful.kind, doubtful.status) == (ResponseKind.IN_DOUBT, 200)
     assert doubtful.message == "HTTP 200, but the answer is cut short or too long"
     assert sent < 20_000_000
 
@@ -237,10 +237,10 @@ async def test_an_oversized_answer_is_not_read_to_its_end(posted: Post) -> None:
 async def test_an_accepted_event_in_chunks_is_sent(posted: Post) -> None:
     chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in ACCEPTED) + b"0\r\n\r\n"
     raw = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
-    assert (await posted(answering(raw))).fate is ResponseKind.SENT
+    assert (await posted(answering(raw))).kind is ResponseKind.SENT
 
 
 @virtual_time
 async def test_an_accepted_event_told_until_the_connections_end_is_sent(posted: Post) -> None:
     raw = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + ACCEPTED
-    assert (await posted(answering(raw, close=True))).fate is ResponseKind.SENT
+    assert (await posted(answering(raw, close=True))).kind is ResponseKind.SENT

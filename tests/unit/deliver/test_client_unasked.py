@@ -28,9 +28,9 @@ def client(server: RawServer) -> Client:
 async def test_two_answers_in_one_piece_are_trusted_neither(second: bytes, close: bool) -> None:
     async with raw_server(answering(answer() + second, close=close)) as server, client(server) as api:
         doubtful = await api.post(BODY)
-    assert (doubtful.fate, doubtful.status) == (ResponseKind.IN_DOUBT, 200)
+    assert (doubtful.kind, doubtful.status) == (ResponseKind.IN_DOUBT, 200)
     assert doubtful.message == (
-        "the server sent data that nobody asked for after this answer (HTTP 200): it may belong to another event"
+        "the server sent unrequested data after this answer (HTTP 200): it may belong to another event"
     )
 
 
@@ -55,8 +55,8 @@ async def test_what_follows_later_takes_the_answer_before_it_back(words: bytes) 
         await asyncio.sleep(1)
         second = await api.post(BODY, taken_back.append)
         await asyncio.sleep(1)
-    assert [(each.fate, each.status) for each in taken_back] == [(ResponseKind.IN_DOUBT, 200)]
-    assert first.fate is second.fate is ResponseKind.SENT
+    assert [(each.kind, each.status) for each in taken_back] == [(ResponseKind.IN_DOUBT, 200)]
+    assert first.kind is second.kind is ResponseKind.SENT
     assert server.connections == 2
 
 
@@ -77,7 +77,7 @@ async def test_an_answer_that_was_late_is_taken_back_when_the_true_one_comes() -
     async with raw_server(script) as server, client(server) as api:
         first = await api.post(BODY, lambda _: taken_back.append("first"))
         second = await api.post(BODY, lambda _: taken_back.append("second"))
-        assert first.fate is second.fate is ResponseKind.SENT  # as far as can be known by now
+        assert first.kind is second.kind is ResponseKind.SENT  # as far as can be known by now
         await asyncio.sleep(1)
     assert taken_back == ["second"]
 
@@ -92,7 +92,7 @@ async def test_a_connection_that_ends_in_the_usual_ways_takes_nothing_back() -> 
         taken_back: list[Response] = []
         async with raw_server(script) as server, client(server) as api:
             for _ in range(3):
-                assert (await api.post(BODY, taken_back.append)).fate is ResponseKind.SENT
+                assert (await api.post(BODY, taken_back.append)).kind is ResponseKind.SENT
                 await asyncio.sleep(1)
         assert (taken_back, server.connections) == ([], 3)
 
@@ -126,7 +126,7 @@ async def test_answers_that_are_one_request_late_are_found_out(extra: int) -> No
         for number in range(120):
             response = await api.post(BODY, partial(note, number))
             true = ResponseKind.SENT if number % 3 else ResponseKind.REFUSED
-            if response.fate is not true:
+            if response.kind is not true:
                 wrong.add(number)
         await asyncio.sleep(1)
     if extra:
@@ -141,7 +141,7 @@ async def test_answers_that_are_one_request_late_are_found_out(extra: int) -> No
 async def test_a_connection_that_is_idle_now_and_then_is_kept() -> None:
     async with raw_server(answering(answer())) as server, client(server) as api:
         for _ in range(120):
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
             await asyncio.sleep(0.5)
     assert server.connections == 1
 
@@ -151,7 +151,7 @@ async def test_a_connection_at_rest_is_closed_with_the_client() -> None:
     """A run that ends meanwhile leaves none behind, which aiohttp would complain of."""
     async with raw_server(answering(answer())) as server, client(server) as api:
         for _ in range(101):
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
     assert server.connections == 2, "the first one rests"
     held = [each for each in gc.get_objects() if isinstance(each, aiohttp.connector.Connection)]
     assert all(each.protocol is None for each in held)

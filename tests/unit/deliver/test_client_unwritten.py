@@ -57,7 +57,7 @@ async def test_a_refused_connection_is_not_accepted() -> None:
         port = unused.getsockname()[1]
         async with client(RawServer(port)) as api:
             refused = await api.post(BODY)
-    assert (refused.fate, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
+    assert (refused.kind, refused.status) == (ResponseKind.NOT_ACCEPTED, None)
     assert refused.message == "no connection to 127.0.0.1: Connection refused"
 
 
@@ -68,7 +68,7 @@ async def test_a_name_that_does_not_resolve_is_not_accepted(monkeypatch: pytest.
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     async with Client(Endpoint.parse("https://api.example.com/v2"), Token(SECRET)) as api:
         unresolved = await api.post(BODY)
-    assert unresolved.fate is ResponseKind.NOT_ACCEPTED
+    assert unresolved.kind is ResponseKind.NOT_ACCEPTED
     assert unresolved.message == "the name api.example.com cannot be resolved: Name or service not known"
 
 
@@ -85,7 +85,7 @@ async def test_a_server_without_tls_is_not_accepted() -> None:
         endpoint = Endpoint.parse(f"https://127.0.0.1:{server.port}/v2")
         async with Client(endpoint, Token(SECRET), clock=VirtualClock()) as api:
             refused = await api.post(BODY)
-    assert refused.fate is ResponseKind.NOT_ACCEPTED
+    assert refused.kind is ResponseKind.NOT_ACCEPTED
     assert refused.message == "no TLS connection to 127.0.0.1: it does not speak TLS on this port"
     assert SECRET.encode() not in seen[0]
 
@@ -101,11 +101,11 @@ async def test_an_untrusted_certificate_is_not_accepted(certificate: Path) -> No
         trusted = ClientOptions(tls=ssl.create_default_context(cafile=str(certificate)))
         async with Client(endpoint, Token(SECRET), trusted, clock=VirtualClock()) as api:
             accepted = await api.post(BODY)
-    assert (refused.fate, refused.message) == (
+    assert (refused.kind, refused.message) == (
         ResponseKind.NOT_ACCEPTED,
         "the certificate of localhost is self-signed; if it is yours, name it with --ca-file",
     )
-    assert accepted.fate is ResponseKind.SENT
+    assert accepted.kind is ResponseKind.SENT
     assert len(server.requests) == 1
 
 
@@ -143,7 +143,7 @@ async def test_a_tls_server_may_greet_with_tickets_alone(
         endpoint = Endpoint.parse(f"https://localhost:{listener.getsockname()[1]}/v2")
         async with Client(endpoint, Token(SECRET), trusted) as api:
             first = await api.post(BODY)
-    assert (first.fate, len(requests)) == ((ResponseKind.NOT_ACCEPTED, 0) if greeting else (ResponseKind.SENT, 1))
+    assert (first.kind, len(requests)) == ((ResponseKind.NOT_ACCEPTED, 0) if greeting else (ResponseKind.SENT, 1))
 
 
 @virtual_time
@@ -157,7 +157,7 @@ async def test_a_connection_that_does_not_come_about_in_time_is_not_accepted() -
         endpoint = Endpoint.parse(f"https://127.0.0.1:{server.port}/v2")
         async with Client(endpoint, Token(SECRET), clock=VirtualClock()) as api:
             timed_out = await api.post(BODY)
-    assert (timed_out.fate, timed_out.message) == (ResponseKind.NOT_ACCEPTED, "no connection to 127.0.0.1 within 15 s")
+    assert (timed_out.kind, timed_out.message) == (ResponseKind.NOT_ACCEPTED, "no connection to 127.0.0.1 within 15 s")
     assert timed_out.latency == pytest.approx(15, abs=1.1)
 
 
@@ -168,7 +168,7 @@ async def test_a_pooled_connection_that_the_server_closed_is_not_used() -> None:
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is second.fate is ResponseKind.SENT
+    assert first.kind is second.kind is ResponseKind.SENT
     assert server.connections == 2
 
 
@@ -188,14 +188,14 @@ async def test_a_reply_to_nothing_is_not_taken_for_the_next_events_answer() -> N
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is ResponseKind.IN_DOUBT
-    assert second.fate is ResponseKind.REFUSED
+    assert first.kind is ResponseKind.IN_DOUBT
+    assert second.kind is ResponseKind.REFUSED
     assert server.connections == 2
 
 
 @virtual_time
 async def test_an_answer_out_of_the_blue_spoils_the_idle_connection() -> None:
-    """Some servers part with a 408 on a connection that has been idle; that is not the next event's fate."""
+    """Some servers part with a 408 on a connection that has been idle; that says nothing of the next event."""
 
     async def script(connection: Connection, server: RawServer) -> None:
         server.requests.append(await connection.request())
@@ -210,7 +210,7 @@ async def test_an_answer_out_of_the_blue_spoils_the_idle_connection() -> None:
         first = await api.post(BODY)
         await asyncio.sleep(1)
         second = await api.post(BODY)
-    assert first.fate is second.fate is ResponseKind.SENT
+    assert first.kind is second.kind is ResponseKind.SENT
     assert server.connections == 2
 
 
@@ -223,7 +223,7 @@ async def test_a_server_that_greets_everywhere_gets_no_event() -> None:
 
     async with raw_server(script) as server, client(server) as api:
         put_off = await api.post(BODY)
-    assert (put_off.fate, server.requests) == (ResponseKind.NOT_ACCEPTED, [])
+    assert (put_off.kind, server.requests) == (ResponseKind.NOT_ACCEPTED, [])
     assert put_off.message == "127.0.0.1 keeps sending data before any request"
 
 
@@ -278,7 +278,7 @@ async def test_without_a_file_handle_the_row_waits_and_the_api_is_not_blamed(mon
     async with raw_server(answering(answer())) as server, client(server) as api:
         monkeypatch.setattr(aiohappyeyeballs, "start_connection", none_left)
         refused = await api.post(BODY)
-    assert (refused.fate, refused.status, refused.local) == (ResponseKind.NOT_ACCEPTED, None, True)
+    assert (refused.kind, refused.status, refused.local) == (ResponseKind.NOT_ACCEPTED, None, True)
     assert refused.message == (
         "this process has no file handle left for another connection; raise the limit (ulimit -n)"
     )
@@ -302,7 +302,7 @@ async def test_a_connection_that_closes_before_the_body_is_handed_over_is_not_ac
 
         connector.connect = connect  # type: ignore[method-assign, assignment]  # the race cannot be had otherwise
         raced = await api.post(BODY)
-    assert raced.fate is ResponseKind.NOT_ACCEPTED
+    assert raced.kind is ResponseKind.NOT_ACCEPTED
     assert len(server.requests) == 1
 
 
@@ -327,9 +327,9 @@ async def test_what_came_while_the_program_was_busy_is_not_taken_for_an_answer_e
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         async with Client(Endpoint.parse(f"http://127.0.0.1:{listener.getsockname()[1]}/v2"), Token(SECRET)) as api:
-            assert (await api.post(BODY)).fate is ResponseKind.SENT
+            assert (await api.post(BODY)).kind is ResponseKind.SENT
             answered.set()
             assert spoken.wait(30)
             refused = await api.post(BODY)
         thread.join(30)
-    assert refused.fate is ResponseKind.REFUSED
+    assert refused.kind is ResponseKind.REFUSED

@@ -32,9 +32,9 @@ def emails(count: int) -> list[str]:
 def deliver(ledger: Ledger, run: Run, *fates: State) -> Run:
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=len(fates))]
     ledger.commit([], rows)
-    codes = ["api.refused" if fate is State.REFUSED else "doubt.status" for fate in fates]
+    codes = ["api.refused" if kind is State.REFUSED else "doubt.status" for kind in fates]
     ends = zip(rows, fates, codes, strict=True)
-    outcomes = [Outcome(row, fate, 1, 500, code, "oh", 1.0, 0.1) for row, fate, code in ends]
+    outcomes = [Outcome(row, kind, 1, 500, code, "oh", 1.0, 0.1) for row, kind, code in ends]
     ledger.commit(outcomes, [])
     ledger.set_state(run, RunState.STOPPED if ledger.has_pending(run) else RunState.FINISHED)
     return released(ledger, run)
