@@ -447,11 +447,12 @@ def _open(source: Input) -> io.RawIOBase:
     try:
         file = source.open()
     except (OSError, ValueError) as error:
-        what, hint = {
+        known: dict[type[Exception], tuple[str, str | None]] = {
             FileNotFoundError: ("no such file", "check the path; the file may have been moved"),
             IsADirectoryError: ("is a directory", "name a file in it"),
             PermissionError: ("permission denied", f"chmod u+r {shown(name)}"),
-        }.get(type(error), (getattr(error, "strerror", None) or str(error), None))
+        }
+        what, hint = known.get(type(error), (getattr(error, "strerror", None) or str(error), None))
         raise SourceError(name, what, hint=hint) from None
     if source.path is None or source.is_remote:
         return file
