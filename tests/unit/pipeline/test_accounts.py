@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from importer.ledger.ledger import Ledger
 from importer.sandbox import SandboxOptions, process
+from tests.support.postgres import Server
 from tests.support.processes import start_importer
 from tests.support.program import Outcome, importer
 
@@ -353,6 +354,31 @@ def test_what_ends_the_process_loses_nothing_and_sends_nothing_twice(place: Plac
     for line in lines:
         by_subscriber.setdefault(line["event"]["subscriber"]["email"], []).append(line["event"]["value"])
     assert all(found == sorted(found) for found in by_subscriber.values()), "in order"
+
+
+def test_an_account_for_which_another_machine_sends_waits_and_the_others_go_on(
+    live: Place, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the ledger in PostgreSQL each account has a lease of its own; the rest is as with a file."""
+    location = postgres.database()
+    monkeypatch.setenv("IMPORTER_LEDGER", location.uri)
+    live.write("first.csv", "B,0,bea@example.org,9")
+    assert live.run("first.csv", out="first").exit_code == 0
+    live.write("o.csv", *(row for row in ROWS if row[0] not in "n,"))
+    with Ledger(location, account="shop-b", endpoint=live.account("shop-b", "first")["endpoint"]) as there:
+        lock = there.sender_lock(there.runs()[0])
+        assert lock is not None
+        assert lock.try_acquire()
+        done = live.run("o.csv")
+        assert done.exit_code == 3
+        assert "shop-b: stopped: run " in done.stderr
+        assert "sends for this account now" in done.stderr
+        assert set(live.arrived()) == {"shop-a", "shop-b", "shop-c"}
+        assert live.account("shop-b")["rows"]["pending"] == 2
+        lock.release()
+    assert live.run("o.csv").exit_code == 0
+    assert live.arrived()["shop-b"] == ["bea@example.org", "bob@example.org", "ben@example.org"]
+    postgres.release(location)
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
