@@ -27,9 +27,9 @@ other 4xx                               refused         the request itself is at
 5xx and above                           in doubt        the server may have failed after the event was made
 ======================================  ==============  =====================================================
 
-The headers say what is left of the account's limit, in every form met in the wild; garbage reads as "not said". Sources:
-the vendor's API pages (a date-time such as ``2026-03-18T13:02:00Z``); RFC 9110 5.6.7 and 10.2.3 (HTTP dates, Retry-After
-as seconds or date). Seconds from now and epochs (s, ms, µs) are what other implementations send.
+The headers say what is left of the account's limit, in every form met in the wild; garbage reads as "not said".
+Sources: the vendor's API pages (a date-time such as ``2026-03-18T13:02:00Z``); RFC 9110 5.6.7 and 10.2.3 (HTTP dates,
+Retry-After as seconds or date). Seconds from now and epochs (s, ms, µs) are what other implementations send.
 """
 
 from __future__ import annotations
