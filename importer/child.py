@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from importer import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    import subprocess
 
 _LONG = 16
 """Characters of a token that is looked for in other variables; a shorter text may be in any of them."""
@@ -22,6 +24,8 @@ _ROOT = Path(__file__).parents[1]
 
 def start(module: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
     """Run ``python -m module`` in a session of its own, so that Ctrl-C in the terminal does not reach it."""
+    import subprocess
+
     return subprocess.Popen(  # noqa: S603  # this interpreter, this package
         [sys.executable, "-P", "-m", module, *arguments], env=_environment(), start_new_session=True, **popen
     )

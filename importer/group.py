@@ -51,7 +51,7 @@ _HIDDEN: dict[str, Any] = dict.fromkeys(name for target, name in EVENT_COLUMNS.i
 _AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency", "account"})
 """Rows of one group may leave these out, but must not differ in them."""
 _BUCKETS = 256
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
 """Bytes of rows that are made into events together."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -190,10 +190,12 @@ def _columns(mapping: ImportMapping, lacking: Events) -> tuple[_Column, ...]:
 class _Groups:
     """Whole groups: their rows one after the other, in the order of their places; and what is said of them."""
 
-    def __init__(self, table: ArrowTable, copies: Sequence[int]) -> None:
-        """``table`` has the rows of each group in that order; those of ``copies``, sources, are groups of their own."""
-        keys = table["key"].combine_chunks()
-        if copies:
+    def __init__(self, table: ArrowTable, run: _Rows) -> None:
+        """``table`` has the rows of each group in that order."""
+        self._run = run
+        keys, known = table["key"].combine_chunks(), dict[str, int]()
+        copies = [at for at, one in enumerate(run.sources) if one.digest and known.setdefault(one.digest, at) != at]
+        if copies:  # they make groups of their own
             sources = table["source"].to_numpy()
             spaces = pa.array(np.where(np.isin(sources, copies), sources, -1)).cast(pa.string())
             keys = pc.binary_join_element_wise(spaces, keys, ":")
@@ -251,6 +253,181 @@ class _Groups:
         found = np.unique(of_rows[1:][unlike])
         return found[among[found]].tolist()  # type: ignore[no-any-return]  # a list of ints
 
+    def events(self) -> ArrowTable:
+        """What each row comes to, in the order in which they were read.
+
+        Columns place; head, the place of its group's first row; failed, the number of the test that leaves the group
+        out, -1 for none; said, its notes as JSON; and a column ``v…`` for each of the columns, null but for heads.
+        """
+        targets = {column.target for column in self._run.columns}
+        others = [(target, faulty) for target, faulty in self.faults.items() if target not in targets]
+        at_fault = self.first(np.logical_or.reduce([self.faults[""], *(faulty for _, faulty in others)]))
+        self._test()
+        self.failed[at_fault >= 0] = -1
+        is_sent = self.failed < 0
+        self._incomplete()
+        for target, faulty in others:
+            self._invalid(np.where(faulty[at_fault], at_fault, -1), target)
+        spared: set[tuple[int, str]] = set()
+        back = np.argsort(self.order)
+        of_rows, heads = self.of_rows[back], np.full(len(back), -1)
+        heads[self.order[self.starts]] = np.arange(self.count)
+        values: dict[str, ArrowArray] = {}
+        for at, column in enumerate(self._run.columns):
+            cells, ranks = self[f"c{at}"], self[f"r{at}"] if column.compares_times else None
+            faulty = self.faults[column.target]
+            value, faults = column.make(cells, ranks, faulty, self)
+            self._invalid(faults, column.target)
+            if column.how in ("first", "last"):
+                spared.update((row, column.target) for row in np.setdiff1d(np.flatnonzero(faulty), faults).tolist())
+            is_absent = flags(value.is_null()) & (faults < 0)
+            for one in self._run.lacks:
+                if one.field == column.target:
+                    for head in self.starts[is_absent & is_sent].tolist():
+                        self.note(head, one.code, one.field, one.values[0].as_py() or "")
+            if column.target in _AGREED:
+                self._conflicts(column.target, cells)
+            elif column.must_agree or column.how == "merge":
+                self._differences(column, cells)
+            value = pc.if_else(pa.array(is_absent), column.missing[0], value.cast(column.missing.type))
+            values[f"v{at}"] = _take(value, of_rows if column.target == "account" else heads)
+        self._note_own(spared)
+        return pa.table(
+            {
+                "place": self.places[back],
+                "head": self.places[self.starts][of_rows],
+                "failed": self.failed[of_rows],
+                "said": _texts(self.notes, len(back)).take(pa.array(back)),
+                **values,
+            },
+            self._run.results,
+        )
+
+    def _note_own(self, spared: set[tuple[int, str]]) -> None:
+        """Note what the conversion found of rows, but for ``spared`` errors; heads get the warnings of other rows."""
+        for row, said in self.said.items():
+            group = self.of_rows[row]
+            head = int(self.starts[group])
+            for stage, code, target, value in said if self.failed[group] < 0 else ():
+                is_fault = is_error(code, strict=False)
+                if not (is_fault and (row, target) in spared):
+                    self.note(row, code, target, value, stage)
+                if not is_fault and is_error(code, strict=True) and row > head and not self.repeated[group]:
+                    self.note(head, code, target, value, _WARNING)
+
+    def _test(self) -> None:
+        """Find the first test of ``where`` that leaves each group out."""
+        for at, test in reversed(list(enumerate(self._run.tests))):
+            says = self[f"t{at}"].to_numpy()
+            if test.rows == "first":
+                row = self.first(says >= 0)
+                answers = np.where(row >= 0, says[row], -1)
+            else:
+                answers = (np.maximum if test.rows == "any" else np.minimum).reduceat(says, self.starts)
+            self.failed[np.where(answers < 0, not test.blank, answers == 0)] = at
+
+    def _invalid(self, faults: Int64s, target: str) -> None:
+        """Note the heads of groups in which another row has a value that cannot be used; -1: there is none."""
+        for group in np.flatnonzero((faults >= 0) & (faults != self.starts) & (self.failed < 0)).tolist():
+            head = int(self.starts[group])
+            self.note(head, "group.invalid_row", target, self._named(int(faults[group]), head))
+
+    def _conflicts(self, target: str, cells: ArrowArray) -> None:
+        """Note all rows of groups whose rows name different subscribers or currencies."""
+        texts = pc.utf8_lower(cells) if target == "subscriber.email" else cells
+        says = flags(texts.is_valid())
+        for group in self.that_differ(texts, says, self.failed < 0):
+            rows = self.rows(group)
+            said = sorted((texts[row].as_py(), row) for row in rows if says[row])
+            both = sorted((row, text) for text, row in (said[0], said[-1]))
+            for row in rows:
+                named = ", ".join(f"{text} in {self._named(other, row)}" for other, text in both)
+                self.note(row, "group.conflict", target, named)
+
+    def _differences(self, column: _Column, cells: ArrowArray) -> None:
+        """Warn of groups whose rows differ in what the first row says, and name a row that differs.
+
+        Of objects (``merge``) each member is compared.
+        """
+        filled = own = flags(cells.is_valid())
+        if column.target == "key":
+            # A key may fall back on what groups the rows where a row has none of its own.
+            rows = np.flatnonzero(filled & ~flags(pc.equal(cells, self["key"])))
+            pairs = zip(cells.take(rows).to_pylist(), self["key"].take(rows).to_pylist(), strict=True)
+            own = mask_of(rows[np.array([not cell.endswith(key) for cell, key in pairs], np.bool_)], len(own))
+        faulty = self.faults[column.target]
+        among = (self.failed < 0) & ~self.repeated & ~faulty[self.first(filled | faulty)]
+        for group in self.that_differ(cells, own, among):
+            head = int(self.starts[group])
+            seen: dict[str, tuple[int, str]] = {}
+            unlike: dict[str, tuple[int, str]] = {}
+            for row in (row for row in self.rows(group) if filled[row]):
+                cell = cells[row].as_py()
+                members = _members(cell).items() if column.how == "merge" else ((column.target, cell),)
+                for target, text in members:
+                    if seen.setdefault(target, (row, text))[1] != text and own[row]:
+                        unlike.setdefault(target, (row, text))
+            for target, other in unlike.items():
+                both = (f"{text} in {self._named(row, head)}" for row, text in (seen[target], other))
+                self.note(head, "group.differs", target, ", ".join(both), _WARNING)
+
+    def _incomplete(self) -> None:
+        """Note all rows of groups that may not be whole, or are so in several sources."""
+        places, sources = self.places, self.sources
+        heads, tails = places[self.starts], places[self.ends - 1]
+        broken = np.isin(sources, [at for at, one in enumerate(self._run.sources) if one.broken])
+        beside = self.first(np.isin(places, np.fromiter(self._run.gaps, np.int64))) >= 0
+        lost = np.append(np.frombuffer(self._run.unreadable, np.int64), np.iinfo(np.int64).max)
+        within = lost[np.searchsorted(lost, heads)]
+        several = np.minimum.reduceat(sources, self.starts) < np.maximum.reduceat(sources, self.starts)
+        first_broken, gaps = self.first(broken), beside | (within < tails)
+        for group in np.flatnonzero(((first_broken >= 0) | gaps | several) & (self.failed < 0)).tolist():
+            rows = self.rows(group)
+            pair = self._repeated(rows) if several[group] else None
+            self.repeated[group] = pair is not None
+            for row in rows:
+                if pair is not None:
+                    both = " and ".join(self._named(one, row) for one in pair)
+                    self.note(row, "group.repeated", "", both)
+                if first_broken[group] >= 0:
+                    name = self._run.sources[sources[first_broken[group]]].stream.source.name
+                    self.note(row, "group.incomplete", "", f"{name} broke off")
+                elif gaps[group]:
+                    own = [self._run.gaps[at] for at in places[rows.start : rows.stop].tolist() if at in self._run.gaps]
+                    gap = self._run.named(min(own) if own else int(within[group]), int(sources[row]))
+                    self.note(row, "group.incomplete", "", f"{gap} cannot be read")
+
+    def _repeated(self, rows: range) -> tuple[int, int] | None:
+        """Two rows by which several sources seem to have a group whole.
+
+        Either a row that would be added up is in two sources, or several sources have a value of their own, with
+        another amount or another key: two nights' exports overlap, or two shops have the same number.
+        """
+        sources = self.sources[rows.start : rows.stop]
+        cells: dict[str, list[str]] = {}
+        for at, column in enumerate(self._run.columns):
+            texts = self[f"c{at}"].slice(rows.start, len(rows)).cast(pa.string()).to_pylist()
+            faulty = self.faults[column.target][rows.start : rows.stop]
+            cells[column.target] = ["!" if fault else text or "" for text, fault in zip(texts, faulty, strict=True)]
+        if any(column.target == "value" and column.how in ("first", "last") for column in self._run.columns):
+            valued = [at for at, cell in enumerate(cells["value"]) if cell]
+            said = [{cells[one][at] for at in valued} - {""} for one in ("value", "key") if one in cells]
+            if len({sources[at] for at in valued}) > 1 and any(len(one) > 1 for one in said):
+                return rows[valued[0]], rows[valued[-1]]
+        adding = [cells[column.target] for column in self._run.columns if column.how in ("sum", "count", "join")]
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for at in range(len(rows)):
+            if any(one[at] for one in adding):
+                alike.setdefault(tuple(one[at] for one in cells.values()), []).append(at)
+        for _, same in sorted(alike.items()):
+            if len({sources[at] for at in same}) > 1:
+                return rows[same[0]], rows[same[-1]]
+        return None
+
+    def _named(self, row: int, beside: int) -> str:
+        """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""
+        return self._run.named(int(self.places[row]), int(self.sources[beside]))
+
 
 @dataclass(slots=True)
 class _Source:
@@ -270,23 +447,24 @@ class _Rows:
     """All rows of the run. Add sources, `group` once, then take each source's chunks in order."""
 
     def __init__(self, columns: Sequence[_Column], lacks: Sequence[Violations]) -> None:
-        self._columns = columns
-        self._lacks = lacks
+        self.columns = columns
+        self.lacks = lacks
         self.sources: list[_Source] = []
         self._places = 0
-        self._unreadable = array("q")
+        self.unreadable = array("q")
         """Places of rows that could not be read, ascending."""
-        self._gaps: dict[int, int] = {}
+        self.gaps: dict[int, int] = {}
         """Per place of a row, that of an unreadable one beside it; rows without a group do not count."""
         self._before: int | None = None
         """The place of the source's last row in a group."""
         self._gap: int | None = None
         """The first unreadable place since then."""
-        self._tests: tuple[GroupTest, ...] = ()
+        self.tests: tuple[GroupTest, ...] = ()
         """The tests of ``where`` that are asked of groups, as any chunk has them."""
         self._file = SpillFile("the rows that wait for their groups")
         self._waiting: list[ArrowTable] = []
         """Rows of the next block."""
+        self._waiting_bytes = 0
         self._blocks: list[dict[int, Extent]] = []
         """Per block, the rows of each bucket."""
         self._sizes = np.zeros(_BUCKETS, np.int64)
@@ -294,7 +472,7 @@ class _Rows:
         """Per block, tables of what its rows came to."""
         results = {"place": pa.int64(), "head": pa.int64(), "failed": pa.int64(), "said": pa.string()}
         results |= {f"v{at}": column.missing.type for at, column in enumerate(columns)}
-        self._results = pa.schema(results)
+        self.results = pa.schema(results)
         """Of these tables; see `_events_of`."""
         self._loaded: tuple[int, ArrowTable] = (-1, pa.table({}))
         """The block whose chunks come out, by place."""
@@ -316,7 +494,7 @@ class _Rows:
     def _insert(self, source: _Source, events: Events) -> None:
         membership, chunk = events.membership, events.chunk
         assert membership is not None, "only a grouped mapping's events are grouped"
-        self._tests = membership.tests
+        self.tests = membership.tests
         count = len(chunk.rows)
         places = chunk.rows - chunk.first_row + self._places
         inside = events.passes_filter & flags(membership.keys.is_valid())
@@ -329,7 +507,7 @@ class _Rows:
         columns = {"place": pa.array(places), "source": number, "key": membership.keys, "said": _texts(notes, count)}
         for at, test in enumerate(membership.tests):
             columns[f"t{at}"] = pc.fill_null(test.passes.cast(pa.int8()), -1)
-        for at, column in enumerate(self._columns):
+        for at, column in enumerate(self.columns):
             cells, ranks = column.of(events)
             for one in events.violations:
                 if one.field == column.target and is_error(one.code, strict=False):
@@ -338,6 +516,7 @@ class _Rows:
             if ranks is not None:
                 columns[f"r{at}"] = pc.fill_null(ranks, 0)
         self._waiting.append(pa.table(columns).filter(pa.array(inside)))
+        self._waiting_bytes += self._waiting[-1].nbytes
         # A header is no part of any group.
         lost = [one.row - chunk.first_row for one in chunk.unreadable if one.code != "row.repeated_header"]
         self._note_gaps(places[inside], [self._places + at for at in lost])
@@ -351,13 +530,13 @@ class _Rows:
         )
         source.chunks.append((self._places, len(self._blocks), self._file.write(pickle.dumps(left))))
         self._places += chunk.count
-        if sum(table.nbytes for table in self._waiting) > _BLOCK_BYTES:
+        if self._waiting_bytes > _BLOCK_BYTES:
             self._end_block()
 
     def _end_block(self) -> None:
         """Keep the rows that wait by their buckets."""
         rows = pa.concat_tables(self._waiting).combine_chunks()
-        self._waiting = []
+        self._waiting, self._waiting_bytes = [], 0
         of_rows = (hashes(rows["key"].combine_chunks()) % np.uint64(_BUCKETS)).astype(np.int64)
         order = np.argsort(of_rows, kind="stable")
         rows, counts = rows.take(pa.array(order)), np.bincount(of_rows, minlength=_BUCKETS)
@@ -371,18 +550,18 @@ class _Rows:
 
     def _note_gaps(self, places: Int64s, lost: Sequence[int]) -> None:
         """Note the rows of a chunk's groups that are next to unreadable ones, be it across chunks."""
-        self._unreadable.extend(lost)
+        self.unreadable.extend(lost)
         if not lost and self._gap is None:
             self._before = int(places[-1]) if len(places) else self._before
             return
         for place, is_lost in sorted([*((one, False) for one in places.tolist()), *((one, True) for one in lost)]):
             if is_lost:
                 if self._before is not None:
-                    self._gaps.setdefault(self._before, place)
+                    self.gaps.setdefault(self._before, place)
                 self._gap = place if self._gap is None else self._gap
             else:
                 if self._gap is not None:
-                    self._gaps.setdefault(place, self._gap)
+                    self.gaps.setdefault(place, self._gap)
                 self._before, self._gap = place, None
 
     def group(self) -> None:
@@ -400,191 +579,14 @@ class _Rows:
         tables = [table for part in parts for table in part]
         if not tables:
             return
-        known: dict[str, int] = {}
-        copies = [at for at, one in enumerate(self.sources) if one.digest and known.setdefault(one.digest, at) != at]
-        made, at = self._events_of(_Groups(pa.concat_tables(tables).combine_chunks(), copies)), 0
+        made, at = _Groups(pa.concat_tables(tables).combine_chunks(), self).events(), 0
         for number, part in enumerate(parts):
             count = sum(table.num_rows for table in part)
             self._made[number].append(self._file.write_table(made.slice(at, count)))
             at += count
 
-    def _events_of(self, groups: _Groups) -> ArrowTable:
-        """What each row comes to, in the order in which they were read.
-
-        Columns place; head, the place of its group's first row; failed, the number of the test that leaves the group
-        out, -1 for none; said, its notes as JSON; and a column ``v…`` for each of the columns, null but for heads.
-        """
-        targets = {column.target for column in self._columns}
-        others = [(target, faulty) for target, faulty in groups.faults.items() if target not in targets]
-        at_fault = groups.first(np.logical_or.reduce([groups.faults[""], *(faulty for _, faulty in others)]))
-        self._test(groups)
-        groups.failed[at_fault >= 0] = -1
-        is_sent = groups.failed < 0
-        self._incomplete(groups)
-        for target, faulty in others:
-            self._invalid(groups, np.where(faulty[at_fault], at_fault, -1), target)
-        spared: set[tuple[int, str]] = set()
-        back = np.argsort(groups.order)
-        of_rows, heads = groups.of_rows[back], np.full(len(back), -1)
-        heads[groups.order[groups.starts]] = np.arange(groups.count)
-        values: dict[str, ArrowArray] = {}
-        for at, column in enumerate(self._columns):
-            cells, ranks = groups[f"c{at}"], groups[f"r{at}"] if column.compares_times else None
-            faulty = groups.faults[column.target]
-            value, faults = column.make(cells, ranks, faulty, groups)
-            self._invalid(groups, faults, column.target)
-            if column.how in ("first", "last"):
-                spared.update((row, column.target) for row in np.setdiff1d(np.flatnonzero(faulty), faults).tolist())
-            is_absent = flags(value.is_null()) & (faults < 0)
-            for one in self._lacks:
-                if one.field == column.target:
-                    for head in groups.starts[is_absent & is_sent].tolist():
-                        groups.note(head, one.code, one.field, one.values[0].as_py() or "")
-            if column.target in _AGREED:
-                self._conflicts(groups, column.target, cells)
-            elif column.must_agree or column.how == "merge":
-                self._differences(groups, column, cells)
-            value = pc.if_else(pa.array(is_absent), column.missing[0], value.cast(column.missing.type))
-            values[f"v{at}"] = _take(value, of_rows if column.target == "account" else heads)
-        self._say(groups, spared)
-        return pa.table(
-            {
-                "place": groups.places[back],
-                "head": groups.places[groups.starts][of_rows],
-                "failed": groups.failed[of_rows],
-                "said": _texts(groups.notes, len(back)).take(pa.array(back)),
-                **values,
-            },
-            self._results,
-        )
-
-    @staticmethod
-    def _say(groups: _Groups, spared: set[tuple[int, str]]) -> None:
-        """Note what the conversion found of rows, but for ``spared`` errors; heads get the warnings of other rows."""
-        for row, said in groups.said.items():
-            group = groups.of_rows[row]
-            head = int(groups.starts[group])
-            for stage, code, target, value in said if groups.failed[group] < 0 else ():
-                is_fault = is_error(code, strict=False)
-                if not (is_fault and (row, target) in spared):
-                    groups.note(row, code, target, value, stage)
-                if not is_fault and is_error(code, strict=True) and row > head and not groups.repeated[group]:
-                    groups.note(head, code, target, value, _WARNING)
-
-    def _test(self, groups: _Groups) -> None:
-        """Find the first test of ``where`` that leaves each group out."""
-        for at, test in reversed(list(enumerate(self._tests))):
-            says = groups[f"t{at}"].to_numpy()
-            if test.rows == "first":
-                row = groups.first(says >= 0)
-                answers = np.where(row >= 0, says[row], -1)
-            else:
-                answers = (np.maximum if test.rows == "any" else np.minimum).reduceat(says, groups.starts)
-            groups.failed[np.where(answers < 0, not test.blank, answers == 0)] = at
-
-    def _invalid(self, groups: _Groups, faults: Int64s, target: str) -> None:
-        """Note the heads of groups in which another row has a value that cannot be used; -1: there is none."""
-        for group in np.flatnonzero((faults >= 0) & (faults != groups.starts) & (groups.failed < 0)).tolist():
-            head = int(groups.starts[group])
-            groups.note(head, "group.invalid_row", target, self._named(groups, int(faults[group]), head))
-
-    def _conflicts(self, groups: _Groups, target: str, cells: ArrowArray) -> None:
-        """Note all rows of groups whose rows name different subscribers or currencies."""
-        texts = pc.utf8_lower(cells) if target == "subscriber.email" else cells
-        says = flags(texts.is_valid())
-        for group in groups.that_differ(texts, says, groups.failed < 0):
-            rows = groups.rows(group)
-            said = sorted((texts[row].as_py(), row) for row in rows if says[row])
-            both = sorted((row, text) for text, row in (said[0], said[-1]))
-            for row in rows:
-                named = ", ".join(f"{text} in {self._named(groups, other, row)}" for other, text in both)
-                groups.note(row, "group.conflict", target, named)
-
-    def _differences(self, groups: _Groups, column: _Column, cells: ArrowArray) -> None:
-        """Warn of groups whose rows differ in what the first row says, and name a row that differs.
-
-        Of objects (``merge``) each member is compared.
-        """
-        filled = own = flags(cells.is_valid())
-        if column.target == "key":
-            # A key may fall back on what groups the rows where a row has none of its own.
-            rows = np.flatnonzero(filled & ~flags(pc.equal(cells, groups["key"])))
-            pairs = zip(cells.take(rows).to_pylist(), groups["key"].take(rows).to_pylist(), strict=True)
-            own = mask_of(rows[np.array([not cell.endswith(key) for cell, key in pairs], np.bool_)], len(own))
-        faulty = groups.faults[column.target]
-        among = (groups.failed < 0) & ~groups.repeated & ~faulty[groups.first(filled | faulty)]
-        for group in groups.that_differ(cells, own, among):
-            head = int(groups.starts[group])
-            seen: dict[str, tuple[int, str]] = {}
-            unlike: dict[str, tuple[int, str]] = {}
-            for row in (row for row in groups.rows(group) if filled[row]):
-                cell = cells[row].as_py()
-                members = _members(cell).items() if column.how == "merge" else ((column.target, cell),)
-                for target, text in members:
-                    if seen.setdefault(target, (row, text))[1] != text and own[row]:
-                        unlike.setdefault(target, (row, text))
-            for target, other in unlike.items():
-                both = (f"{text} in {self._named(groups, row, head)}" for row, text in (seen[target], other))
-                groups.note(head, "group.differs", target, ", ".join(both), _WARNING)
-
-    def _incomplete(self, groups: _Groups) -> None:
-        """Note all rows of groups that may not be whole, or are so in several sources."""
-        places, sources = groups.places, groups.sources
-        heads, tails = places[groups.starts], places[groups.ends - 1]
-        broken = np.isin(sources, [at for at, one in enumerate(self.sources) if one.broken])
-        beside = groups.first(np.isin(places, np.fromiter(self._gaps, np.int64))) >= 0
-        lost = np.append(np.frombuffer(self._unreadable, np.int64), np.iinfo(np.int64).max)
-        within = lost[np.searchsorted(lost, heads)]
-        several = np.minimum.reduceat(sources, groups.starts) < np.maximum.reduceat(sources, groups.starts)
-        first_broken, gaps = groups.first(broken), beside | (within < tails)
-        for group in np.flatnonzero(((first_broken >= 0) | gaps | several) & (groups.failed < 0)).tolist():
-            rows = groups.rows(group)
-            pair = self._repeated(groups, rows) if several[group] else None
-            groups.repeated[group] = pair is not None
-            for row in rows:
-                if pair is not None:
-                    both = " and ".join(self._named(groups, one, row) for one in pair)
-                    groups.note(row, "group.repeated", "", both)
-                if first_broken[group] >= 0:
-                    name = self.sources[sources[first_broken[group]]].stream.source.name
-                    groups.note(row, "group.incomplete", "", f"{name} broke off")
-                elif gaps[group]:
-                    own = [self._gaps[at] for at in places[rows.start : rows.stop].tolist() if at in self._gaps]
-                    gap = self._place_named(min(own) if own else int(within[group]), int(sources[row]))
-                    groups.note(row, "group.incomplete", "", f"{gap} cannot be read")
-
-    def _repeated(self, groups: _Groups, rows: range) -> tuple[int, int] | None:
-        """Two rows by which several sources seem to have a group whole.
-
-        Either a row that would be added up is in two sources, or several sources have a value of their own, with
-        another amount or another key: two nights' exports overlap, or two shops have the same number.
-        """
-        sources = groups.sources[rows.start : rows.stop]
-        cells: dict[str, list[str]] = {}
-        for at, column in enumerate(self._columns):
-            texts = groups[f"c{at}"].slice(rows.start, len(rows)).cast(pa.string()).to_pylist()
-            faulty = groups.faults[column.target][rows.start : rows.stop]
-            cells[column.target] = ["!" if fault else text or "" for text, fault in zip(texts, faulty, strict=True)]
-        if any(column.target == "value" and column.how in ("first", "last") for column in self._columns):
-            valued = [at for at, cell in enumerate(cells["value"]) if cell]
-            said = [{cells[one][at] for at in valued} - {""} for one in ("value", "key") if one in cells]
-            if len({sources[at] for at in valued}) > 1 and any(len(one) > 1 for one in said):
-                return rows[valued[0]], rows[valued[-1]]
-        adding = [cells[column.target] for column in self._columns if column.how in ("sum", "count", "join")]
-        alike: dict[tuple[str, ...], list[int]] = {}
-        for at in range(len(rows)):
-            if any(one[at] for one in adding):
-                alike.setdefault(tuple(one[at] for one in cells.values()), []).append(at)
-        for _, same in sorted(alike.items()):
-            if len({sources[at] for at in same}) > 1:
-                return rows[same[0]], rows[same[-1]]
-        return None
-
-    def _named(self, groups: _Groups, row: int, beside: int) -> str:
+    def named(self, place: int, source: int) -> str:
         """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""
-        return self._place_named(int(groups.places[row]), int(groups.sources[beside]))
-
-    def _place_named(self, place: int, source: int) -> str:
         its = bisect_right(self.sources, place, key=lambda one: one.start) - 1
         row = f"row {place - self.sources[its].start + 1}"
         return row if its == source else f"{self.sources[its].stream.source.name}, {row}"
@@ -593,7 +595,7 @@ class _Rows:
         """The chunks of one source, grouped; raises its `SourceError` where it broke off."""
         for start, block, extent in source.chunks:
             if self._loaded[0] != block:
-                tables = [self._results.empty_table(), *map(self._file.read_table, self._made[block])]
+                tables = [self.results.empty_table(), *map(self._file.read_table, self._made[block])]
                 self._loaded = block, pa.concat_tables(tables).combine_chunks().sort_by("place")
             # This process wrote it, into a file without a name.
             events: Events = pickle.loads(self._file.read(extent))  # noqa: S301
@@ -630,7 +632,7 @@ class _Rows:
         found += _violations(mine["said"])
         attributes: dict[str, Any] = {name: absent(count) for name in ("value", "value_currency")}
         properties = []
-        for number, column in enumerate(self._columns):
+        for number, column in enumerate(self.columns):
             values = mine[f"v{number}"].combine_chunks()
             if column.target == "account":
                 # A row of another account than its group's is no part of it: the head is in that account's run.

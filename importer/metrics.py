@@ -25,8 +25,22 @@ EVERY = 5.0
 """Seconds between two writes of the file."""
 WINDOW = 60.0
 """Seconds over which the rate is measured."""
-_SUCCESS = "importer_last_success_timestamp_seconds"
-_FINISH = "importer_last_finish_timestamp_seconds"
+_RATE, _WAITING = "importer_rate_per_second", "importer_waiting"
+_SUCCESS, _FINISH = "importer_last_success_timestamp_seconds", "importer_last_finish_timestamp_seconds"
+_GAUGES = {
+    "importer_rows": ("Rows of the current or last run, by state.", "state"),
+    _RATE: ("Events answered a second, over the last minute.",),
+    "importer_limit_per_minute": ("Requests a minute that the API grants.",),
+    "importer_limit_remaining": ("Requests left in the current minute.",),
+    _WAITING: ("1 while delivery waits for the limit or for the API.",),
+    "importer_oldest_pending_seconds": ("Age of the oldest row that waits to be sent.",),
+    _SUCCESS: ("When a run last ended with every row delivered; 0: never.",),
+    "importer_last_end_timestamp_seconds": ("When a run last ended, however it did.",),
+    "importer_last_exit_code": ("How it ended: the exit code.",),
+    "importer_files": ("Files that this watch has worked on, by where they are.", "place"),
+    _FINISH: ("When a run last reached its end; 0: never.",),
+}
+"""By name: the help, and the labels besides ``account``."""
 
 
 @dataclass(slots=True)
@@ -51,17 +65,10 @@ class Metrics:
         self._accounts: dict[str, Metrics] = {}
         self._delivery: _Delivery | None = None
         self._written = float("-inf")
-        self._rows = self._gauge("importer_rows", "Rows of the current or last run, by state.", "state")
-        self._rate = self._gauge("importer_rate_per_second", "Events answered a second, over the last minute.")
-        self._limit = self._gauge("importer_limit_per_minute", "Requests a minute that the API grants.")
-        self._remaining = self._gauge("importer_limit_remaining", "Requests left in the current minute.")
-        self._waiting = self._gauge("importer_waiting", "1 while delivery waits for the limit or for the API.")
-        self._oldest = self._gauge("importer_oldest_pending_seconds", "Age of the oldest row that waits to be sent.")
-        self._success = self._gauge(_SUCCESS, "When a run last ended with every row delivered; 0: never.")
-        self._ended = self._gauge("importer_last_end_timestamp_seconds", "When a run last ended, however it did.")
-        self._code = self._gauge("importer_last_exit_code", "How it ended: the exit code.")
-        self._files = self._gauge("importer_files", "Files that this watch has worked on, by where they are.", "place")
-        self._finish = self._gauge(_FINISH, "When a run last reached its end; 0: never.")
+        self._gauges = {
+            name: Gauge(name, text, ["account", *labels], registry=self._registry)
+            for name, (text, *labels) in _GAUGES.items()
+        }
         self.trouble = ""
         """Why the file could not be written the last time; empty if it could."""
         self._take_over_earlier()
@@ -85,8 +92,8 @@ class Metrics:
         return self._accounts[account]
 
     def _take_over_earlier(self) -> None:
-        for name, gauge in ((_SUCCESS, self._success), (_FINISH, self._finish)):
-            self._one(gauge).set(_earlier(self._path, name, self._account) if self._path else 0.0)
+        for name in (_SUCCESS, _FINISH):
+            self._set(name, _earlier(self._path, name, self._account) if self._path else 0.0)
 
     def console(self, console: Console) -> MetricsConsole:
         """The user's console, listened to."""
@@ -112,11 +119,12 @@ class Metrics:
         counts = {state: count + done.get(state, 0) for state, count in {**dict.fromkeys(State, 0), **began}.items()}
         counts[State.PENDING] = progress.left
         self._count(Counts(self._delivery.counts.read, counts))
-        self._one(self._rate).set(self._measured(sum(done.values())))
-        for gauge, value in ((self._limit, progress.pace.limit), (self._remaining, progress.pace.remaining)):
+        self._set(_RATE, self._measured(sum(done.values())))
+        pace = progress.pace
+        for name, value in (("importer_limit_per_minute", pace.limit), ("importer_limit_remaining", pace.remaining)):
             if value is not None:
-                self._one(gauge).set(value)
-        self._one(self._waiting).set(bool(progress.pace.waiting_for))
+                self._set(name, value)
+        self._set(_WAITING, bool(pace.waiting_for))
         if self._now() - self._written >= EVERY:
             self._refresh()
 
@@ -125,19 +133,19 @@ class Metrics:
         if counts is not None:
             self._count(counts)
         self._delivery = None
-        self._one(self._rate).set(0)
-        self._one(self._waiting).set(0)
-        self._one(self._ended).set(self._now())
-        self._one(self._code).set(int(code))
+        self._set(_RATE, 0)
+        self._set(_WAITING, 0)
+        self._set("importer_last_end_timestamp_seconds", self._now())
+        self._set("importer_last_exit_code", int(code))
         if code is ExitCode.DELIVERED:
-            self._one(self._success).set(self._now())
+            self._set(_SUCCESS, self._now())
         if counts is not None and code in (ExitCode.DELIVERED, ExitCode.INCOMPLETE):
-            self._one(self._finish).set(self._now())
+            self._set(_FINISH, self._now())
         self._refresh()
 
     def file(self, place: str) -> None:
         """A watched file is in this place now."""
-        self._files.labels(self._account, place).inc()
+        self._gauges["importer_files"].labels(self._account, place).inc()
         self._refresh()
 
     def _refresh(self) -> None:
@@ -163,9 +171,10 @@ class Metrics:
 
     def _count(self, counts: Counts) -> None:
         for state in State:
-            self._rows.labels(self._account, state.value).set(counts[state])
-        waits = self._delivery is not None and counts[State.PENDING]
-        self._one(self._oldest).set(self._now() - self._delivery.created_at if self._delivery and waits else 0)
+            self._set("importer_rows", counts[state], state.value)
+        waits = self._delivery if counts[State.PENDING] else None
+        age = self._now() - waits.created_at if waits else 0
+        self._set("importer_oldest_pending_seconds", age)
 
     def _measured(self, done: int) -> float:
         assert self._delivery is not None
@@ -173,15 +182,11 @@ class Metrics:
         seen.append((now, done))
         while now - seen[0][0] > WINDOW:
             seen.popleft()
-        (began, before), passed = seen[0], now - seen[0][0]
-        del began
-        return (done - before) / passed if passed > 0 else 0.0
+        passed = now - seen[0][0]
+        return (done - seen[0][1]) / passed if passed > 0 else 0.0
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, ["account", *labels], registry=self._registry)
-
-    def _one(self, gauge: Gauge) -> Gauge:
-        return gauge.labels(self._account)
+    def _set(self, name: str, value: float, *labels: str) -> None:
+        self._gauges[name].labels(self._account, *labels).set(value)
 
 
 class MetricsConsole:

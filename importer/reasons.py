@@ -147,7 +147,7 @@ _ALL = (
     ReasonCode("group.invalid_row", "error", "{value}, a part of this event, cannot be used",
                "correct that row: all rows of the event are in the rejects, run them again together", "[D]"),
     ReasonCode("group.conflict", "error", "the rows of this group differ in {field}: {value}",
-               "one event has one subscriber and one currency: correct the cells, or group by a column that tells these rows apart", "[D]"),
+               "one event has one subscriber and one currency: correct the cells, or group by a column that distinguishes these rows", "[D]"),
     ReasonCode("group.repeated", "error", "several files seem to have this group whole: {value}",
                "run the files one after the other, with a `key` in the mapping; if the files are parts of one table, join them first", "[D]"),
     ReasonCode("group.differs", "warning", "the rows of this group differ in {field}, of which the first is sent: {value}",
@@ -157,7 +157,7 @@ _ALL = (
     # The file as a whole.
     ReasonCode("source.incomplete", "error", "the file could not be read to its end, so nothing of it was sent",
                "get the whole file and run it again; sent now, these rows would be sent twice when it comes", "[D]"),
-    # What came of sending.
+    # The outcome of sending.
     ReasonCode("api.refused", "error", "the API refused the event", "correct the row as the API says, then run the rejects again", "[A]"),
     ReasonCode("duplicate.row", "warning", "this row was already delivered, or its outcome is unknown",
                "nothing to do; --again sends it again", "[D]"),
@@ -204,7 +204,7 @@ _SECTIONS = {
     "Order and key": ("order_by", "key"),
     "The filter and the lookups": ("filtered", "where", "lookup"),
     "Groups": ("group",),
-    "What came of sending": ("api", "duplicate", "doubt", "failed"),
+    "The outcome of sending": ("api", "duplicate", "doubt", "failed"),
 }
 """The documentation's headings, and the first words of the codes below each."""
 

@@ -11,7 +11,6 @@ import gc
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -134,6 +133,7 @@ def _replace_closed_streams() -> None:
 def _report_defect(error: Exception) -> ExitCode:
     """Print what happened and keep the details in a file; the exit code says that the run may be unfinished."""
     import tempfile
+    import traceback
 
     details = "".join(traceback.format_exception(error))
     try:

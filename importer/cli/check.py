@@ -47,11 +47,11 @@ def command(**given: Any) -> int:
       importer check orders.csv -m orders.yaml --preview 3
       importer check orders.csv -m orders.yaml
 
-    Tells each reason with its count, an example and the fix, often the very line of the mapping to change; columns that
-    nothing maps; and subscribers, types, values, times and how long delivery will take.
+    Shows each reason with its count, an example and the fix, often the exact line of the mapping to change; unused
+    columns; and subscribers, types, values, times and how long delivery will take.
 
-    The mapping's own `tests` are run before any file is read; without SOURCE they are all that is checked. Touches
-    neither the API nor the ledger. Exit codes: 0 every row could be sent, 1 some could not, 2 the mapping or the input
+    The mapping's own `tests` run before any file is read; without SOURCE nothing else is checked. Uses neither the API
+    nor the ledger. Exit codes: 0 every row could be sent, 1 some could not, 2 the mapping or the input
     cannot be used, or a test fails.
     """
     from importer.pipeline import check
@@ -80,13 +80,14 @@ def command(**given: Any) -> int:
 
 def _check_accounts(given: dict[str, Any], options: RunOptions, console: TerminalConsole) -> int:
     from importer.pipeline import accounts
-    from importer.report.accounts import accounts_summary_bytes, render_accounts
+    from importer.report import summary_bytes
+    from importer.report.accounts import render_accounts
 
     if given["preview"]:
         raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
     made, _ = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
     console.close()
     if given["output_format"] == "json":
-        print_json(accounts_summary_bytes(made.summary))
+        print_json(summary_bytes(made.summary))
     click.echo(on_screen(render_accounts(made)), err=True, nl=False)
     return int(made.exit_code)

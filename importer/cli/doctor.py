@@ -17,21 +17,19 @@ _MARGIN = 16
 
 
 @click.command("doctor", cls=Command)
-@basic("--repair", is_flag=True, help="Keep what can be kept of a ledger that is damaged or has lost commits.")
+@basic("--repair", is_flag=True, help="Keep what can be read of a ledger that is damaged or has lost commits.")
 @sending_options
 @ledger_options
 def command(repair: bool, **given: Any) -> int:
-    """Look at everything that a live run needs, without sending anything.
+    """Check everything that a live run needs, without sending anything.
 
     \b
     Before the first run, and when something is strange:
       importer doctor
 
-    A ledger that is damaged, or older than when it was last used, is kept as far as it can be with --repair; rows whose
-    outcome it lost are put in doubt.
-
-    The token, the API and its limit, the clock, the ledger, the disk; each with what to do. The token is never printed.
-    Exit codes: 0 a run would do, 1 it would not.
+    Checks the token, the API and its limit, the clock, the ledger and the disk, and says what to do about each problem.
+    The token is never printed. With --repair, what can be read of a damaged or outdated ledger is kept; rows whose
+    outcome is lost become in doubt. Exit codes: 0 a live run can start, 1 it cannot.
     """
     from importer.pipeline.doctor import Severity, examine
 

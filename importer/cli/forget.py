@@ -16,7 +16,7 @@ from importer.wording import counted, shown
 @basic("--yes", "-y", is_flag=True, help="Do not ask.")
 @ledger_options
 def command(subscriber: str, yes: bool, **given: Any) -> None:
-    """Remove a person from the ledger, and keep that nothing is ever sent to them twice.
+    """Remove a person from the ledger; rows that were sent are still never sent again.
 
     \b
     When a person asks to be forgotten:

@@ -31,4 +31,4 @@ def command(action: str, source: Any, target: Any) -> None:
     runs, rows = copy_ledger(source, target)
     click.echo(f"{counted(runs, 'run')} with {counted(rows, 'row')} copied from {source} to {target}", err=True)
     click.echo("\nnext\n  set IMPORTER_LEDGER to the new ledger everywhere, and put the old one away:"
-               "\n  whoever goes on with it sends again what the new one has sent since", err=True)  # fmt: skip
+               "\n  a run that still uses it sends again what the new one has sent since", err=True)  # fmt: skip

@@ -132,7 +132,7 @@ reading_options = options_of(
            help="The report's format; rejects keep their source's."),
     output("--rejects-format", type=click.Choice(["source", "xlsx"]), default="source", show_default=True,
            callback=_needs_excel,
-           help="xlsx: rejects of CSV files as an Excel sheet, the cells at fault coloured (extra `excel`)."),
+           help="xlsx: rejects of CSV files as an Excel sheet, invalid cells coloured (extra `excel`)."),
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
     safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),

@@ -17,7 +17,7 @@ from importer.wording import counted
 @basic("--older-than", required=True, type=Duration(), metavar="TIME",
        help="Runs that ended longer ago than this: 90d.")  # fmt: skip
 @basic("--yes", "-y", is_flag=True, help="Do not ask.")
-@basic("--dry-run", is_flag=True, help="Say what would be forgotten, and end.")
+@basic("--dry-run", is_flag=True, help="Print what would be deleted, and end.")
 @ledger_options
 def command(older_than: float, yes: bool, dry_run: bool, **given: Any) -> None:
     """Delete the details of old runs, to keep the ledger small.

@@ -39,7 +39,7 @@ def command(run_id: str | None, yes: bool, **given: Any) -> None:
     """Decide on the rows of RUN, or of the newest run, that may or may not have arrived, all or row by row.
 
     \b
-    Look into Sender whether they are there, then:
+    Check in Sender whether they are there, then:
       importer resolve 20261123-180355-k7 --assume-sent
       importer resolve 20261123-180355-k7 --resend --row orders.csv:17
       importer resolve 20261123-180355-k7 --from in-doubt.csv
@@ -55,7 +55,7 @@ def command(run_id: str | None, yes: bool, **given: Any) -> None:
     if len(chosen_ways) + (file is not None) > 1:
         raise UsageError("--assume-sent, --resend, --give-up and --from exclude each other", hint="give one of them")
     if note and chosen_ways != [State.FAILED]:
-        raise UsageError("--note goes with --give-up", hint="leave it out")
+        raise UsageError("--note needs --give-up", hint="leave it out")
     target = target_options(given)
     with open_run(target, run_id) as (ledger, run), locked(ledger, run):
         doubtful = ledger.doubtful(run)

@@ -1,4 +1,4 @@
-"""`importer review`: a page on this machine to correct, settle and send what was not delivered."""
+"""`importer review`: a page on this machine to correct, resolve and send what was not delivered."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(run_id: str | None, *, opened: bool, port: int, idle: float, **given
       importer review 20261123-180355-k7
 
     Each cell is checked as it is typed, by the run's own mapping. Corrected rows are sent when you say so, as `importer
-    run rejects.csv` sends them; a live run asks first. Rows in doubt are settled there, and rows can be given up. What
+    run rejects.csv` sends them; a live run asks first. Rows in doubt are resolved there, and rows can be given up. What
     you typed is kept until it is sent. Exit code 0: nothing of the import is left to do; 1: something is.
     """
     from importer.review.serve import serve

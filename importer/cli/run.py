@@ -123,7 +123,7 @@ def retry(**given: Any) -> int:
     After the event type was created in Sender:
       importer retry 20261123-180355-k7
 
-    It shows how many, and asks. A failed row may have been accepted: look in Sender before. Rows that another run has
+    It shows how many, and asks. A failed row may have been accepted: check in Sender first. Rows that another run has
     delivered in the meantime are left out. To correct rows first, edit rejects.csv and give it to `importer run`.
     """
     from importer.pipeline import program

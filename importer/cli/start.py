@@ -90,7 +90,7 @@ def command(
             err=True,
         )
     else:
-        question = "The rehearsal is over. Go live? You see what is sent, and are asked once more"
+        question = "The rehearsal is over. Go live? You see what will be sent, and are asked again"
         if live is None:
             live = asks and click.confirm(question, default=False, err=True)
         if live:

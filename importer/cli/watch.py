@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @pace("--stable-for", "--settle", "stable_for", type=Duration(), default="10s", show_default=True, metavar="TIME",
       help="A file that has not changed for this time is complete.")  # fmt: skip
 @pace("--retry-after", "retry", type=Duration(), default="5m", show_default=True, metavar="TIME",
-      help="Go on with what was stopped (an outage, a token) after this time.")  # fmt: skip
+      help="Retry a file that was stopped (an outage, a token) after this time.")  # fmt: skip
 @safety("--max-invalid", default="100%", show_default=True, metavar="N",
         help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%)."
 )  # fmt: skip
@@ -74,7 +74,7 @@ def command(**given: Any) -> int:
 
     A file is taken when it is complete: unchanged for a while, marked by a file NAME.done, or renamed from a temporary
     name (.part, .tmp, hidden). It moves to DIR/processing, then with its reports beside it to DIR/done, or to
-    DIR/failed if it cannot be used. Whatever interrupts it, the next `importer watch` goes on. Each file leaves a line
+    DIR/failed if it cannot be used. After an interruption the next `importer watch` goes on. Each file prints a line
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.watch import WatchConsole, Watcher, WatchOptions

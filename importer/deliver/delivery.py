@@ -475,8 +475,8 @@ class Delivery:
         else:
             return
         hint = (
-            f"the API says: {response.message.rstrip('.')}. If Sender or --endpoint is at fault, set it right, and"
-            " `importer retry` sends the refused rows again; otherwise fix the mapping and run it anew"
+            f"the API says: {response.message.rstrip('.')}. If the cause is in Sender or --endpoint, correct it, and"
+            " `importer retry` sends the refused rows again; otherwise correct the mapping and run it again"
         )
         self.stop(StopReason(words, hint=hint))
 

@@ -163,7 +163,7 @@ class RateLimiter:
         if now < state.blocked_until:
             until, words = state.blocked_until, state.blocked_why
         elif state.limit is not None and rate == 0.0:
-            until, words = self._ends, "limit reached; it begins anew when the API says (X-RateLimit-Reset)"
+            until, words = self._ends, "limit reached; it starts again when the API says (X-RateLimit-Reset)"
         waits = until - now >= _NOTICED
         return Pace(
             rate=rate,
@@ -389,7 +389,7 @@ class RateLimiter:
             said += f"; trying again after {MAX_PAUSE / 60:.0f} min" if asked > MAX_PAUSE else ""
         elif response.reset_in is not None and response.reset_in <= 1.5 * WINDOW:
             wait = max(response.reset_in, 1.0) + _EDGE
-            said += ", and its limit begins anew then (X-RateLimit-Reset)"
+            said += ", and its limit starts again then (X-RateLimit-Reset)"
         else:
             state.strikes += 1 if fresh else 0
             wait = min(2.0**state.strikes, WINDOW) * (0.75 + 0.5 * self.jitter())

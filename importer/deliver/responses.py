@@ -221,7 +221,7 @@ def distrusted(answer: Response) -> Response:
     return msgspec.structs.replace(
         answer,
         kind=ResponseKind.IN_DOUBT,
-        message=f"the server sent data that nobody asked for after this answer{status}: it may belong to another event",
+        message=f"the server sent unrequested data after this answer{status}: it may belong to another event",
     )
 
 

@@ -52,7 +52,9 @@ def copy_ledger(source: LedgerLocation, target: LedgerLocation) -> tuple[int, in
                         new.query(statement)
                 _refuse_used(old)
                 if counter.generation(old.database) != generation:
-                    raise UsageError(f"the ledger {source} was used meanwhile", hint="copy it while no importer runs")
+                    raise UsageError(
+                        f"the ledger {source} was used during the copy", hint="copy it while no importer runs"
+                    )
             new.checkpoint()
             counter.note(new, generation)
             runs, rows = (int(new.value(f"SELECT COUNT(*) FROM {table}")) for table in ("run", "row"))

@@ -36,8 +36,8 @@ def refuse_older(database: Database) -> None:
         raise LedgerError(
             f"the ledger {database.dialect.name} cannot be relied on: {lost}; events that were sent since then are not"
             " in it, and would be sent again",
-            hint="put the newest copy back; or `importer doctor --repair` goes on with this one and puts whatever it"
-            " still has to send in doubt, for you to decide",
+            hint="put the newest copy back; or `importer doctor --repair` goes on with this one and puts the rows"
+            " that it still has to send in doubt, for you to decide",
         )
 
 

@@ -136,12 +136,12 @@ def _salvage(path: Path) -> tuple[list[str], bool]:
     stretches = f"{sum(lost.values()):,} stretches could not"
     said = [f"what could be read is in {path}, {stretches}; the damaged file is kept as {damaged}"]
     if doubtful:
-        said.append(f"{doubtful:,} rows could not be read and are in doubt, whatever had become of them")
+        said.append(f"{doubtful:,} rows could not be read and are in doubt, as their outcome is unknown")
     if unknown:
         said.append(
             "warning: what was sent and is in the lost stretches is not known any more, and would be sent again; the"
             " ledger is not used before you decide: restore a backup, or take out of the files that you import again"
-            " the rows that the reports of earlier runs show as sent, and run `importer doctor --repair` once more"
+            " the rows that the reports of earlier runs show as sent, and run `importer doctor --repair` again"
         )
     return said, unknown
 

@@ -15,7 +15,7 @@ _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 _UNSETTLED = (
     (f"state = '{State.IN_DOUBT}'", "in doubt: `importer resolve {}` resolves them"),
     (f"state = '{State.FAILED}'", "failed, and may have been accepted: `importer retry {}` sends them again"),
-    (f"state = '{State.PENDING}' AND maybe_sent = 1", "to be sent once more, by that run alone: `importer resume {}`"),
+    (f"state = '{State.PENDING}' AND maybe_sent = 1", "to be sent again, by that run alone: `importer resume {}`"),
 )
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
@@ -47,7 +47,7 @@ class Repeats(RunRepository):
             f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE {repeated} AND NOT {of_run(run, 'other')} ORDER BY 1"
         )
         if earlier:
-            sentences.append("--again sends anew what was delivered before")
+            sentences.append("--again sends delivered rows again")
         for (number,) in earlier:
             sentences += self._unsettled(number)
         sentences += [*self._conflicts(run), *self._taken_over(run), *self._grown(run)]
@@ -71,7 +71,7 @@ class Repeats(RunRepository):
         if not count:
             return []
         ((key, message, line),) = self._db.rows("SELECT key, message, line FROM row WHERE id = $1", first)
-        said = f"{counted(count, 'row')} will not be sent, as one key stands for different events (key.conflict);"
+        said = f"{counted(count, 'row')} will not be sent, because one key belongs to different events (key.conflict);"
         return [f"{said} the first is line {line}, key {key!r}: {message}"]
 
     def _taken_over(self, run: Run) -> list[str]:

@@ -406,9 +406,9 @@ class SourceOptions(Model):
     belongs: ClassVar[str] = "under `source`"
 
     format: Literal["csv", "jsonl", "parquet"] | None = None
-    """The files' format, whatever their names say."""
+    """The files' format, regardless of their names."""
     compression: Literal["none", "gzip", "bz2", "xz", "zstd", "zip"] | None = None
-    """How the files are packed, whatever their names say."""
+    """How the files are compressed, regardless of their names."""
     encoding: Annotated[
         Annotated[str, AfterValidator(checks.encoding)] | None, Expects("an encoding's name, such as cp1252")
     ] = None
@@ -539,7 +539,7 @@ class ExpectedReason(Model):
     row: Annotated[int, Strict(), Field(ge=1), Expects("the number of a row, from 1")] | None = None
     """The row's number among those of the example, from 1. Any row without it."""
     field: Text | None = None
-    """The target at fault, such as subscriber.email. Any target without it."""
+    """The invalid target, such as subscriber.email. Any target without it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -549,7 +549,7 @@ class ExpectedReason(Model):
 
 
 class Example(Model):
-    """Rows, and what must come of them: these events and these reasons, and no others, in this order.
+    """Rows, and what they must produce: these events and these reasons, and no others, in this order.
 
     A row that makes neither is left out by `where`, or joined to another one.
     """
@@ -610,7 +610,7 @@ class ImportMapping(Model):
     ] = {}
     """Keys that a mapping which extends this one must set, and why.
 
-    `subscriber` must be set by the extending mapping itself, whatever this one has.
+    `subscriber` must be set by the extending mapping itself, even if this one has it.
     """
     source: SourceOptions = SourceOptions()
     """How to read the files, where recognition is not enough."""
@@ -646,7 +646,7 @@ class ImportMapping(Model):
     missing_columns: Literal["refuse", "warn"] = "refuse"
     """What to do with a file that lacks a column the mapping needs."""
     tests: Annotated[tuple[Example, ...], Expects("a list of examples, such as [{rows: […], events: […]}]")] = ()
-    """Rows, and the events or reasons that must come of them; `importer check` runs them."""
+    """Rows, and the events or reasons that they must produce; `importer check` runs them."""
 
     def fields(self) -> Iterator[tuple[str, ValueMapping]]:
         """Every target with its value, by the name that reports use: ``subscriber.email``, ``properties.total``."""

@@ -164,7 +164,7 @@ class _Rules:
         for number, example in _members(data.get("tests")):
             keys = self._keys(("tests", number), example)
             if not keys.has_unknown(Example) and not keys.among(("events", "reasons")):
-                hint = "write `events: []` if no event comes of the rows"
+                hint = "write `events: []` if the rows make no event"
                 yield keys.problem((), "an example of `tests` needs `events`, `reasons`, or both", hint)
         for name, lookup in _named(data.get("lookups")):
             yield from self._value(("lookups", name, "key"), dict(_named(lookup)).get("key"), _LOOKUP_KEY)

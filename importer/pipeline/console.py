@@ -71,9 +71,7 @@ class AccountsResult:
 
     def summary_bytes(self) -> bytes:
         """``summary.json`` of all accounts."""
-        from importer.report.accounts import accounts_summary_bytes
-
-        return accounts_summary_bytes(self.report.summary)
+        return summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:

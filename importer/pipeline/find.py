@@ -175,7 +175,7 @@ def locked(
     if not (lock.held or lock.try_acquire(patience=LOCK_TIMEOUT)):
         holder = lock.holder()
         words = f"run {run.id} is being delivered by {holder}"
-        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows how it stands"
+        hint = f"wait for it (--wait), or stop it; `importer runs {run.id}` shows its progress"
         if not wait:
             raise UsageError(words, hint=hint) if holder == ANOTHER else StoppedError(words, hint=hint)
         say(f"{words}; waiting for it")

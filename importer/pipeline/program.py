@@ -67,10 +67,10 @@ def retry(run_id: str | None, options: RunOptions, target: TargetOptions, consol
             console.say(f"{counted(again, 'refused or failed row')} of run {current.id} to be sent again")
             if failed and again:
                 console.say(
-                    f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: look in Sender"
+                    f"warning: {counted(failed, 'row')} of it failed, and may have been accepted: check in Sender"
                 )
             if repeated:
-                console.say(f"{counted(repeated, 'row')} of it delivered by a later run meanwhile, and left alone")
+                console.say(f"{counted(repeated, 'row')} of it left out: a later run has delivered them")
             return _deliver_and_report(ledger, current, options.of_run(current), target, console)
 
 
@@ -139,12 +139,25 @@ def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it go
     console: Console,
 ) -> Result:
     """Report what became of every row, however the delivery ended; made in ``here``, for ``options.out``."""
-    ended = replace(ended, hint=target.addressed(ended.hint))
     assert options.out is not None
+    ended = replace(ended, hint=target.addressed(ended.hint))
+    made = ReportOptions(
+        here,
+        options.report_format,
+        rejects_format=options.rejects_format,
+        ledger_option=target.ledger_option,
+        out_afterwards=options.out_afterwards or options.out,
+    )
     try:
-        named = replace(options, out_afterwards=options.out_afterwards or options.out)
-        result = _report(ledger, current, ended, named, target, here)
-        result = replace(result, written=outputs.publish(result.written, here, options.out))
+        left = ledger.has_pending(current)
+        current = _stopped(ledger, current, ended)
+        reported = current if left else replace(current, state=RunState.FINISHED)
+        written = report.write(ledger, reported, made, partial(_advise, current))
+        if not left:
+            current = ledger.set_state(current, RunState.FINISHED)
+            if not options.keep_bodies:
+                ledger.drop_bodies(current)
+        written = outputs.publish(written, here, options.out)
         elsewhere = ledger.pending_elsewhere(current)
     except LedgerError as error:
         if ended.reason:
@@ -152,7 +165,18 @@ def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it go
         raise
     for other in elsewhere:
         console.say(f"warning: {_waiting(other, target)}")
-    return replace(result, elsewhere=sum(other.rows for other in elsewhere))
+    return Result(current, written, ended, elsewhere=sum(other.rows for other in elsewhere))
+
+
+def _stopped(ledger: Ledger, current: Run, ended: StopReason) -> Run:
+    """The run, as stopped until its report is written: if that is interrupted, the same command goes on."""
+    try:
+        return ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
+    except LedgerError:
+        if not ended.reason:
+            raise
+        # A ledger that takes nothing, such as a locked one, may still be read.
+        return replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
 
 
 def _waiting(other: PendingElsewhere, target: TargetOptions) -> str:
@@ -188,31 +212,3 @@ def _advise(run: Run, reasons: Sequence[ReasonSummary]) -> tuple[MappingAdvice |
     from importer.suggest.advise import advise_run  # a run without problems needs none of it
 
     return advise_run(run, reasons)
-
-
-def _report(
-    ledger: Ledger, current: Run, ended: StopReason, options: RunOptions, target: TargetOptions, out: Path
-) -> Result:
-    left = ledger.has_pending(current)
-    # A run counts as stopped until its report is written: if that is interrupted, the same command goes on with it.
-    try:
-        current = ledger.set_state(current, RunState.STOPPED, stop_reason=ended.reason)
-    except LedgerError:
-        if not ended.reason:
-            raise
-        # A ledger that takes nothing, such as a locked one, may still be read.
-        current = replace(current, state=RunState.STOPPED, stop_reason=ended.reason)
-    reported = current if left else replace(current, state=RunState.FINISHED)
-    made = ReportOptions(
-        out,
-        options.report_format,
-        rejects_format=options.rejects_format,
-        ledger_option=target.ledger_option,
-        out_afterwards=options.out_afterwards,
-    )
-    written = report.write(ledger, reported, made, partial(_advise, current))
-    if not left:
-        current = ledger.set_state(current, RunState.FINISHED)
-        if not options.keep_bodies:
-            ledger.drop_bodies(current)
-    return Result(current, written, ended)

@@ -264,7 +264,7 @@ class _Sending:
         if not ended.reason and job.ledger.has_pending(job.run):
             return StopReason(
                 "rows wait behind rows in doubt, as --strict-order asks",
-                hint=f"`importer resolve {job.run.id}` settles them, then `importer resume {job.run.id}`",
+                hint=f"`importer resolve {job.run.id}` resolves them, then `importer resume {job.run.id}`",
             )
         return ended
 

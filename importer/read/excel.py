@@ -287,6 +287,7 @@ def _refuse_uncalculated(source: Input, part: IO[bytes]) -> None:
                 if cells and b't="str"' not in cells[-1][0]:
                     raise SourceError(
                         source.name,
-                        f"the formula in cell {cells[-1][1].decode()} has no result: whatever wrote it did not compute",
+                        f"the formula in cell {cells[-1][1].decode()} has no result: the program that wrote it"
+                        " did not calculate it",
                         hint="open it in a spreadsheet program, save it there, and run this again",
                     )

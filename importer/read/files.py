@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, BinaryIO, Literal, Protocol, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote
 
 from backports import zstd
@@ -121,13 +121,6 @@ class Input:
         return (self.path, self.member, status.st_size, status.st_mtime_ns) if regular else None
 
 
-class ByteReader(Protocol):
-    """A binary file, as far as reading forwards goes."""
-
-    def read1(self, size: int, /) -> bytes:
-        """At most ``size`` bytes, at least one unless the end is reached."""
-
-
 class _RatioError(Exception):
     """A file unpacks to too many times its size."""
 
@@ -135,7 +128,7 @@ class _RatioError(Exception):
 class _Layer:
     """A stream whose beginning can be looked at without losing it, and which counts what was taken from it."""
 
-    def __init__(self, raw: ByteReader, limit: int = 0, packed: Callable[[], int] = int) -> None:
+    def __init__(self, raw: Any, limit: int = 0, packed: Callable[[], int] = int) -> None:
         """``packed`` is how many bytes this was unpacked from; more than ``limit`` times as many are refused."""
         self._raw = raw
         self._limit = limit
@@ -313,7 +306,7 @@ class Content:
             if chosen is None:
                 raise _no_member(self.name, everything, members)
             info = archive.getinfo(chosen)
-            raw = cast("ByteReader", archive.open(info))  # typed without read1, which it has
+            raw = archive.open(info)
         except RuntimeError as error:
             if isinstance(error, NotImplementedError):
                 hint = "unpack it with another program first"
@@ -453,14 +446,14 @@ def _open(source: Input) -> io.RawIOBase:
     name = source.name
     try:
         file = source.open()
-    except FileNotFoundError:
-        raise SourceError(name, "no such file", hint="check the path; the file may have been moved") from None
-    except IsADirectoryError:
-        raise SourceError(name, "is a directory", hint="name a file in it") from None
-    except PermissionError:
-        raise SourceError(name, "permission denied", hint=f"chmod u+r {shown(name)}") from None
     except (OSError, ValueError) as error:
-        raise SourceError(name, getattr(error, "strerror", None) or str(error)) from error
+        known: dict[type[Exception], tuple[str, str | None]] = {
+            FileNotFoundError: ("no such file", "check the path; the file may have been moved"),
+            IsADirectoryError: ("is a directory", "name a file in it"),
+            PermissionError: ("permission denied", f"chmod u+r {shown(name)}"),
+        }
+        what, hint = known.get(type(error), (getattr(error, "strerror", None) or str(error), None))
+        raise SourceError(name, what, hint=hint) from None
     if source.path is None or source.is_remote:
         return file
     mode = os.fstat(file.fileno()).st_mode

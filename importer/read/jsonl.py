@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,14 +30,8 @@ _MOST_UNUSED = 2_000
 """Columns of one chunk that are taken because nothing else uses them; an event has no room for as many."""
 
 
-class _Number(str):
-    """The digits of a number that is no integer."""
-
-    __slots__ = ()
-
-
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
+_WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _MOST_BYTES = 8 << 20
 """Bytes of the records that are made at a time: each repeats the object that it is of."""
@@ -110,9 +103,7 @@ class _Columns:
             raise SourceError(
                 name, f"a JSON key cannot be looked up by the name {odd!r}", hint="rename the key in the file"
             ) from None
-        # Numbers keep their digits: as text, and inside of nested values as raw JSON.
-        self._decoder = msgspec.json.Decoder(row, float_hook=str)
-        self._exact = msgspec.json.Decoder(row, float_hook=msgspec.Raw)
+        self._decoder = msgspec.json.Decoder(row, float_hook=msgspec.Raw)  # numbers keep their digits
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Decoders are made where they are used."""
@@ -121,53 +112,34 @@ class _Columns:
     def __call__(self, records: Records) -> Converted:
         """See `Converted`."""
         rows, positions, faults = self._decode(records)
+        found = {column: self._values(rows, path) for column, path in self._paths.items()}
+        if self._unused is not None:
+            found |= self._unused_values(records, positions, self._unused)
         columns: dict[str, Any] = {}
         nested: dict[str, Any] = {}
-        for column, path in self._paths.items():
-            values = self._values(rows, path)
-            columns[column], inner = _as_text(values)
-            if inner:
-                texts = columns[column].to_pylist()
-                for place in inner:
-                    exact = self._exact.decode(records[int(positions[place])])
-                    texts[place] = msgspec.json.encode(self._values([exact], path)[0]).decode()
-                columns[column] = pa.array(texts, pa.string())
-                mask = np.zeros(len(rows), np.bool_)
-                mask[inner] = True
-                nested[column] = pa.array(mask)
         literal: dict[str, Any] = {}
-        if self._unused is not None:
-            self._add_unused(records, positions, columns, nested, literal)
+        for column, values in found.items():
+            kinds = set(map(type, values)) - {type(None)}
+            columns[column] = _texts(values, kinds)
+            if kinds & {dict, list}:
+                nested[column] = pa.array([isinstance(value, dict | list) for value in values])
+            if kinds & {int, bool, msgspec.Raw}:
+                literal[column] = pa.array([isinstance(value, int | msgspec.Raw) for value in values])
         table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows))}).select([])
         return Converted(table, positions, faults, nested, literal)
 
-    def _add_unused(
-        self,
-        records: Records,
-        positions: Int64s,
-        columns: dict[str, Any],
-        nested: dict[str, Any],
-        literal: dict[str, Any],
-    ) -> None:
-        """Add the columns that nothing else uses, with where they hold objects or lists, and numbers or booleans."""
-        assert self._unused is not None
+    def _unused_values(self, records: Records, positions: Int64s, unused: UnusedColumns) -> dict[str, list[Any]]:
+        """The columns that nothing else of the mapping uses."""
         found: dict[str, list[Any]] = {}
         for at, position in enumerate(positions.tolist()):
-            for path, value in members(_WHOLE.decode(records[position]), self._unused):
+            for path, value in members(_WHOLE.decode(records[position]), unused):
                 if path not in found and len(found) == _MOST_UNUSED:
                     message = f"has more than {_MOST_UNUSED:,} different keys for `more_properties`"
                     raise SourceError(
                         self._name, message, hint="name those that you want, or what to leave out: `except`"
                     )
                 found.setdefault(path, [None] * len(positions))[at] = value
-        for path, values in found.items():
-            kinds = set(map(type, values))
-            texts = values if kinds <= {str, type(None)} else [_text(value) for value in values]
-            columns[path] = pa.array(texts, pa.string())
-            if kinds & {dict, list}:
-                nested[path] = pa.array([isinstance(value, dict | list) for value in values])
-            if kinds & {int, bool, _Number}:
-                literal[path] = pa.array([isinstance(value, int | _Number) for value in values])
+        return found
 
     def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
@@ -209,29 +181,17 @@ def _with_members(added: Mapping[str, bytes], record: bytes) -> bytes:
     return msgspec.json.encode({name: msgspec.Raw(value) for name, value in added.items()} | own)
 
 
-def _as_text(values: list[Any]) -> tuple[Any, list[int]]:
-    """A column of text, and the places of objects and lists, which are left null."""
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {str}:
-        return pa.array(values, pa.string()), []
+def _texts(values: list[Any], kinds: set[type]) -> Any:
+    """A column of text of values of these types, besides None."""
     if kinds in ({int}, {bool}):
         with suppress(OverflowError):  # beyond 64 bits
-            return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string()), []
-    inner = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
-    return pa.array([_scalar(value) for value in values], pa.string()), inner
+            return pa.array(values, pa.int64() if int in kinds else pa.bool_()).cast(pa.string())
+    return pa.array(values if kinds <= {str} else list(map(_text, values)), pa.string())
 
 
 def _text(value: Any) -> str | None:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _scalar(value)
-
-
-def _scalar(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # Objects and lists are rendered by the caller, from the line itself.
-    return str(value) if isinstance(value, int) else None
+    """A value as text; but for texts, as it is in JSON."""
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _records_of_elements(records: Records, path: str) -> Iterator[Records]:

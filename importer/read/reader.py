@@ -176,7 +176,7 @@ class Reader(ABC):
         when a wanted name is ambiguous.
         """
         if self._started:
-            raise ValueError(f"{self.source.name} was read already; open it anew")
+            raise ValueError(f"{self.source.name} was read already; open it again")
         self._started = True
         self._unused = unused
         with_errors = self._parts(columns, raw_rows=raw_rows)

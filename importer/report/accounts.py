@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
-import importer
 from importer.errors import ExitCode, ReportError
 from importer.model import SANDBOX_ENDPOINT, Run, State
 from importer.remote import RemotePath
 from importer.report.atomic import SUMMARY, Outputs
-from importer.report.model import CHECK, MappingSummary, Summary, TypeTotals
+from importer.report.model import CHECK, VERSIONS, MappingSummary, Summary, TypeTotals, summary_bytes
 from importer.report.words import states_in_words
 from importer.wording import counted, iso, shown, shown_lines
 
@@ -111,7 +107,7 @@ def write_accounts(
         mapping=MappingSummary(batch.mapping_name, batch.mapping_digest),
         accounts=tuple(accounts),
         without_rows=without_rows,
-        versions={"importer": importer.__version__, "python": platform.python_version()},
+        versions=VERSIONS,
     )
     if out is None:
         return AccountsReport(summary)
@@ -119,23 +115,14 @@ def write_accounts(
 
     try:
         with Outputs(out, again=f"`importer report {batch.id}` writes an account's reports again") as outputs:
-            done = (
-                f"{rows['pending']:,} of {counted(rows['read'], 'row')} ready"
-                if checked
-                else (f"{rows['sent']:,} of {counted(rows['read'], 'row')} sent")
-            )
-            title = f"All accounts: {done}"
+            done = f"{rows['pending' if checked else 'sent']:,} of {counted(rows['read'], 'row')}"
+            title = f"All accounts: {done} {'ready' if checked else 'sent'}"
             rehearsal = batch.endpoint == SANDBOX_ENDPOINT
             outputs.create(_PAGE).write(rendered("accounts.html", summary=summary, title=title, rehearsal=rehearsal))
-            outputs.create(SUMMARY).write(accounts_summary_bytes(summary))
-            return AccountsReport(summary, outputs.commit([(_PAGE, _PAGE), (SUMMARY, SUMMARY)]))
+            outputs.create(SUMMARY).write(summary_bytes(summary))
+            return AccountsReport(summary, outputs.commit())
     except ReportError as failure:
         return AccountsReport(summary, failure=failure)
-
-
-def accounts_summary_bytes(summary: AccountsSummary) -> bytes:
-    """The summary as indented JSON, ending in a line break."""
-    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
 
 
 def _worst(accounts: Sequence[AccountSummary], rows: Mapping[str, int], *, balanced: bool) -> ExitCode:

@@ -18,7 +18,7 @@ import fcntl
 import io
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import chain, count
 from pathlib import Path
@@ -82,14 +82,15 @@ class Outputs:
             fcntl.flock(file, fcntl.LOCK_EX)
         return file
 
-    def commit(self, names: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
-        """Let the created files appear, in the order given as pairs of (placeholder, final name)."""
-        for placeholder, final in names:
+    def commit(self, names: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+        """Let the created files appear, in the order of ``names``: what each is finally called, by its placeholder."""
+        names = names or {name: name for name in self._open}
+        for placeholder, final in names.items():
             _, file = self._open[placeholder]
             with self.explained(final):
                 file.flush()
                 os.fsync(file.fileno())
-        for placeholder, final in names:
+        for placeholder, final in names.items():
             part, file = self._open[placeholder]
             with self.explained(final):
                 part.replace(self._directory / final)
@@ -101,7 +102,7 @@ class Outputs:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        return tuple(self._directory / final for _, final in names)
+        return tuple(self._directory / final for final in names.values())
 
     @contextlib.contextmanager
     def explained(self, name: str = "") -> Iterator[None]:

@@ -6,6 +6,7 @@ decimal digits.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,17 @@ from typing import Any
 
 import msgspec
 
+import importer
 from importer.errors import ReportError
 from importer.model import Counts, Format, RejectsFormat, Run, RunState, State
 from importer.remote import RemotePath
 
 CHECK = "check"
 """The id of the run in the outputs of `importer check`."""
+
+
+VERSIONS = {"importer": importer.__version__, "python": platform.python_version()}
+"""What made a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class ReasonSummary:
     fix: str
     example: Example
     advice: MappingAdvice | None = None
-    """What to change in the mapping; None where the rows are at fault, and for runs."""
+    """What to change in the mapping; None where the rows themselves are wrong, and for runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +317,6 @@ def counts_by_name(counts: Counts) -> dict[str, int]:
     return {"read": counts.read} | {state.value: counts[state] for state in State}
 
 
-def summary_bytes(summary: Summary) -> bytes:
-    """The summary as indented JSON, ending in a line break."""
+def summary_bytes(summary: object) -> bytes:
+    """A summary, of one account or of several, as indented JSON, ending in a line break."""
     return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"

@@ -329,7 +329,7 @@ class ParquetRejects:
 
 
 class WorkbookRejects:
-    """Collects rejects as CSV, then writes them as a sheet: what is wrong comes first, and cells at fault are coloured.
+    """Collects rejects as CSV, then writes them as a sheet: what is wrong comes first, and invalid cells are coloured.
 
     ``columns`` are those that each target of the mapping comes from.
     """

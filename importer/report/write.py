@@ -5,7 +5,6 @@ Each output gets each batch once, in one pass; another output is one more line i
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
-import importer
 from importer.errors import MappingError, ReportError, UsageError
 from importer.mapping.load import loads
 from importer.model import Counts, Format, RowBatch, Run, RunSource
@@ -22,6 +20,7 @@ from importer.report.atomic import SUMMARY, Outputs, keep_user_files
 from importer.report.check import Advise, with_advice
 from importer.report.model import (
     CHECK,
+    VERSIONS,
     ImportTotal,
     MappingSummary,
     ReportOptions,
@@ -86,7 +85,7 @@ def write_file(ledger: Ledger, run: Run, path: Path, form: Format) -> None:
     """Write a run's report alone to a file, whole or not at all; raises `ReportError` where it cannot be written."""
     with Outputs(path.parent, again=_again(run)) as outputs:
         stream(ledger, run, outputs.create(path.name), form)
-        outputs.commit([(path.name, path.name)])
+        outputs.commit()
 
 
 def stream(ledger: Ledger, run: Run, file: BinaryIO, form: Format) -> None:
@@ -155,8 +154,8 @@ class _Report:
             outputs.create(SUMMARY).write(summary_bytes(written.summary))
             with outputs.explained():
                 keep_user_files(options.out, {file.name for _, file in files})
-            names = [(placeholder, file.name) for placeholder, file in files]
-            return replace(written, paths=outputs.commit([*names, (SUMMARY, SUMMARY)]))
+            names = {placeholder: file.name for placeholder, file in files}
+            return replace(written, paths=outputs.commit({**names, SUMMARY: SUMMARY}))
 
     def _with_rows(self, options: ReportOptions, outputs: Outputs) -> list[tuple[str, WrittenFile]]:
         """The files with a line per row, each by its placeholder."""
@@ -210,7 +209,7 @@ class _Report:
             totals=totals.money(),
             without_originals=self._lost,
             files=files,
-            versions={"importer": importer.__version__, "python": platform.python_version()},
+            versions=VERSIONS,
             import_total=self._import_total(),
         )
         summary = self._explain(summary, totals) if self._explain else summary

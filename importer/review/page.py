@@ -23,10 +23,9 @@ from markupsafe import Markup, escape
 from importer.report.words import amount, states_in_words
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
-from importer.sandbox.dashboard import PAGE_HEADERS, asset, json_response
+from importer.sandbox.dashboard import HOST, PAGE_HEADERS, asset, json_response
 from importer.wording import counted, duration, iso, shown
 
-HOST = "127.0.0.1"
 _PACKAGE = "importer.review"
 _NO_ACCESS = (
     "Open the address that `importer review` printed: it carries a secret, because this page shows customers' data."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import secrets
 import threading
@@ -13,9 +12,9 @@ from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
-from importer.errors import UsageError
-from importer.review.page import HOST, Page
+from importer.review.page import Page
 from importer.review.session import Review
+from importer.sandbox.dashboard import HOST, port_refused
 
 _LOOK = 0.5
 """Seconds between two looks at the time."""
@@ -64,10 +63,7 @@ def _listening(app: web.Application, port: int) -> Iterator[str]:
         try:
             found = asyncio.run_coroutine_threadsafe(start(), loop).result()
         except OSError as problem:
-            raise UsageError(
-                f"--port: cannot listen on {HOST}:{port}: {os.strerror(problem.errno or 0)}",
-                hint="another program may hold the port; choose another one, or 0 for any that is free",
-            ) from problem
+            raise port_refused(port, problem) from problem
         yield f"http://{HOST}:{found}/"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()

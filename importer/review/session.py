@@ -215,7 +215,7 @@ class Review:
                     numbers = [found.pop(0) for found in places if found]
                     if numbers:
                         ledger.resolve(current, state, numbers)
-                        self.work.say(f"{counted(len(numbers), 'row')} in doubt settled")
+                        self.work.say(f"{counted(len(numbers), 'row')} in doubt resolved")
             self.desk.forget([line.no for line in lines])
 
     def _give_up(self) -> None:

@@ -4,8 +4,8 @@ It serves `POST /v2/events` and `GET /v2/subscribers` on loopback, records what 
 is written from the endpoint's own page and shares no code with ``importer.validate``, so that each tests the other.
 
     options, faults     how it behaves           rules       is this JSON an event?
-    api                 a request → its answer   responses   answers, right and spoiled by a fault
-    rate_limit, events  quota; what arrived      dashboard   the page for people
+    api                 a request → its answer   responses   quota; answers, right and spoiled
+    events              what arrived             dashboard   the page for people
     server              all of it on a port      process     the same in a process of its own
 
 ``from importer.sandbox.server import Sandbox`` loads aiohttp; the names here do not.

@@ -16,8 +16,7 @@ from importer.clock import Clock
 from importer.sandbox.events import EventLog, RecentEvents
 from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultQueue, by_chance
 from importer.sandbox.options import SandboxOptions
-from importer.sandbox.rate_limit import RateLimit
-from importer.sandbox.responses import CREATED, ResponseFactory, json_body, send
+from importer.sandbox.responses import CREATED, RateLimit, ResponseFactory, json_body, send
 from importer.sandbox.rules import NotJsonError, check, parse
 
 _SUBSCRIBERS = msgspec.json.encode(

@@ -7,6 +7,7 @@ no part of the API: it needs no token, takes no quota and is counted nowhere.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -16,10 +17,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from importer.errors import UsageError
 from importer.sandbox.api import ApiHandlers
 from importer.sandbox.events import RecentEvents
 from importer.sandbox.faults import Fault, FaultQueue
 
+HOST = "127.0.0.1"
+"""Never another: what is on these pages, and what a sandbox records, is customers' data."""
 MAX_ROWS = 200
 """Events in one answer."""
 MAX_OUTAGE = 600.0
@@ -158,6 +162,14 @@ def asset(package: str, name: str, content_type: str) -> Callable[[web.Request],
         return web.Response(text=text, content_type=content_type, headers=PAGE_HEADERS)
 
     return handle
+
+
+def port_refused(port: int, problem: OSError) -> UsageError:
+    """Why nothing can listen there."""
+    return UsageError(
+        f"--port: cannot listen on {HOST}:{port}: {os.strerror(problem.errno or 0)}",
+        hint="another program may hold the port; choose another one, or 0 for any that is free",
+    )
 
 
 def _number(request: web.Request, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
 from collections import Counter
@@ -17,14 +16,12 @@ from aiohttp import web
 from importer.clock import Clock, SystemClock
 from importer.errors import UsageError
 from importer.sandbox.api import ApiHandlers
-from importer.sandbox.dashboard import Dashboard
+from importer.sandbox.dashboard import HOST, Dashboard, port_refused
 from importer.sandbox.events import EventLog
 from importer.sandbox.faults import Fault
 from importer.sandbox.options import SandboxOptions
-from importer.sandbox.process import Running
+from importer.sandbox.process import Running, made_up_token
 
-HOST = "127.0.0.1"
-"""Never another: a sandbox records customers' data."""
 _REOPEN_EVERY = 0.05
 """Seconds between attempts to get the port back after an outage."""
 _IDLE = 30 * 86_400.0
@@ -43,8 +40,8 @@ class Sandbox:
     def __init__(self, options: SandboxOptions | None = None, *, clock: Clock | None = None) -> None:
         self.options = options or SandboxOptions()
         self._clock = clock or SystemClock()
-        self._tokens = self.options.tokens or (secrets.token_urlsafe(24),)
-        self._secret = secrets.token_urlsafe(24)
+        self._tokens = self.options.tokens or (made_up_token(),)
+        self._secret = made_up_token()
         self.port = self.options.port
         """Where it listens, once it is entered."""
         self.token = self._tokens[0]
@@ -76,10 +73,7 @@ class Sandbox:
         except OSError as problem:
             await self._runner.cleanup()
             self._log.close()
-            raise UsageError(
-                f"--port: cannot listen on {HOST}:{self.port}: {os.strerror(problem.errno or 0)}",
-                hint="another program may hold the port; choose another one, or 0 for any that is free",
-            ) from problem
+            raise port_refused(self.port, problem) from problem
         return self
 
     async def __aexit__(

@@ -231,12 +231,12 @@ def _write_time(made: Draft, column: Column, times: Times) -> None:
         made.notes[at].append("some of its cells are no times: their rows are not sent")
     if is_sortable:
         made.words["order_by"] = orders[0]
-        made.notes["order_by"] = ["events are delivered oldest first, whatever the order of the file"]
+        made.notes["order_by"] = ["events are delivered oldest first, regardless of the order of the file"]
 
 
 def decide_date_order(made: Draft, column: str, times: Times) -> str | None:
     """Whether the day or the month comes first, which these cells do not say; None if the user has to."""
-    why = "no day is above 12, so day and month cannot be told apart"
+    why = "no day is above 12, so day and month cannot be distinguished"
     if times.mixed:
         why = "some dates have the day first, others the month, so neither form reads all of them"
     question = f"Does the day (dmy) or the month (mdy) come first in `{column}`"

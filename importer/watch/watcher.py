@@ -287,7 +287,7 @@ class Watcher:
     def _changed(self, path: Path | RemotePath, outcome: FileOutcome) -> FileOutcome:
         """The outcome of a file that was written to, or taken away, while it was worked on."""
         if signature_of(path) is None:
-            return failed(outcome, "it was taken out of processing/ meanwhile; the ledger has what was sent")
+            return failed(outcome, "it was removed from processing/ during the run; the ledger has what was sent")
         if outcome.place is Place.PROCESSING:
             return replace(outcome, reason="it was written to while it was read; it is tried again later")
         return failed(outcome, "it was written to after it was read: what came last was not delivered")

@@ -27,7 +27,7 @@ $ importer check orders.csv -m shopify-orders --preview 3
 $ importer run orders.csv -m shopify-orders --sandbox
 ```
 
-What is different in your files stands in a mapping of your own, which [extends](mapping.md#extends) the preset:
+What is different in your files goes into a mapping of your own, which [extends](mapping.md#extends) the preset:
 
 ```yaml
 extends: shopify-orders

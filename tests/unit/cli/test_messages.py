@@ -213,7 +213,7 @@ def test_the_same_file_again_sends_nothing_and_says_why() -> None:
     first, second = run("o.csv", "-m", "m.yaml"), run("o.csv", "-m", "m.yaml")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "2 rows will not be sent: already in run " in second.stderr
-    assert "--again sends anew what was delivered before" in second.stderr
+    assert "--again sends delivered rows again" in second.stderr
 
 
 def test_an_expired_token_stops_with_3_and_the_same_command_goes_on() -> None:

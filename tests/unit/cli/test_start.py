@@ -199,7 +199,7 @@ def test_on_a_terminal_it_asks_shows_the_sandbox_until_enter_and_does_not_go_liv
     assert re.search(r"sent +2  accepted by the API", terminal.shown)
     assert terminal.shown.rindex("accepted by the API") < terminal.shown.index("shows what arrived")
     terminal.type("")
-    terminal.until("Go live? You see what is sent, and are asked once more [y/N]: ")
+    terminal.until("Go live? You see what will be sent, and are asked again [y/N]: ")
     terminal.type("")
     assert terminal.close() == 0, terminal.shown
     assert "nothing was sent. Once the rehearsal looks right" in terminal.shown

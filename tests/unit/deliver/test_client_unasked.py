@@ -30,7 +30,7 @@ async def test_two_answers_in_one_piece_are_trusted_neither(second: bytes, close
         doubtful = await api.post(BODY)
     assert (doubtful.kind, doubtful.status) == (ResponseKind.IN_DOUBT, 200)
     assert doubtful.message == (
-        "the server sent data that nobody asked for after this answer (HTTP 200): it may belong to another event"
+        "the server sent unrequested data after this answer (HTTP 200): it may belong to another event"
     )
 
 

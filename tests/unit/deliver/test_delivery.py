@@ -167,8 +167,8 @@ async def test_five_refusals_from_the_start_stop_the_run(setting: Setting) -> No
     ended = await setting.deliver(run, api)
     assert ended.reason == "the API refused the first 5 events; none was accepted"
     assert ended.hint == (
-        "the API says: type: no such event. If Sender or --endpoint is at fault, set it right, and `importer retry` "
-        "sends the refused rows again; otherwise fix the mapping and run it anew"
+        "the API says: type: no such event. If the cause is in Sender or --endpoint, correct it, and `importer retry` "
+        "sends the refused rows again; otherwise correct the mapping and run it again"
     )
     assert setting.states(run) == {"pending": 95, "refused": 5}
 

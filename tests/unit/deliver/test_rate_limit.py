@@ -194,7 +194,7 @@ def test_after_a_429_nothing_leaves_until_it_may(retry_after: float, least: floa
             {"retry_after": 99_999_999.0},
             "the API said 429 and to wait 99,999,999 s (Retry-After); trying again after 60 min",
         ),
-        ({"limit": 60}, "the API said 429, and its limit begins anew then (X-RateLimit-Reset)"),
+        ({"limit": 60}, "the API said 429, and its limit starts again then (X-RateLimit-Reset)"),
         ({}, "the API said 429 without a time; the wait is doubled each time, up to a minute"),
     ],
 )
@@ -370,7 +370,7 @@ def test_a_high_limit_and_a_slow_server_do_not_use_up_the_files_a_process_may_op
     assert limiter.concurrency == 256
 
 
-REACHED = "limit reached; it begins anew when the API says (X-RateLimit-Reset)"
+REACHED = "limit reached; it starts again when the API says (X-RateLimit-Reset)"
 
 
 def test_progress_says_what_it_waits_for() -> None:
@@ -383,7 +383,7 @@ def test_progress_says_what_it_waits_for() -> None:
         1,
         0,
         0.0,
-        "limit reached; it begins anew when the API says (X-RateLimit-Reset)",
+        "limit reached; it starts again when the API says (X-RateLimit-Reset)",
     )
     assert pace.wait_until == pytest.approx(1061, abs=0.5)
 

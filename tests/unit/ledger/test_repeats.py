@@ -55,7 +55,7 @@ def test_what_may_have_arrived_is_not_planned_again(ledger: Ledger, kind: State)
     assert states(ledger, second) == ["duplicate", "pending"], "what was refused may be sent once more"
     assert ledger.repeats(second)[:2] == [
         f"1 row will not be sent: already in run {first.id} (duplicate.row)",
-        "--again sends anew what was delivered before",
+        "--again sends delivered rows again",
     ]
 
 
@@ -172,7 +172,7 @@ def test_a_key_is_sent_once_whichever_file_it_comes_from(ledger: Ledger) -> None
     assert states(ledger, second) == ["duplicate", "pending", "duplicate"]
     assert ledger.repeats(second)[:2] == [
         f"2 rows will not be sent: already in run {first.id} (duplicate.key)",
-        "--again sends anew what was delivered before",
+        "--again sends delivered rows again",
     ]
 
 
@@ -224,7 +224,7 @@ def test_what_waits_to_be_sent_once_more_is_not_taken_over(ledger: Ledger, diges
     assert states(ledger, first) == ["pending", "duplicate"]
     assert ledger.run(first.id).state is RunState.STOPPED
     last = ledger.runs()[0]
-    assert f"1 row of run {first.id} to be sent once more, by that run alone: `importer resume {first.id}`" in (
+    assert f"1 row of run {first.id} to be sent again, by that run alone: `importer resume {first.id}`" in (
         ledger.repeats(last)
     )
 
@@ -257,7 +257,7 @@ def test_a_key_that_waits_in_a_dead_run_is_taken_over(ledger: Ledger) -> None:
     assert ledger.counts(first).balanced
     assert ledger.repeats(second) == [
         f"1 row will not be sent: already in run {first.id} (duplicate.key)",
-        "--again sends anew what was delivered before",
+        "--again sends delivered rows again",
         f"2 rows that waited in the interrupted run {first.id} will be sent by this run",
     ]
 
@@ -305,7 +305,7 @@ def test_of_rows_that_share_a_key_and_differ_none_is_sent(ledger: Ledger) -> Non
         ("pending", None, None),
         ("invalid", "key.conflict", "another event has the same key: one.csv, row 1 (line 2)"),
     ]
-    said = "2 rows will not be sent, as one key stands for different events (key.conflict);"
+    said = "2 rows will not be sent, because one key belongs to different events (key.conflict);"
     assert ledger.repeats(run) == [
         f"{said} the first is line 2, key '#1001': another event has the same key: two.csv, row 1 (line 2)"
     ]

@@ -193,7 +193,7 @@ def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
     said = repair.repair(path)
     assert said[0].startswith(f"what could be read is in {path}, ")
     assert said[0].endswith(f"the damaged file is kept as {path}.damaged")
-    assert re.fullmatch(r"[\d,]+ rows could not be read and are in doubt, whatever had become of them", said[1])
+    assert re.fullmatch(r"[\d,]+ rows could not be read and are in doubt, as their outcome is unknown", said[1])
     assert Path(f"{path}.damaged").exists()
     assert not Path(f"{path}.repaired").exists()
     assert repair.health(path).trouble == ""

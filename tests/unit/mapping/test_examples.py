@@ -108,7 +108,7 @@ def test_they_are_linted_like_the_rest() -> None:
     ) == [
         (
             "m.yaml:8:5: an example of `tests` needs `events`, `reasons`, or both"
-            "; write `events: []` if no event comes of the rows"
+            "; write `events: []` if the rows make no event"
         ),
         'm.yaml:9:6: unknown key "row" in an example of `tests`; did you mean rows?',
         'm.yaml:10:32: unknown key "tpye" in an expected event; did you mean type?',

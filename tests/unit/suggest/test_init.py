@@ -132,7 +132,7 @@ def test_dates_of_the_first_weeks_are_told_by_those_that_come_later(tmp_path: Pa
         tmp_path, "\n".join(["Email,InvoiceDate,Points", *rows, "x@example.com,1/31/2011,1"])
     )
     assert says(mapping.properties["occurred_at"])["format"] == "mdy"
-    assert "day and month cannot be told apart" not in text
+    assert "day and month cannot be distinguished" not in text
     assert json.loads(outcome.stdout.splitlines()[0])["properties"]["occurred_at"] == "2010-12-01T08:26:00"
 
 
