@@ -51,7 +51,7 @@ _HIDDEN: dict[str, Any] = dict.fromkeys(name for target, name in EVENT_COLUMNS.i
 _AGREED = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone", "value_currency", "account"})
 """Rows of one group may leave these out, but must not differ in them."""
 _BUCKETS = 256
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
 """Bytes of rows that are made into events together."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
