@@ -45,9 +45,9 @@ _CLOCK = (
 """What may follow a date."""
 _PARTS = {"d": "(?P<d>[0-9]{1,2})", "m": "(?P<m>[0-9]{1,2})", "y": "(?P<y>[0-9]{4}|[0-9]{2})"}
 _SEPARATED = r"{}(?P<sep>\. ?|/|-){}(?P=sep){}"
-_ORDERED = {order: re.compile(_SEPARATED.format(*(_PARTS[one] for one in order)) + _CLOCK) for order in ORDERS}
+_ORDERED = {order: _SEPARATED.format(*(_PARTS[one] for one in order)) + _CLOCK for order in ORDERS}
 _COMPACT = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])")
-_ISO = re.compile(f"(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_CLOCK}")
+_ISO = f"(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_CLOCK}"
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _CENTURY_TURNS = 69
 """Years of two digits from here on are of the 20th century (POSIX, as in ``strptime``)."""
@@ -118,7 +118,7 @@ def read_iso(text: str) -> Moment | None:
     Read are the ``T`` as a blank; seconds, fraction and offset left out; a comma before the fraction; AM and PM; an
     offset as ``Z``, ``UTC``, ``GMT``, ``+02``, ``+0200`` or ``+02:00``, with or without a blank before it.
     """
-    return _moment(_ISO.fullmatch(text))
+    return _moment(re.fullmatch(_ISO, text))
 
 
 def read_form(text: str, form: str) -> Moment | None:
@@ -129,7 +129,7 @@ def read_form(text: str, form: str) -> Moment | None:
         return _of_format(text, form)
     if form == "ymd" and _COMPACT.match(text):
         text = _COMPACT.sub(r"\1-\2-\3", text, count=1)
-    return _moment(_ORDERED[form].fullmatch(text))
+    return _moment(re.fullmatch(_ORDERED[form], text))
 
 
 def _moment(match: re.Match[str] | None) -> Moment | None:

@@ -46,8 +46,8 @@ _BEFORE = f"^(-?)[{_CHARACTERS}][{_SPACES}]*([^{_CHARACTERS}]*)$"
 _AFTER = f"^([^{_CHARACTERS}]*?)[{_SPACES}]*[{_CHARACTERS}]$"
 _WORDS = "|".join([*CURRENT, *NOT_MONEY, *(re.escape(sign) for sign in sorted(SIGNS, reverse=True) if len(sign) > 1)])
 _CURRENCY = f"(?:[A-Z]{{0,3}}[{_CHARACTERS}]|{_WORDS})"
-_LEADING = re.compile(f"(?P<sign>{_CURRENCY})[{_SPACES}]*(?=[-(0-9.,])")
-_TRAILING = re.compile(f"(?<=[-0-9.,)])[{_SPACES}]*(?P<sign>{_CURRENCY})$")
+_LEADING = f"(?P<sign>{_CURRENCY})[{_SPACES}]*(?=[-(0-9.,])"
+_TRAILING = f"(?<=[-0-9.,)])[{_SPACES}]*(?P<sign>{_CURRENCY})$"
 _WRITTEN_WITH_A_DOT = re.compile(r"\$|£|US\$|USD|GBP|CA?\$|AU?\$|CAD|AUD")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity|∞|1\.#(?:inf|ind|qnan|snan)[0-9]*)", re.IGNORECASE)
 
@@ -228,7 +228,7 @@ def undressed(text: str) -> tuple[bool, str, str]:
     The digits are no number if there is one too many of these.
     """
     negative, text = _unsigned(text)
-    found = _LEADING.match(text) or _TRAILING.search(text)
+    found = re.match(_LEADING, text) or re.search(_TRAILING, text)
     if not found:
         return negative, text, ""
     bare = text[: found.start()] + text[found.end() :]

@@ -446,14 +446,14 @@ def _open(source: Input) -> io.RawIOBase:
     name = source.name
     try:
         file = source.open()
-    except FileNotFoundError:
-        raise SourceError(name, "no such file", hint="check the path; the file may have been moved") from None
-    except IsADirectoryError:
-        raise SourceError(name, "is a directory", hint="name a file in it") from None
-    except PermissionError:
-        raise SourceError(name, "permission denied", hint=f"chmod u+r {shown(name)}") from None
     except (OSError, ValueError) as error:
-        raise SourceError(name, getattr(error, "strerror", None) or str(error)) from error
+        known: dict[type[Exception], tuple[str, str | None]] = {
+            FileNotFoundError: ("no such file", "check the path; the file may have been moved"),
+            IsADirectoryError: ("is a directory", "name a file in it"),
+            PermissionError: ("permission denied", f"chmod u+r {shown(name)}"),
+        }
+        what, hint = known.get(type(error), (getattr(error, "strerror", None) or str(error), None))
+        raise SourceError(name, what, hint=hint) from None
     if source.path is None or source.is_remote:
         return file
     mode = os.fstat(file.fileno()).st_mode

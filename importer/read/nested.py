@@ -77,7 +77,12 @@ def find(value: Any, path: Path) -> Any:
                 found = find(value[head], tail)
         return found
     if isinstance(value, list):
-        element = _element(value, path)
+        element = MISSING
+        if path.index is not None:
+            element = value[path.index] if path.index < len(value) else MISSING
+        elif path.lookup is not None:
+            keyed = (item for item in value if isinstance(item, dict) and item.get(LOOKUP_KEY) == path.lookup)
+            element = next(keyed, MISSING)
         return element if element is MISSING or path.rest is None else find(element, path.rest)
     return MISSING
 
@@ -93,11 +98,3 @@ def members(row: dict[str, Any], unused: UnusedColumns) -> Iterator[tuple[str, A
             is_used = isinstance(value, dict | list) and unused.is_reached(path)
             if value is not None and not is_used and unused.property_of(path) is not None:
                 yield path, value
-
-
-def _element(values: list[Any], path: Path) -> Any:
-    if path.index is not None:
-        return values[path.index] if path.index < len(values) else MISSING
-    if path.lookup is None:
-        return MISSING
-    return next((item for item in values if isinstance(item, dict) and item.get(LOOKUP_KEY) == path.lookup), MISSING)
