@@ -14,12 +14,14 @@ from importer.errors import DiskFullError, ExitCode, LedgerError, UsageError
 from importer.ledger import postgres as dialect
 from importer.ledger import queue
 from importer.ledger.database import ConnectionLostError, Database
-from importer.ledger.ledger import Ledger
+from importer.ledger.ledger import Ledger, dialect_of
 from importer.ledger.location import PostgresLocation, parse_location
+from importer.ledger.locks import Leases
 from importer.ledger.tables import VERSION
 from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import chunk, new_run, planned, released
 from tests.support.postgres import Server
+from tests.torture.servers import Proxy
 
 EMAILS = ["a@example.org", "b@example.org", "c@example.org"]
 
@@ -183,6 +185,36 @@ def test_a_restart_in_the_midst_of_a_delivery_is_waited_for(
     assert ledger.counts(run)[State.SENT] == 1
     assert ledger.lock(run).held
     assert ledger.sending_stops() == ""
+
+
+def test_connections_that_are_refused_for_thirty_seconds_are_waited_for(
+    postgres: Server, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a standby takes over: the lease outlasts it, and what was claimed before is sent once."""
+    passed = [0.0]
+    name = location.uri.partition("?")[0].rpartition("/")[2]
+    with Proxy(postgres.home / ".s.PGSQL.5432") as proxy:
+        way = f"postgresql://importer@127.0.0.1:{proxy.port}/{name}?sslmode=disable&gssencmode=disable"
+        through = PostgresLocation(way)
+
+        def wait(seconds: float) -> None:
+            passed[0] += seconds
+            if passed[0] >= 30:
+                proxy.mend()
+
+        monkeypatch.setattr(queue, "time", SimpleNamespace(sleep=wait))
+        monkeypatch.setattr(queue, "elapsed", lambda: passed[0])
+        through.beside.parent.mkdir(parents=True, exist_ok=True)
+        leases = Leases(lambda: Database(dialect_of(through)), through.beside, clock=lambda: passed[0])
+        with Ledger(through, account="a", endpoint="e", leases=leases) as ledger:
+            run = planned(ledger, chunk(EMAILS))
+            first, second, _ = rows(ledger, run)
+            ledger.commit([], [first])
+            proxy.refuse()
+            assert [one.id for one in ledger.commit([sent(first)], [second])] == [second]
+            assert 30 <= passed[0] < 31
+            assert ledger.sending_stops() == ""
+            assert ledger.counts(run)[State.SENT] == 1
 
 
 def test_an_outage_that_outlasts_patience_ends_the_delivery_and_nothing_is_lost(

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dask import config as dask_config
 
 from importer.errors import SourceError, UsageError
 from importer.mapping.load import load
@@ -216,6 +217,24 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here:
     several = prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:once", **which)
     assert (here / "killed").exists()
     assert several == prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:never")
+
+
+def test_a_part_that_kills_whoever_takes_it_is_its_sources_error(here: Path) -> None:
+    """The other sources are prepared all the same."""
+    (here / "one.csv").write_text("order,email\n1,ada@example.com\n")
+    (here / "two.csv").write_text("order,email\n2,bob@example.com\n")
+    (here / "s.yaml").write_text("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\n")
+    (here / "kill.py").write_text(
+        "import os\ndef kill(df):\n    if '1' in set(df['order']):\n        os.kill(os.getpid(), 9)\n    return df\n"
+    )
+    options = ("--sandbox", "--transform", "kill.py:kill", "--workers", "1", "--out", "out")
+    with dask_config.set({"distributed.scheduler.allowed-failures": 0}):
+        outcome = importer("run", "one.csv", "two.csv", "-m", "s.yaml", *options)
+    summary = json.loads((here / "out/summary.json").read_bytes())
+    assert outcome.exit_code == 1, outcome.stderr
+    assert [bool(source["error"]) for source in summary["sources"]] == [True, False]
+    assert "all those workers died while running it" in summary["sources"][0]["error"]
+    assert summary["rows"]["sent"] == 1
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(dask: DaskCluster, here: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_summary_is_there_only_with_all_the_rest(
 ) -> None:
     """An upload that fails names the copy on this machine, and the old summary is gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "a.csv").write_bytes(CSV)
+    (tmp_path / "a.csv").write_bytes(CSV + b"nobody,1\n")
     store.put("half/summary.json", b"{}")
     write = RemotePath.write
 
