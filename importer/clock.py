@@ -23,13 +23,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock."""
 
-    def time(self) -> float:
-        """See `Clock.time`."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
         """See `Clock.sleep`."""

@@ -164,7 +164,6 @@ class _Column:
 
 
 def _columns(mapping: ImportMapping, lacking: Events) -> tuple[_Column, ...]:
-    """The columns that the mapping's events have."""
     picks = dict(mapping.fields())
     kinds: dict[str, Kind] = {f"properties.{one.name}": one.kind for one in lacking.properties} | {"value": "number"}
     values = {f"properties.{one.name}": one.values for one in lacking.properties}
@@ -425,7 +424,6 @@ class _Groups:
         return None
 
     def _named(self, row: int, beside: int) -> str:
-        """A row as another row's reason names it: ``row 3``, or ``orders-2.csv, row 3``."""
         return self._run.named(int(self.places[row]), int(self.sources[beside]))
 
 

@@ -167,7 +167,6 @@ class _Loader(importlib.abc.ExecutionLoader):
 
 
 def _file_of(spec: str) -> tuple[Path, str]:
-    """The file and the name of the function."""
     file, _, name = spec.rpartition(":")
     if not file or not name:
         raise UsageError(f"--transform {shown(spec)}: not FILE:FUNCTION", hint="write it as clean.py:transform")

@@ -116,7 +116,6 @@ def _is_about(converted: str, field: str) -> bool:
 
 
 def _among(found: Iterable[Violations], rows: Bools) -> Iterator[Violations]:
-    """The violations of the rows that are true."""
     return (left for one in found if len((left := one.among(rows)).positions))
 
 
@@ -205,7 +204,6 @@ def _properties(events: Events) -> Iterator[Violations]:
 
 
 def _sizes(code: str, field: str, positions: Int64s, sizes: Int64s) -> Iterator[Violations]:
-    """Violations whose value is a size: ``2,049 bytes``."""
     if len(positions):
         yield Violations(code, field, positions, pa.array([f"{size:,} bytes" for size in sizes.tolist()], pa.string()))
 

@@ -24,7 +24,7 @@ from click.core import ParameterSource
 
 from importer.cli.commands import COMMANDS, load_command
 from importer.errors import UsageError
-from importer.pipeline import spare_pandas
+from importer.pipeline import load_arrow
 from importer.wording import shown
 
 _SETTINGS = "importer.settings"
@@ -94,7 +94,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """See click. The token goes to an endpoint of a found file only if the user agrees."""
         _confirm_endpoint(ctx)
-        spare_pandas()
+        if not ctx.params.get("transform"):  # the user's own function may need all of them
+            load_arrow()
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -147,7 +147,6 @@ class NumberReader:
         return tokens, ((self._refusal, where_true(unread)),) if holds(unread) else ()
 
     def _is_plain(self, texts: ArrowArray) -> ArrowArray:
-        """Which texts `_tokens` can convert."""
         plain = matches(texts, self._plain)
         lengths = pc.binary_length(texts)
         if (pc.max(lengths).as_py() or 0) > _FAST_LENGTH:

@@ -76,6 +76,8 @@ class RateLimiter:
     shared: SharedState | None = None
     """None: no other importer uses this account, or it is a rehearsal."""
     state: RateLimitState = field(default_factory=RateLimitState)
+    name: str = field(init=False)
+    """Of this importer among those that share the limit."""
     in_flight: int = 0
     """Of this importer."""
     throughput: float = 0.0
@@ -86,10 +88,8 @@ class RateLimiter:
     _changes: list[tuple[Callable[[float], None], float]] = field(default_factory=list)
     """Changes that wait for the state."""
 
-    @property
-    def name(self) -> str:
-        """Of this importer among those that share the limit."""
-        return "" if self.shared is None else self.shared.name
+    def __post_init__(self) -> None:
+        self.name = "" if self.shared is None else self.shared.name
 
     @property
     def trouble(self) -> str:

@@ -206,7 +206,6 @@ def _validated(data: dict[str, Any]) -> tuple[AccountsFile | None, list[Problem]
 
 
 def _problems_between(file: AccountsFile) -> Iterator[Problem]:
-    """What is wrong with keys together."""
     known: dict[str, str] = {}
     names: dict[str, str] = {}
     for name, entry in file.accounts.items():

@@ -109,7 +109,6 @@ def _lacks(value: ValueMapping, there: Callable[[str], bool]) -> Iterable[str]:
 
 
 def _passes_blank(test: Condition) -> bool:
-    """Whether a test lets a blank cell pass."""
     if test.in_ is not None:
         return "" in test.in_
     if test.not_in is not None:

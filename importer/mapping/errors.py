@@ -138,7 +138,6 @@ def listed(names: Iterable[str], last: str = "or") -> str:
 
 
 def _elsewhere(model: type[Model], key: str) -> str | None:
-    """Where a key of another model belongs."""
     others = (other for other in Model.__subclasses__() if other is not model and other.belongs)
     found = ((other, known) for other in others for known in other.known_keys() if _plain(known) == _plain(key))
     return next((f"`{known}` belongs {other.belongs}" for other, known in found), None)

@@ -134,7 +134,6 @@ def from_data(data: Any, name: str = "mapping") -> ImportMapping:
 
 
 def _validated(data: dict[str, Any]) -> tuple[ImportMapping | None, list[Problem]]:
-    """The mapping that the data means, and what is wrong with it."""
     empty = [Problem(path, f"`{path[-1]}` has no value", "write one, or leave the line out") for path in _empty(data)]
     places = {one.path for one in empty}
     mapping = None

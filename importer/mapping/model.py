@@ -544,7 +544,6 @@ class ExpectedReason(Model):
     @model_validator(mode="before")
     @classmethod
     def _from_code(cls, data: Any) -> Any:
-        """A bare text is a code."""
         return {"code": data} if isinstance(data, str) else data
 
 

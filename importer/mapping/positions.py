@@ -200,7 +200,6 @@ def _explained(error: MarkedYAMLError, name: str) -> MappingProblem:
 
 
 def _bad_character(error: ReaderError, text: str, name: str) -> MappingProblem:
-    """A character that YAML does not allow."""
     before = text[: error.position]
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     message = f"the control character U+{ord(text[error.position]):04X} is not allowed"

@@ -253,7 +253,6 @@ def _members(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _named(value: Any) -> Iterable[tuple[str, Any]]:
-    """The members of a mapping by their names."""
     return value.items() if isinstance(value, Mapping) else ()
 
 
@@ -269,7 +268,6 @@ def _time_forms(node: Any) -> dict[str, set[tuple[str, str]]]:
 
 
 def _exactly_one(keys: _Keys, candidates: Sequence[str], model: type[Model], hint: str) -> Iterator[Problem]:
-    """Exactly one of ``candidates`` must be set."""
     there = keys.among(candidates)
     for extra in there[1:]:
         yield keys.problem(
@@ -314,7 +312,6 @@ def _steps(keys: _Keys) -> Iterator[Problem]:
 
 
 def _signs(keys: _Keys) -> Iterator[Problem]:
-    """The signs inside numbers."""
     thousands = keys.valid("thousands")
     decimal = keys.valid("decimal") or ("," if thousands == "." else ".")
     if isinstance(decimal, list | tuple):

@@ -177,7 +177,6 @@ def _tidy(node: Any, *, of_keys: bool = False) -> Any:
 
 
 def _alternatives(schemas: list[Schema]) -> Schema:
-    """Any of ``schemas``, said shortly."""
     if len(schemas) == 1:
         return schemas[0]
     types = [schema["type"] for schema in schemas if schema.keys() == {"type"}]

@@ -37,10 +37,13 @@ def double(df):
 """
 
 
-def run(watched: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, whose last line on stderr names those of the modules that it has loaded."""
+def run(watched: tuple[str, ...], *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, whose last line on stderr names those of the modules that it has loaded.
+
+    ``before``: a program to run first.
+    """
     program = (
-        f"import sys\nfrom importer.cli import main\ncode = main(sys.argv[1:])\n"
+        f"{before}\nimport sys\nfrom importer.cli import main\ncode = main(sys.argv[1:])\n"
         f"print('loaded:', *(name for name in {watched} if name in sys.modules), file=sys.stderr)\nsys.exit(code)"
     )
     return subprocess.run(
@@ -84,7 +87,8 @@ def test_a_check_loads_no_library_that_it_does_not_need(sources: tuple[str, ...]
 def test_a_function_gets_whole_data_frames_though_pandas_is_loaded_late(
     sources: tuple[str, ...], tmp_path: Path
 ) -> None:
-    outcome = run(("pandas",), "check", *sources, "--preview", "2", "--transform", f"{tmp_path / 'double.py'}:double")
+    arguments = "check", *sources, "--preview", "2", "--transform", f"{tmp_path / 'double.py'}:double"
+    outcome = run(("pandas",), *arguments, before="from importer.pipeline import load_arrow; load_arrow()")
     assert outcome.stderr.splitlines()[-1] == "loaded: pandas", outcome.stderr
     assert [line.partition('"value":')[2] for line in outcome.stdout.splitlines()] == [
         '25,"value_currency":"EUR","properties":{"ordered_at":"2024-01-31T10:00:00"}}',

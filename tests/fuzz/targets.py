@@ -17,8 +17,7 @@ from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.deliver.endpoint import Endpoint
-from importer.deliver.headers import read_limits
-from importer.deliver.responses import classify
+from importer.deliver.responses import classify, read_limits
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.checks import ORDERS
 from importer.mapping.load import loads

@@ -17,9 +17,8 @@ import aiohappyeyeballs
 import aiohttp
 import pytest
 
-from importer.deliver.client import Client, ClientOptions, trust
+from importer.deliver.client import Client, ClientOptions, explain, trust
 from importer.deliver.endpoint import Endpoint
-from importer.deliver.network_errors import explain
 from importer.deliver.token import Token
 from importer.errors import UsageError
 from importer.model import ResponseKind

@@ -521,7 +521,7 @@ async def test_a_403_for_every_row_stops_the_run_and_refuses_none(setting: Setti
     run = planned(setting.ledger, chunk(people(30)))
     ended = await setting.deliver(run, Api(lambda row, attempt: DENIED))
     assert ended.reason == "the API refused the first 5 events; none was accepted"
-    assert ended.hint.startswith("the API says: This address is blocked. If Sender")
+    assert ended.hint.startswith("the API says: This address is blocked. If the cause is in Sender")
     assert setting.states(run) == {"pending": 30}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from importer.deliver.headers import LONGEST, NOTHING, Limits, read_limits
+from importer.deliver.responses import LONGEST, NOTHING, Limits, read_limits
 
 DATE = "Wed, 18 Mar 2026 13:01:30 GMT"
 SENT_AT = 1773838890.0

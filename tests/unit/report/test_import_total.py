@@ -1,4 +1,4 @@
-"""A run and the runs of its rejects are told of as one import with one sum."""
+"""A run and the runs of its rejects are reported as one import with one sum."""
 
 from __future__ import annotations
 

@@ -68,14 +68,14 @@ def test_an_interrupted_run_says_what_is_left_and_how_to_go_on(tmp_path: Path) -
 
 
 def test_the_command_that_sends_what_failed_is_not_shown_as_one_for_refused_rows(tmp_path: Path) -> None:
-    """`importer retry` sends both: whoever thinks of the refused ones alone would send the others twice."""
+    """`importer retry` sends both: a user who thinks of the refused ones alone would send the others twice."""
     shown = render_summary(write(ledger(batch(csv_source("email"), [*ROWS, FAILED])), RUN, ReportOptions(tmp_path)))
     assert "right as they are" not in shown
     assert shown.partition("\nnext\n")[2].count("importer retry") == 1
 
 
 def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> None:
-    """Nobody is told to correct it and run it again: that could send it twice."""
+    """The user is not advised to correct it and run it again: that could send it twice."""
     told = ledger(batch(csv_source("email"), [FAILED]))
     shown = render_summary(write(told, RUN, ReportOptions(tmp_path)))
     commands = f"""\

@@ -127,7 +127,7 @@ def test_rejects_of_rejects_replace_the_columns(tmp_path: Path) -> None:
     found = cells(second)
     assert found[1][:2] == ["'=x", "1"]
     assert found[2][:2] == ["", ""]
-    assert found[2][-1] == "a,b,c", "what nobody mended is still there"
+    assert found[2][-1] == "a,b,c", "what was not corrected is still there"
 
 
 def test_columns_may_stand_anywhere_when_rejects_come_back(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
 def test_it_takes_the_newest_run_and_ends_with_1_while_something_is_left(
     imported: Import, rows: list[str], code: int
 ) -> None:
-    """Nobody uses the page: it closes at once, and leaves no file behind."""
+    """The page is not used: it closes at once, and leaves no file behind."""
     imported.run(imported.csv(*rows), [State.SENT])
     done = importer("review", "--idle", "0")
     assert re.search(r"^review    http://127\.0\.0\.1:\d+/\?secret=\S{32}\n", done.stderr)

@@ -35,7 +35,7 @@ async def test_a_good_event_gets_the_pages_own_answer(calling: Calling) -> None:
     ids=["javascript", "curl"],
 )
 async def test_the_pages_own_examples_get_the_pages_own_answer(calling: Calling, named: dict[str, str]) -> None:
-    """As they stand there, placeholders and all; nothing like them passes otherwise."""
+    """As they are there, placeholders and all; nothing like them passes otherwise."""
     pasted = {**EVENT, "subscriber": {"id": "Qmp2g5", **named}}
     async with Sandbox() as sandbox, calling(sandbox) as caller:
         reply = await caller.post(pasted)

@@ -293,7 +293,7 @@ def test_a_file_that_leaves_while_it_is_worked_on_blocks_nothing(night: Night) -
     gone = night.drops / "processing" / "a.csv"
     outcome = night.watch("--transform", night.transform(f"pathlib.Path({str(gone)!r}).unlink(missing_ok=True)"))
     assert outcome.exit_code == 2, outcome.stderr
-    assert "failed      a.csv  it was taken out of processing/ meanwhile" in outcome.stdout
+    assert "failed      a.csv  it was removed from processing/ during the run" in outcome.stdout
     assert "done        b.csv  1 row: 1 sent" in outcome.stdout
     assert "Traceback" not in outcome.stderr
 
