@@ -276,7 +276,7 @@ class Delivery:
         return claim
 
     def _obstacle(self, now: float) -> float:
-        """Seconds for which nothing may leave, even where the limit allows it; `_LOOK` where only an answer brings news."""
+        """Seconds for which nothing may leave, even if the limit allows it; `_LOOK` if only an answer brings news."""
         if not self._stopped and (words := self._store.sending_stops()):
             self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._accepted and self._out
