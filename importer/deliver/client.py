@@ -1,7 +1,7 @@
 """One request to the API and how it ended; no network or protocol trouble ever raises.
 
 The token goes to the endpoint alone: redirects are not followed, cookies are off, a proxy is used only if the user
-names one, and whatever the server says back is searched for the token before anyone else sees it.
+names one, and the server's words are searched for the token before any other code sees them.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Client:
             if not deadline.end():
                 raise
             return self._unanswered(TimeoutError(), began, event), False
-        # Whatever it is, what becomes of the row hangs on one thing only: whether the request may have left.
+        # For every kind of error one fact decides what becomes of the row: whether the request may have left.
         except Exception as error:  # noqa: BLE001  # nothing may escape: a row without an outcome would be lost
             return self._unanswered(error, began, event), False
         finally:

@@ -72,7 +72,7 @@ class Attempt(aiohttp.BytesPayload):
 
 
 class Watch(asyncio.Protocol):
-    """Stands between a connection and aiohttp's protocol: what comes while it is idle is not read as an answer."""
+    """Sits between a connection and aiohttp's protocol: bytes that come while it is idle are not read as an answer."""
 
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
         self.transport = transport

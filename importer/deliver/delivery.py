@@ -276,7 +276,7 @@ class Delivery:
         return claim
 
     def _obstacle(self, now: float) -> float:
-        """Seconds for which nothing may leave, whatever the limit says; `_LOOK` where only an answer brings news."""
+        """Seconds for which nothing may leave, even if the limit allows it; `_LOOK` if only an answer brings news."""
         if not self._stopped and (words := self._store.sending_stops()):
             self.stop(StopReason(words, hint="`importer resume` goes on once the ledger can be reached"))
         careful = not self._accepted and self._out
@@ -382,14 +382,14 @@ class Delivery:
         self.stop(StopReason("failed"))
 
     def _show(self, watch: Watch | None) -> None:
-        """Progress. Whatever its watcher raises (a closed terminal, a full disk) ends the run as Ctrl-C does."""
+        """Progress. Any error of its watcher (a closed terminal, a full disk) ends the run as Ctrl-C does."""
         if watch is None or self._failure:
             return
         try:
             watch(self.progress())
         except LedgerError as failure:
             self._fail(failure)
-        except Exception as error:  # noqa: BLE001  # requests are in flight: whatever it is must not end the loop
+        except Exception as error:  # noqa: BLE001  # requests are in flight: no error may end the loop
             words = error.message if isinstance(error, ImporterError) else str(error)
             words = f"progress cannot be shown any more: {words or type(error).__name__}"
             self.stop(StopReason(words, hint=GOES_ON))
@@ -421,7 +421,7 @@ class Delivery:
             claim = self._take()
 
     def _distrust(self, request: _Request, response: Response) -> None:
-        """An answer may have been another row's: whatever it said, its row is in doubt, if it was not sent again."""
+        """An answer may have been another row's: its row is in doubt, unless it was sent again."""
         request.distrusted = response
         if request.outcome is None or request.claim.id in self._out:
             return

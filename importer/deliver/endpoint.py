@@ -84,7 +84,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
-    # What one parser reads as a host, another may read as a user name or a path: refuse whatever invites that.
+    # What one parser reads as a host, another may read as a user name or a path: such texts are refused.
     if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}%'):
         raise _refusal(url, "it holds characters that no URL has", DEFAULT_ENDPOINT)
     try:

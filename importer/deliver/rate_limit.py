@@ -1,6 +1,6 @@
 """How fast requests may leave: what is left of the account's limit, spread over what is left of its minute.
 
-All of it is synchronous arithmetic on whatever clock the caller's ``now`` comes from (seconds). How the server counts
+All of it is synchronous arithmetic; ``now`` is the caller's clock, in seconds. How the server counts
 is not documented, so it must hold for all that is common:
 
 * *Windows*, from the first request on (Laravel's throttle, which these headers come from) or on the minute: the reset
@@ -69,7 +69,7 @@ class RateLimiter:
     reserve: int = 0
     """Requests a minute left to the account's other programs; one a minute is sent all the same."""
     cap: int | None = None
-    """Requests a minute at the most, whatever the API grants."""
+    """Requests a minute at the most, even if the API grants more."""
     max_in_flight: int = MAX_IN_FLIGHT
     """Each takes a file handle."""
     jitter: Callable[[], float] = random.random

@@ -187,7 +187,7 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
 
     A probe is never in doubt, since nothing hangs on it. `ResponseKind.SENT`: the API answers as documented (its body,
     which lists people, is not repeated anywhere), `ResponseKind.UNAUTHORIZED`: the token is the problem; anything else
-    is `ResponseKind.NOT_ACCEPTED`, told apart by its status.
+    is `ResponseKind.NOT_ACCEPTED`, distinguished by its status.
     """
     kind, message = _judge_probe(status, body, redact) if probe else _judge(status, body, redact, complete=complete)
     limits = read_limits(headers, wall)

@@ -307,7 +307,7 @@ def propose(
         return None
     why, words = found
     if not finding.is_common and {"dmy", "mdy"} <= {*formats_of(pick), *formats_of(words)}:
-        return None  # a column of both orders is not one that a format can tell apart
+        return None  # no format reads a column of both orders
     if not finding.is_common and words.get("format") in ORDERS:
         # Without a format the others are ISO 8601, which is `ymd` too.
         words = words | {"format": ["ymd", words["format"]]}

@@ -130,7 +130,7 @@ _ZONE_NAME = re.compile(
 """The name of a zone behind a time."""
 CLOCK_ONLY = re.compile(rf"[0-9]{{1,2}}:[0-9]{{2}}(?::[0-9]{{2}})?(?: ?{_HALF})?")
 DECISIVE = r"^(?:1[3-9]|2[0-9]|3[01])[./-][0-9]|^[0-9]{1,2}[./-](?:1[3-9]|2[0-9]|3[01])[./-][0-9]"
-"""A date that tells which of its first two numbers is the day."""
+"""A date that shows which of its first two numbers is the day."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The round over the directory: take what is complete, check it, deliver it, move it to its last place.
 
 One file at a time, the oldest first; files that an earlier round left in ``processing/`` come before everything new. No
-file blocks the others: one that cannot be used, for whatever reason, goes to ``failed/``. Only what every file would
+file blocks the others: one that cannot be used, for any reason, goes to ``failed/``. Only what every file would
 meet (the API, the token, the ledger, the disk) stops a round.
 """
 
@@ -201,7 +201,7 @@ class Watcher:
             self._stopped = isinstance(error, LedgerError | SpaceError) or error.exit_code is ExitCode.STOPPED
             self._say(str(error))
             outcome = FileOutcome(Place.PROCESSING, error.exit_code, error.message)
-        except Exception as error:  # noqa: BLE001 - one file never blocks the others, whatever it does
+        except Exception as error:  # noqa: BLE001 - one file never blocks the others
             disk = isinstance(error, OSError) and error.errno in _DISK
             self._stopped |= disk
             stopped = FileOutcome(Place.PROCESSING, ExitCode.STOPPED, f"stopped: {error}")
