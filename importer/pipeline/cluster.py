@@ -137,7 +137,7 @@ class Cluster:
             for _, future in waiting:
                 future.release()
         if failure is not None:
-            raise failure
+            raise failure  # noqa: TRY301  # explained below
 
     def _submit(self, work: Callable[[In], Out], item: In) -> tuple[Parcel, Any]:
         parcel = _pack(item, self._directory)
@@ -246,7 +246,10 @@ def _compare_versions(client: Any) -> None:
     own = versions()
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        found = {**client.run(versions), "the scheduler": client.run_on_scheduler(versions)}
+        found = {**client.run(versions, on_error="return"), "the scheduler": client.run_on_scheduler(versions)}
+        found = {where: one for where, one in found.items() if not isinstance(one, OSError)}  # it died just now
+        for failure in (one for one in found.values() if isinstance(one, Exception)):
+            raise failure  # noqa: TRY301  # explained below
     except TimeoutError:
         hint = "start some, with `dask worker ADDRESS`"
         raise UsageError("the scheduler has no worker", hint=hint) from None
