@@ -137,7 +137,7 @@ class Cluster:
             for _, future in waiting:
                 future.release()
         if failure is not None:
-            raise failure  # noqa: TRY301  # explained below
+            raise failure
 
     def _submit(self, work: Callable[[In], Out], item: In) -> tuple[Parcel, Any]:
         parcel = _pack(item, self._directory)
