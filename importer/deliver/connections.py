@@ -13,7 +13,6 @@ the one before it. That shows only when the connection is idle for a while; so o
 from __future__ import annotations
 
 import asyncio
-import select
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -85,8 +84,6 @@ class Watch(asyncio.Protocol):
         self._answers: deque[tuple[float, ResponseKind, Callable[[], None] | None]] = deque(maxlen=_BUSY)
         """When each of the last ones came, what kind it was, and whom to call if it is not to be trusted."""
         self._loop = asyncio.get_running_loop()
-        self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._released_at = 0.0
         self._busy = 0
         """Requests since the connection was last idle for a while."""
@@ -132,10 +129,9 @@ class Watch(asyncio.Protocol):
         self._answers.clear()
 
     async def is_quiet(self) -> bool:
-        """Whether no unrequested bytes have come; what has come already is read first."""
-        if self._poll.poll(0):
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+        """Whether no unrequested bytes have come; what comes right behind an answer is read first."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         return not (self.spoke or self.transport.is_closing() or self.protocol.should_close)
 
     def data_received(self, data: bytes) -> None:

@@ -33,7 +33,7 @@ from tests.support.processes import Process, start_importer
 
 TOKENS = ("torture-token-1", "torture-token-2")
 """The first is the one that ``token-after`` lets expire."""
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds that any one importer may take."""
 POLL = 0.001
 ROOT = Path(importer.__file__).parents[1]
