@@ -66,7 +66,7 @@ PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 class Limits:
     """How much is held in memory at a time. Results do not depend on ``block``."""
 
-    block: int = 4 << 20
+    block: int = 2 << 20
     """Decompressed bytes taken at a time."""
     rows: int = 65_536
     """Most rows of a chunk."""
