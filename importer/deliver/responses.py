@@ -21,7 +21,7 @@ other 2xx                               in doubt        undocumented: 202 promis
 425, 429                                not accepted    RFC 8470 5.2, RFC 6585 4: turned away before any work
 408                                     in doubt        RFC 9110 says "not received in full", but proxies answer so
                                                         after the server behind them was too slow
-other 4xx                               refused         the request itself is at fault, whoever repeats it; whatever
+other 4xx                               refused         the request itself is at fault, each time it is sent; whatever
                                                         the body says, ``success: true`` included, or if it is
                                                         cut short or never comes
 5xx and above                           in doubt        the server may have failed after the event was made

@@ -27,7 +27,7 @@ from importer.ledger.database import Database
 if TYPE_CHECKING:
     from importer.model import ArrowArray, Int64s
 
-NOBODY = 0
+NO_IDENTIFIER = 0
 """The hash of no identifier."""
 
 
@@ -43,14 +43,14 @@ class Hasher:
         return Hasher, (self._secret,)
 
     def identifiers(self, column: ArrowArray, kind: int) -> Int64s:
-        """64-bit hashes of a column of identifiers, `NOBODY` where it is null.
+        """64-bit hashes of a column of identifiers, `NO_IDENTIFIER` where it is null.
 
         The kind goes into the hash, so that id 5 and phone 5 stay apart. A collision merges two subscribers' lanes,
         which costs time but never order.
         """
-        rows = np.full(len(column), NOBODY, dtype=np.int64)
+        rows = np.full(len(column), NO_IDENTIFIER, dtype=np.int64)
         found = hashes(column.drop_null(), seed=self._seed + kind).view(np.int64)
-        found[found == NOBODY] = 1
+        found[found == NO_IDENTIFIER] = 1
         rows[column.is_valid().to_numpy(zero_copy_only=False)] = found
         return rows
 
@@ -87,7 +87,7 @@ class Lanes:
         """Every lane is the hash of an id, and so none is an e-mail's or a phone's."""
 
     def add(self, identifiers: tuple[Int64s, Int64s, Int64s]) -> Int64s:
-        """The lane of each row, by the hashes of its id, e-mail and phone; `NOBODY` where it shows none."""
+        """The lane of each row, by the hashes of its id, e-mail and phone; `NO_IDENTIFIER` where it shows none."""
         by_id, email, phone = identifiers
         lanes = first_of(by_id, email, phone)
         self._by_id = self._by_id and bool((lanes == by_id).all())
@@ -97,7 +97,7 @@ class Lanes:
     def _note_ties(self, columns: list[tuple[Int64s, Int64s]]) -> None:
         found = []
         for other, lanes in columns:
-            tied = (other != NOBODY) & (other != lanes)
+            tied = (other != NO_IDENTIFIER) & (other != lanes)
             if tied.any():
                 found.append(np.stack([other[tied], lanes[tied]]))
         if not found:
@@ -151,7 +151,7 @@ def first_of(*columns: Int64s) -> Int64s:
     """The first hash of each row that is one."""
     first, *others = columns
     for other in others:
-        first = np.where(first == NOBODY, other, first)
+        first = np.where(first == NO_IDENTIFIER, other, first)
     return first
 
 

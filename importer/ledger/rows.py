@@ -1,4 +1,4 @@
-"""A chunk as the ledger stores it, whoever makes it: the process that writes the ledger, or a worker."""
+"""A chunk as the ledger stores it, made by the process that writes the ledger, or by a worker."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _close(client: Any) -> None:
 
 
 def _on_this_machine(distributed: ModuleType, stack: ExitStack, workers: int) -> Any:
-    """Processes that only this one can talk to: whoever reaches a worker can run programs on it.
+    """Processes that only this one can talk to: who can reach a worker can run programs on it.
 
     Their key is in memory alone, and they do not see the token.
     """

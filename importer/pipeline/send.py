@@ -85,7 +85,7 @@ class DeliveryJob:
     watch: Watch | None = None
     """Sees the progress, if not the console does."""
     lock: Lock | None = None
-    """Held by whoever sends for the account, if it is not held already."""
+    """Held by the process that sends for the account, if it is not held already."""
 
 
 Agree = Callable[[Sequence[Forecast]], bool]

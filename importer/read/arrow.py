@@ -182,7 +182,7 @@ def _without_zero_fraction(array: ArrowArray) -> ArrowArray:
 def _floats(array: ArrowArray) -> ArrowArray:
     """The shortest digits that read back as the same number; whole numbers without ``.0``, as long as they are exact.
 
-    A column of whole numbers with a hole is one of floats in pandas, and of integers to whoever made it.
+    A column of whole numbers with a hole is one of floats in pandas, although its author wrote integers.
     """
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())

@@ -3,7 +3,7 @@
 Line ends are LF, CRLF and a lone CR. What would otherwise spread is fenced in: a quote that is never closed, an endless
 line, bytes that are not UTF-8.
 
-A quote opens only at a field's start, blanks before it ignored; within, two stand for one, or one behind the escape
+A quote opens only at a field's start, blanks before it ignored; within, two mean one, or one behind the escape
 character. Text after a closing quote belongs to the field (RFC 4180 with everybody's leniency). One rule is stricter:
 where a quoted field spans lines, its closing quote must be followed by a delimiter or a line end; else its opening line
 alone is given up, since the quote that seems to close it opens a later row's field.

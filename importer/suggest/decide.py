@@ -1,7 +1,7 @@
 """Decisions (what was chosen, how certain that is and why, what else it could be), the draft that they make, its text.
 
 In a mapping's text each word has its comment, and open questions are above lines that are commented out. Comments hold
-names and shapes, never a file's cells: they may be somebody's address.
+names and shapes, never a file's cells: they may be a person's address.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Decision:
     grade: Grade
     options: Mapping[str, str]
     """Each way to decide (a column's name, a word such as `dmy`, or `NONE`), the chosen one first, and its reason:
-    shapes and names only, never the cells of the file, for they may be somebody's address."""
+    shapes and names only, never the cells of the file, for they may be a person's address."""
     takes_any: bool = False
     """Whether an answer may be a text that is no option."""
 

@@ -117,7 +117,7 @@ def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
             made.notes["subscriber"].append(f"{best.name} is not taken: {why}")
         return
     if has_email and fit(best.name, "phone") is not Fit.EXACT:
-        return  # somebody else's perhaps, and the e-mail names the person
+        return  # another person's perhaps, and the e-mail names the person
     options = {best.name: "named like phone numbers, and its cells are valid ones", NONE: ""}
     if made.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
         pick: dict[str, Any] = {"column": best.name}
@@ -341,7 +341,7 @@ def _decide_currency(made: Draft, value: Column) -> None:
 
 
 def ambiguous(sign: str) -> dict[str, str]:
-    """The currencies that a sign may stand for, if it is one of several."""
+    """The currencies that a sign may mean, if it is one of several."""
     return dict.fromkeys(_AMBIGUOUS_SIGNS.get(sign, ()), f"the sign {sign} is used for several")
 
 

@@ -1,4 +1,4 @@
-"""A mapping for a file: drafted, asked about where there is somebody to ask, tried on the first rows, and written."""
+"""A mapping for a file: drafted, asked about where there is a user to ask, tried on the first rows, and written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Wanted:
 def write(
     wanted: Wanted, ask: Ask | None, say: Callable[[str], None], given: Sequence[tuple[str, str]] = ()
 ) -> Written:
-    """Decide, ask about what is unclear (if there is somebody to ask), try, and change what helps.
+    """Decide, ask about what is unclear (if there is a user to ask), try, and change what helps.
 
     ``given`` are answers by the names of their questions, as `answer_name` spells them. ``say`` hears why an answer
     cannot be taken; an empty answer leaves the question open. Raises `UsageError` for a given answer that cannot be.

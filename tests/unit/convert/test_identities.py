@@ -60,7 +60,7 @@ def test_properties_stay_as_found(text: str) -> None:
     assert made.properties[0].values.to_pylist() == [text]
 
 
-NOBODY = [
+NO_IDENTIFIER = [
     "NULL",
     "null",
     "None",
@@ -77,12 +77,12 @@ NOBODY = [
 ]
 
 
-@pytest.mark.parametrize("text", [*NOBODY, " NULL ", "\u200bNULL", "\ufeff", '="NULL"'])
+@pytest.mark.parametrize("text", [*NO_IDENTIFIER, " NULL ", "\u200bNULL", "\ufeff", '="NULL"'])
 def test_words_that_name_nobody_are_no_identity(text: str) -> None:
     assert identities(text) == [None] * 3
 
 
-@pytest.mark.parametrize("text", NOBODY)
+@pytest.mark.parametrize("text", NO_IDENTIFIER)
 def test_a_word_that_names_nobody_is_a_missing_key_or_group_and_no_subscriber(text: str) -> None:
     cells = {"c": [text], "e": [text]}
     assert found_problems(events(cells, subscriber={"email": "e"}, key="c")) == {("key.missing", "key", 0, text)}

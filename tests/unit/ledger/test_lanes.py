@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from importer.ledger.identities import NOBODY
+from importer.ledger.identities import NO_IDENTIFIER
 from tests.support.ledgers import add_chunk, chunk, open_ledger, planned
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -38,7 +38,7 @@ def components(rows: Sequence[Row]) -> list[int | None]:
 
 
 def partition(lanes: Sequence[int]) -> list[int | None]:
-    return [None if lane == NOBODY else lanes.index(lane) for lane in lanes]
+    return [None if lane == NO_IDENTIFIER else lanes.index(lane) for lane in lanes]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -97,4 +97,4 @@ def test_a_chunk_without_rows_leaves_no_trace(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         run = planned(ledger, chunk([]), chunk([]), chunk([None]))
         assert len(list(ledger.batches(run))) == 1
-        assert [lane for _, _, lane in ledger.queue(run, after=None, count=9)] == [NOBODY]
+        assert [lane for _, _, lane in ledger.queue(run, after=None, count=9)] == [NO_IDENTIFIER]
