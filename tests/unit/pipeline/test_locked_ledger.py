@@ -15,6 +15,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.sqlite import SqliteDialect
 from importer.model import RunState
 from importer.pipeline import program
+from importer.plan import plan
 from tests.support.program import importer
 
 
@@ -57,16 +58,15 @@ def test_one_that_fails_while_planning_ends_with_3_before_any_event_and_the_same
     Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
     Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
     command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out", "out")
-    plan = program.plan
     with ExitStack() as stack, monkeypatch.context() as patch:
 
         def locked(ledger: Ledger, *rest: Any) -> None:
-            other = Database(SqliteDialect(ledger.location))
+            other = Database(SqliteDialect(tmp_path / "ledger.db"))
             stack.callback(other.close)
             stack.enter_context(other.transaction())
             plan(ledger, *rest)
 
-        patch.setattr(program, "plan", locked)
+        patch.setattr("importer.pipeline.program.plan", locked)
         done = importer(*command)
     assert done.exit_code == 3
     assert "is locked by another process" in done.stderr
