@@ -37,6 +37,10 @@ class Place:
     first_id: int
     """The id of the source's first row."""
 
+    def without_password(self) -> Place:
+        """The same; who goes there finds a password by itself."""
+        return dataclasses.replace(self, location=PostgresLocation(str(self.location)))
+
 
 def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
     """Some of a chunk's rows; ``first_row`` stays that of the whole."""
