@@ -177,7 +177,8 @@ class ParquetReader(Reader):
         for group in range(self._file.num_row_groups):
             rows = self._rows_at_a_time(group, needed)
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False):
-                yield batch.cast(without_views(batch.schema))
+                plain = without_views(batch.schema)
+                yield batch if plain == batch.schema else batch.cast(plain)
 
     def _rows_at_a_time(self, group: int, needed: Sequence[str] | None) -> int:
         """How many rows of a row group to decode at once, by their size on average and at the worst.
