@@ -79,14 +79,15 @@ class DeliveryQueue(RunRepository):
         with self._db.transaction():
             if not self._db.counted:
                 generation = counter.count_up(self._db)
-            # Where another machine may have taken over, only what is known for good is still worth a word.
-            displaced = self._leases is not None and not self._leases.are_kept(self._db)
+            # Where another machine may have taken over, only final answers to what it holds to be in doubt count.
+            displaced, doubtful = self._displaced(), ""
             if displaced:
                 outcomes = [one for one in outcomes if one.state is not State.PENDING]
+                doubtful = f" AND row.state IN ('{State.IN_DOUBT}', '{CLAIMED}')"
             if outcomes:
                 newest = {one.id: one for one in outcomes}  # an answer that proved unreliable has two
                 given = f"WITH given AS (SELECT key, value FROM json_each({self._db.dialect.json}))"
-                self._db.execute(given + _OUTCOMES, msgspec.json.encode(newest).decode())
+                self._db.execute(given + _OUTCOMES + doubtful, msgspec.json.encode(newest).decode())
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
             if generation > (counter.read(self._db.dialect.beside) or 0):  # another account's may have come first

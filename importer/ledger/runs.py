@@ -105,18 +105,26 @@ class RunRepository(RunReader):
         return [_run(fields) for fields in found]
 
     def set_state(self, run: Run, state: RunState, *, stop_reason: str = "") -> Run:
-        """Record how far the run has come; stamps ``started_at`` and ``finished_at``."""
+        """Record how far the run has come; stamps ``started_at`` and ``finished_at``.
+
+        Where another machine has taken over, that one knows it.
+        """
         now = self._now()
         started = f"COALESCE(started_at, {now!r})" if state is RunState.DELIVERING else "started_at"
         finished = repr(now) if state in (RunState.FINISHED, RunState.STOPPED) else "NULL"
         with self._db.transaction():
-            self._db.execute(
-                f"UPDATE run SET state = '{state}', stop_reason = $1, started_at = {started}, finished_at = {finished}"
-                f" WHERE no = {run.no}",
-                stop_reason,
-            )
+            if not self._displaced():
+                self._db.execute(
+                    f"UPDATE run SET state = '{state}', stop_reason = $1, started_at = {started},"
+                    f" finished_at = {finished} WHERE no = {run.no}",
+                    stop_reason,
+                )
         self._db.checkpoint()
         return self.run(run.id, everywhere=True)
+
+    def _displaced(self) -> bool:
+        """Whether another machine may have taken over what this process works on."""
+        return self._leases is not None and not self._leases.are_kept(self._db)
 
     def discard(self, run: Run, *states: RunState) -> None:
         """Forget a run that was interrupted in planning, or is in one of these ``states``; any other is kept.

@@ -232,14 +232,10 @@ class _Work:
                 parts[name] = _Part(name, self.ledger(name), run, own, target, out)
             return parts[name]
 
-        try:
+        with program.planning(lambda: [(one.ledger, one.run) for one in parts.values()]):
             self._plan(loaded, part)
             for one in sorted(parts.values(), key=lambda one: one.name == NO_ACCOUNT):
                 one.run = one.ledger.seal(one.run, again=options.again)
-        except BaseException:
-            for one in parts.values():
-                one.ledger.discard(one.run)
-            raise
         for one in parts.values():
             for note in one.ledger.repeats(one.run):
                 self._of(one.name).say(note)

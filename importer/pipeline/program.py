@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -83,19 +83,30 @@ def _look_ahead(target: TargetOptions, console: Console) -> None:
 
 def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMapping, console: Console) -> Run:
     """Read everything into the ledger. If it is interrupted, nothing of the run is left."""
-    try:
+    with planning(lambda: [(ledger, current)]):
         prepared = prepare_stored(
             options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
         )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
         current = ledger.seal(current, again=options.again)
-    except BaseException:
-        ledger.discard(current)
-        raise
     for note in ledger.repeats(current):
         console.say(note)
     return current
+
+
+@contextmanager
+def planning(runs: Callable[[], Iterable[tuple[Ledger, Run]]]) -> Iterator[None]:
+    """Leave nothing of runs whose planning is interrupted. A ledger that fails meanwhile stops them: exit code 3."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, LedgerError):
+            error.exit_code = ExitCode.STOPPED
+        with suppress(LedgerError):  # the next run forgets what cannot be discarded now
+            for ledger, run in runs():
+                ledger.discard(run)
+        raise
 
 
 def _deliver_and_report(

@@ -18,7 +18,7 @@ from importer.ledger.ledger import Ledger
 from importer.ledger.location import PostgresLocation
 from importer.ledger.locks import ANSWER_SECONDS, LEASE_SECONDS, MARGIN_SECONDS, Leases
 from importer.ledger.postgres import PostgresDialect
-from importer.model import Outcome, Run, State
+from importer.model import Outcome, Run, RunState, State
 from tests.support.ledgers import chunk, planned, released
 from tests.support.postgres import Server
 
@@ -146,6 +146,25 @@ def test_whoever_comes_back_late_claims_nothing_and_only_tells_what_it_knows_for
     ]
     assert one.ledger.commit(told, [waits]) == []
     assert states(two.ledger, run) == ["sent", "in_doubt", "pending"]
+
+
+def test_whoever_comes_back_late_changes_nothing_that_the_other_machine_knows(
+    machines: tuple[Machine, Machine],
+) -> None:
+    """Its row was resolved and sent again meanwhile; the late answer to the first request is a refusal."""
+    one, two = machines
+    run = plan(one.ledger)
+    (row,) = claim(one.ledger, run)
+    pass_time(two.ledger, LEASE_SECONDS + ANSWER_SECONDS + 1)
+    assert two.ledger.lock(run).try_acquire()
+    assert two.ledger.recover(run) == 1
+    assert two.ledger.release(run) == 1
+    two.ledger.set_state(run, RunState.DELIVERING)
+    assert claim(two.ledger, run) == [row]
+    two.ledger.commit([Outcome(row, State.SENT, 2, 200, "", "", 1.0, 0.1)], [])
+    one.ledger.commit([Outcome(row, State.REFUSED, 1, 422, "refused", "no", 1.0, 0.1)], [])
+    assert states(two.ledger, run) == ["sent", "pending", "pending"]
+    assert one.ledger.set_state(run, RunState.STOPPED).state is RunState.DELIVERING
 
 
 def test_one_machine_sends_for_an_account_at_a_time(machines: tuple[Machine, Machine]) -> None:

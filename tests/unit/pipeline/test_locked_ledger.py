@@ -11,9 +11,11 @@ import pytest
 
 from importer.ledger import sqlite
 from importer.ledger.database import Database
+from importer.ledger.ledger import Ledger
 from importer.ledger.sqlite import SqliteDialect
 from importer.model import RunState
 from importer.pipeline import program
+from importer.plan import plan
 from tests.support.program import importer
 
 
@@ -45,3 +47,29 @@ def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
     assert json.loads(Path("first/summary.json").read_text())["rows"]["pending"] == 2
     assert importer(*command, "second").exit_code == 0
     assert json.loads(Path("second/summary.json").read_text())["rows"]["sent"] == 2
+
+
+def test_one_that_fails_while_planning_ends_with_3_before_any_event_and_the_same_command_sends_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
+    Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
+    command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out", "out")
+    with ExitStack() as stack, monkeypatch.context() as patch:
+
+        def locked(ledger: Ledger, *rest: Any) -> None:
+            other = Database(SqliteDialect(tmp_path / "ledger.db"))
+            stack.callback(other.close)
+            stack.enter_context(other.transaction())
+            plan(ledger, *rest)
+
+        patch.setattr("importer.pipeline.program.plan", locked)
+        done = importer(*command)
+    assert done.exit_code == 3
+    assert "is locked by another process" in done.stderr
+    assert not Path("out").exists()
+    assert importer(*command).exit_code == 0
+    assert json.loads(Path("out/summary.json").read_text())["rows"]["sent"] == 2
