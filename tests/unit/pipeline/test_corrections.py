@@ -146,6 +146,7 @@ def test_rejects_that_are_run_as_they_are_send_no_group_that_may_lack_a_row(
     (here / name).write_text("\n".join(rows), encoding="utf-8")
     (here / "m.yaml").write_text(MAPPING + "group_by: order\n", encoding="utf-8")
     rejects = f"o/rejects.{name.partition('.')[2]}"
+    made: list[dict[str, str]] = []
     for source, out in ((name, "o"), (rejects, "again")):
         importer("check", source, "-m", "m.yaml", "--out", out, "--report-format", "jsonl")
         made = [json.loads(line) for line in (here / out / "report.jsonl").read_text("utf-8").splitlines()]
