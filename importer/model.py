@@ -607,3 +607,5 @@ class PendingSummary:
     newest: float | None
     example: bytes = b""
     """The body of one of the events."""
+    counts: Counts = Counts(0)
+    """The run's totals."""

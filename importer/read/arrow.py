@@ -117,7 +117,9 @@ def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
     if pa.types.is_floating(kind):
         return _floats(array), None
     if pa.types.is_duration(kind):
-        array = array.cast(pa.int64())
+        counts, unit = array.cast(pa.int64()).to_pylist(), _PER_SECOND[kind.unit]
+        signed = [None if one is None else ("-" if one < 0 else "", Decimal(abs(one)) / unit) for one in counts]
+        return pa.array([one and f"{one[0]}PT{one[1]:f}S" for one in signed], pa.string()), None
     return array.cast(pa.string()), None
 
 
@@ -265,6 +267,22 @@ def is_list(kind: Any) -> bool:
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
     )  # fmt: skip
+
+
+def without_views(kind: Any) -> Any:
+    """A type or a schema with texts and bytes of the plain layout in place of views, for which Arrow lacks kernels."""
+    if isinstance(kind, pa.Schema):
+        return pa.schema([field.with_type(without_views(field.type)) for field in kind], kind.metadata)
+    if pa.types.is_struct(kind):
+        fields = map(kind.field, range(kind.num_fields))
+        return pa.struct([field.with_type(without_views(field.type)) for field in fields])
+    if pa.types.is_map(kind):
+        return pa.map_(without_views(kind.key_type), without_views(kind.item_type))
+    if is_list(kind):
+        inner = without_views(kind.value_type)
+        return kind if inner == kind.value_type else pa.list_(inner)
+    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return views.get(kind, kind)
 
 
 def _plain(kind: Any) -> Any:
