@@ -369,7 +369,7 @@ def test_a_password_does_not_travel_where_others_can_read_it(
     source, mapping = write(here, 300)["csv"], here / "m.yaml"
     outcome = importer("run", str(source), "-m", str(mapping), "--sandbox", "--yes", "--scheduler", dask.address)
     assert outcome.exit_code == 1, outcome.stderr
-    assert [place.location.has_password for _, place in sent] == [False]
+    assert {place.location.has_password for _, place in sent} == {False}
 
 
 def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
