@@ -55,7 +55,7 @@ def stored(ledger: Ledger, *emails: str | None, first_row: int = 1, **more: Any)
 
 def found(ledger: Ledger) -> tuple[int, int]:
     """How many chunks and rows there are."""
-    return ledger.database.rows("SELECT (SELECT COUNT(*) FROM chunk), (SELECT COUNT(*) FROM row)")[0]  # type: ignore[return-value]
+    return ledger.database.rows("SELECT (SELECT COUNT(*) FROM chunk), (SELECT COUNT(*) FROM row)")[0]
 
 
 def states(ledger: Ledger, run: Run) -> list[str]:

@@ -364,7 +364,12 @@ def test_a_password_does_not_travel_where_others_can_read_it(
     """To workers of a scheduler without TLS, which find one by themselves."""
     sent: list[Any] = []
     pack = cluster._pack
-    monkeypatch.setattr(cluster, "_pack", lambda item, directory: pack(sent.append(item) or item, directory))
+
+    def packed(item: Any, directory: str | None) -> cluster.Parcel:
+        sent.append(item)
+        return pack(item, directory)
+
+    monkeypatch.setattr(cluster, "_pack", packed)
     monkeypatch.setenv("IMPORTER_LEDGER", location.uri.replace("importer@", "importer:geheim@"))
     source, mapping = write(here, 300)["csv"], here / "m.yaml"
     outcome = importer("run", str(source), "-m", str(mapping), "--sandbox", "--yes", "--scheduler", dask.address)
