@@ -402,6 +402,9 @@ class WrittenChunk:
 
     first_row: int
     count: int
+    """Of all accounts."""
+    own: int
+    """How many of these rows the run has."""
     ties: Int64s
     """Identifiers other than a row's first, and that one, its lane; hashes, each pair once, shape (2, n)."""
     by_id: bool
@@ -409,6 +412,17 @@ class WrittenChunk:
     ordered: bool
     first_body: bytes | None
     """Of the first row that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedChunk:
+    """A chunk whose rows are in the runs of several accounts."""
+
+    count: int
+    accounts: Mapping[str, WrittenChunk]
+
+
+PlannedChunk: TypeAlias = StoredChunk | WrittenChunk | RoutedChunk
 
 
 @dataclass(frozen=True, slots=True)
