@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.ledger.dedupe import TEMPORARY, Deduplicator
+from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.rows import part_of
 from importer.ledger.runs import RunRepository
@@ -36,6 +36,7 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
+    keys: PlannedKeys = dataclasses.field(default_factory=PlannedKeys)
     ordered: bool = False
     begun: set[int] = dataclasses.field(default_factory=set)
     """The sources whose first event was noted."""
@@ -63,6 +64,7 @@ class PlanWriter(RunRepository):
         if self._plan is not None:
             plan, self._plan = self._plan, None
             plan.lanes.close()
+            plan.keys.close()
 
     def discard(self, run: Run, *states: RunState) -> None:
         """See `RunRepository.discard`."""
@@ -120,6 +122,7 @@ class PlanWriter(RunRepository):
             rows["group_head"] = pc.add(heads, plan.first)
         if (origins := self._origins(run, stored)) is not None:
             rows["origin"] = origins
+        plan.keys.add(first + offsets, rows)
         plan.ordered = plan.ordered or "order_value" in rows
         with self._db.transaction(private=True):
             self._db.insert("chunk", chunk)
@@ -202,7 +205,7 @@ class PlanWriter(RunRepository):
         with self._sealing():
             self._db.analyze("row")
             plan.lanes.settle(plan.first, last)
-            repeats = Deduplicator(self._db, run, alive=self._others_alive(run), again=again)
+            repeats = Deduplicator(self._db, run, last, plan.keys, alive=self._others_alive(run), again=again)
             with self._db.temporary(**TEMPORARY):
                 repeats.mark()
                 if plan.ordered:
