@@ -397,6 +397,23 @@ class StoredChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenChunk:
+    """What planning keeps in mind of a chunk whose rows are in the ledger."""
+
+    first_row: int
+    count: int
+    ties: Int64s
+    """Identifiers other than a row's first, and that one, its lane; hashes, each pair once, shape (2, n)."""
+    by_id: bool
+    """All lanes are hashes of ids."""
+    ordered: bool
+    first_body: bytes | None
+    """Of the first row that has one."""
+    keys: ArrowTable | None
+    """Of the rows that have one: id, key_hash, event_hash and subscriber_hash; None without the mapping's ``key``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a row is invalid, or what it is warned of."""
 

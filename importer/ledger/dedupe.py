@@ -17,14 +17,14 @@ event or as a part of one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from importer.columns import flags, text_bytes, whole
+from importer.columns import text_bytes, whole
 from importer.ledger import tables
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, of_run, steps
@@ -34,7 +34,7 @@ from importer.spill import SortedSpill
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from importer.model import ArrowArray, Bools, Int64s
+    from importer.model import ArrowArray, ArrowTable, Bools, Int64s
 
 _MAY_HAVE = f"(e.state IN {MAYBE_ACCEPTED} OR e.state = '{State.PENDING}' AND e.maybe_sent = 1)"
 """In SQL, whether an event may have been accepted."""
@@ -62,17 +62,15 @@ class PlannedKeys:
     def __init__(self) -> None:
         self._spill: SortedSpill | None = None
 
-    def add(self, row_ids: Int64s, rows: Mapping[str, ArrowArray]) -> None:
-        """Note which of some rows have a key; ``rows`` are columns of the table ``row``, or chunked ones."""
-        if "key_hash" not in rows:
+    def add(self, rows: ArrowTable | None) -> None:
+        """Note rows that have a key: `WrittenChunk.keys`."""
+        if rows is None or not rows.num_rows:
             return
-        keys, events, subscribers = (whole(rows[name]) for name in ("key_hash", "event_hash", "subscriber_hash"))
-        there = flags(keys.is_valid())
-        hashed = text_bytes(keys.drop_null()).view(">u8").reshape(-1, 2)
         if self._spill is None:
             self._spill = SortedSpill("the keys of the plan", high="u8", low="u8", id="i8", event="i8", subscriber="i8")
-        numbers = (column.drop_null().to_numpy() for column in (events, subscribers))
-        self._spill.add(hashed[:, 0].astype("u8"), hashed[:, 1].astype("u8"), row_ids[there], *numbers)
+        row_ids, keys, *others = (whole(column) for column in rows.columns)
+        hashed = text_bytes(keys).view(">u8").astype("u8")
+        self._spill.add(hashed[::2], hashed[1::2], *(column.to_numpy() for column in (row_ids, *others)))
 
     def parts(self) -> Iterator[npt.NDArray[Any]]:
         """All rows with a key, by its hash and then by id; no key is in two parts."""

@@ -24,7 +24,7 @@ from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
 
-PAGE = 8192
+PAGE = 16384
 A, B = "a@example.org", "b@example.org"
 
 
