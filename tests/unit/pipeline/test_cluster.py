@@ -21,6 +21,7 @@ from dask import config as dask_config
 
 from importer.errors import SourceError, UsageError
 from importer.ledger import planning
+from importer.ledger import rows as ledger_rows
 from importer.ledger.location import PostgresLocation
 from importer.ledger.rows import Place
 from importer.mapping.load import load
@@ -371,8 +372,13 @@ def test_rows_of_several_accounts_are_written_by_workers_too(
     names = "".join(f"  {name}: {{token_env: TOKEN_{name}}}\n" for name in "abc")
     (here / "accounts.yaml").write_text(f"version: 1\ncolumn: shop\naccounts:\n{names}")
     by_head: list[int] = []
-    write = planning.write
-    monkeypatch.setattr(planning, "write", lambda *args: by_head.append(args[3].first_row) or write(*args))
+    write = ledger_rows.write
+
+    def noted(*arguments: Any) -> Any:
+        by_head.append(arguments[3].first_row)
+        return write(*arguments)
+
+    monkeypatch.setattr(planning, "write", noted)
     found = []
     for name, *there in (("one",), ("several", "--ledger", location.uri, "--scheduler", dask.address)):
         by_head.clear()
