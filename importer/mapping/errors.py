@@ -44,7 +44,7 @@ class Expects:
 class Model(BaseModel):
     """Frozen, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     called: ClassVar[str]
     """What messages call it."""
