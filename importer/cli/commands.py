@@ -13,7 +13,8 @@ COMMANDS = {
     "run": "Deliver the rows of SOURCE as events, and report what became of each",
     "check": "Check SOURCE against the mapping and the API's rules, without sending anything",
     "init": "Write a mapping for SOURCE, with comments that say how certain each line is",
-    "presets": "List the presets, with what each makes of a row; or print the one called NAME, to read or to start from",
+    "presets": "List the presets, with what each makes of a row; "
+    "or print the one called NAME, to read or to start from",
     "schema": "Print the JSON Schema of mappings, by which editors complete, explain and check them",
     "resume": "Go on with RUN where it stopped; the newest unfinished run, if none is named",
     "runs": "List the runs of all accounts and endpoints, newest first; "

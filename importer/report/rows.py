@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from importer.columns import mask_of, text_bytes, whole
 from importer.json_columns import escape
@@ -216,19 +217,18 @@ class _TextTable:
         """See `TableWriter.close`."""
 
 
+class _AbandonableWriter(pq.ParquetWriter):  # type: ignore[misc]  # pyarrow ships no types
+    """A writer that may be dropped unfinished, since its file is dropped with it; pyarrow's would write a footer."""
+
+    def __del__(self) -> None:
+        """Do nothing."""
+
+
 class ParquetTable:
     """Typed columns, zstd, in row groups of even size."""
 
     def __init__(self, file: BinaryIO, schema: pa.Schema = SCHEMA) -> None:
-        from pyarrow.parquet import ParquetWriter  # it loads the clients of object stores
-
-        class AbandonableWriter(ParquetWriter):  # type: ignore[misc]  # pyarrow ships no types
-            """May be dropped unfinished, since its file is dropped with it; pyarrow's would write a footer."""
-
-            def __del__(self) -> None:
-                """Do nothing."""
-
-        self._writer = AbandonableWriter(file, schema, compression="zstd")
+        self._writer = _AbandonableWriter(file, schema, compression="zstd")
         self._waiting: list[ArrowTable] = []
 
     def add(self, table: ArrowTable) -> None:

@@ -9,7 +9,7 @@ import pytest
 HEAVY = ("pandas", "pyarrow", "aiohttp", "numpy", "phonenumbers", "babel", "pydantic", "msgspec")
 BEYOND_THE_LIST = ("json", "decimal", "pathlib", "shlex", "difflib", "importer.cli.console", "importer.cli.run")
 BEYOND_A_CHECK = (
-    "pandas", "pyarrow.parquet", "pyarrow.fs", "ssl", "aiohttp", "jinja2", "phonenumbers", "babel", "openpyxl", "fsspec", "distributed", "asyncio", "filelock",
+    "pandas", "aiohttp", "jinja2", "phonenumbers", "babel", "openpyxl", "fsspec", "distributed", "asyncio", "filelock",
     "platformdirs", "adbc_driver_manager", "importer.ledger.ledger", "importer.group", "importer.temporary",
     "importer.deliver.delivery", "importer.sandbox", "importer.suggest", "importer.report.page",
     "importer.report.accounts", "importer.pipeline.cluster", "importer.transform",
