@@ -26,18 +26,19 @@ from importer import report
 from importer.deliver import Progress
 from importer.errors import ExitCode, SourceError, UsageError
 from importer.mapping.load import LoadedMapping, from_data, load, loads
-from importer.model import Format, State
+from importer.model import ArrowArray, Format, State
 from importer.pipeline import check as checking
 from importer.pipeline import program
 from importer.pipeline.connect import open_ledger
 from importer.pipeline.console import Console, Forecast, exit_code
 from importer.pipeline.options import RunOptions, TargetOptions, default_ledger
-from importer.read import Input
+from importer.read import Input, text_of
 from importer.remote import RemotePath
 from importer.report import Summary, Written
 from importer.report.rows import SCHEMA
 from importer.roundtrip import original
 from importer.sandbox import SandboxOptions
+from importer.transform import arrays_of
 
 Path_: TypeAlias = "str | os.PathLike[str]"
 Sources: TypeAlias = "Path_ | Sequence[Path_] | pd.DataFrame"
@@ -280,11 +281,11 @@ def _table(frame: pd.DataFrame) -> pa.Table:
             f"the DataFrame has more than one column of the name {', '.join(twice)}",
             hint="rename or drop one: df = df.loc[:, ~df.columns.duplicated()]",
         )
-    columns = {}
-    for name in frame.columns:
-        try:
-            columns[str(name)] = pa.array(frame[name], from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            mixed = [None if pd.api.types.is_scalar(one) and pd.isna(one) else str(one) for one in frame[name]]
-            columns[str(name)] = pa.array(mixed, pa.string())
-    return pa.table(columns)
+    return pa.table({str(name): _arrow_column(frame[name]) for name in frame.columns})
+
+
+def _arrow_column(series: pd.Series[Any]) -> ArrowArray:
+    arrays, order = arrays_of(series)
+    if len(arrays) > 1:  # bytes stay bytes, so that those which are no text are a matter of their row
+        arrays = [array if pa.types.is_binary(array.type) else text_of(array)[0].cast(pa.binary()) for array in arrays]
+    return pa.concat_arrays(arrays).take(order)

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -27,6 +28,8 @@ from importer.wording import brief, shown
 Texts: TypeAlias = "Callable[[ArrowArray], tuple[ArrowArray, ArrowArray | None, Bools | None]]"
 """Turns an Arrow array of any type into exact text; beside it, where objects or lists were found (None: nowhere)."""
 
+_NO_ARROW = (pa.ArrowException, OverflowError, TypeError, UnicodeError)
+"""What Arrow and pandas raise for values that Arrow has no type for."""
 _SHOWN = 3
 """Row numbers that an error names."""
 
@@ -100,31 +103,27 @@ class Transform:
                 literal[name] = pc.and_(before, pc.fill_null(same, fill_value=False))
         return replace(chunk, table=pa.table(columns), nested=nested, literal=literal), origin >= 0
 
-    def _column(self, series: Any) -> tuple[ArrowArray, ArrowArray | None]:
-        """A column as text, and where it holds objects or lists; values of several types are converted type by type."""
-        try:
-            text, structured, _ = self._texts(pa.array(series, from_pandas=True))
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            pass
-        else:
-            return text, structured
-        values = series.to_numpy(dtype=object)
-        texts, marks = np.full(len(values), None, object), np.zeros(len(values), np.bool_)
-        kinds = np.array([type(value).__name__ for value in values])
-        for kind in np.unique(kinds):
-            places = np.flatnonzero(kinds == kind)
-            try:
-                text, structured, _ = self._texts(pa.array(list(values[places]), from_pandas=True))
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                text, structured = pa.array([str(value) for value in values[places]], pa.string()), None
-            texts[places] = text.to_pylist()
-            if structured is not None:
-                marks[places] = structured.to_numpy(zero_copy_only=False)
-        return pa.array(texts, pa.string()), pa.array(marks) if marks.any() else None
+    def _column(self, series: pd.Series[Any]) -> tuple[ArrowArray, ArrowArray | None]:
+        """A column as text, and where it holds objects or lists."""
+        arrays, order = arrays_of(series)
+        texts, nested, textless = zip(*map(self._texts, arrays), strict=True)
+        none = [np.zeros(len(array), np.bool_) for array in arrays]
+        bad = np.concatenate([no if mask is None else mask for no, mask in zip(none, textless, strict=True)])
+        if bad.any():
+            row = series.index[order.index(int(bad.argmax())).as_py()]
+            raise TransformError(
+                f"{shown(self.spec)} returned what is no text, in row {row}, column {shown(str(series.name))}",
+                hint="decode bytes in the function; dates and times have the years 1 to 9999",
+            )
+        if not any(mask is not None for mask in nested):
+            return pa.concat_arrays(texts).take(order), None
+        marks = [pa.array(no) if mask is None else mask for no, mask in zip(none, nested, strict=True)]
+        return pa.concat_arrays(texts).take(order), pa.concat_arrays(marks).take(order)
 
     def _call(self, frame: pd.DataFrame, where: str) -> pd.DataFrame:
         try:
-            return self._function(frame)
+            with redirect_stdout(sys.stderr):  # stdout is for data
+                return self._function(frame)
         except (Exception, SystemExit) as error:  # exit() in it must not pass for an import that is done
             raise TransformError(
                 f"{shown(self.spec)} failed on {where}: {_words(error)}{_place(error, self._path)}",
@@ -137,18 +136,50 @@ class Transform:
                 f"{shown(self.spec)} returned {type(result).__name__} for {where}, not a DataFrame",
                 hint="end the function with `return df`",
             )
-        if not result.index.is_unique or not result.index.isin(chunk.rows).all():
-            odd = result.index[~result.index.isin(chunk.rows) | result.index.duplicated()][:_SHOWN].tolist()
+        given = result.index.get_level_values(0).isin(chunk.rows) & (result.index.nlevels == 1)
+        if not result.index.is_unique or not given.all():
+            odd = result.index[~given | result.index.duplicated()][:_SHOWN].tolist()
             raise TransformError(
                 f"{shown(self.spec)} returned rows that it was not given, or rows twice, for {where}: {odd}",
                 hint="keep the DataFrame's index: each row of the file may be changed or left out, not added",
             )
-        odd_names = [name for name in list[Any](result.columns) if not isinstance(name, str)]
+        names = list[Any](result.columns)
+        odd_names = [name for name in names if not isinstance(name, str) or names.count(name) > 1]
         if odd_names:
             raise TransformError(
-                f"{shown(self.spec)} returned columns whose names are not text: {odd_names[:_SHOWN]}",
-                hint="name them with text",
+                f"{shown(self.spec)} returned columns whose names are not text, or come twice: {odd_names[:_SHOWN]}",
+                hint="name each with a text of its own",
             )
+
+
+def arrays_of(series: pd.Series[Any]) -> tuple[list[ArrowArray], ArrowArray]:
+    """A column as Arrow arrays, one for each type of its values; and which of all these values each row has.
+
+    Of values of several types Arrow makes the first one's: dates of times, UTC of times without a zone. What Arrow has
+    no type for is its text, in UTF-8.
+    """
+    if series.dtype != np.dtype(object) and not isinstance(series.dtype, pd.PeriodDtype):
+        with suppress(*_NO_ARROW):
+            return [pa.array(series, from_pandas=True)], pa.array(np.arange(len(series)))
+    there = np.flatnonzero(series.notna())
+    values = series.to_numpy(dtype=object)[there]
+    kinds, kind = np.unique(
+        np.array([f"{type(value).__name__} {getattr(value, 'tzinfo', '')}" for value in values], np.str_),
+        return_inverse=True,
+    )
+    order = np.full(len(series), -1)
+    order[there[np.argsort(kind, kind="stable")]] = np.arange(len(there))
+    arrays = [_array(values[kind == number]) for number in range(len(kinds))]
+    return arrays or [pa.nulls(0)], pa.array(order, mask=order < 0)
+
+
+def _array(values: Any) -> ArrowArray:
+    try:
+        made = pd.Series(list(values))  # pandas keeps the nanoseconds of its own times
+        # Arrow makes numbers of periods.
+        return pa.array(made.astype(str) if isinstance(made.dtype, pd.PeriodDtype) else made, from_pandas=True)
+    except _NO_ARROW:
+        return pa.array([str(value).encode("utf-8", "surrogatepass") for value in values], pa.binary())
 
 
 class _Loader(importlib.abc.ExecutionLoader):
@@ -191,7 +222,8 @@ def _load(spec: str, path: Path, name: str, code: bytes) -> Callable[[pd.DataFra
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module
     try:
-        loader.exec_module(module)
+        with redirect_stdout(sys.stderr):
+            loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
             f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",

@@ -68,8 +68,7 @@ def command(**given: Any) -> int:
     if given["accounts_file"]:
         return _check_accounts(given, options, console)
     if given["preview"]:
-        check.preview(options, console.say, given["preview"], lambda body: print_json(body + b"\n"))
-        return int(ExitCode.DELIVERED)
+        return int(check.preview(options, console.say, given["preview"], lambda body: print_json(body + b"\n")))
     written = check.check(options, console, rate=given["rate"])
     console.close()
     if given["output_format"] == "json":

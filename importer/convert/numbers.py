@@ -243,6 +243,8 @@ def _unsigned(text: str) -> tuple[bool, str]:
         return True, text[1:-1].strip()
     if text.startswith(("-", "+")):
         return text[0] == "-", text[1:].lstrip(_SPACES)
+    if text.endswith("-") and text.rstrip("-").endswith((".", ",")):
+        return False, text.rstrip("-")  # in ``12,-`` the dash is for no cents
     return text.endswith("-"), text.removesuffix("-").rstrip(_SPACES)
 
 

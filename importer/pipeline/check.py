@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from importer import report
 from importer.columns import Hashes, hashes
-from importer.errors import SourceError
+from importer.errors import ExitCode, SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
 from importer.pipeline import outputs
@@ -44,19 +44,28 @@ def check_mapping(name: str) -> tuple[str, int]:
     return load(name).name, passed
 
 
-def preview(options: RunOptions, say: Callable[[str], None], count: int, show: Callable[[bytes], None]) -> None:
+def preview(options: RunOptions, say: Callable[[str], None], count: int, show: Callable[[bytes], None]) -> ExitCode:
     """Show the first bodies that would be sent, byte for byte; the mapping's tests come first."""
     loaded = options.load_mapping()
     run_tests(loaded)
     reading = options.reading()
+    rows, left, code = 0, count, ExitCode.DELIVERED
     with closing(prepare_sources(options.readable, loaded.mapping, reading, say)) as found:
         for stream in found:
+            code = ExitCode.UNUSABLE if stream.error else code
             for prepared in stream.chunks:
-                for body in prepared.bodies.drop_null().slice(0, count).to_pylist():
+                rows += prepared.count
+                for body in prepared.bodies.drop_null().slice(0, left).to_pylist():
                     show(body)
-                    count -= 1
-                if count <= 0:
-                    return
+                    left -= 1
+                if left <= 0:
+                    return ExitCode.DELIVERED
+    if left < count:
+        return ExitCode.DELIVERED
+    if rows:
+        say(f"error: none of {rows:,} rows makes an event; without --preview, `importer check` says why")
+        return ExitCode.INCOMPLETE
+    return code
 
 
 def _advise(

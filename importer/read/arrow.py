@@ -117,7 +117,9 @@ def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
     if pa.types.is_floating(kind):
         return _floats(array), None
     if pa.types.is_duration(kind):
-        array = array.cast(pa.int64())
+        counts, unit = array.cast(pa.int64()).to_pylist(), _PER_SECOND[kind.unit]
+        signed = [None if one is None else ("-" if one < 0 else "", Decimal(abs(one)) / unit) for one in counts]
+        return pa.array([one and f"{one[0]}PT{one[1]:f}S" for one in signed], pa.string()), None
     return array.cast(pa.string()), None
 
 

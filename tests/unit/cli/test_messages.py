@@ -349,3 +349,19 @@ def test_rows_that_another_run_holds_are_not_called_done() -> None:
     assert waits in again.stderr
     assert importer("resolve", run_id, "--assume-sent", "--yes").exit_code == 0
     assert run("copy.csv", "-m", "m.yaml", "--out", "third").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "words"),
+    [
+        ("Email\nada@example.com\nx\n", 0, ""),
+        ("Email\nx\ny\n", 1, "error: none of 2 rows makes an event; without --preview, `importer check` says why"),
+        ("Mail\nada@example.com\n", 2, "the mapping needs columns that the file lacks: 'Email'"),
+        ("Email\n", 0, ""),
+    ],
+)
+def test_a_preview_that_shows_nothing_says_so(here: Path, rows: str, code: int, words: str) -> None:
+    (here / "o.csv").write_text(rows)
+    (here / "m.yaml").write_text("version: 1\nsubscriber: {email: Email}\ntype: {const: purchase}\n")
+    outcome = importer("check", "o.csv", "-m", "m.yaml", "--preview", "1")
+    assert (outcome.exit_code, words in outcome.stderr) == (code, True)

@@ -1,6 +1,7 @@
 """The importer as a library: typed results from paths and DataFrames, also where an event loop is running."""
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,24 @@ def test_a_whole_float_in_a_frame_is_that_whole_number_and_a_long_id_keeps_its_d
     assert report["code"].tolist()[1] == "key.missing"
     frame = pd.DataFrame({"order": [1234567890123456789, 1234567890123456788], "email": ["a@example.com"] * 2})
     assert importer.check(frame, data).report["key"].tolist() == ["1234567890123456789", "1234567890123456788"]
+
+
+def test_a_column_of_several_types_has_the_text_of_each_value() -> None:
+    naive = pd.Timestamp("2026-01-31 08:15")
+    properties = {"at": "at", "what": "what"}
+    data = {
+        "version": 1,
+        "subscriber": {"email": "email"},
+        "type": {"const": "t"},
+        "key": "at",
+        "properties": properties,
+    }
+    values = [naive, naive.tz_localize("Europe/Vilnius"), dt.date(2026, 1, 31), "\ud800", b"\xff", pd.NaT]
+    column = pd.Series(values, dtype=object)
+    frame = pd.DataFrame({"email": "ada@example.com", "at": column, "what": pd.period_range("2026-01", periods=6)})
+    report = importer.check(frame, data).report
+    assert report["key"].tolist()[:3] == ["2026-01-31T08:15:00", "2026-01-31T08:15:00+02:00", "2026-01-31"]
+    assert report["code"].tolist()[3:] == ["row.unreadable", "row.unreadable", "key.missing"]
 
 
 def test_the_package_lists_what_it_offers() -> None:

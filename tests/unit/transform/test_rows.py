@@ -10,11 +10,18 @@ import pyarrow as pa
 import pytest
 
 from importer.convert import RowMapper
+from importer.errors import TransformError
 from importer.mapping.model import ImportMapping
 from importer.model import Chunk, Dialect, Events, Source
 from importer.read import text_of
 from importer.transform import Transform
 
+IMPORTS = """import datetime as dt
+from decimal import Decimal
+import numpy as np
+import pandas as pd
+NAIVE = pd.Timestamp("2026-01-31 08:15:00.000000001")
+"""
 MAPPING = ImportMapping.model_validate({
     "version": 1,
     "key": "order",
@@ -26,7 +33,7 @@ MAPPING = ImportMapping.model_validate({
 
 def transformed(tmp_path: Path, body: str) -> Events:
     """The events of four rows after ``body`` has changed the DataFrame ``df``."""
-    (tmp_path / "clean.py").write_text(f"import pandas as pd, numpy as np\ndef clean(df):\n    {body}\n    return df\n")
+    (tmp_path / "clean.py").write_text(f"{IMPORTS}def clean(df):\n    {body}\n    return df\n")
     table = pa.table(
         {
             "order": ["5", "6", "7", "8"],
@@ -73,6 +80,25 @@ def test_rows_that_are_left_keep_their_integers(tmp_path: Path) -> None:
             "df['note'] = pd.to_datetime(['2026-01-31 08:15', None, None, None])",
             ["2026-01-31T08:15:00", None, None, None],
         ),
+        ("df['note'] = pd.period_range('2026-01', periods=4, freq='M')", ["2026-01", "2026-02", "2026-03", "2026-04"]),
+        ("df['note'] = pd.to_timedelta([90, -1, None, 0], unit='m')", ["PT5400S", "-PT60S", None, "PT0S"]),
+        (
+            "df['note'] = pd.Series([2**70, 1j, dt.date(2026, 1, 31), Decimal('1E+3')], df.index, dtype=object)",
+            ["1180591620717411303424", "1j", "2026-01-31", "1000"],
+        ),
+        (
+            "df['note'] = pd.Series([b'x', NAIVE.tz_localize('UTC'), NAIVE.tz_localize('Japan'), NAIVE], df.index)",
+            [
+                "x",
+                "2026-01-31T08:15:00.000000001Z",
+                "2026-01-31T08:15:00.000000001+09:00",
+                "2026-01-31T08:15:00.000000001",
+            ],
+        ),
+        (
+            "df['note'] = pd.Series([dt.date(2026, 1, 31), dt.datetime(2026, 1, 31, 8), None, None], df.index)",
+            ["2026-01-31", "2026-01-31T08:00:00", None, None],
+        ),
     ],
 )
 def test_missing_values_are_empty_cells(tmp_path: Path, body: str, expected: list[str | None]) -> None:
@@ -89,3 +115,21 @@ def test_nested_values_keep_their_mark(tmp_path: Path) -> None:
         made = transformed(tmp_path, body)
         found = [one.positions.tolist() for one in made.violations if one.code == "property.nested"]
         assert found == [nested], body
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("df['note'] = ['a', 'b', b'\\xff', None]", "returned what is no text, in row 3, column note"),
+        ("df = pd.concat([df, df[['note']]], axis=1)", r"come twice: \['note', 'note'\]"),
+        ("df.index = pd.MultiIndex.from_product([df.index, [0]])", r"rows that it was not given.*\[\(1, 0\)"),
+    ],
+)
+def test_what_cannot_be_taken_back_is_an_error(tmp_path: Path, body: str, words: str) -> None:
+    with pytest.raises(TransformError, match=words):
+        transformed(tmp_path, body)
+
+
+def test_what_the_function_prints_is_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformed(tmp_path, "print('seen')")
+    assert capsys.readouterr() == ("", "seen\n")
