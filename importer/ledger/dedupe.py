@@ -18,7 +18,8 @@ event or as a part of one.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, of_run, steps
@@ -44,8 +45,7 @@ several rows, the first of them, and whether they differ."""
 _DIFFERS, _SOMEONE_ELSES, _CHANGED, _DELIVERED, _COPY, _SAME_ROW, _CORRECTED, _WAITS = range(8)
 
 
-@dataclass(frozen=True, slots=True)
-class _Twin:
+class _Twin(msgspec.Struct, frozen=True):
     """Rows of this run, and the rows of the same content whose plan was sealed before."""
 
     first: int

@@ -6,12 +6,12 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from importer.model import ArrowArray, Bools, StoredChunk
 
 
-@dataclasses.dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     """What is known of a run while it is planned."""
 
     run: Run
@@ -37,7 +36,7 @@ class _Plan:
     """The id of the run's first row."""
     next_id: int
     ordered: bool = False
-    begun: set[int] = dataclasses.field(default_factory=set)
+    begun: set[int] = set()
     """The sources whose first event was noted."""
 
 
@@ -84,7 +83,7 @@ class PlanWriter(RunRepository):
                 run.no,
                 source.name,
                 source.path,
-                json.dumps(dataclasses.asdict(source.dialect)),
+                json.dumps(msgspec.structs.asdict(source.dialect)),
                 None if source.columns is None else json.dumps(source.columns),
                 plan.next_id,
             )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,7 @@ def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
 
     by_id, email, phone = stored.identifiers
     its = pc.is_in(stored.reasons.column("row"), value_set=pa.array(stored.first_row + offsets))
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         stored,
         count=len(offsets),
         rows=part(stored.rows),
