@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -131,7 +130,7 @@ def prepared(sources: list[str], mapping: Path, **options: Any) -> tuple[list[An
 
 def plain(chunk: Any) -> str:
     """An encoded chunk as text, in which even what is no number equals itself."""
-    values = {field.name: getattr(chunk, field.name) for field in dataclasses.fields(chunk)}
+    values = {name: getattr(chunk, name) for name in chunk.__struct_fields__}
     return repr({
         name: value.tolist() if isinstance(value, np.ndarray) else value.to_pylist() if hasattr(value, "to_pylist")
         else [one.to_pylist() for one in value] if isinstance(value, tuple) else value
