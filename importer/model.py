@@ -569,3 +569,5 @@ class PendingSummary(msgspec.Struct, frozen=True):
     newest: float | None
     example: bytes = b""
     """The body of one of the events."""
+    counts: Counts = Counts(0)
+    """The run's totals."""

@@ -170,7 +170,7 @@ def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it go
             if not options.keep_bodies:
                 ledger.drop_bodies(current)
         written = outputs.publish(written, here, options.out)
-        elsewhere = ledger.pending_elsewhere(current)
+        elsewhere = ledger.pending_elsewhere(current) if written.counts[State.DUPLICATE] else ()
     except LedgerError as error:
         if ended.reason:
             error.exit_code = ExitCode.STOPPED

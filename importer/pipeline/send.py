@@ -20,7 +20,7 @@ from importer.deliver import DeliveryOptions, Progress, StopReason
 from importer.deliver.client import run_event_loop
 from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.options import Watch
-from importer.errors import LedgerError
+from importer.errors import LedgerError, SpaceError
 from importer.ledger.ledger import Ledger
 from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
@@ -120,7 +120,7 @@ def send(
             return future.result()
 
 
-def ledger_failed(error: LedgerError) -> StopReason:
+def ledger_failed(error: LedgerError | SpaceError) -> StopReason:
     """The end of a run whose ledger fails."""
     words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
     return StopReason(words, hint=error.hint or "")
@@ -173,7 +173,7 @@ class _Sending:
         """A session with the API; None where the job has ended already."""
         try:
             outlook = job.ledger.pending_summary(job.run)
-        except LedgerError as error:
+        except (LedgerError, SpaceError) as error:
             await self._end(job, ledger_failed(error))
             return None
         opening = connect(job.api, job.target, job.console.say, among=among)
@@ -289,7 +289,7 @@ def _forecast(one: _Opened) -> Forecast:
         60 * one.outlook.events / min(usable) if usable else None,
         job.api.endpoint.events_url,
         rehearsal=job.api.rehearsal,
-        counts=job.ledger.counts(job.run),
+        counts=one.outlook.counts,
         first=job.options.first,
         most=job.options.delivery.most,
     )
