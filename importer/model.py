@@ -381,6 +381,20 @@ class StoredChunk(msgspec.Struct, frozen=True):
     accounts: ArrowArray | None
 
 
+class WrittenChunk(msgspec.Struct, frozen=True):
+    """What planning keeps in mind of a chunk whose rows are in the ledger."""
+
+    first_row: int
+    count: int
+    ties: Int64s
+    """Identifiers other than a row's first, and that one, its lane; hashes, each pair once, shape (2, n)."""
+    by_id: bool
+    """All lanes are hashes of ids."""
+    ordered: bool
+    first_body: bytes | None
+    """Of the first row that has one."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why a row is invalid, or what it is warned of."""
 

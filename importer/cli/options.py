@@ -134,7 +134,7 @@ reading_options = options_of(
            help="xlsx: rejects of CSV files as an Excel sheet, invalid cells coloured (extra `excel`)."),
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
-    safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
+    safety("--strict", is_flag=True, help="Treat a retired currency, else a warning, as an error."),
 )  # fmt: skip
 
 planning_options = options_of(

@@ -102,21 +102,24 @@ class Repeats(RunRepository):
         found = self._db.rows(
             # Materialized, lest a database look through the rows of sources that have not grown.
             "WITH grown AS MATERIALIZED (SELECT s.no, s.name, s.first_id, s.rows, r.no AS run_no, r.id AS run_id,"
-            " t.first_id AS old_first, t.rows AS old_rows FROM source s JOIN run own ON own.no = s.run"
-            " JOIN source t ON t.name = s.name AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
-            " AND t.first_event = s.first_event JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
-            " WHERE s.run = $1 AND s.digest <> '') SELECT name, run_id, MAX(old_rows) FROM grown g"
+            " t.first_id AS old_first, t.rows AS old_rows, t.name AS old_name FROM source s"
+            " JOIN run own ON own.no = s.run JOIN source t ON t.first_event = s.first_event"
+            " AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
+            " JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
+            " WHERE s.run = $1 AND s.digest <> '') SELECT no, name, old_name, run_id, old_rows FROM grown g"
             " WHERE EXISTS (SELECT 1 FROM row WHERE row.id >= g.first_id AND row.id < g.first_id + g.rows"
             f" AND row.state = '{State.PENDING}' AND row.key IS NULL) AND EXISTS (SELECT 1 FROM row"
             f" WHERE row.id >= g.old_first AND row.id < g.old_first + g.old_rows AND row.state = '{State.SENT}')"
-            " GROUP BY no, name, run_no, run_id ORDER BY no, run_no",
+            " ORDER BY no, run_no, old_first",
             run.no,
         )
         advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
-        return [
-            f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
-            for name, run_id, rows in found
-        ]
+        newest = {
+            number: f"warning: {name} begins as {'it' if old == name else old} did in run {run_id}, when it had"
+            f" {counted(rows, 'row')}: {advice}"
+            for number, name, old, run_id, rows in found
+        }
+        return list(newest.values())
 
     def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
         """The other runs that hold rows of this one and have not delivered them."""

@@ -38,6 +38,7 @@ from importer.model import (
     RunState,
     Source,
     StoredChunk,
+    WrittenChunk,
 )
 from importer.pipeline import find, outputs, program
 from importer.pipeline.connect import Target, live_target, open_ledger
@@ -262,7 +263,8 @@ class _Work:
             its = part(name)
             unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
             routed = replace(reading, accounts=unassigned)
-            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher)) as sources:
+            place = partial(its.ledger.place, its.run)
+            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher, place)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
@@ -509,9 +511,10 @@ class _Router:
             self._own[name] = 0
         return self._numbers[name]
 
-    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk) -> None:
-        """Store the rows of each account that has some."""
+    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk | WrittenChunk) -> None:
+        """Store the rows of each account that has some; which accounts these are no worker can know."""
         del run, source_no
+        assert isinstance(stored, StoredChunk)
         assert stored.accounts is not None
         names = pc.fill_null(stored.accounts, NO_ACCOUNT)
         for name in pc.unique(names).to_pylist():

@@ -28,7 +28,7 @@ from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
+from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk, WrittenChunk
 from importer.pipeline.options import ReadOptions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
@@ -38,6 +38,7 @@ from importer.wording import brief, counted, shown
 if TYPE_CHECKING:
     from importer.convert.lookups import Lookups
     from importer.ledger.identities import Hasher
+    from importer.ledger.rows import Place
     from importer.transform import Transform
 
 T = TypeVar("T")
@@ -133,8 +134,12 @@ _here = threading.local()
 """Of a worker's thread: the last recipe, and the `Preparer` made by it."""
 
 
-def _on_worker(recipe: bytes, part: Part) -> tuple[Any, dict[str, set[str]]]:
-    """A part as events if these are to be grouped, else finished; and the keys that lookups did not have."""
+def _on_worker(recipe: bytes, item: tuple[Part, Place | None]) -> tuple[Any, dict[str, set[str]]]:
+    """A part as events if these are to be grouped, else finished; and the keys that lookups did not have.
+
+    With a place it is written into the ledger, and what planning must know of it comes instead.
+    """
+    part, place = item
     if getattr(_here, "recipe", None) != recipe:
         unpacked: _Recipe = pickle.loads(recipe)  # noqa: S301  # the scheduler runs any code it is given
         _here.preparer, _here.finish = unpacked.preparer(), unpacked.finish
@@ -144,7 +149,12 @@ def _on_worker(recipe: bytes, part: Part) -> tuple[Any, dict[str, set[str]]]:
     events = preparer.events(chunk_of(part))
     not_found = dict(preparer.mapper.not_found)
     if preparer.mapping.group_by is None:
-        return _here.finish(preparer.encoded(events)), not_found
+        made = _here.finish(preparer.encoded(events))
+        if place is not None:
+            from importer.ledger.rows import write_there
+
+            made = write_there(place, made)
+        return made, not_found
     return replace(events, chunk=replace(events.chunk, table=events.chunk.table.select([]), nested={})), not_found
 
 
@@ -158,17 +168,21 @@ def prepare_sources(
     return _prepared(arguments, mapping, reading, say, _as_it_is)
 
 
-def prepare_stored(
+def prepare_stored(  # what is read, and what becomes of it
     arguments: Sequence[str | Input],
     mapping: ImportMapping,
     reading: ReadOptions,
     say: Callable[[str], None],
     hasher: Hasher,
-) -> Generator[SourceStream[StoredChunk], None, None]:
-    """The same as the ledger with that hasher stores it."""
+    place: Callable[[], Place | None] = lambda: None,
+) -> Generator[SourceStream[StoredChunk | WrittenChunk], None, None]:
+    """The same as the ledger with that hasher stores it.
+
+    ``place`` says, while the chunks of a source are asked for, where workers write them; None if they do not.
+    """
     from importer.ledger.rows import store  # with the ledger, which a check does not need
 
-    return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher))
+    return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher), place)
 
 
 def _as_it_is(prepared: EncodedChunk) -> EncodedChunk:
@@ -180,15 +194,16 @@ def _prepared(
     mapping: ImportMapping,
     reading: ReadOptions,
     say: Callable[[str], None],
-    finish: Callable[[EncodedChunk], T],
-) -> Generator[SourceStream[T], None, None]:
+    finish: Callable[[EncodedChunk], Any],
+    place: Callable[[], Place | None] = lambda: None,
+) -> Generator[SourceStream[Any], None, None]:
     preparer = Preparer(mapping, reading, read_lookups(mapping, say))
     finished = reading.here or mapping.group_by is not None
 
     def make(events: Any) -> Any:
         return finish(preparer.encoded(events)) if finished else events
 
-    with _prepare_parts(preparer, finish) as prepare_parts:
+    with _prepare_parts(preparer, finish, place) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
             from importer.group import grouped  # which most mappings do without
@@ -206,7 +221,9 @@ def _prepared(
 
 
 @contextmanager
-def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) -> Iterator[PrepareParts]:
+def _prepare_parts(
+    preparer: Preparer, finish: Callable[[EncodedChunk], Any], place: Callable[[], Place | None]
+) -> Iterator[PrepareParts]:
     """What makes events of parts, or encodes them at once, in their order: this process, or a cluster's workers."""
     reading = preparer.reading
     if reading.here:
@@ -220,8 +237,21 @@ def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) ->
     with connected(reading.workers, reading.scheduler) as cluster:
         work = partial(_on_worker, pickle.dumps(recipe))
 
+        def placed(part: Part) -> tuple[Part, Place | None]:
+            there = place()
+            private = reading.scheduler is None or reading.scheduler.startswith("tls:")
+            return part, there if there is None or private else there.without_password()
+
+        def killed(item: tuple[Part, Place | None], workers: int) -> SourceError:
+            row = item[0].first_row if isinstance(item[0], Chunk) else item[0].row
+            return SourceError(
+                item[0].source.name,
+                f"the part that begins with row {row} cannot be prepared: {counted(workers, 'worker')} died of it",
+                hint="the workers' logs say why; often memory runs out, or a --transform function ends its process",
+            )
+
         def on_workers(parts: Iterator[Part]) -> Iterator[Any]:
-            with closing(cluster.map(work, parts)) as results:
+            with closing(cluster.map(work, map(placed, parts), killed)) as results:
                 for made, not_found in results:
                     preparer.mapper.add_not_found(not_found)
                     yield made

@@ -86,7 +86,12 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
     """Read everything into the ledger. If it is interrupted, nothing of the run is left."""
     with planning(lambda: [(ledger, current)]):
         prepared = prepare_stored(
-            options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
+            options.readable,
+            loaded.mapping,
+            options.reading(raw_rows=True),
+            console.say,
+            ledger.hasher,
+            partial(ledger.place, current),
         )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)

@@ -242,8 +242,10 @@ class CsvRejects(_TextRejects):
         return self._delimiter.join([own, notes, self._joined([harmless(original)])]) + "\n"
 
     def _uncorrected(self, cells: list[str] | None) -> str:
-        """What an earlier rejects file kept as the row's original; empty if nothing, or if it was corrected."""
+        """What an earlier rejects file kept as the row's original; empty if nothing, or if cells were filled."""
         if self._kept_original is None or cells is None or len(cells) != self._width:
+            return ""
+        if any(cells[at].strip() for at in self._own):
             return ""
         return original_cell(cells[self._kept_original])
 
