@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed  # noqa: F401  # its settings come with it
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -382,7 +383,7 @@ def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
     """With exit code 3, and nothing of it is kept."""
     paths = write(here)
     nowhere = PostgresLocation("postgresql://importer@127.0.0.1:9/x")
-    monkeypatch.setattr(Place, "without_password", lambda place: dataclasses.replace(place, location=nowhere))
+    monkeypatch.setattr(Place, "without_password", lambda place: msgspec.structs.replace(place, location=nowhere))
     on_server = ("--ledger", location.uri, "--scheduler", dask.address)
     outcome = run(here / "out", paths["csv"], here / "m.yaml", *on_server)
     assert outcome.exit_code == 3
