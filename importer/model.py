@@ -393,6 +393,8 @@ class WrittenChunk(msgspec.Struct, frozen=True):
     ordered: bool
     first_body: bytes | None
     """Of the first row that has one."""
+    keys: ArrowTable | None
+    """Of the rows that have one: id, key_hash, event_hash and subscriber_hash; None without the mapping's ``key``."""
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 
-from importer.ledger.dedupe import TEMPORARY, Deduplicator
+from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
@@ -34,6 +34,7 @@ class _Plan(msgspec.Struct):
     first: int
     """The id of the run's first row."""
     next_id: int
+    keys: PlannedKeys = dataclasses.field(default_factory=PlannedKeys)
     ordered: bool = False
     rows: Counter[int] = msgspec.field(default_factory=Counter)
     """Of each source, so far."""
@@ -65,6 +66,7 @@ class PlanWriter(RunRepository):
         if self._plan is not None:
             plan, self._plan = self._plan, None
             plan.lanes.close()
+            plan.keys.close()
 
     def discard(self, run: Run, *states: RunState) -> None:
         """See `RunRepository.discard`."""
@@ -112,6 +114,7 @@ class PlanWriter(RunRepository):
         plan.next_id = first + chunk.count
         made = write(self._db, source_no, first, chunk, mine) if isinstance(chunk, StoredChunk) else chunk
         plan.lanes.note(made.ties, by_id=made.by_id)
+        plan.keys.add(made.keys)
         plan.ordered = plan.ordered or made.ordered
         plan.rows[source_no] += made.count
         if made.first_body is not None and source_no not in plan.first_events:
@@ -161,7 +164,7 @@ class PlanWriter(RunRepository):
         with self._sealing():
             self._db.analyze("row")
             plan.lanes.settle(plan.first, last)
-            repeats = Deduplicator(self._db, run, alive=self._others_alive(run), again=again)
+            repeats = Deduplicator(self._db, run, last, plan.keys, alive=self._others_alive(run), again=again)
             with self._db.temporary(**TEMPORARY):
                 repeats.mark()
                 if plan.ordered:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from importer.model import ArrowArray, Bools, EncodedChunk, Int64s
 
 
+_KEYS = ("id", "key_hash", "event_hash", "subscriber_hash")
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a worker writes the rows of a source."""
 
@@ -141,8 +144,10 @@ def write(
         rows["group_head"] = pc.add(heads, ids(run_no)[0])
     if (origins := _origins(database, run_no, stored)) is not None:
         rows["origin"] = origins
+    rows["id"] = pa.array(first + offsets)
     if len(offsets):
-        _insert(database, source_no, first, stored, span, {"id": pa.array(first + offsets), **rows})
+        _insert(database, source_no, first, stored, span, rows)
+    keys = pa.table({name: rows[name] for name in _KEYS}) if "key_hash" in rows else None
     bodies = stored.rows.column("body").drop_null()
     return WrittenChunk(
         stored.first_row,
@@ -151,6 +156,7 @@ def write(
         by_id=bool((lanes == by_id).all()),
         ordered="order_value" in rows,
         first_body=bodies[0].as_py() if len(bodies) else None,
+        keys=None if keys is None else keys.filter(pc.is_valid(keys.column("key_hash"))).combine_chunks(),
     )
 
 
