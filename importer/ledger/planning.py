@@ -34,7 +34,7 @@ class _Plan(msgspec.Struct):
     first: int
     """The id of the run's first row."""
     next_id: int
-    keys: PlannedKeys = dataclasses.field(default_factory=PlannedKeys)
+    keys: PlannedKeys = msgspec.field(default_factory=PlannedKeys)
     ordered: bool = False
     rows: Counter[int] = msgspec.field(default_factory=Counter)
     """Of each source, so far."""
