@@ -6,13 +6,13 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 
 from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from importer.model import Bools
 
 
-@dataclasses.dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     """What is known of a run while it is planned."""
 
     run: Run
@@ -35,11 +34,11 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
-    keys: PlannedKeys = dataclasses.field(default_factory=PlannedKeys)
+    keys: PlannedKeys = msgspec.field(default_factory=PlannedKeys)
     ordered: bool = False
-    rows: Counter[int] = dataclasses.field(default_factory=Counter)
+    rows: Counter[int] = msgspec.field(default_factory=Counter)
     """Of each source, so far."""
-    first_events: dict[int, int] = dataclasses.field(default_factory=dict)
+    first_events: dict[int, int] = {}
     """The hash of each source's first event."""
     newest: tuple[int, int] = (0, 0)
     """The number and the first id of the source that was added last."""
@@ -89,7 +88,7 @@ class PlanWriter(RunRepository):
                 run.no,
                 source.name,
                 source.path,
-                json.dumps(dataclasses.asdict(source.dialect)),
+                json.dumps(msgspec.structs.asdict(source.dialect)),
                 None if source.columns is None else json.dumps(source.columns),
                 plan.next_id,
             )

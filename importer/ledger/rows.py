@@ -7,11 +7,11 @@ is, and nothing is written for a source that has an error or for a run that is n
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _KEYS = ("id", "key_hash", "event_hash", "subscriber_hash")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a worker writes the rows of a source."""
 
     location: PostgresLocation
@@ -42,7 +41,7 @@ class Place:
 
     def without_password(self) -> Place:
         """The same; who goes there finds a password by itself."""
-        return dataclasses.replace(self, location=PostgresLocation(str(self.location)))
+        return msgspec.structs.replace(self, location=PostgresLocation(str(self.location)))
 
 
 def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
@@ -54,7 +53,7 @@ def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
 
     by_id, email, phone = stored.identifiers
     its = pc.is_in(stored.reasons.column("row"), value_set=pa.array(stored.first_row + offsets))
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         stored,
         count=len(offsets),
         rows=part(stored.rows),

@@ -11,10 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from importer import TOKEN_VARIABLE, report
 from importer.child import SECRETS
@@ -54,8 +56,7 @@ from importer.sandbox.options import SandboxOptions
 __all__ = ["check", "load_accounts", "resume", "run", "target_of_one"]
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """The run of one account."""
 
     name: str
@@ -65,7 +66,7 @@ class _Part:
     target: TargetOptions
     out: Path | RemotePath
     """Where the outputs of all accounts go."""
-    here: Path = field(default_factory=Path)
+    here: Path = msgspec.field(default_factory=Path)
     """Where its own are made."""
 
 

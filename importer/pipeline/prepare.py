@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.convert import RowMapper
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
@@ -120,8 +121,7 @@ class Preparer:
         return encode(judged, validate(judged, strict=self.reading.strict), bodies=self.reading.bodies)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
+class _Recipe(msgspec.Struct, frozen=True):
     """What a worker needs to make a `Preparer` like ours, and to finish what it prepares."""
 
     finish: Callable[[EncodedChunk], Any]

@@ -9,12 +9,12 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from importer.errors import DiskFullError, LedgerError, UsageError
 from importer.ledger import repair

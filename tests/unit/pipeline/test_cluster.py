@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed  # noqa: F401  # its settings come with it
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -137,7 +137,7 @@ def prepared(sources: list[str], mapping: Path, **options: Any) -> tuple[list[An
 
 def plain(chunk: Any) -> str:
     """An encoded chunk as text, in which even what is no number equals itself."""
-    values = {field.name: getattr(chunk, field.name) for field in dataclasses.fields(chunk)}
+    values = {name: getattr(chunk, name) for name in chunk.__struct_fields__}
     return repr({
         name: value.tolist() if isinstance(value, np.ndarray) else value.to_pylist() if hasattr(value, "to_pylist")
         else [one.to_pylist() for one in value] if isinstance(value, tuple) else value
@@ -416,7 +416,7 @@ def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
     """With exit code 3, and nothing of it is kept."""
     paths = write(here)
     nowhere = PostgresLocation("postgresql://importer@127.0.0.1:9/x")
-    monkeypatch.setattr(Place, "without_password", lambda place: dataclasses.replace(place, location=nowhere))
+    monkeypatch.setattr(Place, "without_password", lambda place: msgspec.structs.replace(place, location=nowhere))
     on_server = ("--ledger", location.uri, "--scheduler", dask.address)
     outcome = run(here / "out", paths["csv"], here / "m.yaml", *on_server)
     assert outcome.exit_code == 3
