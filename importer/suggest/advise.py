@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
+import msgspec
 import pyarrow.compute as pc
 
 from importer.convert import RowMapper
@@ -68,8 +68,7 @@ _Words = tuple[str, dict[str, Any]]
 """What the cells have in common, and the keys of a value mapping that help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Rows that break one rule at one target."""
 
     code: str
@@ -81,8 +80,7 @@ class Finding:
     rows: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """What a mapping makes of some rows."""
 
     states: tuple[str, ...]
@@ -257,8 +255,7 @@ def _placed(advice: Advice, loaded: LoadedMapping) -> MappingAdvice:
     return MappingAdvice(advice.why, advice.restated(loaded.mapping), f"{loaded.name}, over what it extends")
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(msgspec.Struct, frozen=True):
     """What to write instead."""
 
     why: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
+
+from msgspec.structs import replace
 
 from importer.suggest import fields
 from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Draft, Grade, Open, template

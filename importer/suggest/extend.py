@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.currencies import CURRENT
 from importer.mapping.checks import ORDERS
@@ -227,8 +229,7 @@ def _subscriber(made: Draft, lookup: str, by: str, addressed: dict[str, str]) ->
     return taken
 
 
-@dataclass(frozen=True, slots=True)
-class _Joint:
+class _Joint(msgspec.Struct, frozen=True):
     """A column of the first file, and the key of the second one that its cells are."""
 
     by: Column

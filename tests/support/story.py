@@ -1,10 +1,11 @@
 """Runs as a ledger would tell of them, made by hand."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from importer.ledger.ledger import Ledger
 from importer.model import Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State

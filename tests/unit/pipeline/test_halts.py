@@ -1,9 +1,9 @@
 """A delivery's longer waits are handed to the ledger, each with its kind."""
 
-from dataclasses import replace
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from importer.deliver import Progress
 from importer.ledger.ledger import Ledger

@@ -1,9 +1,9 @@
 """What to do when a run is over: commands that find the run again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from importer.model import RunSource, RunState, State, scope_options
 from importer.report import ReportOptions, check_run, render_summary, write, write_check
