@@ -27,7 +27,7 @@ settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
 
 WAITING = (
     "tests/torture/", "tests/unit/pipeline/test_cluster.py", "tests/browser/", "tests/unit/pipeline/test_accounts.py",
-    "tests/unit/watch/", "tests/docs/",
+    "tests/unit/read/test_hostile.py", "tests/unit/watch/", "tests/docs/",
 )  # fmt: skip
 """Tests that take seconds each, most of which they wait for other processes and for time to pass."""
 
