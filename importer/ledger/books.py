@@ -158,7 +158,7 @@ class RunReader:
             f"SELECT first_id, source, first_row, count FROM chunk WHERE {of_run(run, 'first_id')} ORDER BY first_id"
         )
 
-    def halts(self, run: Run) -> list[Pause]:
+    def pauses(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
