@@ -386,6 +386,9 @@ class WrittenChunk(msgspec.Struct, frozen=True):
 
     first_row: int
     count: int
+    """Of all accounts."""
+    own: int
+    """How many of these rows the run has."""
     ties: Int64s
     """Identifiers other than a row's first, and that one, its lane; hashes, each pair once, shape (2, n)."""
     by_id: bool
@@ -395,6 +398,16 @@ class WrittenChunk(msgspec.Struct, frozen=True):
     """Of the first row that has one."""
     keys: ArrowTable | None
     """Of the rows that have one: id, key_hash, event_hash and subscriber_hash; None without the mapping's ``key``."""
+
+
+class RoutedChunk(msgspec.Struct, frozen=True):
+    """A chunk whose rows are in the runs of several accounts."""
+
+    count: int
+    accounts: Mapping[str, WrittenChunk]
+
+
+PlannedChunk: TypeAlias = StoredChunk | WrittenChunk | RoutedChunk
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, of_run, steps
-from importer.model import Run, RunState, Source, State, StoredChunk, WrittenChunk
+from importer.model import PlannedChunk, RoutedChunk, Run, RunState, Source, State, StoredChunk
 
 if TYPE_CHECKING:
     from importer.model import Bools
@@ -100,7 +100,7 @@ class PlanWriter(RunRepository):
         self,
         run: Run,
         source_no: int,
-        chunk: StoredChunk | WrittenChunk,
+        chunk: PlannedChunk,
         mine: Bools | None = None,
         at: int | None = None,
     ) -> None:
@@ -109,6 +109,7 @@ class PlanWriter(RunRepository):
         ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids. ``at``: as for
         `add_source`.
         """
+        assert not isinstance(chunk, RoutedChunk)
         plan = self._planning(run)
         first = plan.next_id if at is None else plan.first + at
         plan.next_id = first + chunk.count
@@ -116,7 +117,7 @@ class PlanWriter(RunRepository):
         plan.lanes.note(made.ties, by_id=made.by_id)
         plan.keys.add(made.keys)
         plan.ordered = plan.ordered or made.ordered
-        plan.rows[source_no] += made.count
+        plan.rows[source_no] += made.own
         if made.first_body is not None and source_no not in plan.first_events:
             plan.first_events[source_no] = self.hasher.events(pa.array([made.first_body]))[0].as_py()
 

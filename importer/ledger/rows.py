@@ -151,7 +151,8 @@ def write(
     bodies = stored.rows.column("body").drop_null()
     return WrittenChunk(
         stored.first_row,
-        stored.count,
+        span,
+        len(offsets),
         ties_of(lanes, email, phone),
         by_id=bool((lanes == by_id).all()),
         ordered="order_value" in rows,
@@ -185,8 +186,8 @@ _here = threading.local()
 """Of a worker's thread: its connection, and where to."""
 
 
-def write_there(place: Place, stored: StoredChunk) -> WrittenChunk:
-    """On a worker: write a chunk with this thread's connection; with a new one where that was lost.
+def write_there(place: Place, stored: StoredChunk, mine: Bools | None = None) -> WrittenChunk:
+    """On a worker: `write` a chunk with this thread's connection; with a new one where that was lost.
 
     The server ends a connection that is idle for a while; the next chunk begins a new one. Raises `LedgerError`.
     """
@@ -198,7 +199,7 @@ def write_there(place: Place, stored: StoredChunk) -> WrittenChunk:
             _here.location = place.location
         for again in (True, False):
             try:
-                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored)
+                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored, mine)
             except ConnectionLostError:
                 if not again:
                     raise

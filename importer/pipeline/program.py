@@ -91,7 +91,7 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
             options.reading(raw_rows=True),
             console.say,
             ledger.hasher,
-            partial(ledger.place, current),
+            partial(ledger.places, current),
         )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
