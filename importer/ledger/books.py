@@ -5,7 +5,6 @@ Changes nothing, and may run beside a delivery.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +107,7 @@ def _outside(states: ArrowArray) -> ArrowArray:
 
 def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
     header = None if columns is None else tuple(json.loads(columns))
-    known = {field.name for field in dataclasses.fields(Dialect)}  # an earlier version may have noted others
+    known = Dialect.__struct_fields__  # an earlier version may have noted others
     facts = {name: value for name, value in json.loads(dialect).items() if name in known}
     return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
 
@@ -165,7 +164,7 @@ class RunReader:
             f"SELECT first_id, source, first_row, count FROM chunk WHERE {of_run(run, 'first_id')} ORDER BY first_id"
         )
 
-    def halts(self, run: Run) -> list[Pause]:
+    def pauses(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
