@@ -18,9 +18,9 @@ event or as a part of one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -101,8 +101,7 @@ class _RowSet:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Twin:
+class _Twin(msgspec.Struct, frozen=True):
     """Rows of this run, and the rows of the same content whose plan was sealed before."""
 
     first: int

@@ -70,10 +70,10 @@ class Ledger(Upkeep, Resolver, Repeats, DeliveryQueue):
         """The database, to copy all of it."""
         return self._db
 
-    def place(self, run: Run) -> Place | None:
-        """Where a worker writes the rows of the source that was added last; None where no other machine can."""
+    def places(self, run: Run) -> dict[str, Place]:
+        """Where a worker writes the rows of the source that was added last; empty where no other machine can."""
         newest = self._planning(run).newest
-        return Place(self.location, *newest) if isinstance(self.location, PostgresLocation) else None
+        return {"": Place(self.location, *newest)} if isinstance(self.location, PostgresLocation) else {}
 
     def close(self) -> None:
         """Leave the ledger; a second call does nothing."""

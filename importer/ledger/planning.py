@@ -6,13 +6,13 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 
 from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
@@ -20,14 +20,13 @@ from importer.ledger.identities import Hasher, Lanes
 from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, of_run, steps
-from importer.model import Run, RunState, Source, State, StoredChunk, WrittenChunk
+from importer.model import PlannedChunk, RoutedChunk, Run, RunState, Source, State, StoredChunk
 
 if TYPE_CHECKING:
     from importer.model import Bools
 
 
-@dataclasses.dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     """What is known of a run while it is planned."""
 
     run: Run
@@ -35,11 +34,11 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
-    keys: PlannedKeys = dataclasses.field(default_factory=PlannedKeys)
+    keys: PlannedKeys = msgspec.field(default_factory=PlannedKeys)
     ordered: bool = False
-    rows: Counter[int] = dataclasses.field(default_factory=Counter)
+    rows: Counter[int] = msgspec.field(default_factory=Counter)
     """Of each source, so far."""
-    first_events: dict[int, int] = dataclasses.field(default_factory=dict)
+    first_events: dict[int, int] = {}
     """The hash of each source's first event."""
     newest: tuple[int, int] = (0, 0)
     """The number and the first id of the source that was added last."""
@@ -89,7 +88,7 @@ class PlanWriter(RunRepository):
                 run.no,
                 source.name,
                 source.path,
-                json.dumps(dataclasses.asdict(source.dialect)),
+                json.dumps(msgspec.structs.asdict(source.dialect)),
                 None if source.columns is None else json.dumps(source.columns),
                 plan.next_id,
             )
@@ -101,7 +100,7 @@ class PlanWriter(RunRepository):
         self,
         run: Run,
         source_no: int,
-        chunk: StoredChunk | WrittenChunk,
+        chunk: PlannedChunk,
         mine: Bools | None = None,
         at: int | None = None,
     ) -> None:
@@ -110,6 +109,7 @@ class PlanWriter(RunRepository):
         ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids. ``at``: as for
         `add_source`.
         """
+        assert not isinstance(chunk, RoutedChunk)
         plan = self._planning(run)
         first = plan.next_id if at is None else plan.first + at
         plan.next_id = first + chunk.count
@@ -117,7 +117,7 @@ class PlanWriter(RunRepository):
         plan.lanes.note(made.ties, by_id=made.by_id)
         plan.keys.add(made.keys)
         plan.ordered = plan.ordered or made.ordered
-        plan.rows[source_no] += made.count
+        plan.rows[source_no] += made.own
         if made.first_body is not None and source_no not in plan.first_events:
             plan.first_events[source_no] = self.hasher.events(pa.array([made.first_body]))[0].as_py()
 

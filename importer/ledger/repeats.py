@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import CLAIMED, RUN_BITS, of_run
@@ -22,8 +23,7 @@ _UNSETTLED = (
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingElsewhere:
+class PendingElsewhere(msgspec.Struct, frozen=True):
     """Rows that another run has, and has not delivered."""
 
     run_id: str

@@ -7,11 +7,11 @@ is, and nothing is written for a source that has an error or for a run that is n
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _KEYS = ("id", "key_hash", "event_hash", "subscriber_hash")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a worker writes the rows of a source."""
 
     location: PostgresLocation
@@ -42,7 +41,7 @@ class Place:
 
     def without_password(self) -> Place:
         """The same; who goes there finds a password by itself."""
-        return dataclasses.replace(self, location=PostgresLocation(str(self.location)))
+        return msgspec.structs.replace(self, location=PostgresLocation(str(self.location)))
 
 
 def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
@@ -54,7 +53,7 @@ def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
 
     by_id, email, phone = stored.identifiers
     its = pc.is_in(stored.reasons.column("row"), value_set=pa.array(stored.first_row + offsets))
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         stored,
         count=len(offsets),
         rows=part(stored.rows),
@@ -152,7 +151,8 @@ def write(
     bodies = stored.rows.column("body").drop_null()
     return WrittenChunk(
         stored.first_row,
-        stored.count,
+        span,
+        len(offsets),
         ties_of(lanes, email, phone),
         by_id=bool((lanes == by_id).all()),
         ordered="order_value" in rows,
@@ -186,8 +186,8 @@ _here = threading.local()
 """Of a worker's thread: its connection, and where to."""
 
 
-def write_there(place: Place, stored: StoredChunk) -> WrittenChunk:
-    """On a worker: write a chunk with this thread's connection; with a new one where that was lost.
+def write_there(place: Place, stored: StoredChunk, mine: Bools | None = None) -> WrittenChunk:
+    """On a worker: `write` a chunk with this thread's connection; with a new one where that was lost.
 
     The server ends a connection that is idle for a while; the next chunk begins a new one. Raises `LedgerError`.
     """
@@ -199,7 +199,7 @@ def write_there(place: Place, stored: StoredChunk) -> WrittenChunk:
             _here.location = place.location
         for again in (True, False):
             try:
-                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored)
+                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored, mine)
             except ConnectionLostError:
                 if not again:
                     raise

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from importer import report
 from importer.deliver import StopReason
@@ -90,7 +91,7 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
             options.reading(raw_rows=True),
             console.say,
             ledger.hasher,
-            partial(ledger.place, current),
+            partial(ledger.places, current),
         )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.deliver import DeliveryOptions, Progress, StopReason
 from importer.deliver.client import run_event_loop
@@ -56,9 +58,9 @@ class PauseRecorder:
 
     def watch(self, progress: Progress) -> None:
         """Delivery's progress now."""
-        if progress.pace.halt is not self._kind:
+        if progress.pace.pause is not self._kind:
             self.end()
-            self._kind, self._since = progress.pace.halt, self._now()
+            self._kind, self._since = progress.pace.pause, self._now()
         self._watch(progress)
 
     def end(self) -> None:
@@ -69,11 +71,10 @@ class PauseRecorder:
 
     def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
         if ended - begun >= SHORTEST:
-            self._ledger.note_halt(self._run, Pause(kind, begun, ended))
+            self._ledger.note_pause(self._run, Pause(kind, begun, ended))
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryJob:
+class DeliveryJob(msgspec.Struct, frozen=True):
     """What is to be delivered, from where, for whom."""
 
     ledger: Ledger
@@ -94,8 +95,7 @@ Conclude = Callable[[DeliveryJob, StopReason], None]
 """Called on a thread as soon as one of several jobs has ended; one at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(msgspec.Struct, frozen=True):
     """A job whose API has answered."""
 
     job: DeliveryJob

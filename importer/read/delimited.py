@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -97,8 +97,7 @@ class DelimitedReader(TextReader):
                 yield records.part(passed, len(records)) if passed else records
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(msgspec.Struct, frozen=True):
     """Turns records into the wanted columns: with Arrow where it can, with the plain parser where quotes are odd."""
 
     table: Table

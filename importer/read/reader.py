@@ -7,11 +7,12 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.errors import ImporterError, SourceError
 from importer.mapping.unused import UnusedColumns
@@ -21,8 +22,7 @@ from importer.read.files import Content, Limits, shorten
 from importer.read.records import Faults, Layout, Records, split
 
 
-@dataclass(frozen=True, slots=True)
-class TextSample:
+class TextSample(msgspec.Struct, frozen=True):
     """A text file's beginning, and how it is encoded."""
 
     data: bytes
@@ -32,8 +32,7 @@ class TextSample:
     encoding: TextEncoding
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """Records as columns."""
 
     table: ArrowTable
@@ -41,12 +40,11 @@ class Converted:
     """The records that ``table`` holds, ascending, shape (table.num_rows,)."""
     faults: Faults
     """All others: reason code and value."""
-    nested: Mapping[str, ArrowArray] = field(default_factory=dict)
-    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
+    nested: Mapping[str, ArrowArray] = {}
+    literal: Mapping[str, ArrowArray] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class UnparsedRecords:
+class UnparsedRecords(msgspec.Struct, frozen=True):
     """Consecutive records, which become a chunk where there is time for it; that may be in another process."""
 
     source: Source
@@ -73,11 +71,13 @@ class UnparsedRecords:
             table = table.append_column(name, own if value is None else pc.fill_null(own, value))
         raw_rows = None
         if self.raw_rows:
-            texts = records.texts()
-            for at in () if self.transcoded else records.faults:  # whatever the fault is, bytes may be undecodable
-                texts[at] = keep_undecodable(texts[at])
-            texts = texts if self.whole is None else list(map(self.whole, texts))
-            raw_rows = pa.table({"record": pa.array(texts, pa.binary())})
+            kept = records.column()
+            if (records.faults and not self.transcoded) or self.whole:
+                texts = kept.to_pylist()
+                for at in () if self.transcoded else records.faults:  # whatever the fault, bytes may be undecodable
+                    texts[at] = keep_undecodable(texts[at])
+                kept = pa.array(texts if self.whole is None else map(self.whole, texts), pa.binary())
+            raw_rows = pa.table({"record": kept})
         return Chunk(
             source=self.source,
             first_row=row,

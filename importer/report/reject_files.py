@@ -39,7 +39,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
 from typing import Any, BinaryIO, Protocol
@@ -47,6 +46,7 @@ from typing import Any, BinaryIO, Protocol
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.columns import whole
 from importer.model import ArrowArray, ArrowTable, Dialect, Source
@@ -80,8 +80,7 @@ _WIDTHS = {"importer_message": 48}
 _WIDTH = 18
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """Some rows of one batch, in source order."""
 
     raw_rows: ArrowTable

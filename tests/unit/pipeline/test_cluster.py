@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed  # noqa: F401  # its settings come with it
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,8 @@ import pytest
 from dask import config as dask_config
 
 from importer.errors import SourceError, UsageError
+from importer.ledger import planning
+from importer.ledger import rows as ledger_rows
 from importer.ledger.location import PostgresLocation
 from importer.ledger.rows import Place
 from importer.mapping.load import load
@@ -135,7 +137,7 @@ def prepared(sources: list[str], mapping: Path, **options: Any) -> tuple[list[An
 
 def plain(chunk: Any) -> str:
     """An encoded chunk as text, in which even what is no number equals itself."""
-    values = {field.name: getattr(chunk, field.name) for field in dataclasses.fields(chunk)}
+    values = {name: getattr(chunk, name) for name in chunk.__struct_fields__}
     return repr({
         name: value.tolist() if isinstance(value, np.ndarray) else value.to_pylist() if hasattr(value, "to_pylist")
         else [one.to_pylist() for one in value] if isinstance(value, tuple) else value
@@ -358,6 +360,37 @@ def test_workers_write_into_a_shared_ledger_whenever_one_is_killed(
     assert report(here / "several") == report(here / "one")
 
 
+def test_rows_of_several_accounts_are_written_by_workers_too(
+    dask: DaskCluster, here: Path, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the accounts of a source are known; a later source has one that is new."""
+    lines = [f"{row},{'ab'[row % 2]},c{row}@example.com" for row in range(400)]
+    (here / "1.csv").write_text("order,shop,email\n" + "\n".join([*lines, "x,nobody,x@example.com"]) + "\n")
+    (here / "2.csv").write_text("order,shop,email\n" + "".join(f"c{row},c,c{row}@example.com\n" for row in range(20)))
+    (here / "m.yaml").write_text("version: 1\nkey: order\nsubscriber: {email: email}\ntype: {const: purchase}\n")
+    monkeypatch.setattr(prepare, "open_source", partial(open_source, limits=Limits(rows=20)))
+    names = "".join(f"  {name}: {{token_env: TOKEN_{name}}}\n" for name in "abc")
+    (here / "accounts.yaml").write_text(f"version: 1\ncolumn: shop\naccounts:\n{names}")
+    by_head: list[int] = []
+    write = ledger_rows.write
+
+    def noted(*arguments: Any) -> Any:
+        by_head.append(arguments[3].first_row)
+        return write(*arguments)
+
+    monkeypatch.setattr(planning, "write", noted)
+    found = []
+    for name, *there in (("one",), ("several", "--ledger", location.uri, "--scheduler", dask.address)):
+        by_head.clear()
+        more = ("--accounts", "accounts.yaml", "--sandbox", "--yes", "--out", name)
+        outcome = importer("run", "1.csv", "2.csv", "-m", "m.yaml", *more, *there)
+        assert outcome.exit_code == 1, outcome.stderr
+        found.append([report(here / name / account)[0] for account in ("a", "b", "c", "unassigned")])
+    assert [len(lines) for lines in found[0]] == [200, 200, 20, 1]
+    assert found[1] == found[0]
+    assert 0 < len(by_head) < 14 < 2 * 400 / 20
+
+
 def test_a_password_does_not_travel_where_others_can_read_it(
     dask: DaskCluster, here: Path, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,7 +407,7 @@ def test_a_password_does_not_travel_where_others_can_read_it(
     source, mapping = write(here, 300)["csv"], here / "m.yaml"
     outcome = importer("run", str(source), "-m", str(mapping), "--sandbox", "--yes", "--scheduler", dask.address)
     assert outcome.exit_code == 1, outcome.stderr
-    assert {place.location.has_password for _, place in sent} == {False}
+    assert {place.location.has_password for _, places in sent for place in places.values()} == {False}
 
 
 def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
@@ -383,7 +416,7 @@ def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
     """With exit code 3, and nothing of it is kept."""
     paths = write(here)
     nowhere = PostgresLocation("postgresql://importer@127.0.0.1:9/x")
-    monkeypatch.setattr(Place, "without_password", lambda place: dataclasses.replace(place, location=nowhere))
+    monkeypatch.setattr(Place, "without_password", lambda place: msgspec.structs.replace(place, location=nowhere))
     on_server = ("--ledger", location.uri, "--scheduler", dask.address)
     outcome = run(here / "out", paths["csv"], here / "m.yaml", *on_server)
     assert outcome.exit_code == 3
