@@ -198,12 +198,11 @@ def _hash_block(found: Hashes, texts: npt.NDArray[np.uint8], lengths: Int64s) ->
 class Distinct:
     """A count of distinct texts, by 64-bit hashes; nulls are none.
 
-    Exact up to a bound, or always, for 16 bytes a text; above it, at flat memory, an estimate from the smallest hashes
-    (Bar-Yossef and others, "Counting distinct elements in a data stream", 2002), whose error is about two in a
-    thousand.
+    Exact up to a bound; above it, at flat memory, an estimate from the smallest hashes (Bar-Yossef and others,
+    "Counting distinct elements in a data stream", 2002), whose error is about two in a thousand.
     """
 
-    def __init__(self, *, bound: int | None) -> None:
+    def __init__(self, *, bound: int) -> None:
         self._bound = bound
         self._known = np.empty(0, np.uint64)
         """The smallest hashes, ascending, each once; all of them while they are no more than the bound."""
@@ -229,6 +228,6 @@ class Distinct:
         together = np.sort(np.concatenate([self._known, *self._waiting]))
         self._waiting = []
         self._known = together[np.append(True, together[1:] != together[:-1])[: len(together)]]
-        if self._bound is not None and len(self._known) > self._bound:
+        if len(self._known) > self._bound:
             self._known = self._known[: self._bound].copy()
             self.is_exact = False

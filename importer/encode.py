@@ -6,9 +6,9 @@ the mapping's order. What is absent is left out.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -89,9 +89,9 @@ def _in_source_order(events: Events) -> Events:
     def spread(column: ArrowArray) -> ArrowArray:
         return None if column is None else column.take(indices)
 
-    properties = tuple(dataclasses.replace(each, values=spread(each.values)) for each in events.properties)
+    properties = tuple(msgspec.structs.replace(each, values=spread(each.values)) for each in events.properties)
     columns: dict[str, ArrowArray] = {name: spread(getattr(events, name)) for name in EVENT_COLUMNS.values()}
-    return dataclasses.replace(events, properties=properties, **columns)
+    return msgspec.structs.replace(events, properties=properties, **columns)
 
 
 def _lines(chunk: Chunk) -> Int64s:

@@ -16,7 +16,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -24,6 +23,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.columns import absent, flags, hashes, mask_of, violations, without
 from importer.errors import SourceError
@@ -87,8 +87,7 @@ def grouped(
             yield SourceStream(one.stream.source, rows.chunks(one), partial(str, one.digest), one.stream.error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(msgspec.Struct, frozen=True):
     """One target of events, and how a group's values become one."""
 
     target: str
@@ -427,8 +426,7 @@ class _Groups:
         return self._run.named(int(self.places[row]), int(self.sources[beside]))
 
 
-@dataclass(slots=True)
-class _Source:
+class _Source(msgspec.Struct):
     """A source that was read to its end, or to its error."""
 
     stream: SourceStream[Events]
@@ -437,7 +435,7 @@ class _Source:
     digest: str = ""
     """Of its content; empty if it could not be read."""
     broken: SourceError | None = None
-    chunks: list[tuple[int, int, Extent]] = field(default_factory=list)
+    chunks: list[tuple[int, int, Extent]] = []
     """The place of each one's first row, its block, and what is left of its events."""
 
 

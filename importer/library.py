@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.csv as csv_reader
 import pyarrow.json as json_reader
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from importer import report
 from importer.deliver import Progress

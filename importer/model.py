@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -99,8 +98,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 RejectsFormat = Literal["source", "xlsx"]
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """How a source's bytes become rows; recognised, or set by the mapping's ``source``."""
 
     format: Format
@@ -120,8 +118,7 @@ class Dialect:
     """The sheet of the Excel workbook that this is; empty: it is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One opened input: a file, a member of an archive, or stdin."""
 
     name: str
@@ -133,8 +130,7 @@ class Source:
     """The header, in order; None where the format has none (JSONL)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStream(Generic[T]):
+class SourceStream(msgspec.Struct, Generic[T], frozen=True):
     """One source with its chunks, read when they are asked for."""
 
     source: Source
@@ -153,8 +149,7 @@ class SourceStream(Generic[T]):
         return cls(Source(name, None, Dialect("csv"), None), (), str, error)
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableRow:
+class UnreadableRow(msgspec.Struct, frozen=True):
     """A row that could not be read; no other row is affected."""
 
     row: int
@@ -165,8 +160,7 @@ class UnreadableRow:
     """What was found, shortened (``4 fields instead of 3``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """Some thousand consecutive rows of one source, as text."""
 
     source: Source
@@ -191,7 +185,7 @@ class Chunk:
     """All ``count`` rows as they came, in order, for ``rejects``: one ``binary`` column ``record`` with the raw record
     (CSV, JSONL; transcoded to UTF-8, undecodable bytes as lone surrogates, without its line end), or a Parquet file's
     own columns. None unless asked for."""
-    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
+    literal: Mapping[str, ArrowArray] = {}
     """Per column that was taken because nothing else uses it: a boolean array that is true where the file has a number
     or a boolean, and no text. Absent: all text."""
     origins: ArrowTable | None = None
@@ -204,8 +198,7 @@ RowsWord = Literal["first", "any", "all", "each"]
 """Which rows of a group a test of ``where`` asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(msgspec.Struct, frozen=True):
     """One property's column."""
 
     name: str
@@ -217,8 +210,7 @@ class Property:
     """Of dates and times: int64 microseconds since the epoch (naive times taken as UTC), by which they are compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Violations:
+class Violations(msgspec.Struct, frozen=True):
     """One rule, and the rows of a chunk that break it."""
 
     code: str
@@ -238,8 +230,7 @@ class Violations:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class GroupTest:
+class GroupTest(msgspec.Struct, frozen=True):
     """What a test of ``where`` that is asked of whole groups says of each row of a chunk."""
 
     rows: RowsWord
@@ -254,8 +245,7 @@ class GroupTest:
     """The cells that it reads, as text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(msgspec.Struct, frozen=True):
     """What groups are made by, before they are; every array has the length of ``chunk.table``."""
 
     keys: ArrowArray
@@ -263,8 +253,7 @@ class Membership:
     tests: tuple[GroupTest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountColumn:
+class AccountColumn(msgspec.Struct, frozen=True):
     """How rows name their account."""
 
     column: str | None
@@ -273,8 +262,7 @@ class AccountColumn:
     """An account's name by each text that means it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(msgspec.Struct, frozen=True):
     """A chunk's rows as event columns; every array has the length of ``chunk.table``.
 
     Strings throughout, null for absent. ``value`` holds canonical JSON number tokens.
@@ -305,9 +293,9 @@ class Events:
     account: ArrowArray | None = None
     """The name of each row's account, or what is there instead and means none; null where nothing is. None: there is
     one account for all."""
-    omit: Mapping[str, str | None] = field(default_factory=dict)
+    omit: Mapping[str, str | None] = {}
     """Targets that are left out where they are invalid, each with the value to use instead (None: no value)."""
-    max_bytes: Mapping[str, int] = field(default_factory=dict)
+    max_bytes: Mapping[str, int] = {}
     """Properties of text that are cut, and the bytes after which they are."""
     membership: Membership | None = None
     """With ``group_by``, until the groups are made; None without, and afterwards."""
@@ -332,8 +320,7 @@ EVENT_COLUMNS: Mapping[str, str] = {
 """Targets that are no properties, in the order of reports, and their attributes of `Events`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValidationResult:
+class ValidationResult(msgspec.Struct, frozen=True):
     """What validation says of a chunk's events."""
 
     violations: tuple[Violations, ...]
@@ -342,8 +329,7 @@ class ValidationResult:
     """True: kept, and without an error, be it as an event or as a part of one. Shape (table.num_rows,)."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedChunk:
+class EncodedChunk(msgspec.Struct, frozen=True):
     """A chunk ready for the ledger: all its rows, unreadable ones too, in source order.
 
     Every array has shape (chunk.count,).
@@ -380,8 +366,7 @@ class EncodedChunk:
     """The name of each row's account, null where it belongs to none; None: there is one account for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
+class StoredChunk(msgspec.Struct, frozen=True):
     """What the ledger stores of an `EncodedChunk`; its columns have shape (count,)."""
 
     first_row: int
@@ -396,8 +381,36 @@ class StoredChunk:
     accounts: ArrowArray | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class WrittenChunk(msgspec.Struct, frozen=True):
+    """What planning keeps in mind of a chunk whose rows are in the ledger."""
+
+    first_row: int
+    count: int
+    """Of all accounts."""
+    own: int
+    """How many of these rows the run has."""
+    ties: Int64s
+    """Identifiers other than a row's first, and that one, its lane; hashes, each pair once, shape (2, n)."""
+    by_id: bool
+    """All lanes are hashes of ids."""
+    ordered: bool
+    first_body: bytes | None
+    """Of the first row that has one."""
+    keys: ArrowTable | None
+    """Of the rows that have one: id, key_hash, event_hash and subscriber_hash; None without the mapping's ``key``."""
+
+
+class RoutedChunk(msgspec.Struct, frozen=True):
+    """A chunk whose rows are in the runs of several accounts."""
+
+    count: int
+    accounts: Mapping[str, WrittenChunk]
+
+
+PlannedChunk: TypeAlias = StoredChunk | WrittenChunk | RoutedChunk
+
+
+class Reason(msgspec.Struct, frozen=True):
     """Why a row is invalid, or what it is warned of."""
 
     row: int
@@ -461,8 +474,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """The attempt may have been accepted, though the row goes back to the queue (PENDING)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """Delivery's pace against the account's quota, for progress and metrics."""
 
     rate: float | None
@@ -474,12 +486,11 @@ class Pace:
     """What delivery waits for, in the user's words; empty while it sends."""
     wait_until: float | None
     """Wall-clock seconds since the epoch."""
-    halt: PauseKind | None = None
+    pause: PauseKind | None = None
     """What kind of wait it is; None while it sends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """A time in which a run sent nothing; seconds since the epoch."""
 
     kind: PauseKind
@@ -487,12 +498,11 @@ class Pause:
     ended: float
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """How many rows of a run are in each state."""
 
     read: int
-    by_state: Mapping[State, int] = field(default_factory=dict)
+    by_state: Mapping[State, int] = {}
 
     def __getitem__(self, state: State) -> int:
         return self.by_state.get(state, 0)
@@ -515,8 +525,7 @@ def scope_options(account: str, endpoint: str) -> str:
     return options if account == "default" else f"{options} --account {shlex.quote(account)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One run, as the ledger remembers it. Times are seconds since the epoch."""
 
     no: int
@@ -541,8 +550,7 @@ class Run:
     """What the command line asked for and `resume` must keep (strict, on_doubt, out …); JSON values only."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSource:
+class RunSource(msgspec.Struct, frozen=True):
     """One source of a run, as the ledger remembers it."""
 
     no: int
@@ -554,8 +562,7 @@ class RunSource:
     """Why the file could not be read (to its end); empty if it could."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowBatch:
+class RowBatch(msgspec.Struct, frozen=True):
     """A planned chunk with what became of its rows: rows of one source in their order, without other accounts'."""
 
     source: Source
@@ -574,8 +581,7 @@ class RowBatch:
     """How many rows of the run's sources are before this source, those of other accounts included."""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingSummary:
+class PendingSummary(msgspec.Struct, frozen=True):
     """What a run is about to do: shown before a live run."""
 
     events: int
@@ -592,3 +598,5 @@ class PendingSummary:
     newest: float | None
     example: bytes = b""
     """The body of one of the events."""
+    counts: Counts = Counts(0)
+    """The run's totals."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from importer.errors import SourceError
-from importer.model import Run, Source, SourceStream, StoredChunk
+from importer.model import PlannedChunk, Run, Source, SourceStream
 
 
 class PlanTarget(Protocol):
@@ -15,15 +15,18 @@ class PlanTarget(Protocol):
     def add_source(self, run: Run, source: Source, /) -> int:
         """Register the next source."""
 
-    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk, /) -> None:
-        """Store its next chunk."""
+    def add_chunk(self, run: Run, source_no: int, chunk: PlannedChunk, /) -> None:
+        """Store its next chunk, unless a worker has written it."""
 
     def close_source(self, run: Run, source_no: int, /, *, digest: str, error: str) -> None:
         """It was read to its end, or to its error."""
 
 
 def plan(
-    ledger: PlanTarget, run: Run, sources: Iterable[SourceStream[StoredChunk]], on_rows: Callable[[int], None]
+    ledger: PlanTarget,
+    run: Run,
+    sources: Iterable[SourceStream[PlannedChunk]],
+    on_rows: Callable[[int], None],
 ) -> None:
     """Write every row of every source into the ledger; ``on_rows`` gets the number of rows of each chunk."""
     for stream in sources:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class ReasonCode:
+
+class ReasonCode(msgspec.Struct, frozen=True):
     """One entry of the list."""
 
     code: str

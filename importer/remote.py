@@ -14,12 +14,13 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.wording import is_remote, public_name, shorten, shown, without_secrets
@@ -108,8 +109,7 @@ class RemoteFile(io.RawIOBase):
         super().close()
 
 
-@dataclass(frozen=True)
-class RemotePath:
+class RemotePath(msgspec.Struct, frozen=True):
     """An object, or what is below a prefix, with the methods of `pathlib.Path` that outputs and drops need.
 
     Raises `FileNotFoundError` for an object that is not there, `SourceError` for every other failure.

@@ -1,4 +1,4 @@
-"""A temporary file for what waits until all rows are read: tables and bytes, on the disk, without a name."""
+"""Temporary files for what waits until all rows are read: tables, bytes and hashes, on the disk, without a name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from importer.errors import SpaceError
 from importer.model import ArrowTable
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Extent: TypeAlias = tuple[int, int]
 """Where in a file something is, and how many bytes."""
 
 _WRITE, _READ = pa.ipc.IpcWriteOptions(use_threads=False), pa.ipc.IpcReadOptions(use_threads=False)
 """The tables are small: threads cost more than they save."""
+_PARTS = 256
 
 
 class SpillFile:
@@ -65,6 +70,49 @@ class SpillFile:
             yield
         except OSError as error:
             raise no_room(self._content, error) from error
+
+
+class SortedSpill:
+    """Numbers of many rows, to be looked through in the order of a hash, at flat memory."""
+
+    def __init__(self, content: str, **columns: str) -> None:
+        """``columns`` are numpy's types by name; the first is the hash, uint64, spread evenly."""
+        self._file = SpillFile(content)
+        self._dtype = np.dtype(list(columns.items()))
+        self._counts = np.zeros(_PARTS, np.int64)
+        self._blocks: list[npt.NDArray[np.int64]] = []
+        """Of each call of `add` where in the file its parts begin, and where the last ends."""
+        self.close = self._file.close
+
+    def add(self, *columns: npt.NDArray[Any]) -> None:
+        """Keep rows, given by column."""
+        part = (columns[0] >> np.uint64(64 - 8)).astype(np.uint8)
+        order = np.argsort(part, kind="stable")
+        rows = np.empty(len(order), self._dtype)
+        for name, column in zip(self._dtype.names or (), columns, strict=True):
+            rows[name] = column[order]
+        counts = np.bincount(part, minlength=_PARTS)
+        at, _ = self._file.write(rows.tobytes())
+        self._blocks.append(at + np.append(0, np.cumsum(counts)) * self._dtype.itemsize)
+        self._counts += counts
+
+    def parts(self, most: int) -> Iterator[npt.NDArray[Any]]:
+        """All rows, ascending by hash, those of one hash as they were added; no hash is in two parts.
+
+        A part has ``most`` rows at most, unless a 256th of all rows are more.
+        """
+        first = 0
+        while first < _PARTS:
+            last = first + 1
+            while last < _PARTS and self._counts[first : last + 1].sum() <= most:
+                last += 1
+            data = b"".join(
+                self._file.read((int(block[first]), int(block[last] - block[first]))) for block in self._blocks
+            )
+            rows = np.frombuffer(data, self._dtype)
+            if len(rows):
+                yield rows[np.argsort(rows[self._dtype.names[0]], kind="stable")]  # type: ignore[index]  # it has names
+            first = last
 
 
 def no_room(content: str, error: Exception) -> SpaceError:

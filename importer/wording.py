@@ -6,12 +6,9 @@ it is put on a screen, into a log, a message or a page.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 from datetime import UTC, datetime
-from decimal import Decimal
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -64,12 +61,16 @@ def brief(text: str, most: int = 60) -> str:
 
 def shown_json(text: bytes) -> bytes:
     r"""JSON in UTF-8 that means the same and hides nothing: invisible characters as escapes such as ``\u202e``."""
+    import json
+
     plain = text.decode()
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in plain).encode()
 
 
 def shell_quoted(argument: str) -> str:
     r"""The argument as a shell takes it, on one line that hides nothing: ``orders.csv``, ``'a b.csv'``, ``$'a\nb'``."""
+    import shlex
+
     argument = public_name(argument)
     if argument.isprintable():
         return shlex.quote(argument)
@@ -97,6 +98,9 @@ def _escaped(character: str) -> str:
 
 def event_in_words(body: bytes) -> list[str]:
     """An event as lines: ``purchase of 59.90 EUR for ada@example.com``, then a line for each property."""
+    import json
+    from decimal import Decimal
+
     event = json.loads(body, parse_float=str, parse_int=str)
     amount = [f"{Decimal(event['value']):,f}"] if "value" in event else []
     worth = " ".join([*amount, *([shown(event["value_currency"])] if "value_currency" in event else [])])

@@ -17,7 +17,6 @@ import click
 
 from importer import __version__
 from importer.cli.commands import COMMANDS, load_command
-from importer.cli.console import masked, on_screen
 from importer.errors import ExitCode, ImporterError, UsageError
 from importer.wording import shown
 
@@ -45,11 +44,7 @@ class Commands(click.Group):
         """Each command with the whole first sentence of its help."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _first_sentence(load_command(name))) for name in COMMANDS])
-
-
-def _first_sentence(command: click.Command) -> str:
-    return " ".join((command.help or "").split()).partition(". ")[0].rstrip(".")
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = group.main(args=arguments, prog_name="importer", standalone_mode=False) or ExitCode.DELIVERED
     except ImporterError as error:
-        click.echo(on_screen(str(error)), err=True)
+        _complain(str(error))
         code = error.exit_code
     except click.exceptions.Abort:
         click.echo("error: interrupted; nothing more was sent", err=True)
@@ -79,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         code = ExitCode.UNUSABLE
     except click.ClickException as error:
-        click.echo(on_screen(str(_usage_error(error))), err=True)
+        _complain(str(_usage_error(error)))
         code = ExitCode.UNUSABLE
     except KeyboardInterrupt:
         click.echo("error: interrupted; nothing more was sent\n\nhint: run the same command again to go on", err=True)
@@ -135,6 +130,8 @@ def _report_defect(error: Exception) -> ExitCode:
     import tempfile
     import traceback
 
+    from importer.cli.console import masked
+
     details = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile(
@@ -152,6 +149,8 @@ def _report_defect(error: Exception) -> ExitCode:
 
 def _complain(text: str) -> None:
     """Print an error, if stderr can still be written."""
+    from importer.cli.console import on_screen
+
     with contextlib.suppress(OSError, ValueError):
         click.echo(on_screen(text), err=True)
 

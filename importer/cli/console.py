@@ -490,9 +490,8 @@ def _done(progress: Progress) -> int:
 
 
 def _figures(progress: Progress) -> dict[str, Any]:
-    figures = dataclasses.asdict(progress)
-    pace = figures.pop("pace")
-    return {**figures, **{name: pace[name] for name in ("rate", "limit", "remaining", "waiting_for")}}
+    figures = {name: getattr(progress, name) for name in progress.__struct_fields__ if name != "pace"}
+    return figures | {name: getattr(progress.pace, name) for name in ("rate", "limit", "remaining", "waiting_for")}
 
 
 def _trouble(result: Result) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import sys
@@ -135,7 +134,7 @@ reading_options = options_of(
            help="xlsx: rejects of CSV files as an Excel sheet, invalid cells coloured (extra `excel`)."),
     basic("--transform", default="", metavar="FILE:FUNCTION",
           help="Your own Python function, DataFrame in, DataFrame out, called chunk by chunk before the mapping."),
-    safety("--strict", is_flag=True, help="Treat warnings (a retired currency) as errors."),
+    safety("--strict", is_flag=True, help="Treat a retired currency, else a warning, as an error."),
 )  # fmt: skip
 
 planning_options = options_of(
@@ -227,7 +226,7 @@ accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_com
 
 def fields_of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object that are options of the command; the others keep their defaults."""
-    return {field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given}
+    return {name: given[name] for name in kind.__annotations__ if name in given}
 
 
 def target_options(given: dict[str, Any]) -> TargetOptions:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from importer.cli import completing
 from importer.cli.console import ConsoleOptions
@@ -92,7 +92,7 @@ def command(**given: Any) -> int:
         run=run_options(given),
         limits=FileLimits(**fields_of(FileLimits, given)),
     )
-    speech = replace(ConsoleOptions.of({**given, "yes": True}), brief=not given["verbose"], timed=True)
+    speech = ConsoleOptions.of({**given, "yes": True, "brief": not given["verbose"], "timed": True})
     console = speech.console()
     metrics = _metrics(speech, given["metrics_port"])
 

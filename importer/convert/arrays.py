@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -41,8 +41,7 @@ Errors: TypeAlias = tuple[tuple[ConversionError, Int64s], ...]
 """Ascending positions per error; a position has one error at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """A column after its conversion."""
 
     values: ArrowArray
@@ -52,8 +51,7 @@ class Converted:
     """For dates and times: int64 microseconds since the epoch (naive times taken as UTC), null like ``values``."""
 
 
-@dataclass(frozen=True, slots=True)
-class DistinctValues(Generic[T]):
+class DistinctValues(msgspec.Struct, Generic[T], frozen=True):
     """A function's results for the distinct texts among those that a vectorised step left over.
 
     ``results[codes[i]]`` belongs to position ``positions[i]``.

@@ -12,12 +12,12 @@ was put forward, is moved forward by the gap (``zoneinfo``'s ``fold=0``, PEP 495
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -53,8 +53,7 @@ _CENTURY_TURNS = 69
 """Years of two digits from here on are of the 20th century (POSIX, as in ``strptime``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """A point on the calendar and the clock."""
 
     local: datetime
@@ -249,8 +248,7 @@ _AMBIGUOUS = re.compile(r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![
 _DIGITS_ONLY = re.compile(r"(?:%[YmdHMS]|[^%])*")
 
 
-@dataclass(frozen=True, slots=True)
-class TimeForm:
+class TimeForm(msgspec.Struct, frozen=True):
     """How a mapping says dates and times are written."""
 
     formats: tuple[str, ...] = ()

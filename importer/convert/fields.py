@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,8 +32,7 @@ _LATER = {"as_", "aggregate", "separator"}
 """Words that change no cell: a field's kind says the first, the others are for groups."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+class Filled(msgspec.Struct, frozen=True):
     """A target's column in one chunk."""
 
     texts: ArrowArray

@@ -14,15 +14,16 @@ invalid; so is that of a cell that is no date or time, which are read alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.columns import flags, holds, violations, without
 from importer.convert.cells import EMPTY, Cells, Texts, spelled
@@ -40,8 +41,7 @@ Numbers = Callable[[ArrowArray], ArrowArray]
 """Texts → number tokens, null where a text is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a test says of each row."""
 
     texts: ArrowArray
@@ -52,8 +52,7 @@ class Answer:
     """Where a cell cannot be read, and so the test cannot be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True):
     """Cells that a test cannot read."""
 
     code: str
@@ -110,8 +109,7 @@ class GroupFilter:
         return GroupTest(self._rows, passes, self._blank, self._test.words, answer.texts), found
 
 
-@dataclass(frozen=True, slots=True)
-class TimeReading:
+class TimeReading(msgspec.Struct, frozen=True):
     """How a column's dates and times are read."""
 
     form: TimeForm

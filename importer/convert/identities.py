@@ -12,9 +12,9 @@ never cut out of other text. Phone numbers become E.164 by the numbering plans o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,8 +61,7 @@ def normalized(texts: ArrowArray, spared: frozenset[str] = frozenset()) -> Arrow
     return texts
 
 
-@dataclass(frozen=True, slots=True)
-class IdReader:
+class IdReader(msgspec.Struct, frozen=True):
     """Texts → ids, which stay as they are unless they are numbers."""
 
     numbers: NumberReader | None = None
@@ -121,8 +120,7 @@ _BEGINNING = 7
 """Characters of an E.164 number from which, with its length, the numbering plans know whether it can be one."""
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneReader:
+class PhoneReader(msgspec.Struct, frozen=True):
     """Texts → E.164 texts, for one country."""
 
     country: str | None = None

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer import exact
 from importer.columns import holds, matches, where_true, without
@@ -57,8 +58,7 @@ _ONE_GROUP = r"^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
 """``1,250`` and ``1.250`` may be a thousand and more, or one and a quarter."""
 
 
-@dataclass(frozen=True, slots=True)
-class NumberForm:
+class NumberForm(msgspec.Struct, frozen=True):
     """How a mapping says numbers are written."""
 
     decimal: str = "."

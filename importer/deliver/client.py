@@ -13,12 +13,12 @@ import resource
 import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from importer import __version__
@@ -39,8 +39,7 @@ Distrust = Callable[[Response], None]
 """Called with a response in doubt if an answer that was given before proves unreliable."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
+class ClientOptions(msgspec.Struct, frozen=True):
     """How patient the client is, and which way it takes. All times in seconds."""
 
     connect_timeout: float = 15.0

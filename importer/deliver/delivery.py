@@ -13,9 +13,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.clock import Clock
 from importer.deliver.circuit_breaker import CircuitBreaker, Gate
@@ -55,8 +57,7 @@ class EventSender(Protocol):
         """Ask the API something harmless."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiSession:
+class ApiSession(msgspec.Struct, frozen=True):
     """All that is between a claim and its response: the client, how fast it may be used, whether the API is there."""
 
     client: EventSender
@@ -65,8 +66,7 @@ class ApiSession:
     clock: Clock
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(msgspec.Struct):
     """One claim on its way."""
 
     claim: Claim
@@ -75,8 +75,7 @@ class _Request:
     """The answer is not to be trusted after all."""
 
 
-@dataclass(slots=True)
-class _Tries:
+class _Tries(msgspec.Struct):
     """A row that the API does not take, while it may take others."""
 
     count: int = 0
@@ -170,10 +169,10 @@ class Delivery:
         pace = self._limiter.pace(now, wall)
         if trouble := self._breaker.status(now, wall):
             until = wall + self._breaker.wait(now)
-            return replace(pace, waiting_for=trouble, wait_until=until, halt=PauseKind.OUTAGE)
+            return replace(pace, waiting_for=trouble, wait_until=until, pause=PauseKind.OUTAGE)
         if pause := self._options.schedule.wait(wall):
             words = "outside the hours given with --between"
-            return replace(pace, waiting_for=words, wait_until=wall + pause, halt=PauseKind.HOURS)
+            return replace(pace, waiting_for=words, wait_until=wall + pause, pause=PauseKind.HOURS)
         return pace
 
     async def run(self, watch: Watch | None = None) -> StopReason:

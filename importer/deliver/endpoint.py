@@ -8,16 +8,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from importer import DEFAULT_ENDPOINT
 from importer.errors import UsageError
 from importer.wording import brief
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """An API's base URL, canonical: two ways to write one place are equal here, for what was sent is remembered by it.
 
     Lower-case scheme and host, no dot behind the host, no default port, no empty path segments, IP addresses in their

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Self
+
+import msgspec
 
 from importer.model import Pace
 from importer.wording import counted
@@ -14,8 +15,7 @@ GOES_ON = "the same command again goes on where it stopped, and so does `importe
 """What to do about an end that is not the row's fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True):
     """Wall-clock limits in the machine's own zone: ``--until``, ``--for``, ``--between``."""
 
     until: float | None = None
@@ -43,8 +43,7 @@ class Schedule:
         return (opening - local).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryOptions:
+class DeliveryOptions(msgspec.Struct, frozen=True):
     """What the user asks for."""
 
     resend_doubtful: bool | None = None
@@ -58,11 +57,10 @@ class DeliveryOptions:
     """Refusals in a row, after something was accepted, that stop the run; 0 never does."""
     most: int | None = None
     """End after this many requests have been answered for good."""
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule = Schedule()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far a delivery is."""
 
     sent: int
@@ -78,8 +76,7 @@ Watch = Callable[[Progress], None]
 """Called now and then, at most some times a second, on the event loop's thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class StopReason:
+class StopReason(msgspec.Struct, frozen=True):
     """How a delivery ended; no exception, so that reports are written in every case."""
 
     reason: str

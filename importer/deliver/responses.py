@@ -37,7 +37,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -56,8 +55,7 @@ _DIGITS = re.compile(r"\d{1,15}")
 _NUMBER = re.compile(r"\d{1,17}(\.\d{1,9})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What an answer said; None wherever it said nothing, or nothing that makes sense."""
 
     limit: int | None = None

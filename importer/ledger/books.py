@@ -5,19 +5,19 @@ Changes nothing, and may run beside a delivery.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Distinct, whole
+from importer.columns import hashes, lowered, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
-from importer.ledger.tables import CLAIMED, ids, of_run, unpack
+from importer.ledger.tables import CLAIMED, STEP, ids, of_run, unpack
 from importer.model import (
     ArrowArray,
     ArrowTable,
@@ -32,6 +32,7 @@ from importer.model import (
     Source,
     State,
 )
+from importer.spill import SortedSpill
 
 _NO_REASONS = pa.table(
     {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
@@ -100,7 +101,7 @@ def _outside(states: ArrowArray) -> ArrowArray:
 
 def _source(name: str, path: str | None, dialect: str, columns: str | None) -> Source:
     header = None if columns is None else tuple(json.loads(columns))
-    known = {field.name for field in dataclasses.fields(Dialect)}  # an earlier version may have noted others
+    known = Dialect.__struct_fields__  # an earlier version may have noted others
     facts = {name: value for name, value in json.loads(dialect).items() if name in known}
     return Source(name=name, path=path, dialect=Dialect(**facts), columns=header)
 
@@ -113,12 +114,15 @@ class RunReader:
 
     def counts(self, run: Run) -> Counts:
         """The run's totals: rows as they were read, and their states now."""
+        found = self._db.rows(f"SELECT state, COUNT(*) FROM row WHERE {of_run(run)} GROUP BY state")
+        return self._counts(run, dict(found))
+
+    def _counts(self, run: Run, found: Mapping[str, int]) -> Counts:
         own = "SELECT CAST(COALESCE(SUM(rows - others), 0) AS BIGINT) FROM source WHERE run = $1"
-        read = self._db.value(own, run.no)
         by_state = dict.fromkeys(State, 0)
-        for state, number in self._db.rows(f"SELECT state, COUNT(*) FROM row WHERE {of_run(run)} GROUP BY state"):
+        for state, number in found.items():
             by_state[State.PENDING if state == CLAIMED else State(state)] += number
-        return Counts(read=read, by_state=by_state)
+        return Counts(read=self._db.value(own, run.no), by_state=by_state)
 
     def others(self, run: Run) -> int:
         """How many rows of the run's sources belong to the runs of other accounts."""
@@ -154,7 +158,7 @@ class RunReader:
             f"SELECT first_id, source, first_row, count FROM chunk WHERE {of_run(run, 'first_id')} ORDER BY first_id"
         )
 
-    def halts(self, run: Run) -> list[Pause]:
+    def pauses(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
@@ -197,31 +201,38 @@ class RunReader:
         )
 
     def pending_summary(self, run: Run) -> PendingSummary:
-        """What delivery is about to do."""
-        pending = f"FROM row WHERE {of_run(run)} AND state = '{State.PENDING}'"
-        sums, times = Sums(), []
-        people = Distinct(bound=None)  # a database takes ten times as long to count texts
-        for batch in self._db.batches(
-            "SELECT COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
-            f" COALESCE(event_time, {_NO_TIME}), COALESCE(subscriber, '') {pending}"
+        """What delivery is about to do. Raises `SpaceError` where the disk has no room for what is counted."""
+        sums, times, by_state = Sums(), [], Counter[str]()
+        example = None
+        with (
+            closing(SortedSpill("the subscribers that are counted", subscriber="u8")) as people,
+            closing(SortedSpill("the lanes that are counted", lane="u8", id="i8")) as lanes,
         ):
-            kinds, currencies, values, moments, subscribers = batch.columns
-            people.add(pc.utf8_lower(subscribers.filter(pc.not_equal(subscribers, ""))))
-            sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
-            known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
-            times += [moment for moment in known.values() if moment is not None]
+            for batch in self._db.batches(
+                "SELECT id, state, COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
+                f" COALESCE(event_time, {_NO_TIME}), COALESCE(subscriber, ''), COALESCE(lane, 0)"
+                f" FROM row WHERE {of_run(run)}"
+            ):
+                by_state.update({one["values"]: one["counts"] for one in pc.value_counts(batch.column(1)).to_pylist()})
+                pending = pc.equal(batch.column(1), State.PENDING)
+                rows = batch if pending.true_count == len(batch) else batch.filter(pending)
+                found, _, kinds, currencies, values, moments, names, by_lane = rows.columns
+                example = pc.min(found).as_py() if example is None else example
+                people.add(hashes(lowered(names.filter(pc.not_equal(names, "")))))
+                lanes.add(by_lane.to_numpy().view(np.uint64), found.to_numpy())
+                sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
+                known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
+                times += [moment for moment in known.values() if moment is not None]
+            most, first = _most_frequent(lanes)
+            subscribers = sum(len(np.unique(part["subscriber"])) for part in people.parts(STEP))
         types: Counter[str] = Counter()
         for (kind, _, _), (events, _, _) in sums.found.items():
             types[kind] += events
         ranked = sorted(sums.found.items(), key=lambda one: (-one[1][1], one[0]))
-        lanes = self._db.rows(
-            f"SELECT COUNT(*) AS events, MIN(id) AS first {pending} GROUP BY lane ORDER BY events DESC, first LIMIT 1"
-        )
-        most, first = lanes[0] if lanes else (0, 0)
         return PendingSummary(
             events=types.total(),
             # By e-mail, else phone, else id, as a check counts them; lanes join more, and say who gets the most.
-            subscribers=people.count(),
+            subscribers=subscribers,
             most_for_one=most,
             most_subscriber=self._db.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
             types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),
@@ -230,5 +241,17 @@ class RunReader:
             ),
             oldest=min(times) / 1e6 if times else None,
             newest=max(times) / 1e6 if times else None,
-            example=self._db.value(f"SELECT body FROM row WHERE id = (SELECT MIN(id) {pending})") or b"",
+            example=self._db.value("SELECT body FROM row WHERE id = $1", example) or b"",
+            counts=self._counts(run, by_state),
         )
+
+
+def _most_frequent(lanes: SortedSpill) -> tuple[int, int]:
+    """How many rows the largest lane has, and the id of its first row; of several lanes, the one that begins first."""
+    best = (0, 0)  # the count's sign turned
+    for part in lanes.parts(STEP):
+        starts = np.flatnonzero(np.append(True, part["lane"][1:] != part["lane"][:-1]))
+        counts = np.diff(np.append(starts, len(part)))
+        most = int(counts.max())
+        best = min(best, (-most, int(part["id"][starts[counts == most]].min())))
+    return -best[0], best[1]

@@ -43,6 +43,8 @@ class Dialect(ABC):
     """The statements that give freed space back to the disk."""
     checkpoints: tuple[str, ...] = ()
     """The statements that move what is committed into the database itself: beside others, and alone."""
+    for_share = ""
+    """In SQL, the end of a query whose rows no one else may change before the transaction ends."""
     analyze = ""
     """The statement, without a table's name, after which that table is used well when it was filled just now."""
 

@@ -17,12 +17,24 @@ event or as a part of one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from importer.columns import text_bytes, whole
+from importer.ledger import tables
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, KEYED_SINCE, MAYBE_ACCEPTED, RUN_BITS, SPOKEN_FOR, ids, of_run, steps
 from importer.model import Run, State
+from importer.spill import SortedSpill
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from importer.model import ArrowArray, ArrowTable, Bools, Int64s
 
 _MAY_HAVE = f"(e.state IN {MAYBE_ACCEPTED} OR e.state = '{State.PENDING}' AND e.maybe_sent = 1)"
 """In SQL, whether an event may have been accepted."""
@@ -32,20 +44,64 @@ TEMPORARY = {
     "taken": "theirs INTEGER PRIMARY KEY, mine INTEGER NOT NULL",
     "found": "mine INTEGER, theirs INTEGER, kind INTEGER",
     "keyed": "key_hash BLOB, id INTEGER, event_hash INTEGER, subscriber_hash INTEGER, PRIMARY KEY (key_hash, id)",
-    "pair": "mine INTEGER, theirs INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
+    "pair": "theirs INTEGER PRIMARY KEY, mine INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
     "repeat": "key_hash BLOB PRIMARY KEY, head INTEGER, conflict INTEGER",
 }
 """``mark``: what rows of this run become, and on account of which others. ``taken``: rows that wait in other runs, and
-those here that take their place. ``found``: rows of other runs that stand for rows of this one. ``keyed``: this run's
-pending rows by key. ``pair``: those whose key is known, in the order of the rows that have it. ``repeat``: keys of
-several rows, the first of them, and whether they differ."""
+those here that take their place. ``found``: rows of other runs that stand for rows of this one. ``keyed``: some of
+this run's pending rows by key. ``pair``: those whose key is known, in the order of the rows that have it. ``repeat``:
+keys of several rows, the first of them, and whether they differ."""
 
 # What is found of a row, the strongest first; the last is no mark.
 _DIFFERS, _SOMEONE_ELSES, _CHANGED, _DELIVERED, _COPY, _SAME_ROW, _CORRECTED, _WAITS = range(8)
 
 
-@dataclass(frozen=True, slots=True)
-class _Twin:
+class PlannedKeys:
+    """The hashes of a run's keys while it is planned; they lie in a temporary file."""
+
+    def __init__(self) -> None:
+        self._spill: SortedSpill | None = None
+
+    def add(self, rows: ArrowTable | None) -> None:
+        """Note rows that have a key: `WrittenChunk.keys`."""
+        if rows is None or not rows.num_rows:
+            return
+        if self._spill is None:
+            self._spill = SortedSpill("the keys of the plan", high="u8", low="u8", id="i8", event="i8", subscriber="i8")
+        row_ids, keys, *others = (whole(column) for column in rows.columns)
+        hashed = text_bytes(keys).view(">u8").astype("u8")
+        self._spill.add(hashed[::2], hashed[1::2], *(column.to_numpy() for column in (row_ids, *others)))
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        """All rows with a key, by its hash and then by id; no key is in two parts."""
+        for part in self._spill.parts(tables.STEP) if self._spill else ():
+            repeats = (part["high"][1:] == part["high"][:-1]).any()
+            yield part[np.lexsort((part["id"], part["low"], part["high"]))] if repeats else part
+
+    def close(self) -> None:
+        """Forget them."""
+        if self._spill is not None:
+            self._spill.close()
+
+
+class _RowSet:
+    """Some of a run's rows by their ids, a bit for each row of the run."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first = first
+        self._bits = np.zeros((last - first) // 8 + 1, np.uint8)
+
+    def add(self, row_ids: Int64s) -> None:
+        at = row_ids - self._first
+        np.bitwise_or.at(self._bits, at >> 3, np.uint8(1) << (at & 7).astype(np.uint8))
+
+    def has(self, row_ids: Int64s) -> Bools:
+        at = row_ids - self._first
+        found: Bools = (self._bits[at >> 3] >> (at & 7).astype(np.uint8) & 1).astype(np.bool_)
+        return found
+
+
+class _Twin(msgspec.Struct, frozen=True):
     """Rows of this run, and the rows of the same content whose plan was sealed before."""
 
     first: int
@@ -63,11 +119,17 @@ class _Twin:
 class Deduplicator:
     """Marks what a run repeats; used while no other importer seals a plan, and the tables of `TEMPORARY` are there."""
 
-    def __init__(self, database: Database, run: Run, *, alive: Collection[str], again: bool) -> None:
+    def __init__(
+        self, database: Database, run: Run, last: int, keys: PlannedKeys, *, alive: Collection[str], again: bool
+    ) -> None:
+        """``last`` is the id of the run's last row."""
         self._db = database
         self._run = run
+        self._last = last
+        self._keys = keys
         self._alive = alive
         self._again = again
+        self._marked = False
 
     def mark(self) -> None:
         """Mark this run's repeated rows, in short transactions; of other runs nothing changes yet."""
@@ -201,24 +263,55 @@ class Deduplicator:
     # The same key
 
     def _mark_keys(self) -> None:
-        execute = self._db.execute
-        execute(
-            "INSERT INTO keyed SELECT key_hash, id, event_hash, subscriber_hash FROM row"
-            f" WHERE {of_run(self._run)} AND state = '{State.PENDING}' AND key_hash IS NOT NULL ORDER BY key_hash, id"
-        )
-        self._mark_repeats()
         scope = int(self._db.value("SELECT scope FROM run WHERE no = $1", self._run.no))
-        if not self._again:
-            self._mark_delivered(scope)
-        for after, upto in steps(self._db, "keyed", "key_hash", b""):
-            with self._db.transaction(private=True):
-                execute(
-                    f"INSERT INTO delivered_key SELECT {scope}, key_hash, id FROM keyed"
-                    " WHERE key_hash > $1 AND key_hash <= $2 AND id NOT IN (SELECT id FROM mark)",
-                    after,
-                    upto,
-                )
+        known = f"SELECT EXISTS (SELECT 1 FROM delivered_key WHERE scope = {scope})"
+        others = not self._again and bool(self._db.value(known))
+        left_out = self._no_longer_pending()
+        for part in self._keys.parts():
+            rows = part[~left_out.has(part["id"])]
+            same = (rows["high"][1:] == rows["high"][:-1]) & (rows["low"][1:] == rows["low"][:-1])
+            if others or same.any():
+                repeated = np.append(False, same) | np.append(same, False)
+                self._look_at(rows if others else rows[repeated], scope if others else None)
+        if others:
+            self._mark_delivered()
+        self._include(left_out, "SELECT id FROM mark")
+        for part in self._keys.parts():
+            rows = part[~left_out.has(part["id"])]
+            for at in range(0, len(rows), tables.STEP):
+                step = rows[at : at + tables.STEP]
+                with self._db.transaction(private=True):
+                    columns = {"scope": np.full(len(step), scope), "key": _key_hashes(step), "id": step["id"]}
+                    self._db.insert("delivered_key", columns)
         self._apply_marks()
+
+    def _no_longer_pending(self) -> _RowSet:
+        """The rows with a key that have been marked, or whose source broke off, since they were planned."""
+        rows = _RowSet(ids(self._run)[0], self._last)
+        broken = f"SELECT EXISTS (SELECT 1 FROM source WHERE run = {self._run.no} AND error <> '')"
+        if self._marked or self._db.value(broken):
+            chosen = f"key_hash IS NOT NULL AND state <> '{State.PENDING}'"
+            self._include(rows, f"SELECT id FROM row WHERE {of_run(self._run)} AND {chosen}")
+        return rows
+
+    def _include(self, rows: _RowSet, sql: str) -> None:
+        for batch in self._db.batches(sql):
+            rows.add(batch.column(0).to_numpy())
+
+    def _look_at(self, rows: npt.NDArray[Any], scope: int | None) -> None:
+        """Mark what repeats a key of the run among rows with all their repeats; with a scope, note those it knows."""
+        columns = {"id": rows["id"], "event_hash": rows["event"], "subscriber_hash": rows["subscriber"]}
+        self._db.insert("keyed", {"key_hash": _key_hashes(rows), **columns}, temporary=True)
+        self._db.analyze("keyed")
+        self._mark_repeats()
+        if scope is not None:
+            self._db.execute(
+                "INSERT INTO pair SELECT d.id, k.id, k.event_hash, k.subscriber_hash FROM keyed k"
+                f" JOIN delivered_key d ON d.scope = {scope} AND d.key = k.key_hash"
+                f" WHERE NOT {of_run(self._run, 'd.id')} AND k.id NOT IN (SELECT id FROM mark)"
+            )
+        self._db.execute("DELETE FROM repeat")
+        self._db.execute("DELETE FROM keyed")
 
     def _mark_repeats(self) -> None:
         """Mark rows that share a key within the run: all of them where they differ, else all but the first."""
@@ -234,13 +327,8 @@ class Deduplicator:
             " FROM repeat p JOIN keyed k ON k.key_hash = p.key_hash WHERE p.conflict > 0 OR k.id <> p.head"
         )
 
-    def _mark_delivered(self, scope: int) -> None:
+    def _mark_delivered(self) -> None:
         """Mark rows whose key another run has."""
-        self._db.execute(
-            "INSERT INTO pair SELECT k.id, d.id, k.event_hash, k.subscriber_hash FROM keyed k JOIN delivered_key d"
-            f" ON d.scope = {scope} AND d.key = k.key_hash WHERE NOT {of_run(self._run, 'd.id')}"
-            " AND k.id NOT IN (SELECT id FROM mark) ORDER BY d.id"
-        )
         same_row = (
             "EXISTS (SELECT 1 FROM source s JOIN source t ON t.digest = s.digest"
             f" WHERE s.run = {self._run.no} AND s.digest <> '' AND t.run = r.no"
@@ -297,7 +385,14 @@ class Deduplicator:
                     after,
                     upto,
                 )
+            self._marked = True
         self._db.execute("DELETE FROM mark")
+
+
+def _key_hashes(rows: npt.NDArray[Any]) -> ArrowArray:
+    """The keys' hashes as the ledger has them."""
+    pairs = np.stack([rows["high"], rows["low"]], axis=1).astype(">u8")
+    return pa.Array.from_buffers(pa.binary(16), len(rows), [None, pa.py_buffer(pairs)]).cast(pa.binary())
 
 
 def _same_event(mine: str, theirs: str, twin: _Twin) -> str:

@@ -86,27 +86,15 @@ class Lanes:
         self._by_id = True
         """Every lane is the hash of an id, and so none is an e-mail's or a phone's."""
 
-    def add(self, identifiers: tuple[Int64s, Int64s, Int64s]) -> Int64s:
-        """The lane of each row, by the hashes of its id, e-mail and phone; `NO_IDENTIFIER` where it shows none."""
-        by_id, email, phone = identifiers
-        lanes = first_of(by_id, email, phone)
-        self._by_id = self._by_id and bool((lanes == by_id).all())
-        self._note_ties([(email, lanes), (phone, lanes)])
-        return lanes
-
-    def _note_ties(self, columns: list[tuple[Int64s, Int64s]]) -> None:
-        found = []
-        for other, lanes in columns:
-            tied = (other != NO_IDENTIFIER) & (other != lanes)
-            if tied.any():
-                found.append(np.stack([other[tied], lanes[tied]]))
-        if not found:
+    def note(self, ties: Int64s, *, by_id: bool) -> None:
+        """Note what rows show besides their lanes; see `ties_of`."""
+        self._by_id = self._by_id and by_id
+        if not ties.size:
             return
-        pairs = _distinct(np.concatenate(found, axis=1))
         if not self._tied:
             self._db.make_temporary("tie", "identifier INTEGER, lane INTEGER")
             self._tied = True
-        self._db.insert("tie", {"identifier": pairs[0], "lane": pairs[1]}, temporary=True)
+        self._db.insert("tie", {"identifier": ties[0], "lane": ties[1]}, temporary=True)
 
     def settle(self, first: int, last: int) -> None:
         """Give the rows from id ``first`` to ``last`` their final lanes."""
@@ -155,11 +143,14 @@ def first_of(*columns: Int64s) -> Int64s:
     return first
 
 
-def _distinct(pairs: Int64s) -> Int64s:
-    """The pairs, shape (2, n), each once."""
+def ties_of(lanes: Int64s, *columns: Int64s) -> Int64s:
+    """The identifiers that are not their row's lane, and that lane; shape (2, n), each pair once."""
+    pairs = np.concatenate(
+        [np.stack([other, lanes])[:, (other != NO_IDENTIFIER) & (other != lanes)] for other in columns], axis=1
+    )
     pairs = pairs[:, np.lexsort(pairs)]
     keep = np.append(True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0))
-    return pairs[:, keep]
+    return pairs[:, keep[: pairs.shape[1]]]
 
 
 def _components(edges: Int64s) -> tuple[Int64s, Int64s]:

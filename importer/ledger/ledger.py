@@ -17,10 +17,12 @@ from importer.ledger.postgres import PostgresDialect, lock_number
 from importer.ledger.queue import DeliveryQueue
 from importer.ledger.repeats import Repeats
 from importer.ledger.resolve import Resolver
+from importer.ledger.rows import Place
 from importer.ledger.sqlite import SqliteDialect
 from importer.ledger.tables import MIGRATIONS, TABLES, VERSION
 from importer.ledger.upkeep import Upkeep
 from importer.ledger.version1 import carry_over
+from importer.model import Run
 
 
 class Ledger(Upkeep, Resolver, Repeats, DeliveryQueue):
@@ -67,6 +69,11 @@ class Ledger(Upkeep, Resolver, Repeats, DeliveryQueue):
     def database(self) -> Database:
         """The database, to copy all of it."""
         return self._db
+
+    def places(self, run: Run) -> dict[str, Place]:
+        """Where a worker writes the rows of the source that was added last; empty where no other machine can."""
+        newest = self._planning(run).newest
+        return {"": Place(self.location, *newest)} if isinstance(self.location, PostgresLocation) else {}
 
     def close(self) -> None:
         """Leave the ledger; a second call does nothing."""

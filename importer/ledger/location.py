@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
 
 from importer.errors import UsageError
 
@@ -15,8 +16,7 @@ _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresLocation:
+class PostgresLocation(msgspec.Struct, frozen=True):
     """A database of a PostgreSQL server. Its text, everywhere, is the URI without any password."""
 
     uri: str

@@ -6,29 +6,27 @@ the disk; the last one, which makes it READY, does, and with it all that was wri
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections import Counter
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from importer.ledger.dedupe import TEMPORARY, Deduplicator
+from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.identities import Hasher, Lanes
-from importer.ledger.rows import part_of
+from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
-from importer.ledger.tables import ids, pack, steps
-from importer.model import Run, RunState, Source, State
+from importer.ledger.tables import ids, of_run, steps
+from importer.model import PlannedChunk, RoutedChunk, Run, RunState, Source, State, StoredChunk
 
 if TYPE_CHECKING:
-    from importer.model import ArrowArray, Bools, StoredChunk
+    from importer.model import Bools
 
 
-@dataclasses.dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     """What is known of a run while it is planned."""
 
     run: Run
@@ -36,9 +34,14 @@ class _Plan:
     first: int
     """The id of the run's first row."""
     next_id: int
+    keys: PlannedKeys = msgspec.field(default_factory=PlannedKeys)
     ordered: bool = False
-    begun: set[int] = dataclasses.field(default_factory=set)
-    """The sources whose first event was noted."""
+    rows: Counter[int] = msgspec.field(default_factory=Counter)
+    """Of each source, so far."""
+    first_events: dict[int, int] = {}
+    """The hash of each source's first event."""
+    newest: tuple[int, int] = (0, 0)
+    """The number and the first id of the source that was added last."""
 
 
 class PlanWriter(RunRepository):
@@ -63,6 +66,7 @@ class PlanWriter(RunRepository):
         if self._plan is not None:
             plan, self._plan = self._plan, None
             plan.lanes.close()
+            plan.keys.close()
 
     def discard(self, run: Run, *states: RunState) -> None:
         """See `RunRepository.discard`."""
@@ -84,85 +88,38 @@ class PlanWriter(RunRepository):
                 run.no,
                 source.name,
                 source.path,
-                json.dumps(dataclasses.asdict(source.dialect)),
+                json.dumps(msgspec.structs.asdict(source.dialect)),
                 None if source.columns is None else json.dumps(source.columns),
                 plan.next_id,
             )
-            return int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
+            number = int(self._db.value("SELECT MAX(no) FROM source WHERE run = $1", run.no))
+        plan.newest = number, plan.next_id
+        return number
 
     def add_chunk(
-        self, run: Run, source_no: int, stored: StoredChunk, mine: Bools | None = None, at: int | None = None
+        self,
+        run: Run,
+        source_no: int,
+        chunk: PlannedChunk,
+        mine: Bools | None = None,
+        at: int | None = None,
     ) -> None:
-        """Store the next chunk of the source that was added last, in one transaction.
+        """Store the next chunk of the source that was added last, unless a worker has written it.
 
         ``mine``, shape (count,): the rows that belong to this run; the others leave gaps among its ids. ``at``: as for
         `add_source`.
         """
+        assert not isinstance(chunk, RoutedChunk)
         plan = self._planning(run)
-        first, span = plan.next_id if at is None else plan.first + at, stored.count
-        offsets = np.arange(span) if mine is None else np.flatnonzero(mine)
-        if not len(offsets):
-            return
-        plan.next_id = first + span
-        if len(offsets) < span:
-            stored = part_of(stored, offsets)
-        chunk = {
-            "first_id": [first],
-            "source": [source_no],
-            "first_row": [stored.first_row],
-            "count": [span],
-            "reasons": pa.array([pack(stored.reasons) if stored.reasons.num_rows else None], pa.binary()),
-            "raw_rows": pa.array([None if stored.raw_rows is None else pack(stored.raw_rows)], pa.binary()),
-        }
-        rows = {name: stored.rows.column(name) for name in stored.rows.column_names}
-        rows["lane"] = pa.array(plan.lanes.add(stored.identifiers))
-        if (heads := rows.get("group_head")) is not None:
-            rows["group_head"] = pc.add(heads, plan.first)
-        if (origins := self._origins(run, stored)) is not None:
-            rows["origin"] = origins
-        plan.ordered = plan.ordered or "order_value" in rows
-        with self._db.transaction(private=True):
-            self._db.insert("chunk", chunk)
-            self._db.insert("row", {"id": pa.array(first + offsets), **rows})
-            self._db.execute("UPDATE source SET rows = rows + $1 WHERE no = $2", stored.count, source_no)
-            if source_no not in plan.begun and len(begin := stored.rows.column("body").drop_null().slice(0, 1)):
-                first_event = self.hasher.events(begin.combine_chunks())[0].as_py()
-                self._db.execute("UPDATE source SET first_event = $1 WHERE no = $2", first_event, source_no)
-                plan.begun.add(source_no)
-
-    def _origins(self, run: Run, stored: StoredChunk) -> ArrowArray | None:
-        """The ids of the rows that this chunk's rows correct; null where a row corrects none."""
-        if stored.origins is None or stored.origins.column("run").null_count == stored.count:
-            return None
-        where = stored.origins.select(["run", "source"]).combine_chunks()
-        known = {
-            (run_id, source): self._source_of(run, run_id, source)
-            for run_id, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
-            if run_id is not None and source is not None
-        }
-        found: list[int | None] = []
-        for run_id, source, row in zip(*(column.to_pylist() for column in stored.origins.columns), strict=True):
-            first, count = known.get((run_id, source), (0, 0))
-            found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
-        return self._roots(pa.array(found, pa.int64()))
-
-    def _source_of(self, own: Run, run_id: str, source: str) -> tuple[int, int]:
-        """The first id and the number of rows of a source in an earlier run of this account; (0, 0) if unknown."""
-        found = self._db.rows(
-            "SELECT s.first_id, s.rows FROM run r JOIN source s ON s.run = r.no JOIN run own ON own.scope = r.scope"
-            " WHERE r.id = $1 AND s.name = $2 AND own.no = $3 ORDER BY s.no LIMIT 1",
-            run_id,
-            source,
-            own.no,
-        )
-        return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
-
-    def _roots(self, origins: ArrowArray) -> ArrowArray:
-        """The rows that a correction of a correction goes back to."""
-        asked = pa.table({"$1": origins.drop_null()})
-        found = self._db.query("SELECT id, COALESCE(origin, id) FROM row WHERE id = $1", table=asked)
-        roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
-        return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())
+        first = plan.next_id if at is None else plan.first + at
+        plan.next_id = first + chunk.count
+        made = write(self._db, source_no, first, chunk, mine) if isinstance(chunk, StoredChunk) else chunk
+        plan.lanes.note(made.ties, by_id=made.by_id)
+        plan.keys.add(made.keys)
+        plan.ordered = plan.ordered or made.ordered
+        plan.rows[source_no] += made.own
+        if made.first_body is not None and source_no not in plan.first_events:
+            plan.first_events[source_no] = self.hasher.events(pa.array([made.first_body]))[0].as_py()
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str = "", others: int = 0) -> None:
         """The source was read to its end, or to its error; ``digest`` is empty where the content is not known.
@@ -175,13 +132,19 @@ class PlanWriter(RunRepository):
         plan = self._planning(run)
         with self._db.transaction(private=True):
             self._db.execute(
-                "UPDATE source SET digest = $1, error = $2, rows = rows + $3, others = $3 WHERE no = $4",
+                "UPDATE source SET digest = $1, error = $2, rows = $3, others = $4, first_event = $5 WHERE no = $6",
                 digest,
                 error,
+                plan.rows[source_no] + others,
                 others,
+                plan.first_events.get(source_no),
                 source_no,
             )
             if error:
+                # Workers may have written parts that follow the broken one; now that there is an error, no more come.
+                for table, column in (("row", "id"), ("chunk", "first_id")):
+                    beyond = f"{of_run(run, column)} AND {column} >= {plan.next_id}"
+                    self._db.execute(f"DELETE FROM {table} WHERE {beyond}")
                 self._db.execute(
                     f"UPDATE row SET state = '{State.INVALID}', code = 'source.incomplete', message = $1"
                     f" WHERE id >= (SELECT first_id FROM source WHERE no = {source_no}) AND id < {plan.next_id}"
@@ -202,7 +165,7 @@ class PlanWriter(RunRepository):
         with self._sealing():
             self._db.analyze("row")
             plan.lanes.settle(plan.first, last)
-            repeats = Deduplicator(self._db, run, alive=self._others_alive(run), again=again)
+            repeats = Deduplicator(self._db, run, last, plan.keys, alive=self._others_alive(run), again=again)
             with self._db.temporary(**TEMPORARY):
                 repeats.mark()
                 if plan.ordered:

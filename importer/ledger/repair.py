@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -20,8 +20,7 @@ from importer.ledger.tables import CLAIMED, RUN_BITS, STEP
 from importer.model import State
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """How a ledger is."""
 
     size: int
@@ -88,7 +87,7 @@ def _doubt_pending(database: Database) -> str:
         database.execute("UPDATE run SET state = 'finished' WHERE state IN ('ready', 'delivering', 'stopped')")
     return (
         f"{count:,} rows that were still to be sent are in doubt now, for they may have been sent since;"
-        " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
+        " check in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
     )
 
 

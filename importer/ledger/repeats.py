@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+
+import msgspec
 
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import CLAIMED, RUN_BITS, of_run
@@ -12,6 +14,7 @@ from importer.wording import counted, shown
 _TAKEN_FROM = "('ready', 'delivering', 'stopped', 'superseded')"
 """States of runs that may have lost rows to a later one, in SQL."""
 
+_CONFLICT = "key.conflict"
 _UNSETTLED = (
     (f"state = '{State.IN_DOUBT}'", "in doubt: `importer resolve {}` resolves them"),
     (f"state = '{State.FAILED}'", "failed, and may have been accepted: `importer retry {}` sends them again"),
@@ -20,8 +23,7 @@ _UNSETTLED = (
 """In SQL, rows of another run that may or may not have arrived, and what is to be said of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingElsewhere:
+class PendingElsewhere(msgspec.Struct, frozen=True):
     """Rows that another run has, and has not delivered."""
 
     run_id: str
@@ -38,19 +40,28 @@ class Repeats(RunRepository):
 
     def repeats(self, run: Run) -> list[str]:
         """What the user should know of rows that were planned or delivered before, a sentence each."""
-        repeated = f"{of_run(run)} AND state = '{State.DUPLICATE}'"
         found = self._db.rows(
-            f"SELECT code, MIN(message), COUNT(*) FROM row WHERE {repeated} GROUP BY code, message ORDER BY MIN(id)"
+            f"SELECT code, CASE WHEN state = '{State.DUPLICATE}' THEN message END AS words,"
+            f" other >> {RUN_BITS} AS there, COUNT(*), MIN(id) FROM row WHERE {of_run(run)}"
+            f" AND (state = '{State.DUPLICATE}' OR state = '{State.INVALID}' AND code = '{_CONFLICT}')"
+            " GROUP BY code, words, there ORDER BY MIN(id)"
         )
-        sentences = [f"{counted(count, 'row')} will not be sent: {message} ({code})" for code, message, count in found]
-        earlier = self._db.rows(
-            f"SELECT DISTINCT other >> {RUN_BITS} FROM row WHERE {repeated} AND NOT {of_run(run, 'other')} ORDER BY 1"
-        )
+        repeated: Counter[tuple[str, str | None]] = Counter()
+        for code, words, _, count, _ in found:
+            repeated[code, words] += count
+        conflicts = repeated.pop((_CONFLICT, None), 0)
+        sentences = [
+            f"{counted(count, 'row')} will not be sent: {words} ({code})" for (code, words), count in repeated.items()
+        ]
+        earlier = {there for code, _, there, _, _ in found if code != _CONFLICT} - {run.no, None}
         if earlier:
             sentences.append("--again sends delivered rows again")
-        for (number,) in earlier:
+        for number in sorted(earlier):
             sentences += self._unsettled(number)
-        sentences += [*self._conflicts(run), *self._taken_over(run), *self._grown(run)]
+        if conflicts:
+            first = min(first for code, *_, first in found if code == _CONFLICT)
+            sentences.append(self._conflict(conflicts, first))
+        sentences += [*self._taken_over(run), *self._grown(run)]
         return [shown(sentence) for sentence in sentences]
 
     def _unsettled(self, number: int) -> list[str]:
@@ -64,15 +75,11 @@ class Repeats(RunRepository):
             if count
         ]
 
-    def _conflicts(self, run: Run) -> list[str]:
-        """A sentence on the rows whose key is another event's, with the first of them."""
-        conflicts = f"{of_run(run)} AND state = '{State.INVALID}' AND code = 'key.conflict'"
-        ((count, first),) = self._db.rows(f"SELECT COUNT(*), MIN(id) FROM row WHERE {conflicts}")
-        if not count:
-            return []
+    def _conflict(self, count: int, first: int) -> str:
+        """A sentence on so many rows whose key is another event's, with the first of them."""
         ((key, message, line),) = self._db.rows("SELECT key, message, line FROM row WHERE id = $1", first)
         said = f"{counted(count, 'row')} will not be sent, because one key belongs to different events (key.conflict);"
-        return [f"{said} the first is line {line}, key {key!r}: {message}"]
+        return f"{said} the first is line {line}, key {key!r}: {message}"
 
     def _taken_over(self, run: Run) -> list[str]:
         """Sentences on the runs that rows were taken over from."""
@@ -93,20 +100,26 @@ class Repeats(RunRepository):
     def _grown(self, run: Run) -> list[str]:
         """Warnings of files that were delivered before they grew: without a key, their old rows count as new ones."""
         found = self._db.rows(
-            "SELECT s.name, r.id, MAX(t.rows) FROM source s JOIN run own ON own.no = s.run"
-            " JOIN source t ON t.name = s.name AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
-            " AND t.first_event = s.first_event JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
-            " WHERE s.run = $1 AND s.digest <> '' AND EXISTS (SELECT 1 FROM row WHERE row.id >= s.first_id"
-            f" AND row.id < s.first_id + s.rows AND row.state = '{State.PENDING}' AND row.key IS NULL)"
-            " AND EXISTS (SELECT 1 FROM row WHERE row.id >= t.first_id AND row.id < t.first_id + t.rows"
-            f" AND row.state = '{State.SENT}') GROUP BY s.no, s.name, r.no, r.id ORDER BY s.no, r.no",
+            # Materialized, lest a database look through the rows of sources that have not grown.
+            "WITH grown AS MATERIALIZED (SELECT s.no, s.name, s.first_id, s.rows, r.no AS run_no, r.id AS run_id,"
+            " t.first_id AS old_first, t.rows AS old_rows, t.name AS old_name FROM source s"
+            " JOIN run own ON own.no = s.run JOIN source t ON t.first_event = s.first_event"
+            " AND t.digest <> s.digest AND t.digest <> '' AND t.rows <= s.rows"
+            " JOIN run r ON r.no = t.run AND r.scope = own.scope AND r.no <> own.no"
+            " WHERE s.run = $1 AND s.digest <> '') SELECT no, name, old_name, run_id, old_rows FROM grown g"
+            " WHERE EXISTS (SELECT 1 FROM row WHERE row.id >= g.first_id AND row.id < g.first_id + g.rows"
+            f" AND row.state = '{State.PENDING}' AND row.key IS NULL) AND EXISTS (SELECT 1 FROM row"
+            f" WHERE row.id >= g.old_first AND row.id < g.old_first + g.old_rows AND row.state = '{State.SENT}')"
+            " ORDER BY no, run_no, old_first",
             run.no,
         )
         advice = "without a key its old rows count as new ones and would be sent again; give the mapping a `key`"
-        return [
-            f"warning: {name} begins as it did in run {run_id}, when it had {counted(rows, 'row')}: {advice}"
-            for name, run_id, rows in found
-        ]
+        newest = {
+            number: f"warning: {name} begins as {'it' if old == name else old} did in run {run_id}, when it had"
+            f" {counted(rows, 'row')}: {advice}"
+            for number, name, old, run_id, rows in found
+        }
+        return list(newest.values())
 
     def pending_elsewhere(self, run: Run) -> tuple[PendingElsewhere, ...]:
         """The other runs that hold rows of this one and have not delivered them."""

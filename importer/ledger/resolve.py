@@ -122,6 +122,8 @@ class Resolver(PlanWriter):
         which = "maybe_sent = 1 OR requeued_from IS NOT NULL"
         if doubts:
             which = "maybe_sent = 1 AND COALESCE(requeued_from, 'in_doubt') = 'in_doubt'"
+        if self._db.value(f"SELECT state FROM run WHERE no = {run.no}") == RunState.READY:
+            return 0  # no row was ever claimed
         with self._db.transaction():
             return self._db.execute(
                 f"UPDATE row SET state = COALESCE(requeued_from, '{State.IN_DOUBT}'), requeued_from = NULL"

@@ -1,19 +1,47 @@
-"""A chunk as the ledger stores it, made by the process that writes the ledger, or by a worker."""
+"""A chunk as the ledger stores it, made and written by the process that plans, or by a worker.
+
+A chunk is written in one transaction, which may come again and late: a worker dies after its commit and another one
+gets the part, the answer to a commit is lost, a worker that was given up comes back. What is there already stays as it
+is, and nothing is written for a source that has an error or for a run that is not in planning any more.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import platform
+import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.ledger.identities import Hasher, first_of
-from importer.model import StoredChunk
+from importer.errors import LedgerError, UsageError
+from importer.ledger.database import ConnectionLostError, Database
+from importer.ledger.identities import Hasher, first_of, ties_of
+from importer.ledger.location import PostgresLocation
+from importer.ledger.postgres import PostgresDialect
+from importer.ledger.tables import RUN_BITS, ids, pack
+from importer.model import RunState, StoredChunk, WrittenChunk
 
 if TYPE_CHECKING:
-    from importer.model import ArrowArray, EncodedChunk, Int64s
+    from importer.model import ArrowArray, Bools, EncodedChunk, Int64s
+
+
+_KEYS = ("id", "key_hash", "event_hash", "subscriber_hash")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a worker writes the rows of a source."""
+
+    location: PostgresLocation
+    source_no: int
+    first_id: int
+    """The id of the source's first row."""
+
+    def without_password(self) -> Place:
+        """The same; who goes there finds a password by itself."""
+        return msgspec.structs.replace(self, location=PostgresLocation(str(self.location)))
 
 
 def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
@@ -25,7 +53,7 @@ def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
 
     by_id, email, phone = stored.identifiers
     its = pc.is_in(stored.reasons.column("row"), value_set=pa.array(stored.first_row + offsets))
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         stored,
         count=len(offsets),
         rows=part(stored.rows),
@@ -94,3 +122,125 @@ def _sortable(values: ArrowArray) -> ArrowArray:
         return values.cast(pa.binary())
     ordered = pa.Array.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(numbers.astype(">u8"))])
     return pc.if_else(values.is_valid(), ordered.cast(pa.binary()), None)
+
+
+def write(
+    database: Database, source_no: int, first: int, stored: StoredChunk, mine: Bools | None = None
+) -> WrittenChunk:
+    """Write a chunk whose first row has that id, unless it is there already.
+
+    ``mine``, shape (count,): the rows that are written; the others leave gaps. Raises `LedgerError` where the source is
+    not read any more.
+    """
+    run_no, span = first >> RUN_BITS, stored.count
+    offsets = np.arange(span) if mine is None else np.flatnonzero(mine)
+    if len(offsets) < span:
+        stored = part_of(stored, offsets)
+    by_id, email, phone = stored.identifiers
+    lanes = first_of(by_id, email, phone)
+    rows = {name: stored.rows.column(name) for name in stored.rows.column_names}
+    rows["lane"] = pa.array(lanes)
+    if (heads := rows.get("group_head")) is not None:
+        rows["group_head"] = pc.add(heads, ids(run_no)[0])
+    if (origins := _origins(database, run_no, stored)) is not None:
+        rows["origin"] = origins
+    rows["id"] = pa.array(first + offsets)
+    if len(offsets):
+        _insert(database, source_no, first, stored, span, rows)
+    keys = pa.table({name: rows[name] for name in _KEYS}) if "key_hash" in rows else None
+    bodies = stored.rows.column("body").drop_null()
+    return WrittenChunk(
+        stored.first_row,
+        span,
+        len(offsets),
+        ties_of(lanes, email, phone),
+        by_id=bool((lanes == by_id).all()),
+        ordered="order_value" in rows,
+        first_body=bodies[0].as_py() if len(bodies) else None,
+        keys=None if keys is None else keys.filter(pc.is_valid(keys.column("key_hash"))).combine_chunks(),
+    )
+
+
+def _insert(
+    database: Database, source_no: int, first: int, stored: StoredChunk, span: int, rows: dict[str, Any]
+) -> None:
+    kept = (pack(stored.reasons) if stored.reasons.num_rows else None, stored.raw_rows and pack(stored.raw_rows))
+    with database.transaction(private=True):
+        new = database.execute(
+            "INSERT INTO chunk (first_id, source, first_row, count, reasons, raw_rows)"
+            f" SELECT {first}, s.no, {stored.first_row}, {span}, $1, $2 FROM source s JOIN run r ON r.no = s.run"
+            f" WHERE s.no = {source_no} AND s.error = '' AND r.state = '{RunState.PLANNING}'"
+            f"{database.dialect.for_share} ON CONFLICT DO NOTHING",
+            table=pa.table({f"${at}": pa.array([one], pa.binary()) for at, one in enumerate(kept, 1)}),
+        )
+        if new:
+            database.insert("row", rows)
+        elif not database.value(f"SELECT 1 FROM chunk WHERE first_id = {first} AND source = {source_no}"):
+            raise LedgerError(
+                f"another importer has given up the run that this one plans in {database.dialect.name}",
+                hint="run the same command again",
+            )
+
+
+_here = threading.local()
+"""Of a worker's thread: its connection, and where to."""
+
+
+def write_there(place: Place, stored: StoredChunk, mine: Bools | None = None) -> WrittenChunk:
+    """On a worker: `write` a chunk with this thread's connection; with a new one where that was lost.
+
+    The server ends a connection that is idle for a while; the next chunk begins a new one. Raises `LedgerError`.
+    """
+    try:
+        if getattr(_here, "location", None) != place.location:
+            if (old := getattr(_here, "database", None)) is not None:
+                old.close()
+            _here.database = Database(PostgresDialect(place.location, worker=True))
+            _here.location = place.location
+        for again in (True, False):
+            try:
+                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored, mine)
+            except ConnectionLostError:
+                if not again:
+                    raise
+        raise AssertionError
+    except (LedgerError, UsageError) as error:
+        error.message = f"a worker on {platform.node()} cannot write into the ledger: {error.message}"
+        raise
+
+
+def _origins(database: Database, run_no: int, stored: StoredChunk) -> ArrowArray | None:
+    """The ids of the rows that a chunk's rows correct; null where a row corrects none."""
+    if stored.origins is None or stored.origins.column("run").null_count == stored.count:
+        return None
+    where = stored.origins.select(["run", "source"]).combine_chunks()
+    known = {
+        (run_id, source): _source_of(database, run_no, run_id, source)
+        for run_id, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
+        if run_id is not None and source is not None
+    }
+    found: list[int | None] = []
+    for run_id, source, row in zip(*(column.to_pylist() for column in stored.origins.columns), strict=True):
+        first, count = known.get((run_id, source), (0, 0))
+        found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
+    return _roots(database, pa.array(found, pa.int64()))
+
+
+def _source_of(database: Database, run_no: int, run_id: str, source: str) -> tuple[int, int]:
+    """The first id and the number of rows of a source in an earlier run of the same account; (0, 0) if unknown."""
+    found = database.rows(
+        "SELECT s.first_id, s.rows FROM run r JOIN source s ON s.run = r.no JOIN run own ON own.scope = r.scope"
+        " WHERE r.id = $1 AND s.name = $2 AND own.no = $3 ORDER BY s.no LIMIT 1",
+        run_id,
+        source,
+        run_no,
+    )
+    return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+
+
+def _roots(database: Database, origins: ArrowArray) -> ArrowArray:
+    """The rows that a correction of a correction goes back to."""
+    asked = pa.table({"$1": origins.drop_null()})
+    found = database.query("SELECT id, COALESCE(origin, id) FROM row WHERE id = $1", table=asked)
+    roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+    return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())

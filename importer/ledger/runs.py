@@ -132,8 +132,10 @@ class RunRepository(RunReader):
         ``run`` may be an old picture: the state that counts is the one in the ledger now.
         """
         with self._db.transaction():
-            state = self._db.value(f"SELECT state FROM run WHERE no = {run.no}")
-            if state not in (RunState.PLANNING, *states):
+            wanted = ", ".join(f"'{state}'" for state in (RunState.PLANNING, *states))
+            # To change it is to wait for the workers that write for it; those that come later find that it is gone.
+            doomed = f"UPDATE run SET stop_reason = 'discarded' WHERE no = {run.no} AND state IN ({wanted})"
+            if not self._db.execute(doomed):
                 return
             # By the keys of its rows, which the primary key finds; by id alone all keys would have to be read.
             self._db.execute(

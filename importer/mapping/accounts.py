@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, WithJsonSchema
 
 from importer.errors import MappingError, UsageError
@@ -105,8 +105,7 @@ class AccountsFile(Model):
     """The accounts by name: the ledger keeps their books, and their reports are in directories, by these names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True):
     """A file of accounts that is valid."""
 
     name: str

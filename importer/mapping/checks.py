@@ -9,8 +9,9 @@ import codecs
 import re
 import zoneinfo
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from importer.mapping.errors import did_you_mean, invalid, listed, nearest, shorten, shown
 from importer.mapping.zones import zone_named
@@ -105,8 +106,7 @@ def template(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A stretch of literal text, or the place of a column."""
 
     text: str

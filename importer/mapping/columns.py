@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import partial
+
+import msgspec
 
 from importer.mapping.model import Condition, ImportMapping, ValueMapping
 
@@ -17,8 +18,7 @@ _SPELLING = 0.8
 _IDENTITIES = frozenset({"subscriber.id", "subscriber.email", "subscriber.phone"})
 
 
-@dataclass(frozen=True, slots=True)
-class MissingColumn:
+class MissingColumn(msgspec.Struct, frozen=True):
     """A column that the mapping needs and the file lacks."""
 
     name: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -23,8 +23,7 @@ from importer.mapping.positions import Path
 _OWN = "mapping_problem"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong in a mapping's data."""
 
     path: Path
@@ -34,8 +33,7 @@ class Problem:
     """Whether to point at what the key is set to instead of the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expects:
+class Expects(msgspec.Struct, frozen=True):
     """What a key may be set to, for messages; an annotation of a field."""
 
     text: str
@@ -44,7 +42,7 @@ class Expects:
 class Model(BaseModel):
     """Frozen, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     called: ClassVar[str]
     """What messages call it."""

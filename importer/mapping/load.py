@@ -11,13 +11,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from importer.errors import MappingError, MappingProblem, UsageError
@@ -45,16 +45,14 @@ _ENOUGH = 0.75
 """The share of a preset's `recognised_by` that a header must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A line of a mapping, or of one that it extends."""
 
     file: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedMapping:
+class LoadedMapping(msgspec.Struct, frozen=True):
     """A mapping with the text that it came from."""
 
     name: str
@@ -65,7 +63,7 @@ class LoadedMapping:
     """With all that it inherits."""
     test_lines: tuple[int, ...] = ()
     """The line of each of its `tests`."""
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Place] = {}
     """The line of each target, by the names that reports use: ``value``, ``properties.total`` …"""
 
 
@@ -156,8 +154,7 @@ def _empty(data: Any, path: DataPath = ()) -> Iterator[DataPath]:
             yield from _empty(value, (*path, key))
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+class _Chain(msgspec.Struct, frozen=True):
     """A mapping's keys, merged with those that it extends, and the files that they come from."""
 
     documents: tuple[Document, ...]

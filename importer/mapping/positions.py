@@ -8,10 +8,10 @@ nothing is ever made from a tag.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -33,26 +33,24 @@ Path: TypeAlias = tuple[int | str, ...]
 """Keys and list positions that lead from a file's top to a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """A place in the text, 1-based."""
 
     line: int
     column: int
 
 
-@dataclass(slots=True)
-class Document:
+class Document(msgspec.Struct):
     """A file's data and where each part of it is."""
 
     name: str
     """The file, as messages name it."""
     data: Any = None
     """None if there is none, or if the text is not YAML."""
-    keys: dict[Path, Position] = field(default_factory=dict)
+    keys: dict[Path, Position] = {}
     """Where each key is; members of lists have none."""
-    values: dict[Path, Position] = field(default_factory=dict)
-    problems: list[MappingProblem] = field(default_factory=list)
+    values: dict[Path, Position] = {}
+    problems: list[MappingProblem] = []
     """What is not YAML, or means nothing in a mapping, in the order of the text."""
 
     def problem(self, path: Path, message: str, hint: str | None = None, *, at_value: bool = False) -> MappingProblem:

@@ -6,8 +6,10 @@ They are applied to the data as it is written, beside pydantic's own checks, so 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.mapping.errors import Model, Problem, did_you_mean, listed, shorten, shown
 from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, Aggregate, Condition, Example, ValueMapping
@@ -51,8 +53,7 @@ _OF_TESTS: Mapping[str, tuple[str, ...]] = {
 _GROUP_BY = "`group_by` says which rows become one event, such as `group_by: Order`"
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(msgspec.Struct, frozen=True):
     """What a value is for, and what that asks of it."""
 
     name: str
@@ -90,8 +91,7 @@ _LOOKUP_KEY = Role("a lookup's `key`", kinds=("text", "integer"), is_text=True, 
 _OPERAND = Role("a value that is calculated with", implied="number", kinds=("number", "integer"), aggregates=())
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(msgspec.Struct, frozen=True):
     """The keys of one model as they are written, and which of them are known to be wrong already."""
 
     path: Path

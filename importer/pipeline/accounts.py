@@ -11,14 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import msgspec
+from msgspec.structs import replace
 
 from importer import TOKEN_VARIABLE, report
 from importer.child import SECRETS
@@ -27,23 +25,26 @@ from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token, exposure
 from importer.errors import ExitCode, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
+from importer.ledger.rows import Place
 from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED, Accounts, load_accounts
 from importer.mapping.load import LoadedMapping
 from importer.model import (
     SANDBOX_ENDPOINT,
     AccountColumn,
     Pace,
+    PlannedChunk,
+    RoutedChunk,
     Run,
     RunState,
     Source,
-    StoredChunk,
+    WrittenChunk,
 )
 from importer.pipeline import find, outputs, program
 from importer.pipeline.connect import Target, live_target, open_ledger
 from importer.pipeline.console import AccountsResult, Console, Forecast, Result, exit_code
 from importer.pipeline.examples import run_tests
 from importer.pipeline.options import RunOptions, TargetOptions
-from importer.pipeline.prepare import prepare_stored
+from importer.pipeline.prepare import by_account, prepare_stored
 from importer.pipeline.send import DeliveryJob, ledger_failed, send
 from importer.plan import plan
 from importer.read import Input, expand
@@ -55,8 +56,7 @@ from importer.sandbox.options import SandboxOptions
 __all__ = ["check", "load_accounts", "resume", "run", "target_of_one"]
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """The run of one account."""
 
     name: str
@@ -66,7 +66,7 @@ class _Part:
     target: TargetOptions
     out: Path | RemotePath
     """Where the outputs of all accounts go."""
-    here: Path = field(default_factory=Path)
+    here: Path = msgspec.field(default_factory=Path)
     """Where its own are made."""
 
 
@@ -251,9 +251,10 @@ class _Work:
         hasher = whole.ledger.hasher
         if column is not None:
             routed = replace(reading, accounts=column)
-            prepared = prepare_stored(options.readable, loaded.mapping, routed, console.say, hasher)
+            router = _Router(part)
+            prepared = prepare_stored(options.readable, loaded.mapping, routed, console.say, hasher, router.places)
             with closing(prepared) as sources:
-                plan(_Router(part), whole.run, sources, console.read)
+                plan(router, whole.run, sources, console.read)
             return
         inputs: dict[str, list[str | Input]] = {}
         for one in expand(options.readable):
@@ -262,7 +263,8 @@ class _Work:
             its = part(name)
             unassigned = AccountColumn(None, dict.fromkeys(self._accounts.entries, "")) if name == NO_ACCOUNT else None
             routed = replace(reading, accounts=unassigned)
-            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher)) as sources:
+            places = partial(its.ledger.places, its.run)
+            with closing(prepare_stored(own, loaded.mapping, routed, console.say, hasher, places)) as sources:
                 plan(its.ledger, its.run, sources, console.read)
 
     # Delivery
@@ -509,17 +511,25 @@ class _Router:
             self._own[name] = 0
         return self._numbers[name]
 
-    def add_chunk(self, run: Run, source_no: int, stored: StoredChunk) -> None:
-        """Store the rows of each account that has some."""
+    def places(self) -> dict[str, Place]:
+        """Where workers write the rows of the accounts that the source is known to have rows of."""
+        parts = {name: self._part(name) for name in list(self._numbers)}
+        return {name: place for name, one in parts.items() for place in one.ledger.places(one.run).values()}
+
+    def add_chunk(self, run: Run, source_no: int, chunk: PlannedChunk) -> None:
+        """Store the rows of each account that has some, unless a worker has written them."""
         del run, source_no
-        assert stored.accounts is not None
-        names = pc.fill_null(stored.accounts, NO_ACCOUNT)
-        for name in pc.unique(names).to_pylist():
-            mine = np.asarray(pc.equal(names, pa.scalar(name)))
+        assert not isinstance(chunk, WrittenChunk)
+        accounts = chunk.accounts if isinstance(chunk, RoutedChunk) else by_account(chunk)
+        for name, its in accounts.items():
             part, number = self._part(name), self._number(name)
-            part.ledger.add_chunk(part.run, number, stored, mine, self._end)
-            self._own[name] += int(mine.sum())
-        self._end += stored.count
+            if isinstance(its, WrittenChunk):
+                part.ledger.add_chunk(part.run, number, its, at=self._end)
+                self._own[name] += its.own
+            else:
+                part.ledger.add_chunk(part.run, number, chunk, its, self._end)
+                self._own[name] += int(its.sum())
+        self._end += chunk.count
 
     def close_source(self, run: Run, source_no: int, *, digest: str, error: str) -> None:
         """End the source for all that have rows of it."""
@@ -550,6 +560,6 @@ def summed(all_of_them: Sequence[Progress]) -> Progress:
             remaining=None,
             waiting_for=soonest.waiting_for if waits else "",
             wait_until=soonest.wait_until if waits else None,
-            halt=soonest.halt if waits else None,
+            pause=soonest.pause if waits else None,
         ),
     )

@@ -104,14 +104,18 @@ class Cluster:
 
     def __init__(self, client: Any, directory: str | None) -> None:
         self._client = client
+        self._killed: Any = import_module("distributed").KilledWorker
         self._directory = directory
         """Where the workers have parts and results, if they are on this machine."""
 
-    def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
+    def map(
+        self, work: Callable[[In], Out], items: Iterable[In], killed: Callable[[In, int], Exception]
+    ) -> Generator[Out, None, None]:
         """What ``work`` makes of each item, in their order; what a worker that dies had in hand is done again.
 
-        Raises what ``work`` or ``items`` raises, where it belongs; `StoppedError` where the scheduler is gone, or has
-        no worker for a minute.
+        Raises what ``work`` or ``items`` raises, where it belongs; what ``killed`` makes of an item, and the number of
+        workers, if all that took it have died; `StoppedError` where the scheduler is gone, or has no worker for a
+        minute.
         """
         source, waiting = iter(items), deque[tuple[Parcel, Any]]()
         failure: Exception | None = None
@@ -129,7 +133,10 @@ class Cluster:
                 if not waiting:
                     break
                 item, future = waiting.popleft()
-                result = self._result(future)
+                try:
+                    result = self._result(future)
+                except self._killed as error:
+                    raise killed(_unpack(item), error.allowed_failures + 1) from None
                 made = _unpack(result)
                 _drop(item, result)  # not before: a worker that dies had only read its part
                 yield made

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import platformdirs
+from msgspec.structs import replace
 
 from importer.clock import SystemClock
 from importer.deliver.circuit_breaker import CircuitBreaker
@@ -22,14 +23,13 @@ from importer.model import SANDBOX_ENDPOINT, Response
 from importer.pipeline.options import TargetOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where to send, and with what."""
 
     endpoint: Endpoint
     token: Token
     rehearsal: bool
-    options: ClientOptions = field(default_factory=ClientOptions)
+    options: ClientOptions = ClientOptions()
     page: str = ""
     """Of a rehearsal: where a browser shows what arrives."""
 

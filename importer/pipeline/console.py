@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from importer.deliver import Progress, StopReason
 from importer.errors import ExitCode
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from importer.report.accounts import AccountsReport
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True):
     """What a live run is about to do, shown before it asks."""
 
     run: Run
@@ -36,8 +36,7 @@ class Forecast:
     """So many events are sent in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What a command leaves behind."""
 
     run: Run
@@ -60,8 +59,7 @@ class Result:
         return ExitCode.INCOMPLETE if self.elsewhere else exit_code(self.written, ready=False)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountsResult:
+class AccountsResult(msgspec.Struct, frozen=True):
     """What a command leaves behind for all its accounts."""
 
     batch: Run

@@ -12,10 +12,11 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+
+import msgspec
 
 from importer import __version__
 from importer.deliver.endpoint import shown_proxy, unused_proxy
@@ -45,8 +46,7 @@ class Severity(StrEnum):
     """A run will not do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing looked at."""
 
     name: str

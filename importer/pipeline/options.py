@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from importer import DEFAULT_ENDPOINT, TOKEN_VARIABLE
 from importer.deliver.options import DeliveryOptions
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from importer.sandbox.options import SandboxOptions
 
 
-@dataclass(frozen=True, slots=True)
-class TargetOptions:
+class TargetOptions(msgspec.Struct, frozen=True):
     """Where events go, and which ledger remembers it."""
 
     ledger: LedgerLocation
@@ -35,7 +36,7 @@ class TargetOptions:
     """The variable that holds the token, if no file does."""
     cap: int | None = None
     """Requests a minute at the most, if the API grants more."""
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = {}
     """Where the token is looked up."""
     sandbox: SandboxOptions | None = None
     """Rehearse: start a sandbox for this run; endpoint and token are its own."""
@@ -45,6 +46,10 @@ class TargetOptions:
     """A proxy's URL, ``environment`` for what HTTPS_PROXY says, or None for none."""
     ca_file: Path | None = None
     """Certificates in PEM form that are trusted beside the system's."""
+
+    def __repr__(self) -> str:
+        """Without the environment, which may hold the token."""
+        return f"TargetOptions({self.account!r}, {self.endpoint!r}, sandbox={self.sandbox!r})"
 
     def addressed(self, hint: str) -> str:
         """A hint whose commands (`importer resume RUN` …) look for the run in this ledger."""
@@ -68,8 +73,7 @@ def default_ledger(environment: Mapping[str, str]) -> LedgerLocation:
     return platformdirs.user_state_path("importer") / "ledger.db"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(msgspec.Struct, frozen=True):
     """How rows are to be prepared."""
 
     strict: bool = False
@@ -97,8 +101,7 @@ class ReadOptions:
         return cls(strict=bool(run.options.get("strict")), transform=run.options.get("transform", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(msgspec.Struct, frozen=True):
     """What is to be delivered, and how."""
 
     sources: tuple[str, ...]
@@ -130,7 +133,7 @@ class RunOptions:
     """Wait for another process that works on the run, or sends for the account."""
     brief: bool = False
     """One of many runs: the sandbox's address, which ends with the run, is not shown."""
-    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+    delivery: DeliveryOptions = DeliveryOptions()
 
     def __post_init__(self) -> None:
         """Raises `UsageError` where ``out`` is no path."""

@@ -12,9 +12,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.convert import RowMapper
 from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
@@ -22,11 +27,21 @@ from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.lookups import content_of, read_lookups
+from importer.mapping.accounts import NO_ACCOUNT
 from importer.mapping.columns import MissingColumn, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
 from importer.mapping.unused import UnusedColumns
-from importer.model import Chunk, EncodedChunk, Events, Source, SourceStream, StoredChunk
+from importer.model import (
+    Chunk,
+    EncodedChunk,
+    Events,
+    PlannedChunk,
+    RoutedChunk,
+    Source,
+    SourceStream,
+    StoredChunk,
+)
 from importer.pipeline.options import ReadOptions
 from importer.read import Input, Part, Reader, chunk_of, expand, open_source, text_of
 from importer.roundtrip import origin_columns, with_origins
@@ -36,10 +51,14 @@ from importer.wording import brief, counted, shown
 if TYPE_CHECKING:
     from importer.convert.lookups import Lookups
     from importer.ledger.identities import Hasher
+    from importer.ledger.rows import Place
+    from importer.model import Bools
     from importer.transform import Transform
 
 T = TypeVar("T")
 PrepareParts: TypeAlias = "Callable[[Iterator[Part]], Iterator[Any]]"
+Places: TypeAlias = "Mapping[str, Place]"
+"""Where workers write the rows of each account, or all, by an empty name; empty if they do not."""
 
 
 class Preparer:
@@ -102,8 +121,7 @@ class Preparer:
         return encode(judged, validate(judged, strict=self.reading.strict), bodies=self.reading.bodies)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
+class _Recipe(msgspec.Struct, frozen=True):
     """What a worker needs to make a `Preparer` like ours, and to finish what it prepares."""
 
     finish: Callable[[EncodedChunk], Any]
@@ -132,8 +150,12 @@ _here = threading.local()
 """Of a worker's thread: the last recipe, and the `Preparer` made by it."""
 
 
-def _on_worker(recipe: bytes, part: Part) -> tuple[Any, dict[str, set[str]]]:
-    """A part as events if these are to be grouped, else finished; and the keys that lookups did not have."""
+def _on_worker(recipe: bytes, item: tuple[Part, Places]) -> tuple[Any, dict[str, set[str]]]:
+    """A part as events if these are to be grouped, else finished; and the keys that lookups did not have.
+
+    Where there is a place for all of it, it is written, and what planning must know of it comes instead.
+    """
+    part, places = item
     if getattr(_here, "recipe", None) != recipe:
         unpacked: _Recipe = pickle.loads(recipe)  # noqa: S301  # the scheduler runs any code it is given
         _here.preparer, _here.finish = unpacked.preparer(), unpacked.finish
@@ -143,8 +165,26 @@ def _on_worker(recipe: bytes, part: Part) -> tuple[Any, dict[str, set[str]]]:
     events = preparer.events(chunk_of(part))
     not_found = dict(preparer.mapper.not_found)
     if preparer.mapping.group_by is None:
-        return _here.finish(preparer.encoded(events)), not_found
+        made = _here.finish(preparer.encoded(events))
+        return _written(made, places) if places else made, not_found
     return replace(events, chunk=replace(events.chunk, table=events.chunk.table.select([]), nested={})), not_found
+
+
+def _written(stored: StoredChunk, places: Places) -> PlannedChunk:
+    from importer.ledger.rows import write_there
+
+    if "" in places:
+        return write_there(places[""], stored)
+    rows = by_account(stored)
+    if not rows.keys() <= places.keys():
+        return stored
+    return RoutedChunk(stored.count, {name: write_there(places[name], stored, mine) for name, mine in rows.items()})
+
+
+def by_account(stored: StoredChunk) -> dict[str, Bools]:
+    """Which rows belong to each account that has some, shape (count,)."""
+    names = pc.fill_null(stored.accounts, NO_ACCOUNT)
+    return {name: np.asarray(pc.equal(names, pa.scalar(name))) for name in pc.unique(names).to_pylist()}
 
 
 def prepare_sources(
@@ -157,17 +197,21 @@ def prepare_sources(
     return _prepared(arguments, mapping, reading, say, _as_it_is)
 
 
-def prepare_stored(
+def prepare_stored(  # what is read, and what becomes of it
     arguments: Sequence[str | Input],
     mapping: ImportMapping,
     reading: ReadOptions,
     say: Callable[[str], None],
     hasher: Hasher,
-) -> Generator[SourceStream[StoredChunk], None, None]:
-    """The same as the ledger with that hasher stores it."""
+    places: Callable[[], Places] = dict,
+) -> Generator[SourceStream[PlannedChunk], None, None]:
+    """The same as the ledger with that hasher stores it.
+
+    ``places`` says, while the chunks of a source are asked for, where workers write them.
+    """
     from importer.ledger.rows import store  # with the ledger, which a check does not need
 
-    return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher))
+    return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher), places)
 
 
 def _as_it_is(prepared: EncodedChunk) -> EncodedChunk:
@@ -179,15 +223,16 @@ def _prepared(
     mapping: ImportMapping,
     reading: ReadOptions,
     say: Callable[[str], None],
-    finish: Callable[[EncodedChunk], T],
-) -> Generator[SourceStream[T], None, None]:
+    finish: Callable[[EncodedChunk], Any],
+    places: Callable[[], Places] = dict,
+) -> Generator[SourceStream[Any], None, None]:
     preparer = Preparer(mapping, reading, read_lookups(mapping, say))
     finished = reading.here or mapping.group_by is not None
 
     def make(events: Any) -> Any:
         return finish(preparer.encoded(events)) if finished else events
 
-    with _prepare_parts(preparer, finish) as prepare_parts:
+    with _prepare_parts(preparer, finish, places) as prepare_parts:
         sources = _opened(arguments, preparer, prepare_parts, say)
         if mapping.group_by is not None:
             from importer.group import grouped  # which most mappings do without
@@ -205,7 +250,9 @@ def _prepared(
 
 
 @contextmanager
-def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) -> Iterator[PrepareParts]:
+def _prepare_parts(
+    preparer: Preparer, finish: Callable[[EncodedChunk], Any], places: Callable[[], Places]
+) -> Iterator[PrepareParts]:
     """What makes events of parts, or encodes them at once, in their order: this process, or a cluster's workers."""
     reading = preparer.reading
     if reading.here:
@@ -219,8 +266,21 @@ def _prepare_parts(preparer: Preparer, finish: Callable[[EncodedChunk], Any]) ->
     with connected(reading.workers, reading.scheduler) as cluster:
         work = partial(_on_worker, pickle.dumps(recipe))
 
+        private = reading.scheduler is None or reading.scheduler.startswith("tls:")
+
+        def placed(part: Part) -> tuple[Part, Places]:
+            return part, {name: one if private else one.without_password() for name, one in places().items()}
+
+        def killed(item: tuple[Part, Places], workers: int) -> SourceError:
+            row = item[0].first_row if isinstance(item[0], Chunk) else item[0].row
+            return SourceError(
+                item[0].source.name,
+                f"the part that begins with row {row} cannot be prepared: {counted(workers, 'worker')} died of it",
+                hint="the workers' logs say why; often memory runs out, or a --transform function ends its process",
+            )
+
         def on_workers(parts: Iterator[Part]) -> Iterator[Any]:
-            with closing(cluster.map(work, parts)) as results:
+            with closing(cluster.map(work, map(placed, parts), killed)) as results:
                 for made, not_found in results:
                     preparer.mapper.add_not_found(not_found)
                     yield made

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from importer import report
 from importer.deliver import StopReason
@@ -85,7 +86,12 @@ def _plan(ledger: Ledger, current: Run, options: RunOptions, loaded: LoadedMappi
     """Read everything into the ledger. If it is interrupted, nothing of the run is left."""
     with planning(lambda: [(ledger, current)]):
         prepared = prepare_stored(
-            options.readable, loaded.mapping, options.reading(raw_rows=True), console.say, ledger.hasher
+            options.readable,
+            loaded.mapping,
+            options.reading(raw_rows=True),
+            console.say,
+            ledger.hasher,
+            partial(ledger.places, current),
         )
         with closing(prepared) as sources:
             plan(ledger, current, sources, console.read)
@@ -169,7 +175,7 @@ def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it go
             if not options.keep_bodies:
                 ledger.drop_bodies(current)
         written = outputs.publish(written, here, options.out)
-        elsewhere = ledger.pending_elsewhere(current)
+        elsewhere = ledger.pending_elsewhere(current) if written.counts[State.DUPLICATE] else ()
     except LedgerError as error:
         if ended.reason:
             error.exit_code = ExitCode.STOPPED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from importer.ledger.ledger import Ledger
 from importer.model import Run, RunState, State
@@ -11,8 +12,7 @@ from importer.model import Run, RunState, State
 _DONE = (RunState.FINISHED, RunState.SUPERSEDED)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """What is to be forgotten."""
 
     runs: tuple[Run, ...]

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.deliver import DeliveryOptions, Progress, StopReason
 from importer.deliver.client import run_event_loop
 from importer.deliver.delivery import ApiSession, Delivery
 from importer.deliver.options import Watch
-from importer.errors import LedgerError
+from importer.errors import LedgerError, SpaceError
 from importer.ledger.ledger import Ledger
 from importer.ledger.locks import Lock
 from importer.model import Pause, PauseKind, PendingSummary, Response, ResponseKind, Run, RunState
@@ -56,9 +58,9 @@ class PauseRecorder:
 
     def watch(self, progress: Progress) -> None:
         """Delivery's progress now."""
-        if progress.pace.halt is not self._kind:
+        if progress.pace.pause is not self._kind:
             self.end()
-            self._kind, self._since = progress.pace.halt, self._now()
+            self._kind, self._since = progress.pace.pause, self._now()
         self._watch(progress)
 
     def end(self) -> None:
@@ -69,11 +71,10 @@ class PauseRecorder:
 
     def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
         if ended - begun >= SHORTEST:
-            self._ledger.note_halt(self._run, Pause(kind, begun, ended))
+            self._ledger.note_pause(self._run, Pause(kind, begun, ended))
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryJob:
+class DeliveryJob(msgspec.Struct, frozen=True):
     """What is to be delivered, from where, for whom."""
 
     ledger: Ledger
@@ -94,8 +95,7 @@ Conclude = Callable[[DeliveryJob, StopReason], None]
 """Called on a thread as soon as one of several jobs has ended; one at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(msgspec.Struct, frozen=True):
     """A job whose API has answered."""
 
     job: DeliveryJob
@@ -120,7 +120,7 @@ def send(
             return future.result()
 
 
-def ledger_failed(error: LedgerError) -> StopReason:
+def ledger_failed(error: LedgerError | SpaceError) -> StopReason:
     """The end of a run whose ledger fails."""
     words = f"the ledger failed: {error.message}; what was under way then is in doubt once the run goes on"
     return StopReason(words, hint=error.hint or "")
@@ -173,7 +173,7 @@ class _Sending:
         """A session with the API; None where the job has ended already."""
         try:
             outlook = job.ledger.pending_summary(job.run)
-        except LedgerError as error:
+        except (LedgerError, SpaceError) as error:
             await self._end(job, ledger_failed(error))
             return None
         opening = connect(job.api, job.target, job.console.say, among=among)
@@ -289,7 +289,7 @@ def _forecast(one: _Opened) -> Forecast:
         60 * one.outlook.events / min(usable) if usable else None,
         job.api.endpoint.events_url,
         rehearsal=job.api.rehearsal,
-        counts=job.ledger.counts(job.run),
+        counts=one.outlook.counts,
         first=job.options.first,
         most=job.options.delivery.most,
     )

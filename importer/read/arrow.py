@@ -269,6 +269,22 @@ def is_list(kind: Any) -> bool:
     )  # fmt: skip
 
 
+def without_views(kind: Any) -> Any:
+    """A type or a schema with texts and bytes of the plain layout in place of views, for which Arrow lacks kernels."""
+    if isinstance(kind, pa.Schema):
+        return pa.schema([field.with_type(without_views(field.type)) for field in kind], kind.metadata)
+    if pa.types.is_struct(kind):
+        fields = map(kind.field, range(kind.num_fields))
+        return pa.struct([field.with_type(without_views(field.type)) for field in fields])
+    if pa.types.is_map(kind):
+        return pa.map_(without_views(kind.key_type), without_views(kind.item_type))
+    if is_list(kind):
+        inner = without_views(kind.value_type)
+        return kind if inner == kind.value_type else pa.list_(inner)
+    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return views.get(kind, kind)
+
+
 def _plain(kind: Any) -> Any:
     """A type without dictionaries and extensions around it."""
     while True:

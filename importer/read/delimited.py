@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from importer.columns import flags
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
 from importer.model import Dialect, Int64s
@@ -20,10 +21,11 @@ from importer.read.detect import Table, recognise_table
 from importer.read.files import Content, Limits
 from importer.read.reader import Converted, TextReader, TextSample
 from importer.read.records import WHITESPACE, Records
-from importer.roundtrip import is_rejects, original
+from importer.roundtrip import APPENDED, DOUBT, ORIGINAL, is_rejects, original
 from importer.wording import counted
 
 _BOM = "\ufeff".encode()
+_WAITS = f"it is in {ORIGINAL}; copy the values into their cells"
 
 
 class DelimitedReader(TextReader):
@@ -95,8 +97,7 @@ class DelimitedReader(TextReader):
                 yield records.part(passed, len(records)) if passed else records
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(msgspec.Struct, frozen=True):
     """Turns records into the wanted columns: with Arrow where it can, with the plain parser where quotes are odd."""
 
     table: Table
@@ -111,7 +112,8 @@ class _Columns:
         for at in self._repeated_headers(records):
             faults.setdefault(at, ("row.repeated_header", ""))
         good = np.delete(np.arange(len(records)), list(faults))
-        columns = tuple(dict.fromkeys((*self.wanted.values(), *range(len(header), width)))) or (0,)
+        kept, own = self._kept
+        columns = tuple(dict.fromkeys((*self.wanted.values(), *range(len(header), width), *kept, *own))) or (0,)
         table, ragged = self._parse(records, good, columns)
         places = np.delete(np.arange(len(good)), list(ragged))
         for at in range(len(header), width):
@@ -121,6 +123,13 @@ class _Columns:
                 mask = filled.to_numpy()
                 ragged |= dict.fromkeys(places[mask].tolist(), width)
                 table, places = table.filter(pc.invert(filled)), places[~mask]
+        for at in kept:
+            waits = pc.not_equal(table.column(f"c{at}"), "")
+            for cell in own:
+                waits = pc.and_(waits, pc.equal(pc.utf8_trim_whitespace(table.column(f"c{cell}")), ""))
+            mask = flags(waits.combine_chunks())
+            faults |= dict.fromkeys(good[places[mask]].tolist(), ("row.unreadable", _WAITS))
+            table, places = table.filter(pc.invert(waits)), places[~mask]
         for place, found in ragged.items():
             expected = len(header) if found == width else width
             faults[int(good[place])] = ("row.ragged", f"{counted(found, 'field')} instead of {expected}")
@@ -129,6 +138,15 @@ class _Columns:
             cells = [original(column.combine_chunks()) for column in table.columns]
             table = pa.Table.from_arrays(cells, names=table.column_names)
         return Converted(table.rename_columns(list(self.wanted)), good[places], faults)
+
+    @property
+    def _kept(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Of rejects, where whole records are that were no rows, and the columns into which they belong."""
+        header = self.table.header
+        if not is_rejects(header) or header.count(ORIGINAL) != 1:
+            return (), ()
+        ours = {*APPENDED, *DOUBT, ORIGINAL}
+        return (header.index(ORIGINAL),), [at for at, name in enumerate(header) if name not in ours]
 
     def _repeated_headers(self, records: Records) -> list[int]:
         """Rows that repeat a header, as in files that were joined."""

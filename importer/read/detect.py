@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from importer.errors import SourceError
 from importer.mapping.model import SourceOptions
@@ -141,8 +141,7 @@ def _json(line: bytes) -> Any:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """How a CSV file is laid out."""
 
     layout: Layout
@@ -171,8 +170,7 @@ def recognise_table(name: str, text: TextSample, options: SourceOptions, columns
     return _settled(name, best, options)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+class _Trial(msgspec.Struct, frozen=True):
     """The first records as some rules read them."""
 
     layout: Layout

@@ -15,7 +15,8 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from importer.errors import SourceError
 
@@ -105,8 +106,7 @@ class EncodingError(SourceError):
         return first.encoding if clear else None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What an encoding makes of a file."""
 
     encoding: str
@@ -121,8 +121,7 @@ class Reading:
         return f"{self.encoding}: {', '.join(self.words)}"
 
 
-@dataclass(frozen=True, slots=True)
-class TextEncoding:
+class TextEncoding(msgspec.Struct, frozen=True):
     """How a file's bytes become text."""
 
     name: str

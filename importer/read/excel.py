@@ -23,13 +23,13 @@ import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import IO, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from importer.errors import SourceError, SpaceError
 from importer.mapping.model import SourceOptions

@@ -20,11 +20,11 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote
 
+import msgspec
 from backports import zstd
 
 from importer import wording
@@ -62,8 +62,7 @@ PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """What may follow one of ``ENDINGS``; ``.zip`` may also stand alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How much is held in memory at a time. Results do not depend on ``block``."""
 
     block: int = 2 << 20
@@ -80,8 +79,7 @@ class Limits:
     """Decompressed bytes looked at to recognise format, encoding and delimiter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """One thing to read, not opened yet."""
 
     name: str

@@ -21,6 +21,7 @@ from importer.read.files import Content, Limits, shorten
 from importer.read.nested import MISSING, Path, find, members, parse
 from importer.read.reader import Converted, TextReader, TextSample
 from importer.read.records import Faults, Layout, Records
+from importer.roundtrip import JSON_KEY
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 """ValueError: an integer of more digits than Python is willing to read."""
@@ -33,6 +34,8 @@ _MOST_UNUSED = 2_000
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WHOLE = msgspec.json.Decoder(dict[str, Any], float_hook=msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_RETURNED = f'{{"{JSON_KEY}"'.encode()
+"""How rejects begin that were no objects."""
 _MOST_BYTES = 8 << 20
 """Bytes of the records that are made at a time: each repeats the object that it is of."""
 
@@ -148,6 +151,9 @@ class _Columns:
         rows: list[Any] = []
         for at, line in zip(good.tolist(), records.texts(good), strict=True):
             try:
+                if line.startswith(_RETURNED) and not _RAW.decode(line).keys() - {JSON_KEY}:
+                    faults[at] = ("row.unreadable", f"its line is in {JSON_KEY}; put the corrected object here")
+                    continue
                 rows.append(self._decoder.decode(line))
             except _NOT_JSON as error:
                 faults[at] = ("row.not_json", shorten(f"{line[:60].decode('utf-8', 'ignore')} ({error})"))

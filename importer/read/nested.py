@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from importer.mapping.unused import UnusedColumns
 
@@ -27,8 +28,7 @@ LOOKUP_KEY = "key"
 _FIRST = re.compile(r"\[([^\]]*)\]|[^.\[]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """A path, or what is left of one on the way down."""
 
     text: str

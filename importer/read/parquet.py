@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from importer.columns import where_true
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of
+from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of, without_views
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content, Limits, shorten
 from importer.read.reader import Reader
@@ -52,7 +52,7 @@ class ParquetReader(Reader):
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
-        schema = self._file.schema_arrow
+        schema = without_views(self._file.schema_arrow)
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
         super().__init__(content, Source(content.name, content.path, dialect, None), schema.names)
         for name in self._partitions:
@@ -176,7 +176,9 @@ class ParquetReader(Reader):
     def _decoded(self, needed: Sequence[str] | None) -> Iterator[Any]:
         for group in range(self._file.num_row_groups):
             rows = self._rows_at_a_time(group, needed)
-            yield from self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False)
+            for batch in self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False):
+                plain = without_views(batch.schema)
+                yield batch if plain == batch.schema else batch.cast(plain)
 
     def _rows_at_a_time(self, group: int, needed: Sequence[str] | None) -> int:
         """How many rows of a row group to decode at once, by their size on average and at the worst.

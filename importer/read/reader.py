@@ -7,11 +7,12 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.errors import ImporterError, SourceError
 from importer.mapping.unused import UnusedColumns
@@ -21,8 +22,7 @@ from importer.read.files import Content, Limits, shorten
 from importer.read.records import Faults, Layout, Records, split
 
 
-@dataclass(frozen=True, slots=True)
-class TextSample:
+class TextSample(msgspec.Struct, frozen=True):
     """A text file's beginning, and how it is encoded."""
 
     data: bytes
@@ -32,8 +32,7 @@ class TextSample:
     encoding: TextEncoding
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """Records as columns."""
 
     table: ArrowTable
@@ -41,12 +40,11 @@ class Converted:
     """The records that ``table`` holds, ascending, shape (table.num_rows,)."""
     faults: Faults
     """All others: reason code and value."""
-    nested: Mapping[str, ArrowArray] = field(default_factory=dict)
-    literal: Mapping[str, ArrowArray] = field(default_factory=dict)
+    nested: Mapping[str, ArrowArray] = {}
+    literal: Mapping[str, ArrowArray] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class UnparsedRecords:
+class UnparsedRecords(msgspec.Struct, frozen=True):
     """Consecutive records, which become a chunk where there is time for it; that may be in another process."""
 
     source: Source

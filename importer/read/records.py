@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -42,8 +42,7 @@ _EACH_BYTE = np.uint64(0x0101010101010101)
 _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, dict=True):
     """A file's delimiter, quote and other special characters."""
 
     delimiter: bytes
@@ -148,8 +147,7 @@ class Rules:
         return re.sub(re.escape(self.escape) + b"(" + special + b")", rb"\1", text)
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(msgspec.Struct, frozen=True):
     """Consecutive records of one buffer; blank lines are left out."""
 
     data: bytes
@@ -159,7 +157,7 @@ class Records:
     """Offset behind each record's last byte, its line end excluded, shape (n,)."""
     lines: Int64s
     """1-based physical line on which each record begins, shape (n,)."""
-    faults: Faults = field(default_factory=dict)
+    faults: Faults = {}
     odd: frozenset[int] = frozenset()
     """Positions of records in which some quote is where RFC 4180 allows none."""
     gapless: bool = True
@@ -203,8 +201,7 @@ class Records:
         return np.flatnonzero(mask)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """What the splitter must know of a file."""
 
     rules: Rules = Rules(b"", quote=b"")

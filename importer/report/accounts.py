@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from importer.errors import ExitCode, ReportError
 from importer.model import SANDBOX_ENDPOINT, Run, State
@@ -19,8 +20,7 @@ _OWN = ("run", "state", "endpoint", "balanced", "rows", "totals", "stop_reason")
 """What an account's summary among all has of its own summary."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSummary:
+class AccountSummary(msgspec.Struct, frozen=True):
     """One account in the summary of all."""
 
     account: str
@@ -49,8 +49,7 @@ class AccountSummary:
         return cls(account=account, hint=hint, exit_code=code, directory=directory, **own)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountsSummary:
+class AccountsSummary(msgspec.Struct, frozen=True):
     """``summary.json`` of several accounts, key by key."""
 
     run: str
@@ -71,12 +70,11 @@ class AccountsSummary:
     versions: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountsReport:
+class AccountsReport(msgspec.Struct, frozen=True):
     """What the report of several accounts leaves behind."""
 
     summary: AccountsSummary
-    paths: tuple[Path | RemotePath, ...] = field(default=())
+    paths: tuple[Path | RemotePath, ...] = ()
     failure: ReportError | None = None
     """Why the files could not be written."""
 

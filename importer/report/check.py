@@ -7,11 +7,11 @@ reports with one program. `Checking` looks at the same chunks for what only a ch
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.mapping.columns import check_columns
 from importer.mapping.load import LoadedMapping

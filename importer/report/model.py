@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ VERSIONS = {"importer": importer.__version__, "python": platform.python_version(
 """What made a report."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
+class ReportOptions(msgspec.Struct, frozen=True):
     """What to write, and where."""
 
     out: Path
@@ -51,8 +49,7 @@ def check_run(mapping_name: str, mapping_text: str = "", mapping_digest: str = "
     return Run(0, CHECK, "", "", state, 0.0, None, None, mapping_name, mapping_text, mapping_digest, "", options)
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(msgspec.Struct, frozen=True):
     """The first row that a reason was found in."""
 
     source: str
@@ -62,8 +59,7 @@ class Example:
     """The offending value, or the API's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class MappingAdvice:
+class MappingAdvice(msgspec.Struct, frozen=True):
     """A change of the mapping that would let rows through."""
 
     why: str
@@ -74,8 +70,7 @@ class MappingAdvice:
     """Where, such as ``orders.yaml, line 9, below `properties` ``."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReasonSummary:
+class ReasonSummary(msgspec.Struct, frozen=True):
     """One reason code at one field, over the whole run."""
 
     code: str
@@ -92,8 +87,7 @@ class ReasonSummary:
     """What to change in the mapping; None where the rows themselves are wrong, and for runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class FilterSummary:
+class FilterSummary(msgspec.Struct, frozen=True):
     """The rows that one test of the mapping's ``where``, or ``--transform``, leaves out."""
 
     test: str
@@ -105,8 +99,7 @@ class FilterSummary:
     """Some different cells that the test saw, most frequent of the first batch first."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurrencyTotal:
+class CurrencyTotal(msgspec.Struct, frozen=True):
     """Events with a value in one currency."""
 
     currency: str
@@ -116,8 +109,7 @@ class CurrencyTotal:
     """The exact sum, in decimal digits."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeTotals:
+class TypeTotals(msgspec.Struct, frozen=True):
     """Events of one type and currency, and their values' exact sums, by what became of them."""
 
     type: str
@@ -136,8 +128,7 @@ class TypeTotals:
     pending_total: str = "0"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSummary:
+class SourceSummary(msgspec.Struct, frozen=True):
     """One source of the run."""
 
     name: str
@@ -149,8 +140,7 @@ class SourceSummary:
     """The encoding that its text was read with; empty for Parquet."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
+class WrittenFile(msgspec.Struct, frozen=True):
     """One output, by its name in the output directory."""
 
     name: str
@@ -159,24 +149,21 @@ class WrittenFile:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class MappingSummary:
+class MappingSummary(msgspec.Struct, frozen=True):
     """Which mapping was used."""
 
     name: str
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class TypeCount:
+class TypeCount(msgspec.Struct, frozen=True):
     """Events of one type."""
 
     type: str
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True):
     """The events that would be sent."""
 
     events: int
@@ -199,8 +186,7 @@ class Forecast:
     """How long it takes then."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissingColumn:
+class MissingColumn(msgspec.Struct, frozen=True):
     """A column that the mapping names and files lack."""
 
     name: str
@@ -210,8 +196,7 @@ class MissingColumn:
     """The file's column that was probably meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceColumns:
+class SourceColumns(msgspec.Struct, frozen=True):
     """What there is to say of the columns of files that share a header."""
 
     sources: tuple[str, ...]
@@ -219,8 +204,7 @@ class SourceColumns:
     missing: tuple[MissingColumn, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSummary:
+class CheckSummary(msgspec.Struct, frozen=True):
     """What only a check knows."""
 
     foreseen: Forecast
@@ -230,8 +214,7 @@ class CheckSummary:
     """The first bodies that would be sent, as JSON; none where bodies are not made."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportTotal:
+class ImportTotal(msgspec.Struct, frozen=True):
     """What a run, and the runs of its corrected rows, come to as one import."""
 
     runs: tuple[str, ...]
@@ -240,8 +223,7 @@ class ImportTotal:
     """Every original row once: ``read``, and every state by its name, of the version that was sent, or the newest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """``summary.json``, key by key."""
 
     run: str
@@ -285,8 +267,7 @@ class Summary:
         return sum(one.count for one in self.reasons if one.code == "failed.given_up")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """Something left to do when a run is over."""
 
     words: str
@@ -296,8 +277,7 @@ class Step:
     """The page says it where it lists the rows in doubt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What a report leaves behind."""
 
     paths: tuple[Path | RemotePath, ...]
@@ -306,7 +286,7 @@ class Written:
     balanced: bool
     """Whether every row read is in exactly one state and has exactly one line in the report."""
     summary: Summary
-    steps: tuple[Step, ...] = field(default=())
+    steps: tuple[Step, ...] = ()
     """What is left to do."""
     failure: ReportError | None = None
     """Why the files could not be written; the counts are right all the same."""

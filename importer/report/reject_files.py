@@ -39,7 +39,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
 from typing import Any, BinaryIO, Protocol
@@ -47,6 +46,7 @@ from typing import Any, BinaryIO, Protocol
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.columns import whole
 from importer.model import ArrowArray, ArrowTable, Dialect, Source
@@ -80,8 +80,7 @@ _WIDTHS = {"importer_message": 48}
 _WIDTH = 18
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """Some rows of one batch, in source order."""
 
     raw_rows: ArrowTable
@@ -243,8 +242,10 @@ class CsvRejects(_TextRejects):
         return self._delimiter.join([own, notes, self._joined([harmless(original)])]) + "\n"
 
     def _uncorrected(self, cells: list[str] | None) -> str:
-        """What an earlier rejects file kept as the row's original; empty if nothing, or if it was corrected."""
+        """What an earlier rejects file kept as the row's original; empty if nothing, or if cells were filled."""
         if self._kept_original is None or cells is None or len(cells) != self._width:
+            return ""
+        if any(cells[at].strip() for at in self._own):
             return ""
         return original_cell(cells[self._kept_original])
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from importer.model import RowBatch, Source, State
 from importer.report.atomic import Outputs
@@ -37,8 +38,7 @@ _FILES = {"rejects": ("rejects", APPENDED), "in_doubt": ("in-doubt", (*APPENDED,
 """What a file is called, and the columns that it has besides its source's."""
 
 
-@dataclass(slots=True)
-class _File:
+class _File(msgspec.Struct):
     """One output."""
 
     placeholder: str
@@ -47,8 +47,7 @@ class _File:
     rows: int = 0
 
 
-@dataclass(slots=True)
-class _Form:
+class _Form(msgspec.Struct):
     """The files of all sources that look alike, by what they hold."""
 
     key: tuple[object, ...]
@@ -58,7 +57,7 @@ class _Form:
     """A Parquet source's columns with their types; None while they are unknown, and for text."""
     number: str
     """Behind the placeholders of its files; empty for the first form."""
-    files: dict[str, _File] = field(default_factory=dict)
+    files: dict[str, _File] = {}
 
 
 class Rejects:

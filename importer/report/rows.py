@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,8 +55,7 @@ _NAMES_VALUE = pa.array([code for code, one in REASONS.items() if "{value}" in o
 """Codes whose message names a value; of delivery's, that is the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedBatch:
+class ExplainedBatch(msgspec.Struct, frozen=True):
     """A batch with its reasons."""
 
     batch: RowBatch

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,8 +69,7 @@ _KEPT_STEPS = 4_096
 """Steps kept while counting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(msgspec.Struct, frozen=True):
     """What happened, step by step, without holes."""
 
     begin: float
@@ -125,8 +124,7 @@ class Timeline:
             self._found[step // factor, kind] += count
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRow:
+class ShownRow(msgspec.Struct, frozen=True):
     """A row that is shown with its reason."""
 
     source: str
@@ -139,15 +137,14 @@ class ShownRow:
     message: str
 
 
-@dataclass(slots=True)
-class _Reason:
+class _Reason(msgspec.Struct):
     """One code at one field."""
 
     message: str
     example: Example
     severity: str
     count: int = 0
-    rows: list[ShownRow] = field(default_factory=list)
+    rows: list[ShownRow] = []
 
 
 class Totals:

@@ -11,7 +11,6 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Literal
@@ -36,8 +35,7 @@ _ORIGIN = ("importer_run", "importer_source", "importer_row")
 Shape = Literal["cells", "object", "record"]
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(msgspec.Struct, frozen=True, dict=True):
     """What all rows of one source share."""
 
     run: str
@@ -63,8 +61,7 @@ class Form:
         return self.source.dialect.format == "csv"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """What a row holds."""
 
     shape: Shape

@@ -9,8 +9,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.load import LoadedMapping, loads
@@ -27,8 +29,7 @@ Verdict = tuple[int, str, tuple[Problem, ...] | None]
 """A line's number, its status, and what is wrong with it now (None: what the ledger says)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checker:
+class Checker(msgspec.Struct, frozen=True):
     """Checks rows by one run's mapping."""
 
     loaded: LoadedMapping

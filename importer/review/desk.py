@@ -12,7 +12,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,8 +62,7 @@ class Problem(msgspec.Struct, frozen=True, array_like=True):
     is_error: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One row."""
 
     no: int
@@ -101,8 +99,7 @@ class Line:
         return self.content.corrected(forms[self.form], self.edits)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True):
     """Which rows to show."""
 
     status: str = "open"

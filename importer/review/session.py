@@ -11,8 +11,10 @@ import queue
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from importer.deliver import Progress
 from importer.errors import ImporterError

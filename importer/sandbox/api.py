@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from importer.clock import Clock
 from importer.sandbox.events import EventLog, RecentEvents
@@ -30,8 +30,7 @@ _NO_ANSWER = frozenset({Fault.DROP_BEFORE, Fault.DROP_AFTER_ACCEPT, Fault.HANG})
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     response: web.Response
     accepted: bool = False
     fault: Fault | None = None

@@ -10,10 +10,11 @@ import random
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby, repeat
 from typing import Any
+
+import msgspec
 
 from importer.errors import UsageError
 
@@ -64,8 +65,7 @@ AFTER_ACCEPT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
+class Faults(msgspec.Struct, frozen=True):
     """What a sandbox does wrong, and how often."""
 
     chances: tuple[tuple[Fault, float], ...] = ()

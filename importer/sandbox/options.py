@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 from importer.errors import UsageError
 from importer.sandbox.faults import Faults
@@ -11,8 +12,7 @@ from importer.sandbox.faults import Faults
 _TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
+class SandboxOptions(msgspec.Struct, frozen=True):
     """Everything that can be set. Raises `UsageError` for a port, a token or a number that cannot be used."""
 
     port: int = 0
@@ -30,7 +30,7 @@ class SandboxOptions:
     """Seconds by which every answer is late; events are recorded at once."""
     refuse_retired: bool = False
     """Refuse currencies that are no longer in use; what the real API does is not documented."""
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults = Faults()
     seed: int = 0
     """Of the faults: the same seed and the same order of requests give the same faults."""
 

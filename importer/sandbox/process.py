@@ -11,7 +11,6 @@ import selectors
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import IO
 
 import msgspec
@@ -26,8 +25,7 @@ _GONE_WITHIN = 5.0
 """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """Where to find a sandbox that runs in another process, which writes this as its first line."""
 
     url: str = ""

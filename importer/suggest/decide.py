@@ -11,9 +11,10 @@ import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+import msgspec
 
 from importer.suggest.profile import Column, Sample
 from importer.suggest.vocabulary import Kind
@@ -34,8 +35,7 @@ class Grade(IntEnum):
     SURE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """One thing that was decided, or that is left to the user."""
 
     target: str
@@ -66,8 +66,7 @@ class Decision:
         return f"{self.grade.name.lower()}: {self.options[self.chosen]}{could_be}"
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(msgspec.Struct, frozen=True):
     """A question that a mapping asks above lines that are commented out."""
 
     question: str
@@ -76,22 +75,21 @@ class Open:
     """What could be written: words and their values."""
 
 
-@dataclass
-class Draft:
+class Draft(msgspec.Struct):
     """A mapping in the making; filled step by step, then written."""
 
     sample: Sample
     answers: Mapping[str, str]
     """The user's, by the target of the decision; they replace guesses."""
     kind: Kind = UNKNOWN
-    decisions: dict[str, Decision] = field(default_factory=dict)
-    words: dict[str, Any] = field(default_factory=lambda: {"version": 1})
+    decisions: dict[str, Decision] = {}
+    words: dict[str, Any] = msgspec.field(default_factory=lambda: {"version": 1})
     """The mapping's data."""
-    notes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    notes: defaultdict[str, list[str]] = msgspec.field(default_factory=lambda: defaultdict(list))
     """Comments by the word that they are above: ``key``, ``subscriber.email`` …"""
-    opens: dict[str, Open] = field(default_factory=dict)
+    opens: dict[str, Open] = {}
     """What only the user can know, by the word that it is about."""
-    used: set[str] = field(default_factory=set)
+    used: set[str] = set()
     """Columns that are mapped, or that an event does not need."""
     group: Column | None = None
     """The column by which rows become one event."""
@@ -222,14 +220,14 @@ def _left(left: Mapping[str, Any], *, beside: bool) -> Iterator[str]:
         yield "# Not sent; take the # away to send it. Much of it may be personal: send what you need."
         yield "# properties:"
     indent = "  # " if beside else "#   "
-    for name, pick in list(left.items())[:_MOST_LEFT]:
-        yield f"{indent}{scalar(name)}: {flow(pick)}"
+    for name, value in list(left.items())[:_MOST_LEFT]:
+        yield f"{indent}{scalar(name)}: {flow(value)}"
     if len(left) > _MOST_LEFT:
         yield f"{indent}and {len(left) - _MOST_LEFT} more columns"
 
 
 def flow(value: Any) -> str:
-    """A value on one line: ``{column: Total, decimal: ","}``; a pick that is nothing but a column is its name."""
+    """A value on one line: ``{column: Total, decimal: ","}``; a value that is nothing but a column is its name."""
     if isinstance(value, Mapping):
         if list(value) == ["column"]:
             return flow(value["column"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from importer.convert.datetimes import read_form, read_iso
@@ -19,8 +19,7 @@ CURRENCY_OF_SIGN = {"£": "GBP", "$": "USD", "¥": "JPY", "₩": "KRW"} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NumberStyle:
+class NumberStyle(msgspec.Struct, frozen=True):
     """How numbers are written."""
 
     decimal: str = "."
@@ -28,7 +27,7 @@ class NumberStyle:
     thousands: str = ""
 
     def words(self) -> dict[str, Any]:
-        """What a pick says of it."""
+        """What a value mapping says of it."""
         if self == NumberStyle():
             return {}
         decimal = list(self.decimal) if len(self.decimal) > 1 else self.decimal
@@ -50,8 +49,7 @@ _STYLES = (_PLAIN, _COMMA, _GROUPED, *(NumberStyle(*signs) for signs in (",.", "
 """The plainest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(msgspec.Struct, frozen=True):
     """A column read as numbers."""
 
     share: float
@@ -133,14 +131,13 @@ DECISIVE = r"^(?:1[3-9]|2[0-9]|3[01])[./-][0-9]|^[0-9]{1,2}[./-](?:1[3-9]|2[0-9]
 """A date that shows which of its first two numbers is the day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(msgspec.Struct, frozen=True):
     """A column read as dates or times."""
 
     share: float
     """Of the filled cells, those that are in the form."""
     format: str
-    """What a pick's `format` says; empty for ISO 8601."""
+    """What a value mapping's `format` says; empty for ISO 8601."""
     other: str
     """The other `format` that some cells ask for or all allow, so that they do not say which is meant; empty: none."""
     dates: bool
@@ -151,7 +148,7 @@ class Times:
     """Whether some dates have the day first and others the month."""
 
     def words(self) -> dict[str, Any]:
-        """What a pick says of it."""
+        """What a value mapping says of it."""
         return {"as": "date" if self.dates else "datetime"} | ({"format": self.format} if self.format else {})
 
 

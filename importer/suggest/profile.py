@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from importer.currencies import CURRENT
 from importer.read import Input
@@ -20,8 +21,7 @@ _MOST_DISTINCT = 2_000
 """Distinct cells looked at."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, dict=True):
     """A column's cells, trimmed, in the order of the rows; empty where blank or absent."""
 
     name: str
@@ -113,8 +113,7 @@ class Column:
         return any(at and cell and seen.setdefault(at, cell) != cell for at, cell in pairs)
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, dict=True):
     """The first rows of a file, and how it is read."""
 
     input: Input

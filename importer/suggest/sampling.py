@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions

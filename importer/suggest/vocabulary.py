@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 
 _NEVER = "(?!)"
@@ -25,8 +25,7 @@ class Fit(IntEnum):
     EXACT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """What the rows of a table are; the rest is as in ``vocabulary.yaml``."""
 
     name: str

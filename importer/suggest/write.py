@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
@@ -35,8 +37,7 @@ _ANY_COLUMN = ("subscriber.email", "key", "value")
 """Questions that any column may answer, offered or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A mapping, what was decided, and how it does."""
 
     text: str
@@ -49,8 +50,7 @@ class Written:
     """What the user said, by the names of the questions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What the mapping is for."""
 
     sample: Sample
@@ -201,7 +201,7 @@ def _change(made: Draft, target: str, advice: Advice) -> None:
     """Another value mapping; one of the subscriber's brings the inherited others, as `subscriber` is replaced whole."""
     if target.startswith("subscriber.") and "subscriber" not in made.words:
         made.words["subscriber"] = inherited_subscriber(made.preset)
-    put(made.words, target, dict(advice.pick))
+    put(made.words, target, dict(advice.value))
     made.notes[target].append(f"adapted to the rows: {advice.why}")
 
 

@@ -6,10 +6,11 @@ Mappings are loaded when a file needs them, so a corrected one counts at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from importer.errors import MappingProblem, UsageError
 from importer.mapping.errors import did_you_mean
@@ -23,8 +24,7 @@ _KEYS = ("version", "drops")
 _DROP_KEYS = ("pattern", "mapping", "account")
 
 
-@dataclass(frozen=True, slots=True)
-class FileRule:
+class FileRule(msgspec.Struct, frozen=True):
     """Files of one kind, and how they are delivered."""
 
     pattern: str

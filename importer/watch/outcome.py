@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, RunState, State
@@ -36,8 +36,7 @@ class Place(StrEnum):
     """It cannot be used as it is, and a person has to look at it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileLimits:
+class FileLimits(msgspec.Struct, frozen=True):
     """What a file must be like to be sent at all."""
 
     min_rows: int = 0
@@ -56,8 +55,7 @@ class FileLimits:
         return invalid <= (number * rows / 100 if self.max_invalid.endswith("%") else number)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchOptions:
+class WatchOptions(msgspec.Struct, frozen=True):
     """What to watch, and how."""
 
     directory: Path | RemotePath
@@ -80,8 +78,7 @@ class WatchOptions:
     """A shell command to run after each file of which every row was delivered."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
+class FileOutcome(msgspec.Struct, frozen=True):
     """What became of one file."""
 
     place: Place
@@ -89,7 +86,7 @@ class FileOutcome:
     reason: str = ""
     """Why it failed or waits, or what else is worth a word."""
     run: str = ""
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = {}
     """As in ``summary.json``; empty if no run was made."""
     name: str = ""
     """As it was dropped."""

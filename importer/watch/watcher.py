@@ -13,9 +13,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+
+import msgspec
+from msgspec.structs import replace
 
 from importer.errors import ExitCode, ImporterError, LedgerError, SourceError, SpaceError, StoppedError, UsageError
 from importer.model import RunState
@@ -38,8 +40,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """Errors of the disk itself, which every file would meet."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchConsole:
+class WatchConsole(msgspec.Struct, frozen=True):
     """How a watch speaks and waits."""
 
     console: Console

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("pandas", "pyarrow", "aiohttp", "numpy", "phonenumbers", "babel", "pydantic", "msgspec")
+BEYOND_THE_LIST = ("json", "decimal", "pathlib", "shlex", "difflib", "importer.cli.console", "importer.cli.run")
 BEYOND_A_CHECK = (
     "pandas", "aiohttp", "jinja2", "phonenumbers", "babel", "openpyxl", "fsspec", "distributed", "asyncio", "filelock",
     "platformdirs", "adbc_driver_manager", "importer.ledger.ledger", "importer.group", "importer.temporary",
@@ -67,6 +68,11 @@ def test_help_and_mistakes_load_no_heavy_library(arguments: tuple[str, ...]) -> 
     outcome = run(HEAVY, *arguments)
     assert outcome.stderr.splitlines()[-1] == "loaded:", outcome.stderr
     assert outcome.returncode == (0 if arguments[-1].startswith("--") else 2)
+
+
+def test_the_list_of_commands_loads_little_more_than_click() -> None:
+    outcome = run(BEYOND_THE_LIST, "--help")
+    assert outcome.stderr.splitlines()[-1] == "loaded:", outcome.stderr
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """``report.html`` in a real browser: it fits, it says what it must, and nothing a customer wrote does anything."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 

@@ -1,10 +1,10 @@
 """Synthetic runs of any size, batch by batch, for pages to be looked at."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from importer.model import Dialect, RowBatch, RunState, Source
 from tests.support.story import REASONS, RUN

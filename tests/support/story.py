@@ -1,10 +1,11 @@
 """Runs as a ledger would tell of them, made by hand."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from importer.ledger.ledger import Ledger
 from importer.model import Dialect, Pause, RowBatch, Run, RunSource, RunState, Source, State
@@ -87,7 +88,7 @@ class FakeLedger:
     missing: int = 0
     """Rows that were read but are told of nowhere."""
     errors: dict[str, str] = field(default_factory=dict)
-    halted: Sequence[Pause] = ()
+    paused: Sequence[Pause] = ()
 
     def sources(self, run: Run) -> list[RunSource]:
         rows: dict[Source, int] = {}
@@ -98,8 +99,8 @@ class FakeLedger:
             for no, (source, count) in enumerate(rows.items(), 1)
         ]
 
-    def halts(self, run: Run) -> list[Pause]:
-        return list(self.halted)
+    def pauses(self, run: Run) -> list[Pause]:
+        return list(self.paused)
 
     def import_of(self, run: Run) -> list[Run]:
         return [run]

@@ -21,7 +21,7 @@ from tests.torture.storm import STARTS
 from tests.torture.world import BrokenPromiseError, World
 
 ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-PAGE = 8192
+PAGE = 16384
 
 
 def signals(home: Path, rng: random.Random) -> Tally:

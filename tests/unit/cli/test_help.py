@@ -22,6 +22,7 @@ def test_the_help_of_every_command_opens_with_a_sentence_and_an_example(command:
     usage, sentence, example, *_ = outcome.stdout.split("\n\n")
     assert usage.startswith(f"Usage: importer {command} ")
     assert re.match(r"  [A-Z][^\n]*\w(\n  [^\n]+)*\.$", sentence)
+    assert " ".join(sentence.split()).partition(". ")[0].rstrip(".") == COMMANDS[command], "the list says the same"
     title, *lines = example.splitlines()
     assert title.endswith((":", "?", "):")), "a line says when one would paste the example"
     assert any(f"importer {command}" in line for line in lines)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from importer.cli.console import ConsoleOptions, ProgressThrottle, TerminalConsole, progress_line
 from importer.deliver import Progress

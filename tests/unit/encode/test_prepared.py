@@ -1,10 +1,9 @@
 """What the ledger is told of each row."""
 
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from importer.encode import encode
 from importer.model import Dialect, EncodedChunk, Events, UnreadableRow, Violations

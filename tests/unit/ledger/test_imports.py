@@ -19,7 +19,7 @@ MAILS = ["ada@example.com", "bo@example.com", "cy@example.com", "di@example.com"
 
 def corrected(of: Run, rows: list[int], *, states: list[str] | None = None, first: str = "x") -> EncodedChunk:
     """Rows that correct these rows of a run."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     made = chunk([MAILS[row - 1] for row in rows], states=states, bodies=[f"{first}{row}" for row in rows])
     origins = pa.table(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from importer.ledger import tables
 from importer.ledger.ledger import Ledger
@@ -406,6 +406,18 @@ def test_a_file_that_has_grown_is_warned_of_where_nothing_tells_its_old_rows(led
     assert ledger.repeats(grown) == [
         f"warning: orders.csv begins as it did in run {first.id}, when it had 2 rows: {advice}"
     ]
+
+
+def test_a_grown_file_is_recognised_under_another_name_and_compared_with_its_newest_copy(ledger: Ledger) -> None:
+    """As exports that hold all rows so far have the day in their names."""
+
+    def night(day: str, *rows: str) -> Run:
+        return planned(ledger, chunk(rows), digest=day, source=replace(SOURCE, name=f"{day}.csv"))
+
+    deliver(ledger, night("monday", A), State.SENT)
+    second = deliver(ledger, night("tuesday", A, B), State.SENT, State.SENT)
+    (warning,) = ledger.repeats(released(ledger, night("wednesday", A, B, C)))
+    assert f"wednesday.csv begins as tuesday.csv did in run {second.id}, when it had 2 rows: " in warning
 
 
 def test_a_file_of_the_same_name_with_other_rows_is_not_warned_of(ledger: Ledger) -> None:

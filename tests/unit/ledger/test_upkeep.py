@@ -9,12 +9,12 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from importer.errors import DiskFullError, LedgerError, UsageError
 from importer.ledger import repair
@@ -24,7 +24,7 @@ from importer.model import Outcome, Run, RunState, State
 from importer.pipeline import prune
 from tests.support.ledgers import chunk, open_ledger, path_of, planned, released
 
-PAGE = 8192
+PAGE = 16384
 A, B = "a@example.org", "b@example.org"
 
 
@@ -89,7 +89,7 @@ def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) ->
     (said,) = repair.repair(tmp_path / "copy" / "ledger.db")
     assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
-        " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
+        " check in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
     )
     with open_ledger(tmp_path / "copy") as other:
         assert [code for *_, code in other.doubtful(run)] == ["doubt.ledger"] * 2
@@ -173,8 +173,8 @@ def damaged(tmp_path: Path) -> tuple[Path, Run]:
         run = released(ledger, planned(ledger, chunk(emails, bodies=[email * 20 for email in emails])))
     path = tmp_path / "ledger.db"
     content = bytearray(path.read_bytes())
-    half = len(content) // 2 // 8192 * 8192
-    content[half : half + 3 * 8192] = b"\xa5" * (3 * 8192)
+    half = len(content) // 2 // 16384 * 16384
+    content[half : half + 3 * 16384] = b"\xa5" * (3 * 16384)
     path.write_bytes(content)
     return path, run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import distributed  # noqa: F401  # its settings come with it
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,12 +20,17 @@ import pytest
 from dask import config as dask_config
 
 from importer.errors import SourceError, UsageError
+from importer.ledger import planning
+from importer.ledger import rows as ledger_rows
+from importer.ledger.location import PostgresLocation
+from importer.ledger.rows import Place
 from importer.mapping.load import load
 from importer.pipeline import cluster, prepare
 from importer.pipeline.options import ReadOptions
 from importer.pipeline.prepare import prepare_sources
 from importer.read import Limits, open_source
 from tests.support.dask_cluster import DaskCluster
+from tests.support.postgres import Server
 from tests.support.program import Outcome, importer
 
 ROWS = 1_500
@@ -131,7 +137,7 @@ def prepared(sources: list[str], mapping: Path, **options: Any) -> tuple[list[An
 
 def plain(chunk: Any) -> str:
     """An encoded chunk as text, in which even what is no number equals itself."""
-    values = {field.name: getattr(chunk, field.name) for field in dataclasses.fields(chunk)}
+    values = {name: getattr(chunk, name) for name in chunk.__struct_fields__}
     return repr({
         name: value.tolist() if isinstance(value, np.ndarray) else value.to_pylist() if hasattr(value, "to_pylist")
         else [one.to_pylist() for one in value] if isinstance(value, tuple) else value
@@ -233,7 +239,9 @@ def test_a_part_that_kills_whoever_takes_it_is_its_sources_error(here: Path) -> 
     summary = json.loads((here / "out/summary.json").read_bytes())
     assert outcome.exit_code == 1, outcome.stderr
     assert [bool(source["error"]) for source in summary["sources"]] == [True, False]
-    assert "all those workers died while running it" in summary["sources"][0]["error"]
+    assert summary["sources"][0]["error"] == (
+        "one.csv: the part that begins with row 1 cannot be prepared: 1 worker died of it"
+    )
     assert summary["rows"]["sent"] == 1
 
 
@@ -271,7 +279,10 @@ def test_a_scheduler_that_is_not_there(here: Path, monkeypatch: pytest.MonkeyPat
 def test_workers_of_this_machine_do_not_see_the_token(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENDER_API_TOKEN", "secret-of-the-account-1234")
     with cluster.connected(1, None) as workers:
-        assert list(workers.map(os.environ.get, ["SENDER_API_TOKEN", "HOME"])) == [None, os.environ["HOME"]]
+        assert list(workers.map(os.environ.get, ["SENDER_API_TOKEN", "HOME"], RuntimeError)) == [
+            None,
+            os.environ["HOME"],
+        ]
     assert os.environ["SENDER_API_TOKEN"] == "secret-of-the-account-1234"
 
 
@@ -291,3 +302,126 @@ def test_without_its_scheduler_a_run_ends_and_leaves_nothing(dask: DaskCluster, 
     assert outcome.exit_code == 3
     assert "the connection to Dask's scheduler is lost; nothing was sent" in outcome.stderr
     assert "no runs" in importer("runs", "--sandbox", "--ledger", str(here / "out.db")).stderr.lower()
+
+
+# Workers that write
+
+
+@pytest.fixture
+def location(postgres: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[PostgresLocation]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    location = postgres.database()
+    yield location
+    postgres.release(location)
+
+
+WRITING = """\
+import os, pathlib, signal
+from importer.ledger import rows
+
+def dying(writes):
+    write = rows.__dict__.setdefault("original", rows.write)
+    def once(*arguments):
+        marker = pathlib.Path("KILLED")
+        made = write(*arguments) if writes else None
+        if arguments[3].first_row > 300 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made or write(*arguments)
+    rows.write = once
+
+def before(df):
+    dying(False)
+    return df
+
+def after(df):
+    dying(True)
+    return df
+
+def never(df):
+    rows.write = rows.__dict__.get("original", rows.write)
+    return df
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_workers_write_into_a_shared_ledger_whenever_one_is_killed(
+    dask: DaskCluster, here: Path, location: PostgresLocation, moment: str
+) -> None:
+    """Before it writes, and after its commit, before anyone knows of it; the report is that of one writer."""
+    paths = write(here, 900)
+    (here / "clean.py").write_text(WRITING.replace("KILLED", str(here / "killed")))
+    there = ("--transform", f"clean.py:{moment}", "--ledger", location.uri, "--scheduler", dask.address)
+    several = run(here / "several", paths["csv"], here / "m.yaml", *there)
+    assert (here / "killed").exists(), several.stderr
+    own = ("--transform", "clean.py:never", "--scheduler", dask.address)
+    one = run(here / "one", paths["csv"], here / "m.yaml", *own)
+    assert (several.exit_code, one.exit_code) == (1, 1), several.stderr
+    assert report(here / "several") == report(here / "one")
+
+
+def test_rows_of_several_accounts_are_written_by_workers_too(
+    dask: DaskCluster, here: Path, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the accounts of a source are known; a later source has one that is new."""
+    lines = [f"{row},{'ab'[row % 2]},c{row}@example.com" for row in range(400)]
+    (here / "1.csv").write_text("order,shop,email\n" + "\n".join([*lines, "x,nobody,x@example.com"]) + "\n")
+    (here / "2.csv").write_text("order,shop,email\n" + "".join(f"c{row},c,c{row}@example.com\n" for row in range(20)))
+    (here / "m.yaml").write_text("version: 1\nkey: order\nsubscriber: {email: email}\ntype: {const: purchase}\n")
+    monkeypatch.setattr(prepare, "open_source", partial(open_source, limits=Limits(rows=20)))
+    names = "".join(f"  {name}: {{token_env: TOKEN_{name}}}\n" for name in "abc")
+    (here / "accounts.yaml").write_text(f"version: 1\ncolumn: shop\naccounts:\n{names}")
+    by_head: list[int] = []
+    write = ledger_rows.write
+
+    def noted(*arguments: Any) -> Any:
+        by_head.append(arguments[3].first_row)
+        return write(*arguments)
+
+    monkeypatch.setattr(planning, "write", noted)
+    found = []
+    for name, *there in (("one",), ("several", "--ledger", location.uri, "--scheduler", dask.address)):
+        by_head.clear()
+        more = ("--accounts", "accounts.yaml", "--sandbox", "--yes", "--out", name)
+        outcome = importer("run", "1.csv", "2.csv", "-m", "m.yaml", *more, *there)
+        assert outcome.exit_code == 1, outcome.stderr
+        found.append([report(here / name / account)[0] for account in ("a", "b", "c", "unassigned")])
+    assert [len(lines) for lines in found[0]] == [200, 200, 20, 1]
+    assert found[1] == found[0]
+    assert 0 < len(by_head) < 14 < 2 * 400 / 20
+
+
+def test_a_password_does_not_travel_where_others_can_read_it(
+    dask: DaskCluster, here: Path, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To workers of a scheduler without TLS, which find one by themselves."""
+    sent: list[Any] = []
+    pack = cluster._pack
+
+    def packed(item: Any, directory: str | None) -> cluster.Parcel:
+        sent.append(item)
+        return pack(item, directory)
+
+    monkeypatch.setattr(cluster, "_pack", packed)
+    monkeypatch.setenv("IMPORTER_LEDGER", location.uri.replace("importer@", "importer:geheim@"))
+    source, mapping = write(here, 300)["csv"], here / "m.yaml"
+    outcome = importer("run", str(source), "-m", str(mapping), "--sandbox", "--yes", "--scheduler", dask.address)
+    assert outcome.exit_code == 1, outcome.stderr
+    assert {place.location.has_password for _, places in sent for place in places.values()} == {False}
+
+
+def test_a_worker_that_cannot_reach_the_ledger_ends_the_run(
+    dask: DaskCluster, here: Path, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With exit code 3, and nothing of it is kept."""
+    paths = write(here)
+    nowhere = PostgresLocation("postgresql://importer@127.0.0.1:9/x")
+    monkeypatch.setattr(Place, "without_password", lambda place: msgspec.structs.replace(place, location=nowhere))
+    on_server = ("--ledger", location.uri, "--scheduler", dask.address)
+    outcome = run(here / "out", paths["csv"], here / "m.yaml", *on_server)
+    assert outcome.exit_code == 3
+    assert (
+        "cannot write into the ledger: the ledger postgresql://importer@127.0.0.1:9/x cannot be reached"
+        in outcome.stderr
+    )
+    assert "no runs" in importer("runs", "--sandbox", "--ledger", location.uri).stderr.lower()

@@ -22,6 +22,13 @@ from importer.sandbox.faults import parse_faults
 from tests.support.ledgers import open_ledger
 from tests.support.program import importer
 
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 ROWS = [{"email": f"{name}@example.org", "total": "1"} for name in ("ada", "bo", "cy")]
 MAPPING = "version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nvalue: total\n"
 
@@ -123,3 +130,37 @@ def test_whatever_is_run_again_each_order_arrives_once(
     assert set(at_the_api("", *again)) <= {0, 1, 2}
     assert sorted(arrived(), key=int) == [str(number) for number in range(20) if number != 7]
     assert set(arrived().values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("in.csv", ["order,email,total", "1,ada@example.org,5", "2,bo@example.org", "3,cy@example.org,7"]),
+        ("in.jsonl", ['{"order":1,"email":"ada@example.org"}', '{"order":2', '{"order":3,"email":"cy@example.org"}']),
+    ],
+)
+def test_rejects_that_are_run_as_they_are_send_no_group_that_may_lack_a_row(
+    here: Path, name: str, rows: list[str]
+) -> None:
+    """A row that was no row is still none, and may belong to its neighbours."""
+    (here / name).write_text("\n".join(rows), encoding="utf-8")
+    (here / "m.yaml").write_text(MAPPING + "group_by: order\n", encoding="utf-8")
+    rejects = f"o/rejects.{name.partition('.')[2]}"
+    made: list[dict[str, str]] = []
+    for source, out in ((name, "o"), (rejects, "again")):
+        importer("check", source, "-m", "m.yaml", "--out", out, "--report-format", "jsonl")
+        made = [json.loads(line) for line in (here / out / "report.jsonl").read_text("utf-8").splitlines()]
+        assert [row["state"] for row in made] == ["invalid"] * 3
+    assert [row["code"] for row in made] == ["group.incomplete", "row.unreadable", "group.incomplete"]
+    kept = (here / "again" / Path(rejects).name).read_text("utf-8")
+    assert rows[-2] in kept or json.dumps(rows[-2]) in kept
+
+
+def test_values_typed_beside_the_record_that_was_no_row_are_kept(here: Path) -> None:
+    (here / "in.csv").write_text("email,total\nada@example.org\n", encoding="utf-8")
+    (here / "m.yaml").write_text(MAPPING, encoding="utf-8")
+    importer("check", "in.csv", "-m", "m.yaml", "--out", "o")
+    filled = (here / "o" / "rejects.csv").read_text("utf-8").replace("\n,,", "\nada@example.org,five,")
+    (here / "filled.csv").write_text(filled, encoding="utf-8")
+    importer("check", "filled.csv", "-m", "m.yaml", "--out", "again")
+    assert "\nada@example.org,five,invalid," in (here / "again" / "rejects.csv").read_text("utf-8")

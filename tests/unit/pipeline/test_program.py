@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from importer.deliver import DeliveryOptions
 from importer.model import State
@@ -48,7 +49,7 @@ class Place:
 
     def order(self, **changes: object) -> RunOptions:
         sources, out = (str(self.home / "o.csv"),), self.home / "out"
-        return replace(RunOptions(sources=sources, mapping=str(self.home / "m.yaml"), out=out), **changes)  # type: ignore[arg-type]  # fields by name
+        return replace(RunOptions(sources=sources, mapping=str(self.home / "m.yaml"), out=out), **changes)
 
     def target(self, faults: str = "") -> TargetOptions:
         """A rehearsal's, whose sandbox misbehaves."""

@@ -6,13 +6,13 @@ import io
 import json
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 import importer as library
 from importer.errors import SourceError, UsageError

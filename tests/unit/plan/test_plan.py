@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from importer.errors import SourceError
 from importer.ledger.ledger import Ledger
 from importer.ledger.rows import store
-from importer.model import EncodedChunk, Run, SourceStream, State, StoredChunk
+from importer.model import EncodedChunk, PlannedChunk, Run, SourceStream, State
 from importer.plan import plan
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
 
@@ -31,7 +31,7 @@ def stream(name: str, *chunks: EncodedChunk, digest: str = "d") -> SourceStream[
     return SourceStream(replace(SOURCE, name=name), chunks, lambda: digest)
 
 
-def stored(ledger: Ledger, of: SourceStream[EncodedChunk]) -> SourceStream[StoredChunk]:
+def stored(ledger: Ledger, of: SourceStream[EncodedChunk]) -> SourceStream[PlannedChunk]:
     return SourceStream(of.source, (store(one, ledger.hasher) for one in of.chunks), of.digest, of.error)
 
 

@@ -142,6 +142,19 @@ def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
     assert (outcome.column("a"), outcome.numbers) == (["x", "y"], [1, 3])
 
 
+def test_views_are_read_and_can_be_taken_for_rejects() -> None:
+    """As polars writes them; nested ones too."""
+    columns = {
+        "a": pa.array(["x", None], pa.string_view()),
+        "b": pa.array([{"c": "y"}, None], pa.struct([("c", pa.string_view())])),
+        "d": pa.array([[("e", b"z")], None], pa.map_(pa.string_view(), pa.binary_view())),
+    }
+    outcome = read(columns, "a", "b.c", "d.e", raw_rows=True)
+    assert [outcome.column(name) for name in ("a", "b.c", "d.e")] == [["x", None], ["y", None], ["z", None]]
+    assert outcome.chunks[0].raw_rows is not None
+    assert outcome.chunks[0].raw_rows.take([0]).to_pylist() == [{"a": "x", "b": {"c": "y"}, "d": [("e", b"z")]}]
+
+
 def test_rows_count_even_if_no_column_is_wanted() -> None:
     assert read({"a": [1, 2]}, "none").count == 2
 

@@ -1,7 +1,6 @@
 """Rejects of JSONL and Parquet sources, and of runs over sources that differ."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from importer.model import Dialect, Source, State
 from importer.report import ReportOptions, write

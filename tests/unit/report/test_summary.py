@@ -2,13 +2,13 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from importer.ledger.ledger import Ledger
 from importer.model import EncodedChunk, RunSource, RunState, State
