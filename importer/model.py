@@ -486,7 +486,7 @@ class Pace(msgspec.Struct, frozen=True):
     """What delivery waits for, in the user's words; empty while it sends."""
     wait_until: float | None
     """Wall-clock seconds since the epoch."""
-    halt: PauseKind | None = None
+    pause: PauseKind | None = None
     """What kind of wait it is; None while it sends."""
 
 

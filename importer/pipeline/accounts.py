@@ -560,6 +560,6 @@ def summed(all_of_them: Sequence[Progress]) -> Progress:
             remaining=None,
             waiting_for=soonest.waiting_for if waits else "",
             wait_until=soonest.wait_until if waits else None,
-            halt=soonest.halt if waits else None,
+            pause=soonest.pause if waits else None,
         ),
     )

@@ -164,15 +164,15 @@ def _decide_type(made: Draft) -> None:
         return
     # A column may be called as the guess is: `points`.
     column = sample.column(name) if name in columns or "type" in made.answers else None
-    pick: dict[str, Any] = {"const": name}
+    value: dict[str, Any] = {"const": name}
     if column is not None:
-        pick = {"column": name}
+        value = {"column": name}
         if len({cell.lower() for cell in column.counts}) < len(column.counts):
-            pick["lower"] = True  # the same types in another case
+            value["lower"] = True  # the same types in another case
         if not column.is_full:
-            pick["default"] = kind.type or "imported"
+            value["default"] = kind.type or "imported"
         made.used.add(name)
-    made.words["type"] = pick
+    made.words["type"] = value
     made.note("type", "type")
 
 
@@ -216,25 +216,25 @@ def _decide_time(made: Draft) -> None:
 
 def _write_time(made: Draft, column: Column, times: Times) -> None:
     clocks = [one for one in made.sample.named("clock") if one.clocks > 0.9 and times.dates][:1]
-    pick: dict[str, Any] = {"column": column.name} | times.words()
+    value: dict[str, Any] = {"column": column.name} | times.words()
     if clocks:
-        pick = {"template": template(column.name, clocks[0].name)} | times.words() | {"as": "datetime"}
+        value = {"template": template(column.name, clocks[0].name)} | times.words() | {"as": "datetime"}
     made.used.update(one.name for one in (column, *clocks))
     forms = [times.format]
     if times.other:
         chosen = decide_date_order(made, column.name, times)
         forms = [chosen] if chosen is not None else ["dmy", "mdy"]
-    zone = _zone(made, column) if pick["as"] == "datetime" and not times.zoned else {}
-    picks = [pick | ({"format": form} if form else {}) | zone for form in forms]
-    orders = [{word: one for word, one in pick.items() if (word, one) != ("as", "datetime")} for pick in picks]
+    zone = _zone(made, column) if value["as"] == "datetime" and not times.zoned else {}
+    choices = [value | ({"format": form} if form else {}) | zone for form in forms]
+    orders = [{word: one for word, one in value.items() if (word, one) != ("as", "datetime")} for value in choices]
     is_sortable = column.is_full and times.share == 1 and all(one.is_full and one.clocks == 1 for one in clocks)
     properties = made.words.setdefault("properties", {})
     at = "properties.occurred_at"
-    if len(picks) > 1:
-        made.leave_open("order_by" if is_sortable else at, "date order", orders if is_sortable else picks)
-        made.opens.setdefault(at, Open("", tuple(("occurred_at", one) for one in picks)))
+    if len(choices) > 1:
+        made.leave_open("order_by" if is_sortable else at, "date order", orders if is_sortable else choices)
+        made.opens.setdefault(at, Open("", tuple(("occurred_at", one) for one in choices)))
         return
-    properties["occurred_at"] = picks[0]
+    properties["occurred_at"] = choices[0]
     made.note(at, "time", "time zone")
     if times.share < 1:
         made.notes[at].append("some of its cells are no times: their rows are not sent")
