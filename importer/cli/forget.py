@@ -27,8 +27,6 @@ def command(subscriber: str, yes: bool, **given: Any) -> None:
     its rehearsals. Keyed hashes stay, which say that a row or a key was sent. Reports and rejects in files are yours to
     delete.
     """
-    from msgspec.structs import replace
-
     from importer.pipeline.connect import open_ledger
     from importer.sandbox import SandboxOptions
 
