@@ -11,8 +11,9 @@ import io
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -35,8 +36,10 @@ _PATIENCE = timedelta(seconds=20)
 _NO_CREDENTIALS = {
     "s3": "check the credentials, as `aws s3 ls` finds them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`), and the "
     "rights s3:GetObject and s3:ListBucket; to write also s3:PutObject and s3:DeleteObject",
-    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
-    "abfs": "run `az login`, or set AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
+    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS; the account needs the "
+    "role Storage Object Viewer on the bucket, to write also Storage Object User",
+    "abfs": "run `az login` for an account with the role Storage Blob Data Reader (to write: Contributor), or set "
+    "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
     "sftp": "check that `sftp` of this machine gets in without a question: by a key or an agent, and ~/.ssh/config",
     "https": "check the address; one that was signed may have expired, and ~/.netrc holds passwords",
 }
@@ -166,8 +169,10 @@ class RemotePath(msgspec.Struct, frozen=True):
         """Whether it can be listed: on an object store any prefix in a bucket that there is."""
         with _explained(self.address):
             store, path = _store(self.address)
-            place = path if _kind(self.address) == "sftp" else path.split("/")[0]
-            return bool(store.get_file_info(place).type.name == "Directory")
+            if _kind(self.address) == "sftp":
+                return bool(store.get_file_info(path).type.name == "Directory")
+        self.files()  # raises where it cannot be listed
+        return _has_bucket(self.address)
 
     def stat(self) -> RemoteStatus:
         """Version, size and time of change."""
@@ -201,8 +206,12 @@ class RemotePath(msgspec.Struct, frozen=True):
         """Store what is read from a file."""
         with _explained(self.address):
             store, path = self._writable()
-            with store.open_output_stream(path) as stream:
-                shutil.copyfileobj(source, stream, _BLOCK)
+            try:
+                with store.open_output_stream(path) as stream:
+                    shutil.copyfileobj(source, stream, _BLOCK)
+            except FileNotFoundError:
+                _check_bucket(self.address)
+                raise
 
     def rename(self, target: RemotePath) -> None:
         """Copy the object and delete it, or move it where the server can."""
@@ -272,8 +281,9 @@ def find_remote(address: str) -> list[tuple[str, bool]]:
 
         if not path.endswith("/") and store.get_file_info(path).type == FileType.File:
             return [(address, True)]
+        bucket = address[: len(address) - len(path.partition("/")[2])].rstrip("/")
         return sorted(
-            (f"{address[: len(address) - len(path)]}{key}", is_named) for key, is_named in _listed(store, path, address)
+            (f"{bucket}/{key.partition('/')[2]}", is_named) for key, is_named in _listed(store, path, address)
         )
 
 
@@ -287,19 +297,31 @@ def _listed(store: Any, path: str, address: str) -> list[tuple[str, bool]]:
     if not fixed:
         raise UsageError(f"{shown(address)}: names no bucket", hint="a pattern may follow the bucket's name")
     found = []
-    infos: list[Any] = []
-    with suppress(FileNotFoundError):
-        infos = store.get_file_info(FileSelector(root, recursive=True))
-    for info in infos:
+    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
         parts = info.path.split("/")[fixed:]
         if info.type == FileType.File and not any(part.startswith(".") for part in parts):
             named = _matches(parts, pattern[fixed:]) if fixed < len(pattern) else None
             if fixed == len(pattern) or named is not None:
                 found.append((info.path, bool(named)))
     if not found:
+        _check_bucket(address)
         what = "no object there" if fixed == len(pattern) else "no object matches"
         raise UsageError(f"{shown(public_name(address))}: {what}", hint=_look(address))
     return found
+
+
+def _has_bucket(address: str) -> bool:
+    """Whether there is the bucket, as far as this may be asked: rights to objects need not include it."""
+    store, path = _store(address)
+    try:
+        return bool(store.get_file_info(path.partition("/")[0]).type.name != "NotFound")
+    except OSError:
+        return True
+
+
+def _check_bucket(address: str) -> None:
+    if _kind(address) != "sftp" and not _has_bucket(address):
+        raise SourceError(public_name(address), "no such bucket", hint="check its name")
 
 
 def _matches(parts: list[str], pattern: list[str]) -> bool | None:
@@ -358,15 +380,56 @@ def _store(address: str) -> tuple[Any, str]:
             return fs.S3FileSystem(endpoint_override=host.rstrip("/"), scheme=plain or "https", region=region), path
         return fs.S3FileSystem(region=region or fs.resolve_s3_region(path.split("/")[0])), path
     if kind == "gs":
+        if endpoint := environment.get("STORAGE_EMULATOR_HOST"):
+            plain, _, host = endpoint.rpartition("://")
+            there = {"scheme": plain or "http", "endpoint_override": host.rstrip("/")}
+            return fs.GcsFileSystem(anonymous=True, retry_time_limit=_PATIENCE, **there), path
+        _check_google_credentials(address)
         return fs.GcsFileSystem(retry_time_limit=_PATIENCE), path
-    if kind == "sftp":
-        return _over_ssh(address)
-    container, _, account = path.partition("/")[0].partition("@")
-    account = account.split(".")[0] or environment.get("AZURE_STORAGE_ACCOUNT", "")
-    if not account:
-        raise UsageError(f"{shown(address)}: names no storage account", hint="set AZURE_STORAGE_ACCOUNT")
-    key, token = environment.get("AZURE_STORAGE_KEY"), environment.get("AZURE_STORAGE_SAS_TOKEN")
-    return fs.AzureFileSystem(account, account_key=key, sas_token=token), f"{container}/{path.partition('/')[2]}"
+    return _over_ssh(address) if kind == "sftp" else _in_azure(address, path)
+
+
+def _check_google_credentials(address: str) -> None:
+    """Raise `SourceError` if there are none: the library would ask a machine that there is not for half a minute."""
+    settings = Path(os.environ["APPDATA"]) if os.name == "nt" else Path.home() / ".config"
+    file = settings / "gcloud" / "application_default_credentials.json"
+    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or file.exists():
+        return
+    try:
+        socket.getaddrinfo(os.environ.get("GCE_METADATA_ROOT", "metadata.google.internal").partition(":")[0], 80)
+    except OSError:
+        raise SourceError(public_name(address), "no credentials found", hint=_NO_CREDENTIALS["gs"]) from None
+
+
+def _in_azure(address: str, path: str) -> tuple[Any, str]:
+    """The file system and the path in it: of the address's account, else of the one of a connection string.
+
+    Azure's documentation, "Configure Azure Storage connection strings", has their form.
+    """
+    from pyarrow import fs
+
+    place, _, name = path.partition("/")
+    container, _, host = place.partition("@")
+    account, _, domain = host.partition(".")
+    kept = {key: os.environ.get(f"AZURE_STORAGE_{key}", "") for key in ("CONNECTION_STRING", "ACCOUNT")}
+    given = dict(each.split("=", 1) for each in kept["CONNECTION_STRING"].split(";") if "=" in each)
+    endpoint = urlsplit(given.get("BlobEndpoint", ""))
+    named = given.get("AccountName") or endpoint.path.strip("/") or endpoint.netloc.partition(".")[0]
+    if not named or account not in {"", named}:
+        names = {"AccountKey": "AZURE_STORAGE_KEY", "SharedAccessSignature": "AZURE_STORAGE_SAS_TOKEN"}
+        given = {name: os.environ.get(variable, "") for name, variable in names.items()}
+        endpoint, named = urlsplit(""), kept["ACCOUNT"]
+    if not (account := account or named):
+        hint = "set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING"
+        raise UsageError(f"{shown(address)}: names no storage account", hint=hint)
+    key, token = given.get("AccountKey"), given.get("SharedAccessSignature", "").removeprefix("?")
+    suffix = re.sub(r"^(dfs|blob)\.", "", domain) or given.get("EndpointSuffix", "core.windows.net")
+    authority = endpoint.netloc.removeprefix(account) or f".blob.{suffix}"
+    options = {"sas_token": f"?{token}"} if token and not key else {"account_key": key or None}
+    for kind in ("blob", "dfs"):
+        options[f"{kind}_storage_authority"] = authority.replace(".blob.", f".{kind}.")
+        options[f"{kind}_storage_scheme"] = endpoint.scheme or given.get("DefaultEndpointsProtocol", "https")
+    return fs.AzureFileSystem(account, **options), f"{container}/{name}"
 
 
 def _over_ssh(address: str) -> tuple[Any, str]:
@@ -435,20 +498,21 @@ def _explained(address: str, look_first: Any = None) -> Iterator[None]:
 def _as_source_error(address: str, error: Exception) -> SourceError:
     # fsspec calls everything that a request can end in a missing file.
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    name, words = public_name(address), shorten(without_secrets(str(cause)), 200)
+    name, said = public_name(address), without_secrets(str(cause))
+    words, said = shorten(said, 200), re.sub(r"(?<!\w)'[^']*'", "''", said)  # names tell nothing
     status = getattr(cause, "status", None)
     if "Host key is not trusted" in words:
         hint = "connect with `sftp` once, and compare the key that it shows with the server's"
         return SourceError(
             name, "the server is not among the hosts that this machine knows (~/.ssh/known_hosts)", hint=hint
         )
-    if status in {401, 403} or _DENIED.search(words):
+    if status in {401, 403} or _DENIED.search(said):
         return SourceError(name, "access denied", hint=_NO_CREDENTIALS[_kind(address)])
-    if _NO_BUCKET.search(words):
+    if _NO_BUCKET.search(said):
         return SourceError(name, "no such bucket", hint="check its name")
-    if isinstance(cause, FileNotFoundError) or status in {404, 410} or _MISSING.search(words):
+    if isinstance(cause, FileNotFoundError) or status in {404, 410} or _MISSING.search(said):
         return SourceError(name, "no such object", hint=_look(address))
-    if _UNREACHABLE.search(words) or isinstance(cause, TimeoutError):
+    if _UNREACHABLE.search(said) or isinstance(cause, TimeoutError):
         return SourceError(
             name, f"cannot be reached ({words})", hint="check the name and the network, then run it again"
         )

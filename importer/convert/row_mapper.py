@@ -19,7 +19,7 @@ from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
 from importer.convert.values import picker
-from importer.mapping.model import ImportMapping, ValueMapping
+from importer.mapping.model import Case, ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import (
     AccountColumn,
@@ -57,8 +57,7 @@ class RowMapper:
         self._lookups = lookups
         self.not_found: dict[str, set[str]] = {}
         """Per lookup, the keys that it did not have, of rows that are not filtered; at most `MOST_KEYS`."""
-        in_part = {"default": None} if mapping.group_by else {}
-        picks = {target: pick.model_copy(update=in_part) for target, pick in mapping.fields()}
+        picks = {target: _in_part(pick) if mapping.group_by else pick for target, pick in mapping.fields()}
         forms = _forms(picks)
         self._groups = None if mapping.group_by is None else Field("group_by", mapping.group_by, forms)
         self._fields = {target: Field(target, picks[target], forms) for target in sorted(picks, key=_LAST.__contains__)}
@@ -307,6 +306,19 @@ def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
     values = pa.repeat("", len(rows))
     mine = [one.among(remaining) for one in found]
     return [*(one for one in mine if len(one.positions)), Violations("filtered.transform", "--transform", rows, values)]
+
+
+def _in_part(pick: ValueMapping) -> ValueMapping:
+    """The value of a row that is a part of an event: its default waits until the group is whole.
+
+    That of `cases` is the row's own where it has something to test: a sale is no refund because of a later row.
+    """
+    cases = pick.cases
+    if cases and pick.default is not None and pick.aggregate in (None, "first", "last"):
+        tested = dict.fromkeys(name for case in cases for test in case.when for name in test.columns())
+        filled = {"any": [{"column": name, "empty": False} for name in tested]}
+        cases = (*cases, Case.model_validate({"when": [filled], "use": {"const": pick.default}})) if tested else cases
+    return pick.model_copy(update={"default": None, "cases": cases})
 
 
 class _Findings:

@@ -169,10 +169,10 @@ class Delivery:
         pace = self._limiter.pace(now, wall)
         if trouble := self._breaker.status(now, wall):
             until = wall + self._breaker.wait(now)
-            return replace(pace, waiting_for=trouble, wait_until=until, halt=PauseKind.OUTAGE)
+            return replace(pace, waiting_for=trouble, wait_until=until, pause=PauseKind.OUTAGE)
         if pause := self._options.schedule.wait(wall):
             words = "outside the hours given with --between"
-            return replace(pace, waiting_for=words, wait_until=wall + pause, halt=PauseKind.HOURS)
+            return replace(pace, waiting_for=words, wait_until=wall + pause, pause=PauseKind.HOURS)
         return pace
 
     async def run(self, watch: Watch | None = None) -> StopReason:

@@ -171,7 +171,7 @@ class RateLimiter:
             remaining=max(state.remaining, 0) if state.limit is not None else None,
             waiting_for=words if waits else "",
             wait_until=wall + until - now if waits else None,
-            halt=PauseKind.LIMIT if waits else None,
+            pause=PauseKind.LIMIT if waits else None,
         )
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:

@@ -37,22 +37,28 @@ from importer.spill import SortedSpill
 _NO_REASONS = pa.table(
     {"row": pa.array([], pa.int64())} | {name: pa.array([], pa.string()) for name in ("code", "field", "value")}
 )
-_COLUMNS = {
+_PLANNED = {
+    "id": pa.int64(),
     "line": pa.int64(),
     "state": pa.string(),
-    "http_status": pa.int16(),
-    "attempts": pa.int32(),
     "key": pa.string(),
     "subscriber": pa.string(),
     "type": pa.string(),
-    "sent_at": pa.float64(),
-    "latency_ms": pa.float64(),
-    "code": pa.string(),
-    "message": pa.string(),
     "value": pa.string(),
     "currency": pa.string(),
     "event_time": pa.int64(),
 }
+"""Columns of most rows."""
+_SAID = {
+    "http_status": pa.int16(),
+    "attempts": pa.int32(),
+    "sent_at": pa.float64(),
+    "latency_ms": pa.float64(),
+    "code": pa.string(),
+    "message": pa.string(),
+    "group_head": pa.int64(),
+}
+"""Columns that are empty as long as nothing is said of a row; of most rows of a new plan."""
 _ORDER = (
     "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
     "message", "leader", "leader_source", "leader_state", "value", "currency", "event_time",
@@ -158,7 +164,7 @@ class RunReader:
             f"SELECT first_id, source, first_row, count FROM chunk WHERE {of_run(run, 'first_id')} ORDER BY first_id"
         )
 
-    def halts(self, run: Run) -> list[Pause]:
+    def pauses(self, run: Run) -> list[Pause]:
         """The times in which the run sent nothing, in their order."""
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
@@ -176,17 +182,28 @@ class RunReader:
 
     def _batch(self, chunk: tuple[int, int, int], sources: _Sources, *, raw_rows: bool) -> RowBatch:
         first_id, first_row, count = chunk
-        found = self._db.query(
-            f"SELECT r.id, {', '.join(f'r.{name}' for name in _COLUMNS)}, r.group_head, h.state AS head_state"
-            " FROM row r LEFT JOIN row h ON h.id = r.group_head WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id",
-            first_id,
-            first_id + count - 1,
+        here = f"r.id BETWEEN {first_id} AND {first_id + count - 1}"
+        planned = self._db.query(
+            f"SELECT {', '.join(f'r.{name}' for name in _PLANNED)} FROM row r WHERE {here} ORDER BY r.id"
         )
-        arrays = {name: column(found, name, kind) for name, kind in _COLUMNS.items()}
-        arrays["state"] = _outside(arrays["state"])
-        arrays["row"] = pa.array(column(found, "id", pa.int64()).to_numpy() - first_id + first_row)
-        arrays |= sources.heads(column(found, "group_head", pa.int64()))
-        arrays["leader_state"] = _outside(column(found, "head_state", pa.string()))
+        arrays = {name: column(planned, name, kind) for name, kind in _PLANNED.items()}
+        row_ids = arrays.pop("id").to_numpy()
+        # By themselves, as each column of each row takes its time, empty or not; with the state that goes with them.
+        anything = " OR ".join(f"r.{name} IS NOT NULL" for name in _SAID if name != "attempts")
+        said = self._db.query(
+            f"SELECT r.id, {', '.join(f'r.{name}' for name in _SAID)}, r.state AS now, h.state AS head_state"
+            f" FROM row r LEFT JOIN row h ON h.id = r.group_head WHERE {here} AND (r.attempts > 0 OR {anything})"
+        )
+        places = np.full(len(row_ids), -1)
+        places[np.searchsorted(row_ids, column(said, "id", pa.int64()).to_numpy())] = np.arange(len(said))
+        at = pa.array(places, mask=places < 0)
+        kinds = _SAID | {"now": pa.string(), "head_state": pa.string()}
+        arrays |= {name: column(said, name, kind).take(at) for name, kind in kinds.items()}
+        arrays["attempts"] = pc.fill_null(arrays["attempts"], 0)
+        arrays["state"] = _outside(pc.coalesce(arrays["now"], arrays["state"]))
+        arrays["row"] = pa.array(row_ids - first_id + first_row)
+        arrays |= sources.heads(arrays["group_head"])
+        arrays["leader_state"] = _outside(arrays["head_state"])
         states = (arrays["state"], arrays["leader_state"])
         raw_rows = raw_rows and any(pc.is_in(array, _NOT_DELIVERED).true_count for array in states)
         ((reasons, records),) = self._db.rows(

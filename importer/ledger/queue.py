@@ -147,7 +147,7 @@ class DeliveryQueue(RunRepository):
                 f" maybe_sent = 1, requeued_from = NULL WHERE {claimed}"
             )
 
-    def note_halt(self, run: Run, pause: Pause) -> None:
+    def note_pause(self, run: Run, pause: Pause) -> None:
         """Remember a time in which the run sent nothing."""
         with self._db.transaction():
             self._db.execute(

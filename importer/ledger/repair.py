@@ -87,7 +87,7 @@ def _doubt_pending(database: Database) -> str:
         database.execute("UPDATE run SET state = 'finished' WHERE state IN ('ready', 'delivering', 'stopped')")
     return (
         f"{count:,} rows that were still to be sent are in doubt now, for they may have been sent since;"
-        " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
+        " check in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
     )
 
 

@@ -58,9 +58,9 @@ class PauseRecorder:
 
     def watch(self, progress: Progress) -> None:
         """Delivery's progress now."""
-        if progress.pace.halt is not self._kind:
+        if progress.pace.pause is not self._kind:
             self.end()
-            self._kind, self._since = progress.pace.halt, self._now()
+            self._kind, self._since = progress.pace.pause, self._now()
         self._watch(progress)
 
     def end(self) -> None:
@@ -71,7 +71,7 @@ class PauseRecorder:
 
     def _note(self, kind: PauseKind, begun: float, ended: float) -> None:
         if ended - begun >= SHORTEST:
-            self._ledger.note_halt(self._run, Pause(kind, begun, ended))
+            self._ledger.note_pause(self._run, Pause(kind, begun, ended))
 
 
 class DeliveryJob(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath],
         )
     if failed:
         words = (
-            f"look in Sender for the {_rows(failed)} that failed; if not there, send what failed or was refused again"
+            f"check in Sender for the {_rows(failed)} that failed; if not there, send what failed or was refused again"
         )
         yield Step(words, (f"importer retry {this}",))
     elif refused:  # the same command sends what failed, too
@@ -55,7 +55,7 @@ def next_steps(run: Run, summary: Summary, rejects: Sequence[Path | RemotePath],
         yield Step(words, (f"importer retry {this}",))
     if doubtful := rows[State.IN_DOUBT.value]:
         yield Step(
-            f"look in Sender for the {_rows(doubtful)} in doubt, then say: arrived, or not",
+            f"check in Sender for the {_rows(doubtful)} in doubt, then say: arrived, or not",
             tuple(f"importer resolve {this} {word}" for word in ("--assume-sent", "--resend")),
             about_doubt=True,
         )

@@ -149,7 +149,7 @@ class _Report:
             files = self._with_rows(options, outputs) if rows else []
             files.append((_PAGE, WrittenFile(_PAGE, "page", self._totals.counts.read)))
             written = self._summed_up(tuple(file for _, file in files))
-            pauses = self._ledger.halts(self._run) if self._ledger else ()
+            pauses = self._ledger.pauses(self._run) if self._ledger else ()
             page = render_page(self._run, written.summary, self._totals, written.steps, pauses)
             outputs.create(_PAGE).write(page)
             outputs.create(SUMMARY).write(summary_bytes(written.summary))

@@ -206,7 +206,7 @@ def _changed(mapping: ImportMapping, changes: Sequence[Advice]) -> ImportMapping
     for word in OWN:
         data.pop(word, None)
     for one in changes:
-        put(data, one.target, dict(one.pick))
+        put(data, one.target, dict(one.value))
     try:
         return from_data({"version": 1, **data})
     except MappingError:
@@ -262,13 +262,13 @@ class Advice(msgspec.Struct, frozen=True):
     """What the cells have in common."""
     target: str
     """``value``, ``subscriber.phone``, ``properties.total`` …"""
-    pick: Mapping[str, Any]
+    value: Mapping[str, Any]
     """The new value mapping, as YAML would have it."""
 
     @property
     def line(self) -> str:
         """The line of the mapping, such as ``value: {column: Total, decimal: ","}``."""
-        return f"{scalar(self.target.partition('.')[2] or self.target)}: {flow(self.pick)}"
+        return f"{scalar(self.target.partition('.')[2] or self.target)}: {flow(self.value)}"
 
     def restated(self, mapping: ImportMapping) -> str:
         """The line of a mapping that extends ``mapping``: `subscriber` is replaced whole, properties one by one."""
@@ -276,7 +276,7 @@ class Advice(msgspec.Struct, frozen=True):
         if not name:
             return self.line
         others = written(mapping.subscriber) if word == "subscriber" else {}
-        return f"{word}: {flow({**others, name: self.pick})}"
+        return f"{word}: {flow({**others, name: self.value})}"
 
 
 def propose(
@@ -289,35 +289,35 @@ def propose(
     """
     if finding.code == "subscriber.missing":
         return _another_address(mapping, unmapped)
-    pick, rule = dict(mapping.fields()).get(finding.field), _RULES.get(finding.code)
-    if pick is None or pick.const is not None or pick.product_of is not None or not finding.values:
+    mapped, rule = dict(mapping.fields()).get(finding.field), _RULES.get(finding.code)
+    if mapped is None or mapped.const is not None or mapped.product_of is not None or not finding.values:
         return None
     found: _Words | None = None
     if finding.code == "phone.no_country":
         country = country_of(phones)
         found = (f"all phones that have a country code are from {country}", {"country": country}) if country else None
     elif finding.code in ADVISED and len(finding.values) <= 5 and all(map(is_nothing, finding.values)):
-        found = "these words mean no value", {"map": {**(pick.map or {}), **dict.fromkeys(finding.values)}}
+        found = "these words mean no value", {"map": {**(mapped.map or {}), **dict.fromkeys(finding.values)}}
     elif rule is not None:
-        found = rule(pick, finding)
+        found = rule(mapped, finding)
     if found is None:
         return None
     why, words = found
-    if not finding.is_common and {"dmy", "mdy"} <= {*formats_of(pick), *formats_of(words)}:
+    if not finding.is_common and {"dmy", "mdy"} <= {*formats_of(mapped), *formats_of(words)}:
         return None  # no format reads a column of both orders
     if not finding.is_common and words.get("format") in ORDERS:
         # Without a format the others are ISO 8601, which is `ymd` too.
         words = words | {"format": ["ymd", words["format"]]}
-    return Advice(why, finding.field, written(pick) | words)
+    return Advice(why, finding.field, written(mapped) | words)
 
 
 def alike(mapping: ImportMapping, advice: Advice) -> Iterator[Advice]:
     """The same for the other amounts: a file writes all of them in one way, whichever the rows at hand have."""
-    style = {word: advice.pick[word] for word in ("decimal", "thousands") if word in advice.pick}
-    for target, pick in mapping.fields() if style else ():
-        is_amount = target == "value" or pick.as_ == "number"
-        if target != advice.target and is_amount and pick.const is None and pick.product_of is None:
-            said = {word: one for word, one in written(pick).items() if word not in ("decimal", "thousands")}
+    style = {word: advice.value[word] for word in ("decimal", "thousands") if word in advice.value}
+    for target, mapped in mapping.fields() if style else ():
+        is_amount = target == "value" or mapped.as_ == "number"
+        if target != advice.target and is_amount and mapped.const is None and mapped.product_of is None:
+            said = {word: one for word, one in written(mapped).items() if word not in ("decimal", "thousands")}
             yield Advice(f"as for {advice.target}, {advice.why}", target, said | style)
 
 
@@ -333,8 +333,8 @@ def formats_of(said: ValueMapping | Mapping[str, Any]) -> list[str]:
     return [found] if isinstance(found, str) else list(found or ())
 
 
-def _number(pick: ValueMapping, finding: Finding) -> _Words | None:
-    del pick
+def _number(mapped: ValueMapping, finding: Finding) -> _Words | None:
+    del mapped
     read = as_numbers(finding.values, money=finding.field == "value")
     if read is None or read.share < 1 or read.other is not None:
         return None
@@ -344,41 +344,41 @@ def _number(pick: ValueMapping, finding: Finding) -> _Words | None:
     return None if plain else (f"the values are written like {read.style.example()}", read.style.words())
 
 
-def _date(pick: ValueMapping, finding: Finding) -> _Words | None:
+def _date(mapped: ValueMapping, finding: Finding) -> _Words | None:
     read = as_times(finding.values, hinted=True)
     if read is None or read.share < 1 or read.other or not read.format:
         return None
     # A column has one order: with two, 03/04 would be read as the first says.
-    had = [one for one in formats_of(pick) if not {one, read.format} <= set(ORDERS)]
+    had = [one for one in formats_of(mapped) if not {one, read.format} <= set(ORDERS)]
     named = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day", "s": "seconds since 1970",
              "ms": "milliseconds since 1970", "us": "microseconds since 1970"}  # fmt: skip
     why = f"the values are written as {named.get(read.format, read.format)}"
     return why, {"format": [*had, read.format] if had else read.format}
 
 
-def _boolean(pick: ValueMapping, finding: Finding) -> _Words | None:
+def _boolean(mapped: ValueMapping, finding: Finding) -> _Words | None:
     words = {value: meant(value) for value in finding.values}
     if len(words) > 10 or any(value is None and not is_nothing(word) for word, value in words.items()):
         return None
-    return "other words are used for true and false", {"map": {**(pick.map or {}), **words}}
+    return "other words are used for true and false", {"map": {**(mapped.map or {}), **words}}
 
 
-def _currency(pick: ValueMapping, finding: Finding) -> _Words | None:
+def _currency(mapped: ValueMapping, finding: Finding) -> _Words | None:
     signs = {value: CURRENCY_OF_SIGN.get(value) for value in finding.values}
     is_clear = all(signs.values()) and not {"$", "¥"} & signs.keys()
-    return ("signs stand for codes", {"map": {**(pick.map or {}), **signs}}) if is_clear else None
+    return ("signs stand for codes", {"map": {**(mapped.map or {}), **signs}}) if is_clear else None
 
 
 def _another_address(mapping: ImportMapping, unmapped: Sequence[str]) -> Advice | None:
     """A column that is named like the person's address, and that nothing maps."""
     for role in ("email", "phone"):
-        pick = getattr(mapping.subscriber, role)
+        mapped = getattr(mapping.subscriber, role)
         found = [one for one in unmapped if fit(one, role)]
-        if found and (pick is None or not pick.const):
+        if found and (mapped is None or not mapped.const):
             why = f"nothing maps the column {found[0]}, which may have what these rows lack"
-            had = [] if pick is None else (pick.first_of and written(pick)["first_of"]) or [written(pick)]
+            had = [] if mapped is None else (mapped.first_of and written(mapped)["first_of"]) or [written(mapped)]
             new: dict[str, Any] = {"first_of": [*had, {"column": found[0]}]} if had else {"column": found[0]}
-            country = had[0].pop("country", None) if len(had) == 1 else pick and pick.country
+            country = had[0].pop("country", None) if len(had) == 1 else mapped and mapped.country
             return Advice(why, f"subscriber.{role}", new | ({"country": country} if isinstance(country, str) else {}))
     return None
 

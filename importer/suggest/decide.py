@@ -220,14 +220,14 @@ def _left(left: Mapping[str, Any], *, beside: bool) -> Iterator[str]:
         yield "# Not sent; take the # away to send it. Much of it may be personal: send what you need."
         yield "# properties:"
     indent = "  # " if beside else "#   "
-    for name, pick in list(left.items())[:_MOST_LEFT]:
-        yield f"{indent}{scalar(name)}: {flow(pick)}"
+    for name, value in list(left.items())[:_MOST_LEFT]:
+        yield f"{indent}{scalar(name)}: {flow(value)}"
     if len(left) > _MOST_LEFT:
         yield f"{indent}and {len(left) - _MOST_LEFT} more columns"
 
 
 def flow(value: Any) -> str:
-    """A value on one line: ``{column: Total, decimal: ","}``; a pick that is nothing but a column is its name."""
+    """A value on one line: ``{column: Total, decimal: ","}``; a value that is nothing but a column is its name."""
     if isinstance(value, Mapping):
         if list(value) == ["column"]:
             return flow(value["column"])

@@ -42,7 +42,7 @@ def _kind(sample: Sample) -> Kind:
     names = {text for one in filled for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
     there = {
         "total": bool(names & _TOTAL) or any(name.startswith("total price set") for name in names),
-        "order": any(fit(one.name, "key") is Fit.EXACT for one in sample.columns),
+        "order": any(fit(name, "key") is Fit.EXACT for one in sample.columns for name in (one.name, _end(one.name))),
     }
     for kind in kinds():
         if any(there[role] for role in kind.without):
@@ -59,11 +59,17 @@ def _kind(sample: Sample) -> Kind:
             return kind
     first = sample.columns[0]
     noun, _, last = plain(first.name).rpartition(" ")
-    is_known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
+    roles = ("key", "person", "own_id", "item", "sequence")
+    is_known = any(fit(name, role) for role in roles for name in (first.name, _end(first.name)))
     if noun and last in ("id", "uuid", "guid") and first.is_full and first.is_unique and not is_known:
         return Kind(noun, noun.replace(" ", "_"))  # the first column numbers the rows: a `review_id` is of reviews
     is_money = any(one.filled * 2 > sample.rows for one in fields.candidates(sample, "value"))
     return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
+
+
+def _end(name: str) -> str:
+    """The last two words: an `amazon_order_id` is the id of an order, whose ever it is."""
+    return " ".join(plain(name).split()[-2:])
 
 
 def _is_own_id(one: Column, made: Draft) -> bool:
@@ -144,7 +150,8 @@ def _decide_type(made: Draft) -> None:
     named = sample.named("type")
     if kind.name in ("event", ""):
         named += [one for one in sample.columns if plain(one.name.rpartition(".")[2]) == "type" and one not in named]
-    options = {one.name: "named like the type, with a few types in it" for one in named if _holds_types(one, sample)}
+    columns = [one.name for one in named if _holds_types(one, sample)]
+    options = dict.fromkeys(columns, "named like the type, with a few types in it")
     grade = Grade.LIKELY if options or kind.type else Grade.OPEN
     if kind.type:
         options[kind.type] = "a guess; the type must exist in Sender, and is the same for all rows"
@@ -155,16 +162,17 @@ def _decide_type(made: Draft) -> None:
     if name is None:
         made.leave_open("type", "type", [{"const": "imported"}])
         return
-    column = sample.column(name)
-    pick: dict[str, Any] = {"const": name}
+    # A column may be called as the guess is: `points`.
+    column = sample.column(name) if name in columns or "type" in made.answers else None
+    value: dict[str, Any] = {"const": name}
     if column is not None:
-        pick = {"column": name}
+        value = {"column": name}
         if len({cell.lower() for cell in column.counts}) < len(column.counts):
-            pick["lower"] = True  # the same types in another case
+            value["lower"] = True  # the same types in another case
         if not column.is_full:
-            pick["default"] = kind.type or "imported"
+            value["default"] = kind.type or "imported"
         made.used.add(name)
-    made.words["type"] = pick
+    made.words["type"] = value
     made.note("type", "type")
 
 
@@ -208,25 +216,25 @@ def _decide_time(made: Draft) -> None:
 
 def _write_time(made: Draft, column: Column, times: Times) -> None:
     clocks = [one for one in made.sample.named("clock") if one.clocks > 0.9 and times.dates][:1]
-    pick: dict[str, Any] = {"column": column.name} | times.words()
+    value: dict[str, Any] = {"column": column.name} | times.words()
     if clocks:
-        pick = {"template": template(column.name, clocks[0].name)} | times.words() | {"as": "datetime"}
+        value = {"template": template(column.name, clocks[0].name)} | times.words() | {"as": "datetime"}
     made.used.update(one.name for one in (column, *clocks))
     forms = [times.format]
     if times.other:
         chosen = decide_date_order(made, column.name, times)
         forms = [chosen] if chosen is not None else ["dmy", "mdy"]
-    zone = _zone(made, column) if pick["as"] == "datetime" and not times.zoned else {}
-    picks = [pick | ({"format": form} if form else {}) | zone for form in forms]
-    orders = [{word: one for word, one in pick.items() if (word, one) != ("as", "datetime")} for pick in picks]
+    zone = _zone(made, column) if value["as"] == "datetime" and not times.zoned else {}
+    choices = [value | ({"format": form} if form else {}) | zone for form in forms]
+    orders = [{word: one for word, one in value.items() if (word, one) != ("as", "datetime")} for value in choices]
     is_sortable = column.is_full and times.share == 1 and all(one.is_full and one.clocks == 1 for one in clocks)
     properties = made.words.setdefault("properties", {})
     at = "properties.occurred_at"
-    if len(picks) > 1:
-        made.leave_open("order_by" if is_sortable else at, "date order", orders if is_sortable else picks)
-        made.opens.setdefault(at, Open("", tuple(("occurred_at", one) for one in picks)))
+    if len(choices) > 1:
+        made.leave_open("order_by" if is_sortable else at, "date order", orders if is_sortable else choices)
+        made.opens.setdefault(at, Open("", tuple(("occurred_at", one) for one in choices)))
         return
-    properties["occurred_at"] = picks[0]
+    properties["occurred_at"] = choices[0]
     made.note(at, "time", "time zone")
     if times.share < 1:
         made.notes[at].append("some of its cells are no times: their rows are not sent")

@@ -105,44 +105,44 @@ def _ask_whom(made: Draft, why: str) -> None:
 def _add_times(made: Draft, mapping: ImportMapping) -> None:
     """How the file writes day and month, where that is not what the preset expects; and the zone of its times."""
     columns = [replace(one, has_name=False) for one in made.sample.columns if not one.nested]
-    for target, pick in mapping.fields():
-        if pick.as_ not in ("date", "datetime") and (target != "order_by" or pick.as_ is not None):
+    for target, mapped in mapping.fields():
+        if mapped.as_ not in ("date", "datetime") and (target != "order_by" or mapped.as_ is not None):
             continue
-        times = _times(pick, columns)
+        times = _times(mapped, columns)
         if times is None:
             continue
-        new, whys, is_open = _order(made, times, pick)
-        if pick.timezone is None and not times.zoned and not times.dates and pick.as_ != "date":
+        new, whys, is_open = _order(made, times, mapped)
+        if mapped.timezone is None and not times.zoned and not times.dates and mapped.as_ != "date":
             new |= decide_zone(made)
             whys.append(made.decisions["time zone"].note())
         if is_open:
             is_asked = any("day (dmy)" in one.question for one in made.opens.values())
-            made.leave_open(target, "date order", [written(pick) | new | {"format": form} for form in ("dmy", "mdy")])
+            made.leave_open(target, "date order", [written(mapped) | new | {"format": form} for form in ("dmy", "mdy")])
             if is_asked:  # once, and its lines for each target
                 made.opens[target] = replace(made.opens[target], question="")
         elif new:
-            put(made.words, target, written(pick) | new)
+            put(made.words, target, written(mapped) | new)
         notes = made.notes[target if new and not is_open else "extends"]
         notes.extend(why for why in whys if why not in notes)
 
 
-def _times(pick: ValueMapping, columns: Sequence[Column]) -> Times | None:
-    """How the first of a pick's columns that holds times writes them."""
-    own = [one for name in pick.own_columns() for one in columns if one.name == name]
+def _times(mapped: ValueMapping, columns: Sequence[Column]) -> Times | None:
+    """How the first of a value's columns that holds times writes them."""
+    own = [one for name in mapped.own_columns() for one in columns if one.name == name]
     times = next((one.times for one in own if one.times is not None), None)
     return times and replace(times, dates=times.dates and not any(one.clocks == 1 for one in own))
 
 
-def _order(made: Draft, times: Times, pick: ValueMapping) -> tuple[dict[str, Any], list[str], bool]:
+def _order(made: Draft, times: Times, mapped: ValueMapping) -> tuple[dict[str, Any], list[str], bool]:
     """The `format` to say, why, and whether the user has to choose; empty where the preset's own reads the file."""
-    said = formats_of(pick)
+    said = formats_of(mapped)
     is_said = times.format in said or (times.other in said and not times.mixed)
     if times.format not in ORDERS or is_said:
         # A preset's own order is taken where the cells allow both.
         return {}, [], False
     form: str | None = times.format
     if times.other:
-        form = decide_date_order(made, ", ".join(pick.own_columns()), times)
+        form = decide_date_order(made, ", ".join(mapped.own_columns()), times)
     if form is None:
         return {}, [], True
     others = [one for one in said if one not in ORDERS]

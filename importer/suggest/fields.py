@@ -120,10 +120,10 @@ def _add_phone(made: Draft, subscriber: dict[str, Any]) -> None:
         return  # another person's perhaps, and the e-mail names the person
     options = {best.name: "named like phone numbers, and its cells are valid ones", NONE: ""}
     if made.choose("subscriber.phone", "The subscriber's phone", Grade.SURE, options) == best.name:
-        pick: dict[str, Any] = {"column": best.name}
-        pick |= {"country": {"column": country.name}} if country is not None else {}
+        phone: dict[str, Any] = {"column": best.name}
+        phone |= {"country": {"column": country.name}} if country is not None else {}
         # Beside an e-mail, a phone that cannot be used is left out and does not cost the row.
-        subscriber["phone"] = pick | ({"on_invalid": "omit"} if has_email else {})
+        subscriber["phone"] = phone | ({"on_invalid": "omit"} if has_email else {})
         made.note("subscriber.phone", "subscriber.phone")
         made.used.add(best.name)
 
@@ -257,7 +257,7 @@ def _number(one: Column) -> dict[str, Any]:
 
 
 def _write_value(made: Draft, column: Column) -> None:
-    read, picks, asked = column.money, [_number(column)], ""
+    read, choices, asked = column.money, [_number(column)], ""
     if read is not None and read.other is not None:
         ways = {style.example(): style for style in (read.style, read.other)}
         question = f"How are the amounts in `{column.name}` written"
@@ -265,10 +265,10 @@ def _write_value(made: Draft, column: Column) -> None:
         chosen = made.choose("decimal sign", question, Grade.OPEN, options)
         asked = "" if chosen else "decimal sign"
         styles = [ways[chosen]] if chosen in ways else ways.values()
-        picks = [{"column": column.name, "decimal": one.decimal} | one.words() for one in styles]
-    minor = [one | {"minor_units": True} for one in picks]
+        choices = [{"column": column.name, "decimal": one.decimal} | one.words() for one in styles]
+    minor = [one | {"minor_units": True} for one in choices]
     if is_called(column.name, "minor_units"):
-        picks = minor
+        choices = minor
         made.notes["value"].append("sure: the column's name says that the amounts are in minor units (cents)")
     elif read is not None and read.whole and _may_be_minor(made, column):
         options = {
@@ -278,13 +278,13 @@ def _write_value(made: Draft, column: Column) -> None:
         question = f"Are the amounts in `{column.name}` in minor units: is 1999 the amount 19.99"
         chosen = made.choose("minor units", question, Grade.OPEN, options)
         asked = asked or ("" if chosen else "minor units")
-        picks = {"minor": minor, "major": picks}.get(chosen or "", minor + picks)
+        choices = {"minor": minor, "major": choices}.get(chosen or "", minor + choices)
     if made.group is not None and column.varies_within(made.group):
-        picks = [one | {"aggregate": "sum"} for one in picks]
+        choices = [one | {"aggregate": "sum"} for one in choices]
     if asked:
-        made.leave_open("value", asked, picks)
+        made.leave_open("value", asked, choices)
     else:
-        made.words["value"] = picks[0]
+        made.words["value"] = choices[0]
 
 
 def _may_be_minor(made: Draft, column: Column) -> bool:
@@ -381,14 +381,14 @@ def decide_properties(made: Draft) -> dict[str, Any]:
     for one in sorted(columns, key=_importance):
         if one.nested or one.name in made.used or not one.distinct or is_warehouse(one.name):
             continue
-        pick = _property(made, one)
+        value = _property(made, one)
         is_telling = len(columns) <= _FEW or _importance(one) < len(_TELLING)
-        is_wanted = is_telling and len(properties) < _MOST and not _is_personal(one) and pick is not None
-        if is_wanted and pick is not None and pick.get("aggregate") == "count":
-            properties.setdefault("items", pick)  # how many items there are is worth telling once
+        is_wanted = is_telling and len(properties) < _MOST and not _is_personal(one) and value is not None
+        if is_wanted and value is not None and value.get("aggregate") == "count":
+            properties.setdefault("items", value)  # how many items there are is worth telling once
         else:
             name = _name(one.name, properties, left)
-            (properties if is_wanted else left)[name] = pick or {"column": one.name, "aggregate": "join"}
+            (properties if is_wanted else left)[name] = value or {"column": one.name, "aggregate": "join"}
     if not properties and not any(word.startswith("properties.") for word in made.opens):
         del made.words["properties"]
     return left
@@ -403,12 +403,12 @@ def _is_personal(one: Column) -> bool:
 
 
 def _property(made: Draft, one: Column) -> dict[str, Any] | None:
-    """The pick of a column; None where a group's rows differ in it, and nothing says how to make one of them."""
-    pick = {"column": one.name, **_read_as(one)}
+    """The value mapping of a column; None where a group's rows differ in it, and nothing makes one of them."""
+    value = {"column": one.name, **_read_as(one)}
     if made.group is None or not one.varies_within(made.group):
-        return pick
-    if fit(one.name, "quantity") and pick.get("as") in ("integer", "number"):
-        return {**pick, "aggregate": "sum"}
+        return value
+    if fit(one.name, "quantity") and value.get("as") in ("integer", "number"):
+        return {**value, "aggregate": "sum"}
     if not fit(one.name, "item"):
         return None
     sizes: Counter[str] = Counter()

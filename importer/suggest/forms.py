@@ -27,7 +27,7 @@ class NumberStyle(msgspec.Struct, frozen=True):
     thousands: str = ""
 
     def words(self) -> dict[str, Any]:
-        """What a pick says of it."""
+        """What a value mapping says of it."""
         if self == NumberStyle():
             return {}
         decimal = list(self.decimal) if len(self.decimal) > 1 else self.decimal
@@ -137,7 +137,7 @@ class Times(msgspec.Struct, frozen=True):
     share: float
     """Of the filled cells, those that are in the form."""
     format: str
-    """What a pick's `format` says; empty for ISO 8601."""
+    """What a value mapping's `format` says; empty for ISO 8601."""
     other: str
     """The other `format` that some cells ask for or all allow, so that they do not say which is meant; empty: none."""
     dates: bool
@@ -148,7 +148,7 @@ class Times(msgspec.Struct, frozen=True):
     """Whether some dates have the day first and others the month."""
 
     def words(self) -> dict[str, Any]:
-        """What a pick says of it."""
+        """What a value mapping says of it."""
         return {"as": "date" if self.dates else "datetime"} | ({"format": self.format} if self.format else {})
 
 

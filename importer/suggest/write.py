@@ -201,7 +201,7 @@ def _change(made: Draft, target: str, advice: Advice) -> None:
     """Another value mapping; one of the subscriber's brings the inherited others, as `subscriber` is replaced whole."""
     if target.startswith("subscriber.") and "subscriber" not in made.words:
         made.words["subscriber"] = inherited_subscriber(made.preset)
-    put(made.words, target, dict(advice.pick))
+    put(made.words, target, dict(advice.value))
     made.notes[target].append(f"adapted to the rows: {advice.why}")
 
 

@@ -1,4 +1,7 @@
-"""A real S3 server on loopback, and a web server that may give parts of files."""
+"""Servers of object stores on loopback, each for its real client, and a web server that may give parts of files.
+
+S3 by moto, Google's by gcp-storage-emulator, Azure by `tests.support.azure_blobs`.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +9,39 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow.fs
+
+from tests.support.azure_blobs import ACCOUNT, KEY, BlobServer
+from tests.support.google_storage import google_storage
 
 BUCKET = "exports"
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """The server's bucket, and the variables by which programs find it."""
+    """A server's bucket, and the variables by which programs find it."""
 
-    endpoint: str
+    scheme: str
+    environment: Mapping[str, str]
+    """As for any program of the store's own."""
+    files: Any
+    """The store by its client, for a test that needs more."""
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """As for any S3 program."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "tests",
-            "AWS_SECRET_ACCESS_KEY": "tests",
-            "AWS_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-
-    @cached_property
-    def files(self) -> Any:
-        """The store, for a test that needs more."""
-        scheme, host = self.endpoint.split("://")
-        return pyarrow.fs.S3FileSystem(
-            access_key="tests", secret_key="tests", endpoint_override=host, scheme=scheme, allow_bucket_creation=True
-        )
+    def address(self, key: str, bucket: str = BUCKET) -> str:
+        """Of an object or a prefix."""
+        return f"{self.scheme}://{bucket}/{key}"
 
     def put(self, key: str, data: bytes) -> str:
         """Store an object; returns its address."""
         with self.files.open_output_stream(f"{BUCKET}/{key}") as stream:
             stream.write(data)
-        return f"s3://{BUCKET}/{key}"
+        return self.address(key)
 
     def get(self, key: str) -> bytes:
         """An object's content."""
@@ -59,7 +55,7 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store() -> Iterator[ObjectStore]:
+def s3() -> Iterator[ObjectStore]:
     """The server, in this process."""
     from moto.server import ThreadedMotoServer
 
@@ -68,11 +64,51 @@ def object_store() -> Iterator[ObjectStore]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        store = ObjectStore(f"http://{host}:{port}")
-        store.files.create_dir(BUCKET)
-        yield store
+        environment = {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        files = pyarrow.fs.S3FileSystem(
+            access_key="tests",
+            secret_key="tests",
+            endpoint_override=f"{host}:{port}",
+            scheme="http",
+            allow_bucket_creation=True,
+        )
+        files.create_dir(BUCKET)
+        yield ObjectStore("s3", environment, files)
     finally:
         server.stop()
+
+
+@contextmanager
+def google() -> Iterator[ObjectStore]:
+    """The emulator, in a process that ends with this one."""
+    with google_storage(BUCKET) as place:
+        files = pyarrow.fs.GcsFileSystem(
+            anonymous=True, scheme="http", endpoint_override=place, retry_time_limit=timedelta(seconds=5)
+        )
+        yield ObjectStore("gs", {"STORAGE_EMULATOR_HOST": f"http://{place}"}, files)
+
+
+@contextmanager
+def azure(*, is_hierarchical: bool = False) -> Iterator[ObjectStore]:
+    """The server, in a thread of this process; as an emulator it has the account in the path."""
+    with BlobServer({BUCKET: {}}, is_hierarchical=is_hierarchical).running() as server:
+        words = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={server.endpoint}"
+        place = urlsplit(server.endpoint).netloc
+        files = pyarrow.fs.AzureFileSystem(
+            ACCOUNT,
+            account_key=KEY,
+            blob_storage_authority=place,
+            dfs_storage_authority=place,
+            blob_storage_scheme="http",
+            dfs_storage_scheme="http",
+        )
+        yield ObjectStore("abfs", {"AZURE_STORAGE_CONNECTION_STRING": words}, files)
 
 
 @dataclass
@@ -83,8 +119,12 @@ class WebServer:
     in_ranges: bool = True
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path and Range of each request."""
+    credentials: list[str] = field(default_factory=list)
+    """What each request brought."""
     refusing: int = 0
     """The status that all are answered with, if any."""
+    refused: frozenset[str] = frozenset()
+    """Paths that are answered with 403."""
     address: str = ""
 
     @contextmanager
@@ -109,8 +149,10 @@ def _handler(web: WebServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range", "")
             web.requests.append((self.command, self.path, asked))
-            data = web.files.get(self.path.partition("?")[0])
-            status = web.refusing or (404 if data is None else 200)
+            web.credentials.append(self.headers.get("Authorization", ""))
+            path = self.path.partition("?")[0]
+            data = web.files.get(path)
+            status = web.refusing or (403 if path in web.refused else 404 if data is None else 200)
             data = data if data is not None and status == 200 else b""
             tag = f'"{hash(data):x}"'
             part, first = data, "0"

@@ -88,7 +88,7 @@ class FakeLedger:
     missing: int = 0
     """Rows that were read but are told of nowhere."""
     errors: dict[str, str] = field(default_factory=dict)
-    halted: Sequence[Pause] = ()
+    paused: Sequence[Pause] = ()
 
     def sources(self, run: Run) -> list[RunSource]:
         rows: dict[Source, int] = {}
@@ -99,8 +99,8 @@ class FakeLedger:
             for no, (source, count) in enumerate(rows.items(), 1)
         ]
 
-    def halts(self, run: Run) -> list[Pause]:
-        return list(self.halted)
+    def pauses(self, run: Run) -> list[Pause]:
+        return list(self.paused)
 
     def import_of(self, run: Run) -> list[Run]:
         return [run]

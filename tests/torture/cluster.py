@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED
-from importer.model import RunState, State
+from importer.mapping.accounts import UNASSIGNED
+from importer.model import NO_ACCOUNT, RunState, State
 from tests.support.dask_cluster import DaskCluster
-from tests.support.object_store import ObjectStore, object_store
+from tests.support.object_store import ObjectStore, s3
 from tests.support.postgres import Server
 from tests.torture.audit import Audit, audit
 from tests.torture.material import COLUMNS, Material, Row, Shape, draw, write, write_mapping
@@ -114,7 +114,7 @@ def on_a_cluster(home: Path, rng: random.Random, rows: int = 3_000) -> Tally:
     with contextlib.ExitStack() as stack:
         server = Server()
         stack.callback(server.remove)
-        store = stack.enter_context(object_store())
+        store = stack.enter_context(s3())
         cluster = Cluster(home / "dask")
         stack.callback(cluster.stop)
         world = stack.enter_context(World(home / "world"))

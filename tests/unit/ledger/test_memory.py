@@ -142,7 +142,7 @@ def test_others_write_between_the_steps_of_a_seal(
 
     def counted(*, private: bool = False) -> AbstractContextManager[None]:
         steps.append(private)
-        beside.note_halt(other, Pause(PauseKind.LIMIT, float(len(steps)), 0.0))
+        beside.note_pause(other, Pause(PauseKind.LIMIT, float(len(steps)), 0.0))
         return transaction(private=private)
 
     monkeypatch.setattr(ledger._db, "transaction", counted)

@@ -89,7 +89,7 @@ def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) ->
     (said,) = repair.repair(tmp_path / "copy" / "ledger.db")
     assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
-        " look in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
+        " check in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
     )
     with open_ledger(tmp_path / "copy") as other:
         assert [code for *_, code in other.doubtful(run)] == ["doubt.ledger"] * 2

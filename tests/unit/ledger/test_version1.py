@@ -108,7 +108,7 @@ def test_what_was_packed_is_in_columns(ledger: Ledger) -> None:
     }  # fmt: skip
     assert batch.raw_rows is not None
     assert batch.raw_rows.column("record")[0].as_py() == b"1,p1@example.org,1.50,9"
-    assert ledger.halts(plain) == [Pause(PauseKind.OUTAGE, 1.0, 9.0)]
+    assert ledger.pauses(plain) == [Pause(PauseKind.OUTAGE, 1.0, 9.0)]
     (batch,) = ledger.batches(run_of(ledger, "keyed"))
     assert batch.table.column("key").to_pylist() == ["1001.0", "1002", "1003"]
     assert [reason["code"] for reason in batch.reasons.to_pylist()] == ["value.not_a_number"]

@@ -147,27 +147,39 @@ def names(store: ObjectStore, prefix: str) -> list[str]:
     return sorted(key.removeprefix(prefix) for key in store.keys(prefix))
 
 
+@pytest.mark.parametrize("any_store", ["s3", "google", "data_lake"], indirect=True)
 def test_outputs_go_to_an_address_when_they_are_complete(
-    store: ObjectStore, tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
+    any_store: ObjectStore, tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that a directory would hold, named by where it is; nothing stays here."""
+    """All that a directory would hold, named by where it is, the summary last; nothing stays here."""
+    store, out = any_store, any_store.address("out")
+    written: list[str] = []
+    write = RemotePath.write
+
+    def note(path: RemotePath, source: Any) -> None:
+        written.append(path.name)
+        write(path, source)
+
+    monkeypatch.setattr(RemotePath, "write", note)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "a.csv").write_bytes(CSV + b"nobody,1\n")
     done = importer(
         "run", str(tmp_path / "a.csv"), "-m", str(mapping), "--sandbox", "--yes",
-        "--ledger", str(tmp_path / "ledger.db"), "--out", "s3://exports/out/",
+        "--ledger", str(tmp_path / "ledger.db"), "--out", f"{out}/",
     )  # fmt: skip
     assert done.exit_code == 1, done.stderr
-    assert "written to s3://exports/out\n" in done.stderr
-    assert "importer run s3://exports/out/rejects.csv -m" in done.stderr
+    assert f"written to {out}\n" in done.stderr
+    assert f"importer run {out}/rejects.csv -m" in done.stderr
     files = ["rejects.csv", "report.csv", "report.html", "sandbox-events.jsonl", "summary.json"]
     assert names(store, "out/") == files
+    assert written[-1] == "summary.json"
     assert json.loads(store.get("out/summary.json"))["rows"]["sent"] == 2
     assert store.get("out/sandbox-events.jsonl").count(b"\n") == 2
     assert not list(tmp_path.glob("importer-out-*"))
 
-    corrected = importer("check", "s3://exports/out/rejects.csv", "-m", str(mapping), "--out", "s3://exports/checked")
-    assert corrected.exit_code == 1
+    rejects, checked = f"{out}/rejects.csv", store.address("checked")
+    corrected = importer("check", rejects, "-m", str(mapping), "--out", checked)
+    assert corrected.exit_code == 1, corrected.stderr
     assert "rejects.csv" in names(store, "checked/")
 
 
@@ -238,12 +250,14 @@ def test_a_summary_is_there_only_with_all_the_rest(
     ("place", "words"),
     [
         ("https://example.com/out", "https://example.com/out: can be read, but nothing can be written there"),
-        ("s3://nobody-has-this/out", "no such bucket"),
+        ("s3://nobody-has-this/out", "s3://nobody-has-this/out/.importer-probe: no such bucket"),
+        ("gs://nobody-has-this/out", "gs://nobody-has-this/out/.importer-probe: no such bucket"),
+        ("abfs://nobody-has-this/out", "abfs://nobody-has-this/out/.importer-probe: no such bucket"),
         ("ftp://example.com/out", "ftp://example.com/out: cannot be read from here"),
     ],
 )
 def test_a_place_that_takes_no_outputs_is_found_before_anything_is_sent(
-    store: ObjectStore, tmp_path: Path, mapping: Path, place: str, words: str
+    every_store: None, tmp_path: Path, mapping: Path, place: str, words: str
 ) -> None:
     (tmp_path / "a.csv").write_bytes(CSV)
     ledger = str(tmp_path / "ledger.db")

@@ -42,7 +42,7 @@ def test_the_summary_ends_in_commands_that_go_on_from_here(tmp_path: Path) -> No
     importer review {RUN.id}
   if the rows are right as they are: send the row that the API refused again
     importer retry {RUN.id}
-  look in Sender for the row in doubt, then say: arrived, or not
+  check in Sender for the row in doubt, then say: arrived, or not
     importer resolve {RUN.id} --assume-sent
     importer resolve {RUN.id} --resend
 """
@@ -60,7 +60,7 @@ def test_an_interrupted_run_says_what_is_left_and_how_to_go_on(tmp_path: Path) -
         == f"""\
   1 sent, 98 left; continue with
     importer resume {RUN.id}
-  look in Sender for the row in doubt, then say: arrived, or not
+  check in Sender for the row in doubt, then say: arrived, or not
     importer resolve {RUN.id} --assume-sent
     importer resolve {RUN.id} --resend
 """
@@ -79,7 +79,7 @@ def test_what_failed_may_have_been_accepted_and_is_no_reject(tmp_path: Path) -> 
     told = ledger(batch(csv_source("email"), [FAILED]))
     shown = render_summary(write(told, RUN, ReportOptions(tmp_path)))
     commands = f"""\
-  look in Sender for the row that failed; if not there, send what failed or was
+  check in Sender for the row that failed; if not there, send what failed or was
   refused again
     importer retry {RUN.id}
 """

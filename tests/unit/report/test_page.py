@@ -122,13 +122,13 @@ def test_amounts_have_at_least_the_digits_of_their_money(tmp_path: Path) -> None
 
 
 def test_the_timeline_names_each_kind_of_pause(tmp_path: Path) -> None:
-    halted = [
+    paused = [
         Pause(PauseKind.OUTAGE, START + 10, START + 50),
         Pause(PauseKind.LIMIT, START + 60, START + 70),
         Pause(PauseKind.LIMIT, START + 80, START + 95),
     ]
     rows = [Row(b"a", told={"sent_at": START + at, "latency_ms": 5.0}) for at in (0, 10, 55, 75, 98)]
-    page = written(tmp_path, *rows, halted=halted)
+    page = written(tmp_path, *rows, paused=paused)
     assert "once, 40 s in all: the API was unreachable" in words(page)
     assert "2 times, 25 s in all: the limit was reached" in words(page)
     assert page.count('class="shade"') == 3

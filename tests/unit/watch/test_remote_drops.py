@@ -100,8 +100,11 @@ def a_night(night: Night) -> None:
     assert not left, "reports are where the drops are"
 
 
-def test_drops_below_a_prefix_are_delivered_and_moved_with_their_reports(night: Night) -> None:
-    a_night(night)
+@pytest.mark.parametrize("any_store", ["s3", "google", "data_lake"], indirect=True)
+def test_drops_below_a_prefix_are_delivered_and_moved_with_their_reports(
+    any_store: ObjectStore, tmp_path: Path, sandbox: Running
+) -> None:
+    a_night(Night(tmp_path, any_store.address(tmp_path.name), sandbox))
 
 
 def test_drops_on_an_sftp_server_are_delivered_and_moved_with_their_reports(
@@ -209,9 +212,9 @@ def test_a_watch_that_has_lost_its_lease_takes_no_more_files(night: Night, monke
     assert night.sent() == ["a@example.com", "b@example.com"]
 
 
-def test_a_bucket_that_is_not_there_is_said_at_once(night: Night) -> None:
-    night.drops = RemotePath("s3://nobody-has-this/drops")
-    outcome = night.watch()
+def test_a_bucket_that_is_not_there_is_said_at_once(any_store: ObjectStore, tmp_path: Path, sandbox: Running) -> None:
+    place = any_store.address("drops", "nobody-has-this")
+    outcome = Night(tmp_path, place, sandbox).watch()
     assert outcome.exit_code == 2
-    assert "s3://nobody-has-this/drops is not a directory" in outcome.stderr
+    assert f"{place} is not a directory" in outcome.stderr
     assert not list(platformdirs.user_state_path("importer").glob("watch/*"))

@@ -15,7 +15,7 @@ OUTAGE, LIMIT = Pause(PauseKind.OUTAGE, 20.0, 80.5), Pause(PauseKind.LIMIT, 10.0
 def test_pauses_are_told_in_their_order_each_run_its_own(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         one, two = new_run(ledger), new_run(ledger)
-        ledger.note_halt(one, OUTAGE)
-        ledger.note_halt(one, LIMIT)
-        assert ledger.halts(one) == [LIMIT, OUTAGE]
-        assert ledger.halts(two) == []
+        ledger.note_pause(one, OUTAGE)
+        ledger.note_pause(one, LIMIT)
+        assert ledger.pauses(one) == [LIMIT, OUTAGE]
+        assert ledger.pauses(two) == []

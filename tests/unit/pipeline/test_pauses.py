@@ -15,18 +15,18 @@ IDLE = Pace(rate=1.0, limit=60, remaining=0, waiting_for="", wait_until=None)
 
 
 class Notes:
-    """A ledger's memory of halts."""
+    """A ledger's memory of pauses."""
 
     def __init__(self) -> None:
-        self.halts: list[Pause] = []
+        self.pauses: list[Pause] = []
 
-    def note_halt(self, run: Run, halt: Pause) -> None:
+    def note_pause(self, run: Run, pause: Pause) -> None:
         del run
-        self.halts.append(halt)
+        self.pauses.append(pause)
 
 
 def progress(kind: PauseKind | None) -> Progress:
-    pace = replace(IDLE, halt=kind)
+    pace = replace(IDLE, pause=kind)
     return Progress(sent=0, refused=0, failed=0, in_doubt=0, left=9, in_flight=0, pace=pace)
 
 
@@ -45,12 +45,12 @@ def progress(kind: PauseKind | None) -> Progress:
 )
 def test_waits_are_noted_as_they_end(seen: tuple[tuple[int, PauseKind | None], ...], noted: list[Pause]) -> None:
     notes, told, now = Notes(), list[Progress](), [0.0]
-    halts = PauseRecorder(cast("Ledger", notes), RUN, told.append, now=lambda: now[0])
+    pauses = PauseRecorder(cast("Ledger", notes), RUN, told.append, now=lambda: now[0])
     for moment, kind in seen:
         now[0] = moment
-        halts.watch(progress(kind))
-    halts.end()
-    assert notes.halts == noted
+        pauses.watch(progress(kind))
+    pauses.end()
+    assert notes.pauses == noted
     assert len(told) == len(seen)
 
 
@@ -59,4 +59,4 @@ def test_a_run_that_goes_on_was_stopped_until_now() -> None:
     run = replace(RUN, started_at=10.0, finished_at=100.0)
     PauseRecorder(cast("Ledger", notes), run, lambda _: None, now=lambda: 400.0).begin()
     PauseRecorder(cast("Ledger", notes), replace(run, started_at=None), lambda _: None, now=lambda: 400.0).begin()
-    assert notes.halts == [Pause(PauseKind.STOPPED, 100.0, 400.0)]
+    assert notes.pauses == [Pause(PauseKind.STOPPED, 100.0, 400.0)]
