@@ -26,6 +26,24 @@ settings.register_profile("repeatable", settings.get_profile("untimed"), derando
 settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
 
 
+WAITING = (
+    "tests/torture/", "tests/unit/pipeline/test_cluster.py", "tests/browser/", "tests/unit/pipeline/test_accounts.py",
+    "tests/unit/read/test_hostile.py", "tests/unit/watch/", "tests/docs/",
+)  # fmt: skip
+"""Tests that take seconds each, most of which they wait for other processes and for time to pass."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes for ``-n auto``: more than there are cores, for the sake of the tests that wait."""
+    return (os.cpu_count() or 2) * 3 // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first: the short ones fill the time that is left, and no process ends with a long one alone."""
+    place = {prefix: number for number, prefix in enumerate(WAITING)}
+    items.sort(key=lambda item: next((place[one] for one in WAITING if item.nodeid.startswith(one)), len(WAITING)))
+
+
 gc.disable()  # while thousands of tests are collected, next to nothing is garbage
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -67,6 +68,7 @@ class _TooMuchError(Exception):
     """The text expands to more than any mapping needs."""
 
 
+@lru_cache(maxsize=16)  # a run reads its mapping several times: for its rows, its report and its advice
 def parse(text: str, name: str) -> Document:
     """Parse one document; its ``problems`` say what cannot be read."""
     document = Document(name)

@@ -36,7 +36,7 @@ def everywhere(resize: Resize, flaws: Flaws) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("rows", [0, 3_000])
+@pytest.mark.parametrize("rows", [0, 1_000])
 def test_the_report_has_no_flaw(browser: Chrome, resize: Resize, flaws: Flaws, tmp_path: Path, rows: int) -> None:
     browser.get(made(tmp_path, rows).as_uri())
     for one in browser.find_elements(By.TAG_NAME, "details"):
@@ -101,9 +101,9 @@ def test_the_reviews_page_has_no_flaw(
 def test_the_page_of_several_accounts_has_no_flaw_and_fits(
     browser: Chrome, resize: Resize, flaws: Flaws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fifty of them, one with a long name; each leads to its own page."""
+    """A dozen of them, one with a long name; each leads to its own page."""
     monkeypatch.chdir(tmp_path)
-    names = [f"shop-{number}" for number in range(49)] + ["a" * 64]
+    names = [f"shop-{number}" for number in range(11)] + ["a" * 64]
     Path("m.yaml").write_text("version: 1\nsubscriber: {email: email}\ntype: {const: purchase}\nvalue: total\n")
     Path("accounts.yaml").write_text(
         "version: 1\ncolumn: shop\naccounts:\n" + "".join(f"  {name}: {{token_env: TOKEN}}\n" for name in names)

@@ -36,6 +36,7 @@ TOKENS = ("torture-token-1", "torture-token-2")
 PATIENCE = 180.0
 """Seconds that any one importer may take."""
 POLL = 0.001
+"""Seconds between two looks for the moment of a kill."""
 ROOT = Path(importer.__file__).parents[1]
 
 
@@ -96,7 +97,7 @@ class Importer:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def until(self, due: Callable[[], bool], *, patience: float = PATIENCE, pause: float = POLL) -> bool:
+    def until(self, due: Callable[[], bool], *, patience: float = PATIENCE, pause: float = 0.01) -> bool:
         """Wait until something is the case; False if the importer ended, or patience did, before."""
         limit = time.monotonic() + patience
         while self.running and time.monotonic() < limit:
@@ -107,7 +108,7 @@ class Importer:
 
     def kill_when(self, due: Callable[[], bool], *, patience: float) -> bool:
         """SIGKILL it at that moment, or when patience ends; False if it ended by itself before."""
-        self.until(due, patience=patience)
+        self.until(due, patience=patience, pause=POLL)
         if not self.running:
             return False
         self._process.kill()
