@@ -164,14 +164,15 @@ def write(
 def _insert(
     database: Database, source_no: int, first: int, stored: StoredChunk, span: int, rows: dict[str, Any]
 ) -> None:
-    kept = (pack(stored.reasons) if stored.reasons.num_rows else None, stored.raw_rows and pack(stored.raw_rows))
+    reasons = pack(stored.reasons) if stored.reasons.num_rows else None
+    raw_rows = None if stored.raw_rows is None else pack(stored.raw_rows)
     with database.transaction(private=True):
         new = database.execute(
             "INSERT INTO chunk (first_id, source, first_row, count, reasons, raw_rows)"
             f" SELECT {first}, s.no, {stored.first_row}, {span}, $1, $2 FROM source s JOIN run r ON r.no = s.run"
             f" WHERE s.no = {source_no} AND s.error = '' AND r.state = '{RunState.PLANNING}'"
             f"{database.dialect.for_share} ON CONFLICT DO NOTHING",
-            table=pa.table({f"${at}": pa.array([one], pa.binary()) for at, one in enumerate(kept, 1)}),
+            table=pa.table({"$1": pa.array([reasons], pa.binary()), "$2": pa.array([raw_rows], pa.binary())}),
         )
         if new:
             database.insert("row", rows)
@@ -197,13 +198,11 @@ def write_there(place: Place, stored: StoredChunk, mine: Bools | None = None) ->
                 old.close()
             _here.database = Database(PostgresDialect(place.location, worker=True))
             _here.location = place.location
-        for again in (True, False):
-            try:
-                return write(_here.database, place.source_no, place.first_id + stored.first_row - 1, stored, mine)
-            except ConnectionLostError:
-                if not again:
-                    raise
-        raise AssertionError
+        chunk = (place.source_no, place.first_id + stored.first_row - 1, stored, mine)
+        try:
+            return write(_here.database, *chunk)
+        except ConnectionLostError:
+            return write(_here.database, *chunk)
     except (LedgerError, UsageError) as error:
         error.message = f"a worker on {platform.node()} cannot write into the ledger: {error.message}"
         raise
