@@ -149,7 +149,7 @@ def write(
         _insert(database, source_no, first, stored, span, rows)
     keys = pa.table({name: rows[name] for name in _KEYS}) if "key_hash" in rows else None
     bodies = stored.rows.column("body")
-    at = pc.index(bodies.is_valid(), True).as_py()  # noqa: FBT003  # the value to look for
+    at = pc.index(bodies.is_valid(), True).as_py()  # the value to look for
     return WrittenChunk(
         stored.first_row,
         span,
