@@ -513,6 +513,8 @@ class Counts(msgspec.Struct, frozen=True):
         return self.read == sum(self.by_state.values())
 
 
+NO_ACCOUNT = "(no account)"
+"""Whose run holds the rows that belong to no account; no account of a file can have this name."""
 SANDBOX_ENDPOINT = "sandbox"
 """How the ledger names the endpoint of every rehearsal, on any port: nothing in it counts as sent for real."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from importer.cli.options import agreed, basic, existing_target, ledger_options
 from importer.cli.settings import Command

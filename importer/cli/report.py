@@ -79,7 +79,8 @@ def command(run_id: str | None, output: Path | RemotePath | None, *, opened: boo
 
 def _place_of(run: Run) -> Path:
     """Where the run's reports went, if that is on this machine."""
-    from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED
+    from importer.mapping.accounts import UNASSIGNED
+    from importer.model import NO_ACCOUNT
     from importer.remote import RemotePath
 
     kept = RemotePath.parse(run.options.get("out") or "")

@@ -43,7 +43,8 @@ def command(run_id: str | None, accounts_file: str | None, **given: Any) -> None
     with open_ledger(target) as ledger:
         runs = [recover_if_dead(ledger, run) for run in ledger.runs(everywhere=True)]
         if accounts_file is not None:
-            from importer.mapping.accounts import NO_ACCOUNT, load_accounts
+            from importer.mapping.accounts import load_accounts
+            from importer.model import NO_ACCOUNT
 
             known = {*load_accounts(accounts_file).entries, NO_ACCOUNT}
             runs = [run for run in runs if run.account in known]

@@ -23,8 +23,6 @@ from importer.mapping.positions import parse
 from importer.model import AccountColumn
 from importer.wording import original_name, shown
 
-NO_ACCOUNT = "(no account)"
-"""Whose run holds the rows that belong to no account; no account of a file can have this name."""
 UNASSIGNED = "unassigned"
 """The directory of their report."""
 

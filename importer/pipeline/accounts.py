@@ -26,9 +26,10 @@ from importer.deliver.token import Token, exposure
 from importer.errors import ExitCode, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
 from importer.ledger.rows import Place
-from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED, Accounts, load_accounts
+from importer.mapping.accounts import UNASSIGNED, Accounts, load_accounts
 from importer.mapping.load import LoadedMapping
 from importer.model import (
+    NO_ACCOUNT,
     SANDBOX_ENDPOINT,
     AccountColumn,
     Pace,

@@ -13,6 +13,7 @@ BEYOND_A_CHECK = (
     "platformdirs", "adbc_driver_manager", "importer.ledger.ledger", "importer.group", "importer.temporary",
     "importer.deliver.delivery", "importer.sandbox", "importer.suggest", "importer.report.page",
     "importer.report.accounts", "importer.pipeline.cluster", "importer.transform",
+    "importer.mapping.accounts",
 )  # fmt: skip
 MAPPING = """
 version: 1

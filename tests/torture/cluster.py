@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from importer.mapping.accounts import NO_ACCOUNT, UNASSIGNED
-from importer.model import RunState, State
+from importer.mapping.accounts import UNASSIGNED
+from importer.model import NO_ACCOUNT, RunState, State
 from tests.support.dask_cluster import DaskCluster
 from tests.support.object_store import ObjectStore, s3
 from tests.support.postgres import Server
