@@ -80,7 +80,7 @@ def dask(dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> DaskClus
 @pytest.fixture
 def forked_workers() -> Iterator[None]:
     """Workers of this machine start from a process that has imported the importer; others start as Dask starts them."""
-    Forked(int).wait()  # that process is there before Dask names what it should import instead
+    Forked(gc.enable).wait()  # that process is there before Dask names what it should import instead
     with dask_config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         yield
 
