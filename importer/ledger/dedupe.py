@@ -373,7 +373,7 @@ class Deduplicator:
             f" WHEN {_SOMEONE_ELSES} THEN 'another subscriber has the same key: run ' || {run} || ', ' || {_PLACE}"
             f" WHEN {_COPY} THEN 'another row of this run has the same key and is the same event'"
             f" WHEN {_SAME_ROW} THEN $1"
-            f" WHEN {_CORRECTED} THEN 'the row that it corrects was sent all the same, by run ' || {run}"
+            f" WHEN {_CORRECTED} THEN 'the row that it corrects was sent, or may have been, by run ' || {run}"
             f" ELSE 'already in run ' || {run} END"
         )
         state = f"CASE WHEN kind IN ({_DIFFERS}, {_SOMEONE_ELSES}) THEN '{State.INVALID}' ELSE '{State.DUPLICATE}' END"
