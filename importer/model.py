@@ -189,8 +189,8 @@ class Chunk(msgspec.Struct, frozen=True):
     """Per column that was taken because nothing else uses it: a boolean array that is true where the file has a number
     or a boolean, and no text. Absent: all text."""
     origins: ArrowTable | None = None
-    """Of rows that come back from rejects, the rows that they correct: columns run (its id) and source, ``string``, and
-    row, int64; ``count`` rows, null where a row corrects none. None where the source is no file of rejects."""
+    """Of rows that come back from rejects, the rows that they correct: columns run (its id), source and line,
+    ``string``, and row, int64; ``count`` rows, null where a row corrects none. None where it is no file of rejects."""
 
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]

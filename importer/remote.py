@@ -13,7 +13,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -43,11 +43,13 @@ _NO_CREDENTIALS = {
     "sftp": "check that `sftp` of this machine gets in without a question: by a key or an agent, and ~/.ssh/config",
     "https": "check the address; one that was signed may have expired, and ~/.netrc holds passwords",
 }
+_WRAPPING = re.compile(r".* last message of | error_info=.*|.* Azure Error: \[\w*\] ", re.DOTALL)
+"""What Google's and Azure's libraries, and pyarrow, put around the words of a failure."""
 _MISSING = re.compile(r"NO_SUCH_KEY|RESOURCE_NOT_FOUND|Path does not exist|\b404\b")
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|ContainerNotFound")
 _DENIED = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|[Cc]redential|OAuth2 access token|"
-    r"\b40[13]\b|PERMISSION_DENIED|Permission denied|UNAUTHENTICATED"
+    r"Base64|\b40[13]\b|PERMISSION_DENIED|Permission denied|UNAUTHENTICATED"
 )
 _UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot connect|Could not|Timeout|Disconnected")
 
@@ -166,13 +168,14 @@ class RemotePath(msgspec.Struct, frozen=True):
         return bool(self._info().is_file)
 
     def is_dir(self) -> bool:
-        """Whether it can be listed: on an object store any prefix in a bucket that there is."""
+        """Whether it can be listed, as any prefix in a bucket can; raises `SourceError` if there is no bucket."""
         with _explained(self.address):
             store, path = _store(self.address)
             if _kind(self.address) == "sftp":
                 return bool(store.get_file_info(path).type.name == "Directory")
+            _check_bucket(self.address)
         self.files()  # raises where it cannot be listed
-        return _has_bucket(self.address)
+        return True
 
     def stat(self) -> RemoteStatus:
         """Version, size and time of change."""
@@ -310,18 +313,12 @@ def _listed(store: Any, path: str, address: str) -> list[tuple[str, bool]]:
     return found
 
 
-def _has_bucket(address: str) -> bool:
-    """Whether there is the bucket, as far as this may be asked: rights to objects need not include it."""
-    store, path = _store(address)
-    try:
-        return bool(store.get_file_info(path.partition("/")[0]).type.name != "NotFound")
-    except OSError:
-        return True
-
-
 def _check_bucket(address: str) -> None:
-    if _kind(address) != "sftp" and not _has_bucket(address):
-        raise SourceError(public_name(address), "no such bucket", hint="check its name")
+    """Raise `SourceError` if there is none, as far as this may be asked: rights to objects need not include it."""
+    store, path = _store(address)
+    with suppress(OSError):
+        if _kind(address) != "sftp" and store.get_file_info(path.partition("/")[0]).type.name == "NotFound":
+            raise SourceError(public_name(address), "no such bucket", hint="check its name")
 
 
 def _matches(parts: list[str], pattern: list[str]) -> bool | None:
@@ -391,21 +388,19 @@ def _store(address: str) -> tuple[Any, str]:
 
 def _check_google_credentials(address: str) -> None:
     """Raise `SourceError` if there are none: the library would ask a machine that there is not for half a minute."""
-    settings = Path(os.environ["APPDATA"]) if os.name == "nt" else Path.home() / ".config"
-    file = settings / "gcloud" / "application_default_credentials.json"
-    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or file.exists():
-        return
-    try:
-        socket.getaddrinfo(os.environ.get("GCE_METADATA_ROOT", "metadata.google.internal").partition(":")[0], 80)
-    except OSError:
-        raise SourceError(public_name(address), "no credentials found", hint=_NO_CREDENTIALS["gs"]) from None
+    settings, named = Path(os.environ.get("APPDATA") or "~/.config"), os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    file = Path(named or settings.expanduser() / "gcloud" / "application_default_credentials.json")
+    with suppress(OSError):
+        if not (named or file.exists()):
+            socket.getaddrinfo(os.environ.get("GCE_METADATA_ROOT", "metadata.google.internal").partition(":")[0], 80)
+        if not named or file.exists():
+            return
+    words = f"no credentials found: there is no {shown(str(file))}"
+    raise SourceError(public_name(address), words, hint=_NO_CREDENTIALS["gs"])
 
 
 def _in_azure(address: str, path: str) -> tuple[Any, str]:
-    """The file system and the path in it: of the address's account, else of the one of a connection string.
-
-    Azure's documentation, "Configure Azure Storage connection strings", has their form.
-    """
+    """Of the address's account, else of a connection string's (Azure: "Configure Azure Storage connection strings")."""
     from pyarrow import fs
 
     place, _, name = path.partition("/")
@@ -499,7 +494,7 @@ def _as_source_error(address: str, error: Exception) -> SourceError:
     # fsspec calls everything that a request can end in a missing file.
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     name, said = public_name(address), without_secrets(str(cause))
-    words, said = shorten(said, 200), re.sub(r"(?<!\w)'[^']*'", "''", said)  # names tell nothing
+    words, said = shorten(_WRAPPING.sub("", said), 200), re.sub(r"(?<!\w)'[^']*'", "''", said)  # names tell nothing
     status = getattr(cause, "status", None)
     if "Host key is not trusted" in words:
         hint = "connect with `sftp` once, and compare the key that it shows with the server's"

@@ -58,14 +58,15 @@ class Field:
     def __init__(self, target: str, pick: ValueMapping, forms: ColumnForms) -> None:
         is_identity = target in IDENTITIES
         self.kind = kind_of(target, pick)
-        self._pick = picker(pick, forms, identity=is_identity)
+        is_name = is_identity or target == "type"  # `NULL` is no type either
+        self._pick = picker(pick, forms, identity=is_name)
         self._convert = _converter(target, pick, self.kind)
         self._column = pick.column if is_identity and pick.lookup is None else None
         asides = pick.asides()
         self._aside = picker(asides[0], forms) if asides else None
         self._takes_nested = pick.as_ == "text"
         said = pick.model_dump(mode="json", exclude_defaults=True, exclude=_LATER)
-        self.recipe = json.dumps([self.kind, self._takes_nested, target if is_identity else "", said])
+        self.recipe = json.dumps([self.kind, self._takes_nested, target if is_name else "", said])
         """Fields of one recipe make the same of every cell."""
 
     def __call__(self, cells: Cells) -> Filled:

@@ -26,7 +26,8 @@ from importer.model import ArrowArray
 
 NULL_WORDS = frozenset(["null", "(null)", "<null>", "none", "nan", "-nan", "nat", "<na>", "undefined", "\\n", "n/a",
                         "na", "#n/a", "#na", "nil", "(not set)", "(none)", "(blank)", "(empty)", "[]", "{}",
-                        "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"])  # fmt: skip
+                        "[object object]", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!",
+                        "-", "--", "\u2013", "\u2014"])  # fmt: skip
 """Words, in lower case, that programs write where there is no value."""
 _SPELLINGS = (*map(str.upper, NULL_WORDS), *map(str.capitalize, NULL_WORDS), "NaN", "-NaN", "NaT", "[object Object]")
 _WORDS = pa.array(sorted({*NULL_WORDS, *_SPELLINGS}))

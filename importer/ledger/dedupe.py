@@ -44,13 +44,14 @@ TEMPORARY = {
     "taken": "theirs INTEGER PRIMARY KEY, mine INTEGER NOT NULL",
     "found": "mine INTEGER, theirs INTEGER, kind INTEGER",
     "keyed": "key_hash BLOB, id INTEGER, event_hash INTEGER, subscriber_hash INTEGER, PRIMARY KEY (key_hash, id)",
-    "pair": "theirs INTEGER PRIMARY KEY, mine INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
+    "known": "theirs INTEGER, mine INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
+    "pair": "theirs INTEGER, mine INTEGER, event_hash INTEGER, subscriber_hash INTEGER",
     "repeat": "key_hash BLOB PRIMARY KEY, head INTEGER, conflict INTEGER",
 }
 """``mark``: what rows of this run become, and on account of which others. ``taken``: rows that wait in other runs, and
 those here that take their place. ``found``: rows of other runs that stand for rows of this one. ``keyed``: some of
-this run's pending rows by key. ``pair``: those whose key is known, in the order of the rows that have it. ``repeat``:
-keys of several rows, the first of them, and whether they differ."""
+this run's pending rows by key. ``known``: those whose key another row has; ``pair``: the same in the order of the rows
+that have it. ``repeat``: keys of several rows, the first of them, and whether they differ."""
 
 # What is found of a row, the strongest first; the last is no mark.
 _DIFFERS, _SOMEONE_ELSES, _CHANGED, _DELIVERED, _COPY, _SAME_ROW, _CORRECTED, _WAITS = range(8)
@@ -306,7 +307,7 @@ class Deduplicator:
         self._mark_repeats()
         if scope is not None:
             self._db.execute(
-                "INSERT INTO pair SELECT d.id, k.id, k.event_hash, k.subscriber_hash FROM keyed k"
+                "INSERT INTO known SELECT d.id, k.id, k.event_hash, k.subscriber_hash FROM keyed k"
                 f" JOIN delivered_key d ON d.scope = {scope} AND d.key = k.key_hash"
                 f" WHERE NOT {of_run(self._run, 'd.id')} AND k.id NOT IN (SELECT id FROM mark)"
             )
@@ -329,6 +330,7 @@ class Deduplicator:
 
     def _mark_delivered(self) -> None:
         """Mark rows whose key another run has."""
+        self._db.execute("INSERT INTO pair SELECT * FROM known ORDER BY theirs")
         same_row = (
             "EXISTS (SELECT 1 FROM source s JOIN source t ON t.digest = s.digest"
             f" WHERE s.run = {self._run.no} AND s.digest <> '' AND t.run = r.no"
@@ -371,7 +373,7 @@ class Deduplicator:
             f" WHEN {_SOMEONE_ELSES} THEN 'another subscriber has the same key: run ' || {run} || ', ' || {_PLACE}"
             f" WHEN {_COPY} THEN 'another row of this run has the same key and is the same event'"
             f" WHEN {_SAME_ROW} THEN $1"
-            f" WHEN {_CORRECTED} THEN 'the row that it corrects was sent all the same, by run ' || {run}"
+            f" WHEN {_CORRECTED} THEN 'the row that it corrects was sent, or may have been, by run ' || {run}"
             f" ELSE 'already in run ' || {run} END"
         )
         state = f"CASE WHEN kind IN ({_DIFFERS}, {_SOMEONE_ELSES}) THEN '{State.INVALID}' ELSE '{State.DUPLICATE}' END"

@@ -148,7 +148,8 @@ def write(
     if len(offsets):
         _insert(database, source_no, first, stored, span, rows)
     keys = pa.table({name: rows[name] for name in _KEYS}) if "key_hash" in rows else None
-    bodies = stored.rows.column("body").drop_null()
+    bodies = stored.rows.column("body")
+    at = pc.index(bodies.is_valid(), True).as_py()  # the value to look for
     return WrittenChunk(
         stored.first_row,
         span,
@@ -156,7 +157,7 @@ def write(
         ties_of(lanes, email, phone),
         by_id=bool((lanes == by_id).all()),
         ordered="order_value" in rows,
-        first_body=bodies[0].as_py() if len(bodies) else None,
+        first_body=None if at < 0 else bodies[at].as_py(),
         keys=None if keys is None else keys.filter(pc.is_valid(keys.column("key_hash"))).combine_chunks(),
     )
 
@@ -220,7 +221,8 @@ def _origins(database: Database, run_no: int, stored: StoredChunk) -> ArrowArray
         if run_id is not None and source is not None
     }
     found: list[int | None] = []
-    for run_id, source, row in zip(*(column.to_pylist() for column in stored.origins.columns), strict=True):
+    rows = stored.origins.select(["run", "source", "row"]).columns
+    for run_id, source, row in zip(*(column.to_pylist() for column in rows), strict=True):
         first, count = known.get((run_id, source), (0, 0))
         found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
     return _roots(database, pa.array(found, pa.int64()))

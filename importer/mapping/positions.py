@@ -68,7 +68,7 @@ class _TooMuchError(Exception):
     """The text expands to more than any mapping needs."""
 
 
-@lru_cache(maxsize=16)  # a run reads its mapping several times: for its rows, its report and its advice
+@lru_cache(maxsize=32)  # a run reads its mapping several times: for its rows, its report and its advice
 def parse(text: str, name: str) -> Document:
     """Parse one document; its ``problems`` say what cannot be read."""
     document = Document(name)

@@ -1,7 +1,8 @@
 """Other processes that do what this one would do with each part of a source: Dask's workers (extra ``dask``).
 
-This process reads the sources, keeps their order and writes the ledger; a worker gets a part's bytes and gives back
-what they become, so that it needs neither the files nor the ledger. At most two parts per worker are on their way.
+This process reads the sources and keeps their order; a worker gets a part's bytes and gives back what they become, so
+that it needs none of the files. It writes them into the ledger where that is for several machines; else this process
+does. At most two parts per worker are on their way.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ _SETTINGS = {
     "distributed.worker.http.routes": [],
     "distributed.admin.large-graph-warning-threshold": "1GiB",  # a part travels with its task
     "distributed.worker.profile.enabled": False,
+    # Dask's own values, fifty looks a second, take 13 % of a core in a scheduler and two workers that do nothing.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
     # Dask's own value gives memory back at once, and getting it again for each part costs a third of a worker's time.
     "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 256 << 20},
 }

@@ -42,7 +42,7 @@ def _kind(sample: Sample) -> Kind:
     names = {text for one in filled for text in (plain(one.name), plain(one.name.rpartition(".")[2]))}
     there = {
         "total": bool(names & _TOTAL) or any(name.startswith("total price set") for name in names),
-        "order": any(fit(one.name, "key") is Fit.EXACT for one in sample.columns),
+        "order": any(fit(name, "key") is Fit.EXACT for one in sample.columns for name in (one.name, _end(one.name))),
     }
     for kind in kinds():
         if any(there[role] for role in kind.without):
@@ -59,11 +59,17 @@ def _kind(sample: Sample) -> Kind:
             return kind
     first = sample.columns[0]
     noun, _, last = plain(first.name).rpartition(" ")
-    is_known = any(fit(first.name, role) for role in ("key", "person", "own_id", "item", "sequence"))
+    roles = ("key", "person", "own_id", "item", "sequence")
+    is_known = any(fit(name, role) for role in roles for name in (first.name, _end(first.name)))
     if noun and last in ("id", "uuid", "guid") and first.is_full and first.is_unique and not is_known:
         return Kind(noun, noun.replace(" ", "_"))  # the first column numbers the rows: a `review_id` is of reviews
     is_money = any(one.filled * 2 > sample.rows for one in fields.candidates(sample, "value"))
     return PURCHASE if there["order"] or there["total"] or is_money else UNKNOWN
+
+
+def _end(name: str) -> str:
+    """The last two words: an `amazon_order_id` is the id of an order, whose ever it is."""
+    return " ".join(plain(name).split()[-2:])
 
 
 def _is_own_id(one: Column, made: Draft) -> bool:
@@ -144,7 +150,8 @@ def _decide_type(made: Draft) -> None:
     named = sample.named("type")
     if kind.name in ("event", ""):
         named += [one for one in sample.columns if plain(one.name.rpartition(".")[2]) == "type" and one not in named]
-    options = {one.name: "named like the type, with a few types in it" for one in named if _holds_types(one, sample)}
+    columns = [one.name for one in named if _holds_types(one, sample)]
+    options = dict.fromkeys(columns, "named like the type, with a few types in it")
     grade = Grade.LIKELY if options or kind.type else Grade.OPEN
     if kind.type:
         options[kind.type] = "a guess; the type must exist in Sender, and is the same for all rows"
@@ -155,7 +162,8 @@ def _decide_type(made: Draft) -> None:
     if name is None:
         made.leave_open("type", "type", [{"const": "imported"}])
         return
-    column = sample.column(name)
+    # A column may be called as the guess is: `points`.
+    column = sample.column(name) if name in columns or "type" in made.answers else None
     value: dict[str, Any] = {"const": name}
     if column is not None:
         value = {"column": name}

@@ -53,7 +53,7 @@ def rows(path: Path, columns: list[str], options: SourceOptions) -> list[dict[st
     return found
 
 
-@settings(deadline=None, max_examples=50)  # each writes real files; a shared machine stalls now and then
+@settings(deadline=None, max_examples=30)  # each writes real files; a shared machine stalls now and then
 @given(
     st.integers(2, 4).flatmap(lambda n: st.lists(st.lists(CELL, min_size=n, max_size=n), min_size=1, max_size=4)),
     st.sampled_from(",;|"),

@@ -33,8 +33,8 @@ KINDS: dict[str, Kind] = {
     "at": "datetime",
 }
 ROWS_AT_ONCE = 40
-EXAMPLES = 30
-"""Together 1,200 rows."""
+EXAMPLES = 20
+"""Together 800 rows."""
 
 
 def mostly(good: st.SearchStrategy[str], evil: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:

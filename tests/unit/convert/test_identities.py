@@ -74,6 +74,8 @@ NO_IDENTIFIER = [
     "[object Object]",
     "<NA>",
     "#REF!",
+    "-",
+    "\u2014",
 ]
 
 
@@ -91,6 +93,14 @@ def test_a_word_that_names_nobody_is_a_missing_key_or_group_and_no_subscriber(te
     }
     made = events(cells, subscriber={"id": "c", "email": "e", "phone": "c"})
     assert [made.subscriber_id[0].as_py(), made.email[0].as_py(), made.phone[0].as_py()] == [None] * 3
+
+
+def test_a_word_that_names_nobody_is_no_type_either() -> None:
+    made = events(
+        {"c": ["NULL", "sale\u200b", "-"], "e": ["a@example.com"] * 3}, type={"column": "c"}, properties={"it": "c"}
+    )
+    assert made.type.to_pylist() == [None, "sale", None]
+    assert made.properties[0].values.to_pylist() == ["NULL", "sale\u200b", "-"]
 
 
 def test_identities_inside_templates_and_alternatives_are_normalized_too() -> None:

@@ -170,7 +170,7 @@ rows = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(rows, max_size=12))
 def test_bodies_are_what_json_dumps_writes_and_satisfy_the_schema(batch: list[Row]) -> None:
     """Byte for byte, for whatever characters and whichever members are absent."""

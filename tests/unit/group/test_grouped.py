@@ -202,7 +202,7 @@ def row_number(files: list[File], place: int) -> int:
     raise AssertionError
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(FILES)
 def test_events_are_what_their_rows_come_to_however_files_and_chunks_are_cut(files: list[File]) -> None:
     against_the_oracle(files, group(EVERY, *files))

@@ -41,7 +41,7 @@ def partition(lanes: Sequence[int]) -> list[int | None]:
     return [None if lane == NO_IDENTIFIER else lanes.index(lane) for lane in lanes]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=st.lists(ROWS.filter(bool), min_size=1, max_size=4), ordered=st.booleans())
 def test_a_sealed_run_has_the_final_lanes(tmp_path: Path, chunks: list[list[Row]], ordered: bool) -> None:
     prepared, first = [], 1

@@ -86,10 +86,12 @@ def test_a_paths_own_name_makes_surer_than_its_outermost_part() -> None:
     assert whole > outer > 0
 
 
-@pytest.mark.parametrize("name", [name for name in preset_names() if load_preset(name).mapping.needs])
 def test_what_it_needs_must_be_said_before_anything_is_read(name: str) -> None:
     """No currency and no subscriber is guessed: the preset alone is refused, with the line to write."""
     needed = load_preset(name).mapping.needs
+    if not needed:
+        load(name)
+        return
     with pytest.raises(MappingError) as caught:
         load(name)
     for key in needed:

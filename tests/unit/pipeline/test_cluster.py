@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from importer.pipeline.prepare import prepare_sources
 from importer.read import Limits, open_source
 from tests.support.dask_cluster import DaskCluster
 from tests.support.postgres import Server
+from tests.support.processes import Forked
 from tests.support.program import Outcome, importer
 
 ROWS = 1_500
@@ -74,6 +76,14 @@ def dask(dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> DaskClus
     monkeypatch.setattr(prepare, "open_source", partial(open_source, limits=Limits(block=32 << 10, rows=500)))
     dask_cluster.restore()
     return dask_cluster
+
+
+@pytest.fixture
+def forked_workers() -> Iterator[None]:
+    """Workers of this machine start from a process that has imported the importer; others start as Dask starts them."""
+    Forked(gc.enable).wait()  # that process is there before Dask names what it should import instead
+    with dask_config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
 
 
 @pytest.fixture
@@ -209,6 +219,7 @@ def test_the_users_own_function_comes_to_the_workers(dask: DaskCluster, here: Pa
     assert "(clean.py, line 5: return df['totl'])" in outcome.stderr
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("own", [True, False])
 def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here: Path, own: bool) -> None:
     paths = write(here)
@@ -225,6 +236,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(dask: DaskCluster, here:
     assert several == prepared([str(paths["csv"])], here / "m.yaml", transform="kill.py:never")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_part_that_kills_whoever_takes_it_is_its_sources_error(here: Path) -> None:
     """The other sources are prepared all the same."""
     (here / "one.csv").write_text("order,email\n1,ada@example.com\n")

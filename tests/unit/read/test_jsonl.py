@@ -180,7 +180,7 @@ OBJECTS = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.none() | OBJECTS, max_size=15), st.booleans())
 def test_any_objects_read_back_between_broken_lines(objects: list[dict[str, Any] | None], ascii_only: bool) -> None:
     """None stands for a broken line."""

@@ -277,6 +277,32 @@ def test_lifetime_totals_are_no_value_and_a_persons_zone_is_not_the_rows(tmp_pat
     assert first["subscriber"] == {"email": "ada@example.com"}
 
 
+def test_a_type_is_never_a_column_that_happens_to_be_called_so(tmp_path: Path) -> None:
+    text = (
+        "member_id,email,points,tier\n1,ada@example.com,100,gold\n2,bo@example.com,20,gold\n3,cy@example.com,5,gold\n"
+    )
+    written, _, _ = drafted(tmp_path, "in.csv", text)
+    assert "\ntype: {const: points}\n" in written.text
+
+
+def test_deals_that_were_not_won_are_no_purchases(tmp_path: Path) -> None:
+    rows = [
+        "ada@example.com,10.00,EUR,Closed Won",
+        "bo@example.com,20.00,EUR,Closed Lost",
+        "cy@example.com,5.00,EUR,Won",
+    ]
+    written, _, _ = drafted(tmp_path, "in.csv", "\n".join(["Email,Deal Amount,Currency,Deal Stage", *rows, ""]))
+    assert [one["subscriber"]["email"] for one in events(written)] == ["ada@example.com", "cy@example.com"]
+
+
+def test_an_order_of_a_marketplace_is_a_purchase_with_its_state(tmp_path: Path) -> None:
+    rows = ["1-1,ada@example.com,10.00,GBP,Shipped", "1-2,bo@example.com,20.00,GBP,Cancelled"]
+    head = "amazon-order-id,buyer-email,item-price,currency,order-status"
+    written, decided, _ = drafted(tmp_path, "in.csv", "\n".join([head, *rows, ""]))
+    assert (decided["type"], len(events(written))) == ("purchase", 1)
+    assert 'key: {template: "purchase {amazon-order-id}"}' in written.text
+
+
 def test_what_a_campaign_did_is_no_purchase(tmp_path: Path) -> None:
     written, decided, _ = drafted(tmp_path, "activity.csv", MAILCHIMP)
     assert (decided["type"], decided["subscriber.email"]) == ("email_activity", "Email Address")

@@ -130,7 +130,7 @@ rows = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(rows, max_size=20), st.booleans())
 def test_the_rules_over_columns_say_what_the_rules_row_by_row_say(batch: list[Row], strict: bool) -> None:
     """Every code and field of every row, and which rows may be sent."""

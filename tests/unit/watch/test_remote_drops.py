@@ -216,5 +216,5 @@ def test_a_bucket_that_is_not_there_is_said_at_once(any_store: ObjectStore, tmp_
     place = any_store.address("drops", "nobody-has-this")
     outcome = Night(tmp_path, place, sandbox).watch()
     assert outcome.exit_code == 2
-    assert f"{place} is not a directory" in outcome.stderr
+    assert f"error: {place}: no such bucket" in outcome.stderr
     assert not list(platformdirs.user_state_path("importer").glob("watch/*"))
