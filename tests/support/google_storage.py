@@ -6,6 +6,7 @@ server in the same process can never answer.
 
 from __future__ import annotations
 
+import http.server
 import socket
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def serve(port: int, bucket: str) -> None:
     """Serve until standard input ends, as it does with the process that started this one."""
     from gcp_storage_emulator.server import create_server
 
+    # The emulator answers one request at a time, and pyarrow makes the next before it has read the last to its end.
+    http.server.HTTPServer = http.server.ThreadingHTTPServer  # type: ignore[misc]
     with create_server("127.0.0.1", port, in_memory=True, default_bucket=bucket):
         print("ready", flush=True)  # noqa: T201
         sys.stdin.read()

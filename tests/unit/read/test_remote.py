@@ -337,6 +337,25 @@ def test_an_object_that_changes_while_it_is_read_is_noticed(any_store: ObjectSto
             list(chunks)
 
 
+@pytest.mark.parametrize("any_store", ["google", "azure"], indirect=True)
+def test_a_large_object_is_written_in_parts_and_read_from_anywhere(any_store: ObjectStore) -> None:
+    """Larger than the 8 MiB that are uploaded at a time, and replaced by a shorter one while it is open."""
+    data = b"0123456789abcdef" * (9 << 16)
+    place = RemotePath(any_store.address("large.bin"))
+    place.write_bytes(data)
+    with RemoteFile(place.address) as file:
+        assert file.seek(-20, io.SEEK_END) == len(data) - 20
+        assert file.read() == data[-20:]
+        assert file.seek(5 << 20) == 5 << 20
+        assert file.read(20) == data[:20]
+        place.write_bytes(b"short")
+        file.seek(6 << 20)
+        with pytest.raises(SourceError, match="has changed while it was read: it had 9,437,184 bytes and has 5"):
+            file.check_unchanged()
+    place.unlink()
+    assert not place.exists()
+
+
 def test_a_changed_object_has_another_version(any_store: ObjectStore) -> None:
     (source,) = expand([any_store.put("version.csv", CSV)])
     before = source.version()
