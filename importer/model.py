@@ -301,7 +301,7 @@ class Events(msgspec.Struct, frozen=True):
     """With ``group_by``, until the groups are made; None without, and afterwards."""
     group_heads: Int64s | None = None
     """Once groups are made, for each row that is part of another row's event the *place* of that row, its leader: how
-    many rows of the run, over all its sources, stand before it; -1 for the others. None without ``group_by``."""
+    many rows of the run, over all its sources, are before it; -1 for the others. None without ``group_by``."""
 
 
 EVENT_COLUMNS: Mapping[str, str] = {
