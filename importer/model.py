@@ -189,8 +189,8 @@ class Chunk(msgspec.Struct, frozen=True):
     """Per column that was taken because nothing else uses it: a boolean array that is true where the file has a number
     or a boolean, and no text. Absent: all text."""
     origins: ArrowTable | None = None
-    """Of rows that come back from rejects, the rows that they correct: columns run (its id) and source, ``string``, and
-    row, int64; ``count`` rows, null where a row corrects none. None where the source is no file of rejects."""
+    """Of rows that come back from rejects, the rows that they correct: columns run (its id), source and line,
+    ``string``, and row, int64; ``count`` rows, null where a row corrects none. None where it is no file of rejects."""
 
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
@@ -301,7 +301,7 @@ class Events(msgspec.Struct, frozen=True):
     """With ``group_by``, until the groups are made; None without, and afterwards."""
     group_heads: Int64s | None = None
     """Once groups are made, for each row that is part of another row's event the *place* of that row, its leader: how
-    many rows of the run, over all its sources, stand before it; -1 for the others. None without ``group_by``."""
+    many rows of the run, over all its sources, are before it; -1 for the others. None without ``group_by``."""
 
 
 EVENT_COLUMNS: Mapping[str, str] = {

@@ -475,7 +475,7 @@ def _gives_parts(client: Any, address: str, size: int | None) -> bool:
 
 @contextmanager
 def _explained(address: str, look_first: Any = None) -> Iterator[None]:
-    """Turn whatever a library raises into a `SourceError`; ``look_first`` may raise a better one."""
+    """Turn a library's errors into a `SourceError`; ``look_first`` may raise a better one."""
     try:
         yield
     except ImporterError:

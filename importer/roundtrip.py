@@ -41,7 +41,7 @@ for the user's word, which `importer resolve --from` reads."""
 ORIGINAL = "importer_original"
 """CSV rejects append this too: the whole raw record of a row that could not be told into cells, else empty."""
 
-_ORIGIN = ("run", "source", "row")
+_ORIGIN = ("run", "source", "row", "line")
 
 JSON_KEY = "_importer"
 """The key that JSONL rejects add to each object."""
@@ -59,7 +59,7 @@ def is_rejects(columns: Iterable[str]) -> bool:
 
 
 def origin_columns(source: Source) -> tuple[str, ...]:
-    """The columns of a rejects file that say which row each of its rows corrects: run, source and row.
+    """The columns of a rejects file that say which row each of its rows corrects: run, source, row and line.
 
     None where the file cannot be one. JSON lines have no header, so that each of them is asked.
     """
@@ -77,11 +77,11 @@ def with_origins(chunk: Chunk, names: Sequence[str], wanted: Collection[str]) ->
     places = np.full(chunk.count, -1, np.int64)
     places[chunk.rows - chunk.first_row] = np.arange(len(chunk.rows))
     found = [table.column(name).combine_chunks().take(pa.array(places, mask=places < 0)) for name in names]
-    run, source, row = (pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts) for texts in found)
+    run, source, row, line = (pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts) for texts in found)
     row = pc.if_else(pc.match_substring_regex(row, r"^[0-9]{1,18}$"), row, pa.scalar(None, pa.string()))
-    origins = pa.table({"run": run, "source": source, "row": row.cast(pa.int64())})
+    origins = pa.table({"run": run, "source": source, "row": row.cast(pa.int64()), "line": line})
     kept = table.drop_columns([name for name in names if name not in wanted])
-    return replace(chunk, table=kept, origins=None if run.null_count == chunk.count else origins)
+    return replace(chunk, table=kept, origins=None if source.null_count == chunk.count else origins)
 
 
 def is_formula(cell: str) -> bool:

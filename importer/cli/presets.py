@@ -8,14 +8,13 @@ import click
 
 from importer.cli import completing
 from importer.cli.settings import Command
-from importer.errors import ExitCode
 
 _WIDTH = 100
 
 
 @click.command("presets", cls=Command)
 @click.argument("name", required=False, shell_complete=completing.presets)
-def command(name: str | None) -> int:
+def command(name: str | None) -> None:
     """List the presets, with what each makes of a row; or print the one called NAME, to read or to start from.
 
     \b
@@ -28,11 +27,10 @@ def command(name: str | None) -> int:
 
     if name is not None:
         click.echo(preset_text(name), nl=False)
-        return int(ExitCode.DELIVERED)
+        return
     margin = max(map(len, preset_names())) + 2
     for each in preset_names():
         mapping = load_preset(each).mapping
         about = f"{mapping.about} To be added: {', '.join(mapping.needs)}." if mapping.needs else mapping.about or ""
         lines = textwrap.wrap(about, _WIDTH - margin)
         click.echo(f"{each:<{margin}}" + f"\n{' ' * margin}".join(lines))
-    return int(ExitCode.DELIVERED)

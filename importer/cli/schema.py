@@ -7,13 +7,12 @@ import click
 from importer.cli import completing
 from importer.cli.options import basic
 from importer.cli.settings import Command
-from importer.errors import ExitCode
 
 
 @click.command("schema", cls=Command)
 @basic("--for", "file", metavar="FILE", shell_complete=completing.files,
        help="Offer the names of this export's columns, too.")  # fmt: skip
-def command(file: str | None) -> int:
+def command(file: str | None) -> None:
     """Print the JSON Schema of mappings, by which editors complete, explain and check them.
 
     \b
@@ -29,4 +28,3 @@ def command(file: str | None) -> int:
 
         columns = [column.name for column in sample(file, lambda line: click.echo(line, err=True)).columns]
     click.echo(text(columns), nl=False)
-    return int(ExitCode.DELIVERED)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import absent, flags, holds, text_column, trimmed, violations, without_blanks
+from importer.columns import absent, flags, holds, text_column, trimmed, violations, whole, without_blanks
 from importer.convert.identities import normalized
 from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
@@ -82,19 +82,33 @@ class Cells:
         return Texts(answers, None, tuple(missing))
 
     def fact(self, name: str) -> ArrowArray:
-        """What is known of the file, or of each row's place in it (see `ValueMapping.file`)."""
-        source = self._chunk.source
+        """What is known of the file, or of each row's place in it (see `ValueMapping.file`).
+
+        Of a row that comes back from rejects, that is the file which it came from; unknown, if that was one of rejects.
+        """
+        chunk, origins = self._chunk, self._chunk.origins
+        at = pa.array(chunk.rows - chunk.first_row)
         if name in ("line", "row"):
-            numbers = self._chunk.lines if name == "line" else self._chunk.rows
-            return pa.array(numbers).cast(pa.string())
-        member = PurePath(source.name).name
-        known = {
-            "name": member,
-            "stem": member[:1] + member[1:].partition(".")[0],
-            "directory": PurePath(source.path or source.name).parent.name,
-            "path": source.name,
-        }
-        return pa.repeat(pa.scalar(known[name] or None, pa.string()), self.count)
+            own = pa.array(chunk.lines if name == "line" else chunk.rows).cast(pa.string())
+            return own if origins is None else pc.coalesce(whole(origins.column(name)).take(at).cast(pa.string()), own)
+        own = pa.repeat(pa.scalar(_of_file(name, chunk.source.name, chunk.source.path), pa.string()), self.count)
+        if origins is None:
+            return own
+        names = whole(origins.column("source")).take(at).dictionary_encode()
+        facts = [None if PurePath(one).name.startswith("rejects") else _of_file(name, one, None)
+                 for one in names.dictionary.to_pylist()]  # fmt: skip
+        return pc.if_else(pc.is_valid(names), pa.array(facts, pa.string()).take(names.indices), own)
+
+
+def _of_file(name: str, source: str, path: str | None) -> str | None:
+    member = PurePath(source).name
+    known = {
+        "name": member,
+        "stem": member[:1] + member[1:].partition(".")[0],
+        "directory": PurePath(path or source).parent.name,
+        "path": source,
+    }
+    return known[name] or None
 
 
 def spelled(scalar: Scalar) -> str:

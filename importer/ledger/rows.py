@@ -220,7 +220,8 @@ def _origins(database: Database, run_no: int, stored: StoredChunk) -> ArrowArray
         if run_id is not None and source is not None
     }
     found: list[int | None] = []
-    for run_id, source, row in zip(*(column.to_pylist() for column in stored.origins.columns), strict=True):
+    rows = stored.origins.select(["run", "source", "row"]).columns
+    for run_id, source, row in zip(*(column.to_pylist() for column in rows), strict=True):
         first, count = known.get((run_id, source), (0, 0))
         found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
     return _roots(database, pa.array(found, pa.int64()))

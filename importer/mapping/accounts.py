@@ -100,7 +100,7 @@ class AccountsFile(Model):
     column: Column | None = None
     """The column that names each row's account, or has one of its `values`. Without it, accounts have `files`."""
     accounts: Annotated[Mapping[str, AccountEntry], Field(min_length=1), Expects("accounts by their names")]
-    """The accounts by name: the ledger keeps their books, and their reports are in directories, by these names."""
+    """The accounts by name: the ledger counts by them, and their reports are in directories, by these names."""
 
 
 class Accounts(msgspec.Struct, frozen=True):

@@ -92,7 +92,7 @@ def problems_of(model: type[Model], data: Any, error: ValidationError) -> list[P
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant, whatever its case and punctuation; None if none is close."""
+    """The known name that was probably meant, in any case and punctuation; None if none is close."""
     if len(name) > 100:
         return None
     plain = {_plain(one): one for one in reversed(tuple(known)) if _plain(one)}

@@ -24,7 +24,7 @@ _TIMES = ("date", "datetime")
 _NUMBERS = ("integer", "number")
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "format": _TIMES,
-    "timezone": ("datetime",),  # a date is taken as it is written, whatever the zone
+    "timezone": ("datetime",),  # a date is taken as it is written, in any zone
     "decimal": _NUMBERS,
     "thousands": _NUMBERS,
     "scale": _NUMBERS,
@@ -288,7 +288,7 @@ def _source(keys: _Keys) -> Iterator[Problem]:
 
 
 def _steps(keys: _Keys) -> Iterator[Problem]:
-    """Steps that contradict each other, whatever the value is for."""
+    """Steps that contradict each other, in any value."""
     if "parts" in keys and "template" not in keys:
         yield keys.problem("parts", "`parts` needs `template`", "add it, or leave the parts out")
     if keys.valid("lower") is True and keys.valid("upper") is True:

@@ -2,7 +2,7 @@
 
 It serves cells and a mapping's `timezone`; `convert.datetimes` reads the times.
 
-An abbreviation names an offset, whatever the season: `CEST` is +02:00. It is known if the IANA database has had one
+An abbreviation names an offset in every season: `CEST` is +02:00. It is known if the IANA database has had one
 meaning for it since 2000. `CST`, `CDT` and `IST` have several: they are known where the mapping names a zone that has
 them (`America/Chicago`, `Asia/Shanghai`), so that no times are off by hours; `PST` is North America's unless the
 mapping names a zone of the Philippines. Every other name is a zone with its seasons; a place means its zone.

@@ -79,6 +79,11 @@ class Preparer:
         account = self.reading.accounts.column if self.reading.accounts else None
         return tuple(dict.fromkeys([*self.mapping.columns(), *([account] if account else [])]))
 
+    @cached_property
+    def names_files(self) -> bool:
+        """Whether the mapping takes facts of the file, which of rejects is not their own."""
+        return '"file"' in self.mapping.model_dump_json(exclude={"tests", "lookups"}, exclude_none=True)
+
     def columns(self, source: Source) -> Sequence[str]:
         """The columns that are converted."""
         wanted = self.named
@@ -86,7 +91,7 @@ class Preparer:
 
     def origins(self, source: Source) -> Sequence[str]:
         """The columns that say which row a row corrects."""
-        return origin_columns(source) if self.reading.raw_rows else ()
+        return origin_columns(source) if self.reading.raw_rows or self.names_files else ()
 
     def parts(self, reader: Reader) -> Generator[Part, None, None]:
         """What is read of a source."""

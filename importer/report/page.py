@@ -2,7 +2,7 @@
 
 The page is a Jinja2 template with autoescape. Every value that enters it is shown on one line with its control
 characters escaped (`shown`), before it is escaped as HTML; the policy in its head lets a browser load nothing, run
-nothing and send nothing, whatever a customer wrote into a cell, and names the style by its hash.
+nothing and send nothing, for any text in a cell, and names the style by its hash.
 """
 
 from __future__ import annotations

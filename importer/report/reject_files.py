@@ -296,7 +296,7 @@ class _JsonlRejects(_TextRejects):
         try:
             members = _OBJECT.decode(body)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            # Whatever the encoding, ASCII can hold the text; what was no text at all shows as \udc80 … \udcff.
+            # Every encoding can hold ASCII; what was no text at all shows as \udc80 … \udcff.
             return json.dumps({JSON_KEY: {**note, "original": record}}) + "\n"
         kept = {name: value for name, value in members.items() if name != JSON_KEY}
         if JSON_KEY in members:

@@ -1,7 +1,7 @@
 """Rejected rows as cells, and corrected rows as files that the stages read like any other.
 
 A CSV row is its cells under the header's names; a JSON or Parquet row is the text of a JSON object. A row that could
-not be split into cells is its raw record, and is corrected as a whole. Whatever a source's own encoding and delimiter,
+not be split into cells is its raw record, and is corrected as a whole. For every encoding and delimiter of the source,
 corrected rows are written as plain CSV or as JSON lines in UTF-8, each with the run, source and row that it corrects.
 """
 

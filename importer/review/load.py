@@ -139,7 +139,7 @@ def problem_of(targets: Targets, form: Form, content: Content, reason: Reason) -
         there = {column: text for column, text in cells.items() if text is not None}
         heads = {column.partition(".")[0] for column in cells if column not in there}
         there |= {head: text for head in heads if (text := content.cell(form, head)) is not None}
-        guilty = [column for column, text in there.items() if value and text.strip()[:40] == value.strip()[:40]]
-        columns = tuple(guilty or there or (cells if content.shape == "object" else ()))
+        at_fault = [column for column, text in there.items() if value and text.strip()[:40] == value.strip()[:40]]
+        columns = tuple(at_fault or there or (cells if content.shape == "object" else ()))
     known = REASONS.get(code)
     return Problem(code, name, message, columns, is_error=known is None or known.severity == "error")

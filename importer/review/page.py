@@ -231,8 +231,8 @@ class _Shown:
         self.form = review.desk.forms[line.form]
         self._count_like = count_like
         cells = line.content.cells(self.form, review.mapped)
-        guilty = dict.fromkeys(column for one in line.problems if one.is_error for column in one.columns)
-        wanted = dict.fromkeys([*guilty, *line.edits])
+        at_fault = dict.fromkeys(column for one in line.problems if one.is_error for column in one.columns)
+        wanted = dict.fromkeys([*at_fault, *line.edits])
         self.bad = [(name, line.edits.get(name, cells[name]), cells[name]) for name in wanted if name in cells]
         self.others = [(name, text, text) for name, text in cells.items() if name not in wanted]
         self.meaning = _MEANINGS.get(line.word, "")

@@ -1,8 +1,8 @@
 """One review: what the page asks for while people type, and what is done in the end.
 
 The page runs on a thread of its own; what was decided is done on the main thread, where Ctrl-C is heard: rows in doubt
-are settled, rows are given up, corrected rows are delivered by the program that `importer run` is, and the page answers
-its question.
+are resolved, rows are given up, and corrected rows are delivered by the program that `importer run` is, whose question
+the page answers.
 """
 
 from __future__ import annotations
@@ -188,10 +188,10 @@ class Review:
     # What is done in the end, on the main thread
 
     def finish(self) -> None:
-        """Settle, give up and deliver what was decided; errors and results are shown on the page."""
+        """Resolve, give up and deliver what was decided; errors and results are shown on the page."""
         self.work.begin()
         try:
-            self._settle()
+            self._resolve()
             self._give_up()
             self._deliver()
         except ImporterError as error:
@@ -201,7 +201,7 @@ class Review:
             self.reload()
             self.work.active = False
 
-    def _settle(self) -> None:
+    def _resolve(self) -> None:
         """Say of rows in doubt what the user says of them."""
         for run in self.runs:
             lines = [line for line in self.desk.with_status("doubt") if line.run == run.id and line.word]

@@ -312,7 +312,7 @@ def propose(
 
 
 def alike(mapping: ImportMapping, advice: Advice) -> Iterator[Advice]:
-    """The same for the other amounts: a file writes all of them in one way, whichever the rows at hand have."""
+    """The same for the other amounts: a file writes all of them in one way, also those that no row at hand shows."""
     style = {word: advice.value[word] for word in ("decimal", "thousands") if word in advice.value}
     for target, mapped in mapping.fields() if style else ():
         is_amount = target == "value" or mapped.as_ == "number"

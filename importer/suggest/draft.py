@@ -86,7 +86,7 @@ def _decide_key(made: Draft) -> None:
     own = sorted((one for one in sample.columns if _is_own_id(one, made)), key=lambda one: -fit(one.name, "own_id"))
     named = [one for one in sample.named("key") if not one.is_flag and one.clocks < 0.5 and one.emails < 0.5]
     pair = _pair(sample, named)
-    # Lines that have an id of their own, and name nobody, are what they are; others are parts of an order.
+    # Lines that have an id of their own, and name no person, are what they are; others are parts of an order.
     are_lines = own or (pair and not sample.named("email"))
     grouping = None if are_lines else next((one for one in named if _is_grouping(one, sample)), None)
     if grouping is not None:
@@ -268,7 +268,7 @@ def _zone(made: Draft, date: Column) -> dict[str, Any]:
 
 
 def decide_zone(made: Draft) -> dict[str, Any]:
-    """The `timezone` of times that have none; empty where nobody names it."""
+    """The `timezone` of times that have none; empty where it is not known."""
     why = "the times have no zone and are sent as they are; `timezone: Europe/Vilnius` adds one"
     question = "The times have no zone: one such as Europe/Vilnius, or none"
     chosen = made.choose("time zone", question, Grade.LIKELY, {NONE: why}, takes_any=True)

@@ -192,7 +192,7 @@ def _ordered(heads: Mapping[str, str]) -> Times | None:
     if month_only and not day_only:
         return _times(len(heads), months, "mdy")
     first = next((cell for cell in heads if cell in days), "")
-    if not month_only and (day_only or "." in first[:3]):  # nobody writes a month before a point
+    if not month_only and (day_only or "." in first[:3]):  # before a point it is always the day
         return _times(len(heads), days, "dmy")
     return _times(len(heads), days | months, "dmy", "mdy", mixed=day_only)
 

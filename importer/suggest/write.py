@@ -45,7 +45,7 @@ class Written(msgspec.Struct, frozen=True):
     """The preset that it extends; empty if none was recognised."""
     decisions: tuple[Decision, ...]
     trial: Trial | None
-    """None where nothing can be tried: nobody knows whom the events are about."""
+    """None where nothing can be tried: it is not known whom the events are about."""
     answers: tuple[tuple[str, str], ...] = ()
     """What the user said, by the names of the questions."""
 

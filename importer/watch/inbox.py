@@ -103,7 +103,7 @@ class Inbox:
         """Whether a name is that of a file to deliver, by its form."""
         return not name.startswith(".") and not name.endswith((*_UNFINISHED, self._marker)) and name != DROPS
 
-    def strange(self) -> Iterator[str]:
+    def not_files(self) -> Iterator[str]:
         """What is in the directory but is neither a file nor a directory, each with what it is."""
         for path in self._directory.iterdir() if isinstance(self._directory, Path) else ():
             if path.is_symlink() and self._is_file(path.name):

@@ -151,11 +151,11 @@ class Watcher:
 
     @contextmanager
     def _interruptible(self) -> Iterator[list[ExitCode]]:
-        """Ctrl-C and SIGTERM end the round; while events are sent, delivery heeds them itself."""
+        """Ctrl-C and SIGTERM end the round; while events are sent, delivery handles them itself."""
         worst: list[ExitCode] = []
         usual = signal.getsignal(signal.SIGTERM)
         try:
-            _heed_sigterm()
+            _handle_sigterm()
             yield worst
         except KeyboardInterrupt:
             self._say("interrupted; the next `importer watch` goes on with what was begun")
@@ -165,9 +165,9 @@ class Watcher:
 
     def _round(self, complete: list[str], *, left: bool = True) -> Iterator[ExitCode]:
         self._stopped = False
-        for strange in self._inbox.strange():
-            if not self._is_mapping(strange.partition(" is ")[0]):
-                self._say_once(f"{strange}; only regular files are delivered")
+        for one in self._inbox.not_files():
+            if not self._is_mapping(one.partition(" is ")[0]):
+                self._say_once(f"{one}; only regular files are delivered")
         for taken in self._inbox.processing() if left else ():
             if not self._goes_on():
                 return
@@ -267,7 +267,7 @@ class Watcher:
         try:
             result = self._run(options, target, rule)
         finally:
-            _heed_sigterm()  # asyncio took the signal over and gave it back to the system
+            _handle_sigterm()  # asyncio took the signal over and gave it back to the system
         if isinstance(result, AccountsResult):  # what stops one account stops no other, of no other file
             self._interrupted = any(one.ended.interrupted for one in result.results.values())
             self._stopped = self._interrupted or self._options.run.delivery.schedule.over(self._console.now())
@@ -341,7 +341,7 @@ def _is_finished(run_id: str, target: TargetOptions) -> bool:
         return any(run.id == run_id and run.state is RunState.FINISHED for run in ledger.runs(everywhere=True))
 
 
-def _heed_sigterm() -> None:
+def _handle_sigterm() -> None:
     """Let SIGTERM end a wait or a file's reading as Ctrl-C does; asyncio takes the signal over, and lets it go."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -164,3 +164,20 @@ def test_values_typed_beside_the_record_that_was_no_row_are_kept(here: Path) -> 
     (here / "filled.csv").write_text(filled, encoding="utf-8")
     importer("check", "filled.csv", "-m", "m.yaml", "--out", "again")
     assert "\nada@example.org,five,invalid," in (here / "again" / "rejects.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_corrected_row_has_the_name_and_the_line_of_its_own_file(here: Path, form: str) -> None:
+    write_rows(here / f"north.{form}")
+    facts = "key: {template: '{shop} {total}', parts: {shop: {file: stem}}}\nproperties: {line: {file: line}}\n"
+    (here / "m.yaml").write_text(MAPPING + facts + "where: [{column: email, not_equals: x}]\n", encoding="utf-8")
+    strict = (here / "m.yaml").read_text("utf-8").replace("value: total", "value: email")
+    (here / "strict.yaml").write_text(strict, encoding="utf-8")
+    importer("check", f"north.{form}", "-m", "strict.yaml", "--out", "o")
+    (here / "o" / f"rejects.{form}").rename(here / f"fixed.{form}")
+    bodies = importer("check", f"fixed.{form}", "-m", "m.yaml", "--preview", "9").stdout.splitlines()
+    first = 2 if form == "csv" else 1
+    assert [json.loads(one)["properties"]["line"] for one in bodies] == [str(first + row) for row in range(3)]
+    importer("check", f"fixed.{form}", "-m", "m.yaml", "--out", "again", "--report-format", "jsonl")
+    report = [json.loads(line) for line in (here / "again" / "report.jsonl").read_text("utf-8").splitlines()]
+    assert {row["key"] for row in report} == {"north 1"}
