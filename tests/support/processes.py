@@ -21,7 +21,7 @@ _CONTEXT.set_forkserver_preload(
     ["pandas", "pyarrow.parquet", "adbc_driver_sqlite.dbapi", "aiohttp.web", "uvloop"]
     + [f"importer.cli.{command}" for command in ("run", "check", "resume", "retry", "resolve", "report")]
     + ["importer.pipeline.program", "importer.pipeline.send", "importer.report", "importer.deliver.delivery"]
-    + ["importer.sandbox.server"]
+    + ["importer.sandbox.server", "tests.support.templates"]
 )
 
 
