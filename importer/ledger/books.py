@@ -29,6 +29,7 @@ from importer.model import (
     RowBatch,
     Run,
     RunSource,
+    RunState,
     Source,
     State,
 )
@@ -128,7 +129,9 @@ class RunReader:
         by_state = dict.fromkeys(State, 0)
         for state, number in found.items():
             by_state[State.PENDING if state == CLAIMED else State(state)] += number
-        return Counts(read=self._db.value(own, run.no), by_state=by_state)
+        # While it is planned, what is there has been read: a source's number of rows is noted when all are.
+        planning = run.state is RunState.PLANNING
+        return Counts(read=sum(by_state.values()) if planning else self._db.value(own, run.no), by_state=by_state)
 
     def others(self, run: Run) -> int:
         """How many rows of the run's sources belong to the runs of other accounts."""
