@@ -66,7 +66,8 @@ def origin_columns(source: Source) -> tuple[str, ...]:
     if source.dialect.format == "jsonl":
         return tuple(f"{JSON_KEY}.{name}" for name in _ORIGIN)
     names = tuple(f"importer_{name}" for name in _ORIGIN)
-    return names if set(names) <= set(source.columns or ()) else ()
+    found = tuple(name for name in names if name in (source.columns or ()))
+    return found if found[:3] == names[:3] else ()  # the line may have been taken out
 
 
 def with_origins(chunk: Chunk, names: Sequence[str], wanted: Collection[str]) -> Chunk:
@@ -77,9 +78,10 @@ def with_origins(chunk: Chunk, names: Sequence[str], wanted: Collection[str]) ->
     places = np.full(chunk.count, -1, np.int64)
     places[chunk.rows - chunk.first_row] = np.arange(len(chunk.rows))
     found = [table.column(name).combine_chunks().take(pa.array(places, mask=places < 0)) for name in names]
-    run, source, row, line = (pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts) for texts in found)
+    run, source, row, *line = (pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts) for texts in found)
     row = pc.if_else(pc.match_substring_regex(row, r"^[0-9]{1,18}$"), row, pa.scalar(None, pa.string()))
-    origins = pa.table({"run": run, "source": source, "row": row.cast(pa.int64()), "line": line})
+    lines = line[0] if line else pa.nulls(len(run), pa.string())
+    origins = pa.table({"run": run, "source": source, "row": row.cast(pa.int64()), "line": lines})
     kept = table.drop_columns([name for name in names if name not in wanted])
     return replace(chunk, table=kept, origins=None if source.null_count == chunk.count else origins)
 

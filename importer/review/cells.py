@@ -30,7 +30,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CELLS = msgspec.json.Decoder(list[str])
 _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 _OWN = {*APPENDED, *DOUBT, ORIGINAL}
-_ORIGIN = ("importer_run", "importer_source", "importer_row")
+_ORIGIN = ("run", "source", "row", "line")
 
 Shape = Literal["cells", "object", "record"]
 
@@ -123,8 +123,8 @@ def contents(form: Form, raw_rows: ArrowTable, codes: Sequence[str]) -> Iterator
             yield _read(form, text)
 
 
-def write(form: Form, rows: Sequence[tuple[Content, int]], directory: Path) -> Input:
-    """A file of corrected rows, each with the number of the row that it corrects; none of them a record.
+def write(form: Form, rows: Sequence[tuple[Content, int, int]], directory: Path) -> Input:
+    """A file of corrected rows, each with the row and line that it corrects; none of them a record.
 
     Its directory has the name of the source's own, for mappings that look at it.
     """
@@ -135,13 +135,11 @@ def write(form: Form, rows: Sequence[tuple[Content, int]], directory: Path) -> I
     with path.open("w", encoding="utf-8", newline="") as file:
         if form.is_text:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow([*form.columns, *_ORIGIN])
-            lines.writerows([*_CELLS.decode(content.text), *origin, row] for content, row in rows)
+            lines.writerow([*form.columns, *(f"importer_{name}" for name in _ORIGIN)])
+            lines.writerows([*_CELLS.decode(content.text), *origin, *place] for content, *place in rows)
         else:
-            for content, row in rows:
-                note = msgspec.Raw(
-                    json.dumps(dict(zip(("run", "source", "row"), (*origin, row), strict=True))).encode()
-                )
+            for content, *place in rows:
+                note = msgspec.Raw(json.dumps(dict(zip(_ORIGIN, (*origin, *place), strict=True))).encode())
                 file.write(msgspec.json.encode({**_object(content.text.encode()), JSON_KEY: note}).decode() + "\n")
     return Input(form.source.name, str(path))
 

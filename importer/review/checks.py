@@ -112,7 +112,7 @@ def written(
     for line, content in rows:
         by_form.setdefault(line.form, []).append((line, content))
     inputs = [
-        write(forms[number], [(content, line.row) for line, content in those], directory / str(number))
+        write(forms[number], [(content, line.row, line.line) for line, content in those], directory / str(number))
         for number, those in by_form.items()
     ]
     return inputs, list(by_form.items())
