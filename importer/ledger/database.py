@@ -328,7 +328,8 @@ class Database:
         """Close the connection; a second call does nothing."""
         with self._in_use:
             self._disconnect()
-            self._database.close()
+            if not self.dialect.shared:  # others of this process may have connections of it
+                self._database.close()
 
 
 def file_lock(beside: Path, name: str) -> FileLock:

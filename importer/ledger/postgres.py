@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import adbc_driver_manager
@@ -81,21 +82,19 @@ class PostgresDialect(Dialect):
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
         """The database. Raises `UsageError` where its driver is not installed."""
-        try:
-            import adbc_driver_postgresql
-        except ImportError:
-            raise UsageError(
-                f"the ledger {self.name} needs PostgreSQL's driver, which is not installed",
-                hint="pip install 'sender-importer[postgres]'",
-            ) from None
         if not self._worker:
             self.beside.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         uri = self._location.uri
         for name, value in _PATIENCE.items():
             if f"{name}=" not in uri:
                 uri += f"{'&' if '?' in uri else '?'}{name}={value}"
-        database: adbc_driver_manager.AdbcDatabase = adbc_driver_postgresql.connect(uri)
-        return database
+        try:
+            return _database(uri)
+        except ImportError:
+            raise UsageError(
+                f"the ledger {self.name} needs PostgreSQL's driver, which is not installed",
+                hint="pip install 'sender-importer[postgres]'",
+            ) from None
 
     def at_opening(self) -> tuple[str, ...]:
         """A client that a partition hides is forgotten by the server as soon as it gives up."""
@@ -200,6 +199,15 @@ class PostgresDialect(Dialect):
                 hint="check that the database is up, then run the same command again",
             )
         return LedgerError(f"the ledger {self.name} cannot be used: {words}", hint="check the database and the role")
+
+
+@cache
+def _database(uri: str) -> adbc_driver_manager.AdbcDatabase:
+    """For all connections of this process: it reads all types of the server, which takes 50 ms of CPU."""
+    import adbc_driver_postgresql
+
+    database: adbc_driver_manager.AdbcDatabase = adbc_driver_postgresql.connect(uri)
+    return database
 
 
 def lock_number(name: str) -> int:

@@ -67,6 +67,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._template = ""
         self._free: list[PostgresLocation] = []
+        self._opened: dict[str, adbc_driver_manager.AdbcDatabase] = {}
         subprocess.run(
             [*self._as, found / "initdb", "-D", self.home / "data", "-U", "importer", "-A", "trust", "-N",
              "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"],
@@ -111,9 +112,10 @@ class Server:
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run a statement."""
+        if database not in self._opened:
+            self._opened[database] = adbc_driver_postgresql.connect(self.uri(database))
         with (
-            contextlib.closing(adbc_driver_postgresql.connect(self.uri(database))) as opened,
-            contextlib.closing(adbc_driver_manager.AdbcConnection(opened)) as connection,
+            contextlib.closing(adbc_driver_manager.AdbcConnection(self._opened[database])) as connection,
             contextlib.closing(adbc_driver_manager.AdbcStatement(connection)) as prepared,
         ):
             prepared.set_sql_query(statement)

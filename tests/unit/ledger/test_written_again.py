@@ -251,12 +251,11 @@ def test_a_worker_that_cannot_reach_the_ledger_says_so(ledger: Ledger, location:
     assert "geheim" not in str(caught.value)
 
 
-def test_a_worker_without_the_driver_names_the_extra(
-    ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_without_the_driver_names_the_extra(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     _, number, first = begun(ledger)
     one = stored(ledger, A)
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+    unseen = PostgresLocation("postgresql://importer@127.0.0.1:9/x")
     with pytest.raises(UsageError, match=r"a worker on .* cannot write into the ledger") as caught:
-        write_there(Place(location, number, first), one)
+        write_there(Place(unseen, number, first), one)
     assert caught.value.hint == "pip install 'sender-importer[postgres]'"
