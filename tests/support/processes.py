@@ -89,6 +89,7 @@ def _importer(arguments: list[str], environment: dict[str, str], folder: Path, s
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     _connect(
         os.open(os.devnull, os.O_RDONLY),
         os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
