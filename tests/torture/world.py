@@ -286,7 +286,8 @@ class World:
             with contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=5)) as ledger:
                 found = ledger.execute(question).fetchone()
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # killed while it made the ledger
+            # Killed while it made the ledger: before its tables, or before it had a write-ahead log.
+            if "no such table" in str(error) or error.sqlite_errorname == "SQLITE_READONLY_ROLLBACK":
                 return None
             raise
         return found and found[0]
