@@ -494,7 +494,7 @@ def _as_source_error(address: str, error: Exception) -> SourceError:
     # fsspec calls everything that a request can end in a missing file.
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     name, said = public_name(address), without_secrets(str(cause))
-    words, said = shorten(_WRAPPING.sub("", said), 200), re.sub(r"(?<!\w)'[^']*'", "''", said)  # names tell nothing
+    words, said = shorten(_WRAPPING.sub("", said), 200), re.sub(r"(?<!\w)'[^']*'", "''", said)  # names say nothing
     status = getattr(cause, "status", None)
     if "Host key is not trusted" in words:
         hint = "connect with `sftp` once, and compare the key that it shows with the server's"

@@ -49,7 +49,7 @@ TEMPORARY = {
     "repeat": "key_hash BLOB PRIMARY KEY, head INTEGER, conflict INTEGER",
 }
 """``mark``: what rows of this run become, and on account of which others. ``taken``: rows that wait in other runs, and
-those here that take their place. ``found``: rows of other runs that stand for rows of this one. ``keyed``: some of
+those here that take their place. ``found``: rows of other runs that are rows of this one. ``keyed``: some of
 this run's pending rows by key. ``known``: those whose key another row has; ``pair``: the same in the order of the rows
 that have it. ``repeat``: keys of several rows, the first of them, and whether they differ."""
 

@@ -143,8 +143,8 @@ class PlanWriter(RunRepository):
             if error:
                 # Workers may have written parts that follow the broken one; now that there is an error, no more come.
                 for table, column in (("row", "id"), ("chunk", "first_id")):
-                    beyond = f"{of_run(run, column)} AND {column} >= {plan.next_id}"
-                    self._db.execute(f"DELETE FROM {table} WHERE {beyond}")
+                    behind = f"{of_run(run, column)} AND {column} >= {plan.next_id}"
+                    self._db.execute(f"DELETE FROM {table} WHERE {behind}")
                 self._db.execute(
                     f"UPDATE row SET state = '{State.INVALID}', code = 'source.incomplete', message = $1"
                     f" WHERE id >= (SELECT first_id FROM source WHERE no = {source_no}) AND id < {plan.next_id}"

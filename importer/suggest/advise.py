@@ -366,7 +366,7 @@ def _boolean(mapped: ValueMapping, finding: Finding) -> _Words | None:
 def _currency(mapped: ValueMapping, finding: Finding) -> _Words | None:
     signs = {value: CURRENCY_OF_SIGN.get(value) for value in finding.values}
     is_clear = all(signs.values()) and not {"$", "¥"} & signs.keys()
-    return ("signs stand for codes", {"map": {**(mapped.map or {}), **signs}}) if is_clear else None
+    return ("signs mean codes", {"map": {**(mapped.map or {}), **signs}}) if is_clear else None
 
 
 def _another_address(mapping: ImportMapping, unmapped: Sequence[str]) -> Advice | None:

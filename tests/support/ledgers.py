@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from importer.ledger.database import ConnectionLostError, Database
 from importer.ledger.ledger import Ledger
 from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.rows import store
@@ -115,3 +117,20 @@ def released(ledger: Ledger, run: Run) -> Run:
     """The run as a process leaves it that has ended."""
     ledger.lock(run).release()
     return run
+
+
+def lose_one_commit(monkeypatch: pytest.MonkeyPatch, *, committed: bool) -> list[str]:
+    """The connection goes away at the next COMMIT, made or not; what was lost so far."""
+    execute, lost = Database.execute, list[str]()
+
+    def breaking(database: Database, sql: str, *values: Any, table: Any = None) -> int:
+        if sql == "COMMIT" and not lost:
+            lost.append(sql)
+            if committed:
+                execute(database, sql)
+            database._disconnect()
+            raise ConnectionLostError("gone")
+        return execute(database, sql, *values, table=table)
+
+    monkeypatch.setattr(Database, "execute", breaking)
+    return lost

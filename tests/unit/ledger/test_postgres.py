@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from importer.ledger.location import PostgresLocation, parse_location
 from importer.ledger.locks import Leases
 from importer.ledger.tables import VERSION
 from importer.model import Outcome, Run, RunState, State
-from tests.support.ledgers import chunk, new_run, planned, released
+from tests.support.ledgers import chunk, lose_one_commit, new_run, planned, released
 from tests.support.postgres import Server
 from tests.torture.servers import Proxy
 
@@ -241,19 +240,7 @@ def test_a_commit_whose_answer_is_lost_is_made_again(
 ) -> None:
     """Whether it had been made or not: each row is claimed once, and none is forgotten."""
     run = planned(ledger, chunk(EMAILS))
-    execute = Database.execute
-    lost: list[str] = []
-
-    def breaking(database: Database, sql: str, *values: Any, table: Any = None) -> int:
-        if sql == "COMMIT" and not lost:
-            lost.append(sql)
-            if committed:
-                execute(database, sql)
-            database._disconnect()
-            raise ConnectionLostError("gone")
-        return execute(database, sql, *values, table=table)
-
-    monkeypatch.setattr(Database, "execute", breaking)
+    lost = lose_one_commit(monkeypatch, committed=committed)
     wanted = rows(ledger, run)[:2]
     assert [one.id for one in ledger.commit([], wanted)] == wanted
     assert lost

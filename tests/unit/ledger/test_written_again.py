@@ -14,12 +14,12 @@ import pytest
 
 from importer.errors import LedgerError, UsageError
 from importer.ledger import rows
-from importer.ledger.database import ConnectionLostError, Database
+from importer.ledger.database import Database
 from importer.ledger.ledger import Ledger, dialect_of
 from importer.ledger.location import PostgresLocation
 from importer.ledger.rows import Place, store, write, write_there
 from importer.model import Outcome, Run, State, StoredChunk, WrittenChunk
-from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger
+from tests.support.ledgers import SOURCE, chunk, lose_one_commit, new_run, open_ledger
 from tests.support.postgres import Server
 
 A, B, C = "a@example.org", "b@example.org", "c@example.org"
@@ -213,18 +213,7 @@ def test_a_commit_whose_answer_is_lost_is_made_again(
     ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
     run, number, first = begun(ledger)
-    execute, lost = Database.execute, list[str]()
-
-    def breaking(database: Database, sql: str, *values: Any, table: Any = None) -> int:
-        if sql == "COMMIT" and not lost:
-            lost.append(sql)
-            if committed:
-                execute(database, sql)
-            database._disconnect()
-            raise ConnectionLostError("gone")
-        return execute(database, sql, *values, table=table)
-
-    monkeypatch.setattr(Database, "execute", breaking)
+    lost = lose_one_commit(monkeypatch, committed=committed)
     ledger.add_chunk(run, number, write_there(Place(location, number, first), stored(ledger, A, B)))
     assert lost
     assert found(ledger) == (1, 2)

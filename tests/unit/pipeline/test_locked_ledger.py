@@ -18,16 +18,20 @@ from importer.pipeline import program
 from importer.plan import plan
 from tests.support.program import importer
 
+_COMMAND = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")
 
-def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+@pytest.fixture(autouse=True)
+def two_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, its mapping, and little patience with other processes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
     Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
-    command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out")
+
+
+def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack, monkeypatch.context() as patch:
 
         def send(jobs: Any, *_: Any) -> NoReturn:
@@ -39,25 +43,19 @@ def test_it_ends_with_3_and_a_report_and_the_same_command_goes_on(
             raise AssertionError("the ledger is not locked")
 
         patch.setattr(program, "send", send)
-        done = importer(*command, "first")
+        done = importer(*_COMMAND, "first")
     assert done.exit_code == 3
     assert "stopped: the ledger failed: the ledger" in done.stderr
     assert "is locked by another process" in done.stderr
     assert done.stderr.count("the ledger failed") == 1, "the reason is said once"
     assert json.loads(Path("first/summary.json").read_text())["rows"]["pending"] == 2
-    assert importer(*command, "second").exit_code == 0
+    assert importer(*_COMMAND, "second").exit_code == 0
     assert json.loads(Path("second/summary.json").read_text())["rows"]["sent"] == 2
 
 
 def test_one_that_fails_while_planning_ends_with_3_before_any_event_and_the_same_command_sends_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMPORTER_LEDGER", str(tmp_path / "ledger.db"))
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
-    Path("m.yaml").write_text("version: 1\nsubscriber: {email: mail}\ntype: {const: buy}\n")
-    Path("x.csv").write_text("mail\nann@example.com\nbob@example.com\n")
-    command = ("run", "x.csv", "-m", "m.yaml", "--sandbox", "--yes", "--out", "out")
     with ExitStack() as stack, monkeypatch.context() as patch:
 
         def locked(ledger: Ledger, *rest: Any) -> None:
@@ -67,9 +65,9 @@ def test_one_that_fails_while_planning_ends_with_3_before_any_event_and_the_same
             plan(ledger, *rest)
 
         patch.setattr("importer.pipeline.program.plan", locked)
-        done = importer(*command)
+        done = importer(*_COMMAND, "out")
     assert done.exit_code == 3
     assert "is locked by another process" in done.stderr
     assert not Path("out").exists()
-    assert importer(*command).exit_code == 0
+    assert importer(*_COMMAND, "out").exit_code == 0
     assert json.loads(Path("out/summary.json").read_text())["rows"]["sent"] == 2
