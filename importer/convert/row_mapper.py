@@ -19,8 +19,8 @@ from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
 from importer.convert.values import picker
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     AccountColumn,
     ArrowArray,
