@@ -36,7 +36,7 @@ class DelimitedReader(TextReader):
     ) -> None:
         """``columns``: the names that the header should have. Raises `SourceError` where it cannot be read."""
         table = recognise_table(content.name, text, options, columns)
-        rules = table.layout.rules
+        rules = table.rules
         dialect = Dialect(
             format="csv",
             compression=content.compression,
@@ -48,7 +48,7 @@ class DelimitedReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        super().__init__(content, text.encoding, (dialect, table.header), table.layout, limits, table.notes)
+        super().__init__(content, text.encoding, (dialect, table.header), table.rules, limits, table.notes)
         self._table = table
         self._pads = options.ragged == "pad"
 
@@ -160,7 +160,7 @@ class _Columns(msgspec.Struct, frozen=True):
     def _parse(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """A table of the good records that have the right width; of the others their place in ``good`` and width."""
         odd = np.isin(good, list(records.odd)) if records.odd else np.zeros(len(good), np.bool_)
-        if not self.table.layout.rules.is_standard:
+        if not self.table.rules.is_standard:
             odd[:] = True
         if not odd.any():
             return self._parse_orderly(records, good, columns)
@@ -175,7 +175,7 @@ class _Columns(msgspec.Struct, frozen=True):
         return pa.concat_tables([table, plain]).take(np.argsort(order)).combine_chunks(), merged
 
     def _parse_orderly(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
-        if len(good) == len(records) > 0 and records.gapless:  # as they are, without a copy
+        if len(good) == len(records) > 0 and records.is_gapless:  # as they are, without a copy
             block = memoryview(records.data)[records.starts[0] : records.ends[-1]]
         else:
             block = memoryview(b"\n".join(records.texts(good)) or b"\n")
@@ -195,7 +195,7 @@ class _Columns(msgspec.Struct, frozen=True):
 
         names = [f"c{at}" for at in range(self.table.width)]
         include = [names[at] for at in columns]
-        rules = self.table.layout.rules
+        rules = self.table.rules
         if block[: len(_BOM)] == _BOM:
             block = memoryview(_BOM + bytes(block))  # Arrow takes one away, but a mark inside of a file is text
         try:
@@ -221,7 +221,7 @@ class _Columns(msgspec.Struct, frozen=True):
 
     def _parse_odd(self, records: list[bytes], columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         width = self.table.width
-        rows = [self.table.layout.rules.fields(record) for record in records]
+        rows = [self.table.rules.fields(record) for record in records]
         if self.pads:
             rows = [row + [b""] * (width - len(row)) for row in rows]
         ragged = {place: len(row) for place, row in enumerate(rows) if len(row) != width}
