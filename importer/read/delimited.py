@@ -169,7 +169,7 @@ class _Columns(msgspec.Struct, frozen=True):
             table, ragged = self._with_arrow(block, columns)
             is_told = table.num_rows + len(ragged) == len(good)
         except pa.ArrowInvalid:
-            is_told, ragged = False, {}
+            table, ragged, is_told = None, {}, False
         short = {place for place, found in ragged.items() if found < self.table.width} if self.pads else set()
         if is_told and not short:
             return table, ragged

@@ -71,10 +71,13 @@ class UnparsedRecords(msgspec.Struct, frozen=True):
             table = table.append_column(name, own if value is None else pc.fill_null(own, value))
         raw_rows = None
         if self.raw_rows:
-            texts = records.texts()
-            for at in () if self.transcoded else records.faults:  # whatever the fault, bytes may be undecodable
-                texts[at] = keep_undecodable(texts[at])
-            raw_rows = pa.table({"record": pa.array(map(self.whole, texts) if self.whole else texts, pa.binary())})
+            kept = records.column()
+            if (records.faults and not self.transcoded) or self.whole:
+                texts = kept.to_pylist()
+                for at in () if self.transcoded else records.faults:  # whatever the fault, bytes may be undecodable
+                    texts[at] = keep_undecodable(texts[at])
+                kept = pa.array(map(self.whole, texts) if self.whole else texts, pa.binary())
+            raw_rows = pa.table({"record": kept})
         return Chunk(
             source=self.source,
             first_row=row,

@@ -22,9 +22,11 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from importer.errors import SourceError
-from importer.model import Bools, Int64s
+from importer.model import ArrowArray, Bools, Int64s
 from importer.read.arrow import is_utf8
 from importer.read.encoding import show
 from importer.read.files import Limits, shorten
@@ -205,6 +207,19 @@ class Records(msgspec.Struct, frozen=True):
         return [
             self.data[start:end] for start, end in zip(self.starts[cut].tolist(), self.ends[cut].tolist(), strict=True)
         ]
+
+    def column(self) -> ArrowArray:
+        """All records as a ``binary`` array."""
+        gaps = self.starts[1:] - self.ends[:-1]
+        gap = int(gaps[0]) if len(gaps) else 0
+        begin, end = (int(self.starts[0]), int(self.ends[-1]) + gap) if gap else (0, 0)
+        if not gap or end > len(self.data) or (gaps != gap).any():
+            return pa.array(self.texts(), pa.binary())
+        # Each with its line end, which Arrow takes away faster than Python makes objects.
+        bounds = np.append(self.starts - begin, end - begin).astype(np.int32)
+        data = pa.py_buffer(memoryview(self.data)[begin:end])
+        texts = pa.Array.from_buffers(pa.binary(), len(self), [None, pa.py_buffer(bounds), data])
+        return pc.binary_slice(texts, 0, -gap)
 
     @property
     def is_gapless(self) -> bool:
