@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import holds, without
 from importer.model import ArrowArray, Bools
 
 _JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -31,11 +32,11 @@ _FIRST_DAY, _END_DAY = -719_162, 2_932_897
 
 
 def plain_type(kind: Any) -> Any:
-    """A type without dictionaries and extensions, and with one layout for texts, bytes and lists; UUIDs stay."""
+    """A type without dictionaries and extensions (but UUIDs and JSON), and with one layout for texts, bytes and lists."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
-        return kind if isinstance(kind, pa.UuidType) else plain_type(kind.storage_type)
+        return kind if isinstance(kind, pa.UuidType | pa.JsonType) else plain_type(kind.storage_type)
     if pa.types.is_struct(kind):
         fields = map(kind.field, range(kind.num_fields))
         return pa.struct([field.with_type(plain_type(field.type)) for field in fields])
@@ -57,6 +58,8 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     No text have bytes that are not UTF-8, and dates and times outside of the years 1 to 9999; they are null. A float
     that is not a number is null as well, but not marked: it is how pandas writes an empty cell.
     """
+    if isinstance(array.type, pa.JsonType):
+        return _from_json(array.storage)
     array = array.cast(plain_type(array.type))
     if pa.types.is_nested(array.type):
         values, bad = _values(array)
@@ -67,10 +70,23 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     return texts, None, textless if textless is not None and textless.any() else None
 
 
+def _from_json(texts: ArrowArray) -> tuple[ArrowArray, ArrowArray, None]:
+    """The text of JSON values, null for its ``null``, and where they are objects or lists."""
+    texts = texts.cast(pa.string())
+    texts = without(texts, pc.equal(texts, "null"))
+    nested, quoted = (pc.match_substring_regex(texts, rf"^\s*{sign}") for sign in (r"[\[{]", '"'))
+    if holds(quoted):
+        strings = pa.array([msgspec.json.decode(one) for one in texts.filter(quoted).to_pylist()], pa.string())
+        texts = pc.replace_with_mask(texts, quoted.fill_null(False), strings)  # noqa: FBT003 - as above
+    return texts, nested, None
+
+
 def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
     """The text of values that are not nested, and where there is none."""
     if isinstance(array.type, pa.UuidType):
         array = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    if isinstance(array.type, pa.JsonType):
+        array = array.storage.cast(pa.string())
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return _decoded(array.cast(pa.binary()))

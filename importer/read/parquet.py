@@ -132,6 +132,12 @@ class ParquetReader(Reader):
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
+            if _is_period(self._file.schema_arrow, head):
+                raise SourceError(
+                    self.source.name,
+                    f"column {head!r} has pandas' periods, which Parquet holds as counts and not as dates",
+                    hint=f"write their text: df[{head!r}] = df[{head!r}].astype(str)",
+                )
         needed = None if raw_rows else [name for name in heads if name not in self._partitions]
         try:
             for stored in self._batches(needed):
@@ -265,6 +271,14 @@ class ParquetReader(Reader):
             literal=literal,
             raw_rows=pa.Table.from_batches([batch]) if raw_rows else None,
         )
+
+
+def _is_period(schema: Any, name: str) -> bool:
+    """Whether a column has pandas' type for months and the like, which is known by its name where pandas is loaded."""
+    at = schema.get_field_index(name)
+    field = schema.field(at) if at >= 0 else pa.field("", pa.null())
+    noted = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+    return "pandas.period" in (noted, getattr(field.type, "extension_name", ""))
 
 
 def _is_literal(kind: Any) -> bool:
