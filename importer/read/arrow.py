@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import holds, without
-from importer.model import ArrowArray, Bools
+from importer.model import ArrowArray, Bools, Int64s
 
 _JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 _EXACT_FLOAT = 2.0**53
@@ -32,7 +32,7 @@ _FIRST_DAY, _END_DAY = -719_162, 2_932_897
 
 
 def plain_type(kind: Any) -> Any:
-    """A type without dictionaries and extensions (but UUIDs and JSON), and with one layout for texts, bytes and lists."""
+    """A type without dictionaries and extensions but UUIDs and JSON; texts, bytes and lists have one layout."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
@@ -47,9 +47,10 @@ def plain_type(kind: Any) -> Any:
     return _PLAIN.get(kind, kind)
 
 
-def plain_schema(schema: Any) -> Any:
-    """The schema with its columns' plain types."""
-    return pa.schema([field.with_type(plain_type(field.type)) for field in schema], schema.metadata)
+def plain(array: ArrowArray) -> ArrowArray:
+    """The array in its plain type."""
+    kind = plain_type(array.type)
+    return array if kind == array.type else array.cast(kind)
 
 
 def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | None]:
@@ -60,7 +61,7 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     """
     if isinstance(array.type, pa.JsonType):
         return _from_json(array.storage)
-    array = array.cast(plain_type(array.type))
+    array = plain(array)
     if pa.types.is_nested(array.type):
         values, bad = _values(array)
         is_text = [value is not None and not wrong for value, wrong in zip(values, bad.tolist(), strict=True)]
@@ -218,8 +219,9 @@ def _values(array: ArrowArray) -> tuple[list[Any], Bools]:
         pairs, bad = _values(array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))))
         return [None if found is None else {str(one["key"]): one["value"] for one in found} for found in pairs], bad
     if pa.types.is_list(kind):
-        flat, wrong = _values(array.flatten())
-        bad[pc.list_parent_indices(array).to_numpy()[wrong]] = True
+        inner, parents = elements_of(array)
+        flat, wrong = _values(inner)
+        bad[parents[wrong]] = True
         elements = iter(flat)
         lengths = pc.list_value_length(array).to_pylist()
         return [None if length is None else list(islice(elements, length)) for length in lengths], bad
@@ -238,3 +240,9 @@ def is_utf8(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def elements_of(lists: ArrowArray) -> tuple[ArrowArray, Int64s]:
+    """The elements of all lists, and the position of the list that each is of."""
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    return lists.flatten(), np.repeat(np.arange(len(lists)), counts)

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from importer.columns import where_true
 from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray
-from importer.read.arrow import text_of
+from importer.read.arrow import elements_of, text_of
 
 MISSING: Any = object()
 """What a path finds where nothing is."""
@@ -114,7 +114,7 @@ def reach(array: ArrowArray, path: Path) -> ArrowArray | None:
 
 def _elements(array: ArrowArray, path: Path) -> ArrowArray | None:
     """One element of each list: by its position, or the first whose ``key`` is the one asked for."""
-    flat, parents = array.flatten(), pc.list_parent_indices(array).to_numpy()
+    flat, parents = elements_of(array)
     if path.index is not None:
         firsts = np.searchsorted(parents, parents)
         chosen = np.flatnonzero(np.arange(len(parents)) - firsts == path.index)

@@ -15,7 +15,7 @@ from importer.columns import where_true
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import plain_schema, text_of
+from importer.read.arrow import plain, plain_type, text_of
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content, Limits, shorten
 from importer.read.reader import Reader
@@ -52,7 +52,7 @@ class ParquetReader(Reader):
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
-        schema = plain_schema(self._file.schema_arrow)
+        schema = pa.schema([field.with_type(plain_type(field.type)) for field in self._file.schema_arrow])
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
         super().__init__(content, Source(content.name, content.path, dialect, None), schema.names)
         for name in self._partitions:
@@ -191,8 +191,8 @@ class ParquetReader(Reader):
         for group in range(self._file.num_row_groups):
             rows = self._rows_at_a_time(group, needed)
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False):
-                plain = plain_schema(batch.schema)
-                yield batch if plain == batch.schema else batch.cast(plain)
+                arrays = [plain(column) for column in batch.columns]
+                yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names) if arrays else batch
 
     def _rows_at_a_time(self, group: int, needed: Sequence[str] | None) -> int:
         """How many rows of a row group to decode at once, by their size on average and at the worst.
