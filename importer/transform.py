@@ -187,14 +187,13 @@ def _array(values: Any) -> ArrowArray:
 
 
 def _content(spec: str, path: Path) -> bytes:
-    hint = ""
     if not path.is_file():
         problem, hint = f"there is no file {shown(str(path))}", "write it as clean.py:transform"
     elif path.suffix != ".py":
         problem, hint = f"{shown(str(path))} is not a Python file", "its name must end in .py"
-    if hint:
-        raise UsageError(f"--transform {shown(spec)}: {problem}", hint=hint)
-    return path.read_bytes()
+    else:
+        return path.read_bytes()
+    raise UsageError(f"--transform {shown(spec)}: {problem}", hint=hint)
 
 
 def _load(spec: str, path: Path, name: str, code: bytes) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import repeat
 
 import numpy as np
@@ -30,11 +31,14 @@ from importer.model import (
     Property,
     Violations,
 )
+from importer.roundtrip import is_rejects
 
 MOST_KEYS = 100_000
 """Missing keys of a lookup that are counted."""
 _LAST = ("order_by", "key")
 """Their violations come last in a row's reasons."""
+_COMMA_DECIMALS = r"^\s*[-+]?[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})\s*$"
+"""No other number is written so: between groups of three digits a comma may be a thousands sign."""
 
 
 class RowMapper:
@@ -78,14 +82,17 @@ class RowMapper:
         self._currency = None if said is None else str(said).upper()
         """The currency of rows that name none."""
 
-    def with_mapping(self, mapping: ImportMapping) -> RowMapper:
-        """A mapper of another mapping over the same lookups."""
-        other = RowMapper(mapping, self._lookups, self._accounts)
+    @cached_property
+    def _lenient(self) -> RowMapper:
+        """The same for a file that has a decimal comma where the mapping has a dot."""
+        other = RowMapper(_with_both_signs(self._mapping), self._lookups, self._accounts)
         other.not_found = self.not_found
         return other
 
     def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
         """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""
+        if remaining is None and _was_resaved(chunk, self._mapping):
+            return self._lenient(chunk)
         cells = Cells(chunk, self._lookups)
         passes, filters = filtered(self._tests, cells)
         if remaining is not None:
@@ -309,3 +316,36 @@ def _in_part(pick: ValueMapping) -> ValueMapping:
         filled = {"any": [{"column": name, "empty": False} for name in tested]}
         cases = (*cases, Case.model_validate({"when": [filled], "use": {"const": pick.default}})) if tested else cases
     return pick.model_copy(update={"default": None, "cases": cases})
+
+
+def _was_resaved(chunk: Chunk, mapping: ImportMapping) -> bool:
+    """Whether a European spreadsheet saved these rejects: with semicolons, and a comma where the mapping has a dot."""
+    dialect = chunk.source.dialect
+    if dialect.delimiter != ";" or dialect.sheet or not is_rejects(chunk.source.columns or ()):
+        return False
+    names = {name for target, one in mapping.fields() if _has_dot(target, one) for name in one.own_columns()}
+    there = (chunk.table.column(name) for name in names & {*chunk.table.column_names})
+    return any(pc.any(pc.match_substring_regex(cells, _COMMA_DECIMALS)).as_py() for cells in there)
+
+
+def _with_both_signs(mapping: ImportMapping) -> ImportMapping:
+    """The mapping, taking either decimal sign where it takes a dot; what can be read in two ways is no number then."""
+    properties = {name: _both(f"properties.{name}", one) for name, one in mapping.properties.items()}
+    value = None if mapping.value is None else _both("value", mapping.value)
+    return mapping.model_copy(update={"value": value, "properties": properties})
+
+
+def _has_dot(target: str, one: ValueMapping) -> bool:
+    is_number = target == "value" or one.as_ in ("number", "integer")
+    return is_number and one.decimal in (None, ".") and one.thousands is None
+
+
+def _both(target: str, one: ValueMapping) -> ValueMapping:
+    """The value, and those that it chooses from or calculates with, with either sign."""
+    inner = {
+        name: tuple(_both("value" if target == "value" or name != "first_of" else target, part) for part in parts)
+        for name in ("first_of", "product_of", "sum_of", "difference_of")
+        if (parts := getattr(one, name, None))
+    }
+    signs = {"decimal": (".", ",")} if _has_dot(target, one) else {}
+    return one.model_copy(update={**inner, **signs})
