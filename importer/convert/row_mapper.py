@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from importer.columns import absent, among, mask_of, violations, where_true
+from importer.columns import absent, among, mask_of, violations, where_true, without
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.filters import ColumnForms, Test, TimeReading, filtered
 from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
-from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
+from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
 from importer.convert.values import Field, Filled, code_of, kind_of, picker
+from importer.currencies import contradicting
 from importer.mapping.model import Case, ImportMapping, ValueMapping
 from importer.mapping.unused import UnusedColumns
 from importer.model import (
@@ -77,6 +78,8 @@ class RowMapper:
         """Targets that an event can do without where they are invalid, each with its default."""
         self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
+        self._amounts = [target for target, pick in picks.items() if target == "value" or _is_mixed(target, pick)]
+        """Targets whose amounts must not be of several currencies."""
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
         self._currency = None if said is None else str(said).upper()
@@ -112,7 +115,8 @@ class RowMapper:
         for target, default in self._omit.items():
             # A part of an event waits for its default until the group is whole.
             values[target] = _replaced_errors(columns[target], None if self._groups else default)
-        found += self._check_money(values, columns)
+        signs, broken = self._check_money(values, columns, cells.count)
+        found += broken
         order_value = self._order_value(columns)
         needed = {"order_by": ("order_by.invalid", order_value), "key": ("key.missing", values.get("key"))}
         for target, (code, made) in needed.items():
@@ -125,7 +129,7 @@ class RowMapper:
             found += broken
         membership = None
         if self._groups is not None:
-            membership, broken = self._membership(self._groups, cells)
+            membership, broken = self._membership(self._groups, cells, signs)
             found += broken
         none = absent(cells.count)
         return Events(
@@ -178,29 +182,46 @@ class RowMapper:
         alone = self._mapping.model_copy(update={"group_by": None, "where": ()})
         return RowMapper(alone, accounts=self._accounts)(EMPTY)
 
-    def _membership(self, field: Field, cells: Cells) -> tuple[Membership, list[Violations]]:
+    def _membership(
+        self, field: Field, cells: Cells, signs: Mapping[str, ArrowArray]
+    ) -> tuple[Membership, list[Violations]]:
         filled = field(cells)
         keys = filled.converted.values
         lacking = violations("group.missing", "group_by", _unexplained(keys, filled, is_part=False), filled.found)
         asked = [one.of_groups(cells) for one in self._group_tests]
         unreadable = (one for _, cells_unread in asked for one in cells_unread)
-        return Membership(keys, tuple(test for test, _ in asked)), [*_errors("group_by", filled), *lacking, *unreadable]
+        found = [*_errors("group_by", filled), *lacking, *unreadable]
+        return Membership(keys, tuple(test for test, _ in asked), signs), found
 
-    def _check_money(self, values: dict[str, ArrowArray], columns: dict[str, Filled]) -> Iterator[Violations]:
-        """Amounts in minor units → major ones; amounts that name another currency than their row."""
-        if "value_currency" not in values:
-            return
-        currencies = values["value_currency"]
+    def _check_money(
+        self, values: dict[str, ArrowArray], columns: dict[str, Filled], count: int
+    ) -> tuple[dict[str, ArrowArray], list[Violations]]:
+        """Amounts in minor units → major ones; amounts that name another currency than their row.
+
+        Returns, by targets, what parts of an event say of the currency of their numbers.
+        """
+        currencies: ArrowArray = values.get("value_currency", absent(count))
         if self._currency is not None and currencies.null_count:
             currencies = pc.fill_null(currencies, self._currency)
+        said: dict[str, ArrowArray] = {}
+        found: list[Violations] = []
         for target in self._minor_units:
             values[target] = from_minor_units(values[target], currencies)
             without_currency = pc.and_(pc.is_valid(values[target]), pc.is_null(currencies))
-            yield from violations("currency.missing", target, without_currency, columns[target].texts)
-        if "value" in values:
-            texts = columns["value"].texts
-            other = contradicting(texts, values["value"], currencies)
-            yield from violations("value.other_currency", "value", other, texts)
+            found += violations("currency.missing", target, without_currency, columns[target].texts)
+        for target in self._amounts:
+            texts = columns[target].texts
+            signs = signs_of(texts, values[target])
+            if target == "value" and signs is not None:
+                others = pa.array(mask_of(contradicting(signs, currencies), count))
+                found += violations("value.other_currency", "value", others, texts)
+                signs = without(signs, others)
+            if target in self._minor_units:
+                signs = currencies if signs is None else pc.coalesce(signs, currencies)
+                signs = without(signs, pc.is_null(values[target]))
+            if signs is not None:
+                said[target] = signs
+        return said, found
 
     def _order_value(self, columns: dict[str, Filled]) -> ArrowArray | None:
         """The place in order: instants and integers as int64, else texts in byte order."""
@@ -303,6 +324,11 @@ def _replaced_errors(filled: Filled, instead: str | None) -> ArrowArray:
     for _, positions in filled.converted.errors:
         values = pc.if_else(mask_of(positions, len(values)), pa.scalar(instead, pa.string()), values)
     return values
+
+
+def _is_mixed(target: str, pick: ValueMapping) -> bool:
+    """Whether the numbers of several rows make one."""
+    return pick.aggregate in ("sum", "min", "max") and kind_of(target, pick) in ("integer", "number")
 
 
 def _in_part(pick: ValueMapping) -> ValueMapping:
