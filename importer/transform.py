@@ -15,6 +15,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -155,8 +156,8 @@ class Transform:
 def arrays_of(series: pd.Series[Any]) -> tuple[list[ArrowArray], ArrowArray]:
     """A column as Arrow arrays, one for each type of its values; and which of all these values each row has.
 
-    Of values of several types Arrow makes the first one's: dates of times, UTC of times without a zone. What Arrow has
-    no type for is its text, in UTF-8.
+    Of values of several types Arrow makes the first one's: dates of times, UTC of times without a zone. Of what Arrow
+    has no type for, objects and lists are JSON, and the rest is its text, in UTF-8.
     """
     if series.dtype != np.dtype(object) and not isinstance(series.dtype, pd.PeriodDtype):
         with suppress(*_NO_ARROW):
@@ -179,6 +180,10 @@ def _array(values: Any) -> ArrowArray:
         # Arrow makes numbers of periods.
         return pa.array(made.astype(str) if isinstance(made.dtype, pd.PeriodDtype) else made, from_pandas=True)
     except _NO_ARROW:
+        if isinstance(values[0], list | tuple | set | frozenset | dict):
+            with suppress(TypeError):  # keys that are no text
+                texts = [msgspec.json.encode(value, enc_hook=str).decode() for value in values]
+                return pa.ExtensionArray.from_storage(pa.json_(), pa.array(texts))
         return pa.array([str(value).encode("utf-8", "surrogatepass") for value in values], pa.binary())
 
 

@@ -21,7 +21,6 @@ import math
 import re
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
@@ -29,7 +28,7 @@ from msgspec.structs import replace
 from importer import exact
 from importer.columns import holds, matches, where_true, without
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
-from importer.currencies import CURRENT, NOT_MONEY, SIGNS, contradicts, decimals
+from importer.currencies import CURRENT, NOT_MONEY, SIGNS, decimals
 from importer.mapping.model import ValueMapping
 from importer.model import ArrowArray, Int64s
 
@@ -291,13 +290,10 @@ def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> tuple[ArrowA
     return tokens, where_true(pc.and_(pc.is_valid(tokens), pc.is_null(currencies)))
 
 
-def contradicting(texts: ArrowArray, tokens: ArrowArray, currencies: ArrowArray) -> Int64s:
-    """Positions of amounts that are written with the sign or code of another currency than the row's."""
+def signs_of(texts: ArrowArray, tokens: ArrowArray) -> ArrowArray | None:
+    """The currency's sign or code that each number is written with, null where there is none; None: nowhere is one."""
     signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001
-    signed = pc.fill_null(pc.and_(signed, pc.is_valid(currencies)), fill_value=False)
+    signed = pc.fill_null(signed, fill_value=False)
     if not holds(signed):
-        return np.empty(0, np.int64)
-    signs = pc.replace_substring_regex(texts.filter(signed), _NO_SIGN, "")
-    pairs = pc.binary_join_element_wise(signs, currencies.filter(signed), "\x1f").dictionary_encode()
-    wrong = pa.array([contradicts(*pair.split("\x1f")) for pair in pairs.dictionary.to_pylist()])
-    return where_true(signed)[where_true(wrong.take(pairs.indices))]
+        return None
+    return without(pc.replace_substring_regex(texts, _NO_SIGN, ""), pc.invert(signed))

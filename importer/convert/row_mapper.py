@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from importer.columns import absent, mask_of, where_true
+from importer.columns import absent, mask_of, where_true, without
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.fields import Field, Filled, code_of, kind_of
 from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
 from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
-from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
+from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
 from importer.convert.values import picker
+from importer.currencies import contradicting
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     AccountColumn,
     ArrowArray,
@@ -75,6 +76,8 @@ class RowMapper:
         """Targets that an event can do without where they are invalid, each with its default."""
         self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
+        self._amounts = [target for target, pick in picks.items() if target == "value" or _is_mixed(target, pick)]
+        """Targets whose amounts must not be of several currencies."""
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
         self._currency = None if said is None else str(said).upper()
@@ -108,7 +111,7 @@ class RowMapper:
             # A part of an event waits for its default until the group is whole.
             instead = None if self._groups else default
             values[target] = _replaced_errors(columns[target], instead)
-        self._check_money(values, columns, findings)
+        signs = self._check_money(values, columns, findings)
         order_value = self._order_value(columns, findings)
         if "key" in values:
             findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
@@ -139,7 +142,7 @@ class RowMapper:
             order_value=order_value,
             event_time=columns[self._clock].converted.instants if self._clock else None,
             account=None if self._accounts is None else _account_names(cells, chunk.source.name, self._accounts),
-            membership=None if self._groups is None else self._membership(self._groups, cells, findings),
+            membership=None if self._groups is None else self._membership(self._groups, cells, signs, findings),
             violations=findings.all(),
             omit=self._omit,
             max_bytes=self._max_bytes,
@@ -170,7 +173,9 @@ class RowMapper:
         alone = self._mapping.model_copy(update={"group_by": None, "where": ()})
         return RowMapper(alone, accounts=self._accounts)(EMPTY)
 
-    def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
+    def _membership(
+        self, field: Field, cells: Cells, signs: Mapping[str, ArrowArray], findings: _Findings
+    ) -> Membership:
         filled = field(cells)
         keys = filled.converted.values
         findings.add_errors("group_by", filled)
@@ -180,21 +185,34 @@ class RowMapper:
             test, unreadable = one(cells)
             tests.append(test)
             findings.extend(unreadable)
-        return Membership(keys, tuple(tests))
+        return Membership(keys, tuple(tests), signs)
 
-    def _check_money(self, values: dict[str, ArrowArray], columns: dict[str, Filled], findings: _Findings) -> None:
-        """Amounts in minor units → major ones; amounts that name another currency than their row."""
-        if "value_currency" not in values:
-            return
-        currencies = values["value_currency"]
+    def _check_money(
+        self, values: dict[str, ArrowArray], columns: dict[str, Filled], findings: _Findings
+    ) -> dict[str, ArrowArray]:
+        """Amounts in minor units → major ones; amounts that name another currency than their row.
+
+        Returns, by targets, what parts of an event say of the currency of their numbers.
+        """
+        currencies: ArrowArray = values.get("value_currency", absent(len(findings.passes_filter)))
         if self._currency is not None and currencies.null_count:
             currencies = pc.fill_null(currencies, self._currency)
         for target in self._minor_units:
             values[target], without_currency = from_minor_units(values[target], currencies)
             findings.add("currency.missing", target, without_currency, columns[target].texts)
-        if "value" in values:
-            positions = contradicting(columns["value"].texts, values["value"], currencies)
-            findings.add("value.other_currency", "value", positions, columns["value"].texts)
+        said: dict[str, ArrowArray] = {}
+        for target in self._amounts:
+            signs = signs_of(columns[target].texts, values[target])
+            if target == "value" and signs is not None:
+                others = contradicting(signs, currencies)
+                findings.add("value.other_currency", "value", others, columns["value"].texts)
+                signs = without(signs, pa.array(mask_of(others, len(signs))))
+            if target in self._minor_units:
+                signs = currencies if signs is None else pc.coalesce(signs, currencies)
+                signs = without(signs, pc.is_null(values[target]))
+            if signs is not None:
+                said[target] = signs
+        return said
 
     def _order_value(self, columns: dict[str, Filled], findings: _Findings) -> ArrowArray | None:
         """The place in order: instants and integers as int64, else texts in byte order."""
@@ -306,6 +324,11 @@ def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
     values = pa.repeat("", len(rows))
     mine = [one.among(remaining) for one in found]
     return [*(one for one in mine if len(one.positions)), Violations("filtered.transform", "--transform", rows, values)]
+
+
+def _is_mixed(target: str, pick: ValueMapping) -> bool:
+    """Whether the numbers of several rows make one."""
+    return pick.aggregate in ("sum", "min", "max") and kind_of(target, pick) in ("integer", "number")
 
 
 def _in_part(pick: ValueMapping) -> ValueMapping:

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from importer.columns import absent, holds, without, without_blanks
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.filters import ColumnForms, Test
-from importer.convert.numbers import NumberForm, NumberReader
+from importer.convert.numbers import NumberForm, NumberReader, signs_of
+from importer.currencies import agreed
 from importer.exact import calculated, decimals_of, tokens_of
 from importer.mapping.checks import split
 from importer.mapping.model import Case, ValueMapping
@@ -168,7 +169,8 @@ def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picke
 def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, Any], Any], sign: str) -> Picker:
     """The result of numbers as its token, exactly; absent where any of them is.
 
-    Where one is no number, the text shows all of them (``2 × abc``), which reads as no number either.
+    The result has the currency's sign that its numbers have (``10 $``). Where one is no number, or two have signs of
+    different currencies, the text shows all of them (``2 × abc``), which reads as no number either.
     """
     pickers = [picker(one) for one in operands]
     readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
@@ -176,8 +178,12 @@ def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, A
     def filled(cells: Cells) -> Texts:
         texts = [one(cells).texts for one in pickers]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
-        valid = reduce(pc.and_, [pc.is_valid(one) for one in tokens])
+        signs = [one for one in map(signs_of, texts, tokens) if one is not None]
+        currency = agreed(signs) if signs else None
+        valid = reduce(pc.and_, [pc.is_valid(one) for one in (*tokens, currency) if one is not None])
         numbers = tokens_of(calculated(operation, [decimals_of(one.filter(valid)) for one in tokens]))
+        if currency is not None:
+            numbers = pc.binary_join_element_wise(numbers, currency.filter(valid), " ")
         return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
 
     return filled
