@@ -20,8 +20,8 @@ from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
 from importer.convert.values import Field, Filled, code_of, kind_of, picker
 from importer.currencies import contradicting
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     AccountColumn,
     ArrowArray,

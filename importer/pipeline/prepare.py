@@ -26,10 +26,9 @@ from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.lookups import content_of, read_lookups
-from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.columns import MissingColumn, UnusedColumns, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     NO_ACCOUNT,
     Chunk,
