@@ -251,6 +251,8 @@ class Membership(msgspec.Struct, frozen=True):
     keys: ArrowArray
     """The mapping's ``group_by`` as text; null where a row has none."""
     tests: tuple[GroupTest, ...]
+    signs: Mapping[str, ArrowArray] = {}
+    """Per target with amounts that name their currency, its sign or code (``$``, ``USD``); null where none is named."""
 
 
 class AccountColumn(msgspec.Struct, frozen=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from importer import DEFAULT_ENDPOINT
-from importer.cli import completing
 from importer.cli.settings import Option, was_given
-from importer.errors import UsageError
+from importer.errors import ImporterError, UsageError
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions, Schedule
@@ -120,7 +119,53 @@ def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command],
     return add
 
 
-mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
+# What the shell offers on Tab. No error is reported: the command itself does that.
+
+
+def complete_files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """What the shell itself offers for a file."""
+    del context, parameter
+    return [CompletionItem(typed, type="file")]
+
+
+def complete_presets(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets by their names."""
+    from importer.mapping.load import preset_names
+
+    del context, parameter
+    return [CompletionItem(name) for name in preset_names() if name.startswith(typed)]
+
+
+def complete_mappings(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets once some letters fit, else files: a shell cannot be given both."""
+    return (typed and complete_presets(context, parameter, typed)) or complete_files(context, parameter, typed)
+
+
+def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.options import TargetOptions, default_ledger
+    from importer.sandbox import SandboxOptions
+
+    del parameter
+    given = context.params
+    try:
+        target = TargetOptions(
+            given["ledger"] or default_ledger(os.environ),
+            account=given["account"],
+            endpoint=given["endpoint"],
+            sandbox=SandboxOptions() if given["sandbox"] else None,
+        )
+        if not target.ledger.exists():
+            return []
+        with open_ledger(target) as ledger:
+            found = [run for run in ledger.runs() if run.id.startswith(typed)]
+    except ImporterError:
+        return []
+    return [CompletionItem(run.id, help=f"{run.state.value}, {run.mapping_name}") for run in found]
+
+
+mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=complete_mappings,
                        help="The mapping, a YAML file or a preset's name.")  # fmt: skip
 
 out_option = basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
@@ -220,7 +265,7 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
-accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=completing.files,
+accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=complete_files,
                         help="Many accounts at once: the YAML file that names them, and their rows.")  # fmt: skip
 
 
@@ -246,21 +291,6 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
     asked = fields_of(TargetOptions, given)
     ledger = given["ledger"] or default_ledger(os.environ)
     return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
-
-
-def existing_target(given: dict[str, Any]) -> TargetOptions:
-    """The same, of a ledger that is there; raises `UsageError` if it is not."""
-    target = target_options(given)
-    if not target.ledger.exists():
-        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
-    return target
-
-
-def agreed(command: str, question: str, *, yes: bool) -> bool:
-    """Whether the user agrees to what cannot be undone; raises `UsageError` without a terminal."""
-    if not yes and not sys.stdin.isatty():
-        raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
-    return yes or click.confirm(question, default=False, err=True)
 
 
 def run_options(given: dict[str, Any]) -> RunOptions:

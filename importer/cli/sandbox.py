@@ -22,7 +22,7 @@ from importer.cli.settings import Command
 @click.option("--fault", default="", metavar="SPEC", help="What goes wrong: error=0.02,slow=0.05:2s,outage=30s@100 …")
 @click.option("--seed", type=int, default=0, metavar="N", help="The seed of the faults.")
 @click.option("--refuse-retired", is_flag=True, help="Refuse currencies that are no longer in use.")
-def command(**given: Any) -> None:
+def sandbox(**given: Any) -> None:
     """Serve POST /v2/events on this machine, to rehearse against.
 
     \b

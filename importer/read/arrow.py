@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import holds, without
 from importer.model import ArrowArray, Bools
 from importer.read.nested import LOOKUP_KEY, Path
 
@@ -94,6 +95,8 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     No text have bytes that are not UTF-8, and dates and times outside of the years 1 to 9999; they are null. A float
     that is not a number is null as well, but not marked: it is how pandas writes an empty cell.
     """
+    if isinstance(array.type, pa.JsonType):
+        return _from_json(array.storage)
     array = _unpacked(array)
     if pa.types.is_nested(array.type):
         values, bad = _values(array)
@@ -102,6 +105,17 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
         return pa.array(texts, pa.string()), array.is_valid(), bad if bad.any() else None
     texts, textless = _scalars(array)
     return texts, None, textless if textless is not None and textless.any() else None
+
+
+def _from_json(texts: ArrowArray) -> tuple[ArrowArray, ArrowArray, None]:
+    """The text of JSON values, null for its ``null``, and where they are objects or lists."""
+    texts = texts.cast(pa.string())
+    texts = without(texts, pc.equal(texts, "null"))
+    nested, quoted = (pc.match_substring_regex(texts, rf"^\s*{sign}") for sign in (r"[\[{]", '"'))
+    if holds(quoted):
+        strings = pa.array([msgspec.json.decode(one) for one in texts.filter(quoted).to_pylist()], pa.string())
+        texts = pc.replace_with_mask(texts, quoted.fill_null(False), strings)  # noqa: FBT003 - as above
+    return texts, nested, None
 
 
 def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:

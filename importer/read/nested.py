@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from importer.mapping.unused import UnusedColumns
+from importer.mapping.columns import UnusedColumns
 
 MISSING: Any = object()
 """What a path finds where nothing is."""

@@ -124,6 +124,14 @@ class ParquetReader(Reader):
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
                 )
+            field = self._schema.field(head)
+            kind = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+            if "pandas.period" in (kind, getattr(field.type, "extension_name", "")):
+                raise SourceError(
+                    self.source.name,
+                    f"column {head!r} has pandas' periods, which Parquet holds as counts and not as dates",
+                    hint=f"write their text: df[{head!r}] = df[{head!r}].astype(str)",
+                )
         needed = None if raw_rows else [name for name in heads if name not in self._partitions]
         try:
             for stored in self._batches(needed):
