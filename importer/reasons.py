@@ -1,6 +1,6 @@
 """The documented list of reason codes: why a row is invalid, refused, in doubt, left out, or warned of.
 
-``docs/reasons.md`` is written from it by ``python -m importer.reasons > docs/reasons.md``.
+``docs/reasons.md`` is written from it by ``python -m tests.docs.reasons_page > docs/reasons.md``.
 
 Sources: [E] the endpoint's page (Create custom event, parameter table); [A] the vendor's general API pages;
 [D] this product's own decision where the documentation is silent.
@@ -8,8 +8,6 @@ Sources: [E] the endpoint's page (Create custom event, parameter table); [A] the
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -29,7 +27,7 @@ class ReasonCode(msgspec.Struct, frozen=True):
     """Where the rule comes from."""
 
 
-_ALL = (
+REASONS = {reason.code: reason for reason in (
     # Rows that cannot be read.
     ReasonCode("row.ragged", "error", "the row has {value}",
                "correct the row's delimiters or quotes, or set `source: {{ragged: pad}}` if short rows are meant", "[D]"),
@@ -181,9 +179,7 @@ _ALL = (
                "nothing to do; `importer retry` sends it again", "[D]"),
     ReasonCode("failed.refused", "error", "refused at last, but an attempt before may have been accepted",
                "check in Sender whether the event is there; `importer retry` sends it again", "[D]"),
-)  # fmt: skip
-
-REASONS = {reason.code: reason for reason in _ALL}
+)}  # fmt: skip
 """Every code, in the order of the documentation."""
 
 LIFTED_BY_STRICT = frozenset({"currency.retired"})
@@ -193,52 +189,3 @@ LIFTED_BY_STRICT = frozenset({"currency.retired"})
 def is_error(code: str, *, strict: bool) -> bool:
     """Whether a reason keeps its row from being sent; raises `KeyError` for a code that is not in the list."""
     return REASONS[code].severity == "error" or (strict and code in LIFTED_BY_STRICT)
-
-
-_SECTIONS = {
-    "Rows that cannot be read": ("row", "source"),
-    "The subscriber": ("subscriber", "id", "email", "phone"),
-    "Type, value and currency": ("type", "value", "currency"),
-    "Properties": ("property", "properties", "field"),
-    "The account": ("account",),
-    "Order and key": ("order_by", "key"),
-    "The filter and the lookups": ("filtered", "where", "lookup"),
-    "Groups": ("group",),
-    "The outcome of sending": ("api", "duplicate", "doubt", "failed"),
-}
-"""The documentation's headings, and the first words of the codes below each."""
-
-_PREAMBLE = """\
-# Reason codes
-
-<!-- Written by `python -m importer.reasons > docs/reasons.md`; do not edit. -->
-
-Every row that is not sent, and every row that is sent with a warning, carries at least one of these codes in
-`report.csv`, `rejects.csv` and `summary.json`. Codes are stable: they may be added to, but none changes its meaning.
-An *error* keeps the row from being sent, a *warning* does not, and *info* says why a row is not wanted. {lifted} becomes an error with `--strict`.
-
-Where a rule comes from: **E** the endpoint's page, **A** the API's other public pages, **D** a decision of ours
-where the documentation is silent, else the standard that is named.
-"""
-
-
-def markdown() -> str:
-    """The text of ``docs/reasons.md``."""
-    lifted = ", ".join(f"`{code}`" for code in sorted(LIFTED_BY_STRICT))
-    return "\n".join([_PREAMBLE.format(lifted=lifted), *(line for title in _SECTIONS for line in _section(title))])
-
-
-def _section(title: str) -> Iterator[str]:
-    yield f"## {title}\n"
-    yield "| code | severity | what it says | what to do | source |"
-    yield "|---|---|---|---|---|"
-    for reason in _ALL:
-        if reason.code.split(".")[0] in _SECTIONS[title]:
-            says, fix = (text.format(field="*field*", value="*value*") for text in (reason.message, reason.fix))
-            source = reason.source.replace("[", "**").replace("]", "**")
-            yield f"| `{reason.code}` | {reason.severity} | {says} | {fix} | {source} |"
-    yield ""
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

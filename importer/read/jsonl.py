@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from importer.errors import SourceError
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import SourceOptions
-from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
 from importer.read.files import Content, Limits, shorten

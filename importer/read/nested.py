@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import where_true
-from importer.mapping.unused import UnusedColumns
+from importer.mapping.columns import UnusedColumns
 from importer.model import ArrowArray
 from importer.read.arrow import elements_of, text_of
 

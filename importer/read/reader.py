@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from importer.errors import ImporterError, SourceError
-from importer.mapping.unused import UnusedColumns
+from importer.mapping.columns import UnusedColumns
 from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read.encoding import TextEncoding, keep_undecodable, utf8_blocks
 from importer.read.files import Content, Limits, shorten

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from importer.mapping.columns import check_columns
+from importer.mapping.columns import UnusedColumns, check_columns
 from importer.mapping.load import LoadedMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
 from importer.report.model import CheckSummary, MappingAdvice, MissingColumn, ReasonSummary, SourceColumns, Summary
 from importer.report.totals import Totals
