@@ -22,7 +22,7 @@ from importer.convert.arrays import ConversionError, Converted, DistinctValues, 
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import ColumnForms, Test
-from importer.convert.identities import IdReader, PhoneReader, emails
+from importer.convert.identities import IdReader, PhoneReader, emails, normalized
 from importer.convert.numbers import NumberForm, NumberReader, signs_of
 from importer.currencies import agreed
 from importer.exact import calculated, decimals_of, tokens_of
@@ -52,7 +52,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
     origin = _origin(pick, forms or ColumnForms(), identity)
     trims = pick.trim and pick.column is None
     extract = None if pick.extract is None else _extractor(pick.extract)
-    old = pa.array(list(pick.map or ()), pa.string())
+    old, spared = pa.array(list(pick.map or ()), pa.string()), frozenset(pick.map or ())
     new = pa.array([None if value is None else spelled(value) for value in (pick.map or {}).values()], pa.string())
 
     def steps(cells: Cells) -> Texts:
@@ -63,6 +63,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
         if extract is not None:
             # What an expression takes out of a nested value's JSON is text that the mapping asked for.
             texts, nested = extract(texts), None
+            texts = normalized(without_blanks(texts), spared) if identity else texts
         if pick.lower:
             texts = pc.utf8_lower(texts)
         if pick.upper:
@@ -148,7 +149,8 @@ def _column(pick: ValueMapping, name: str, forms: ColumnForms, spared: frozenset
     def found(cells: Cells) -> Texts:
         keys = by(cells)
         answers = cells.looked_up(lookup, keys.texts, name)
-        return Texts(answers.texts, None, (*keys.violations, *answers.violations))
+        texts = answers.texts if spared is None else normalized(answers.texts, spared)
+        return Texts(texts, None, (*keys.violations, *answers.violations))
 
     return found
 
@@ -191,7 +193,8 @@ def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, A
     readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
 
     def filled(cells: Cells) -> Texts:
-        texts = [one(cells).texts for one in pickers]
+        found = [one(cells) for one in pickers]
+        texts = [one.texts for one in found]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
         signs = [one for one in map(signs_of, texts, tokens) if one is not None]
         currency = agreed(signs) if signs else None
@@ -199,7 +202,8 @@ def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, A
         numbers = tokens_of(calculated(operation, [decimals_of(one.filter(valid)) for one in tokens]))
         if currency is not None:
             numbers = pc.binary_join_element_wise(numbers, currency.filter(valid), " ")
-        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
+        doubts = tuple(doubt for one in found for doubt in one.violations)
+        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers), None, doubts)
 
     return filled
 
@@ -243,7 +247,7 @@ class Filled(msgspec.Struct, frozen=True):
     aside: ArrowArray | None = None
     """The column that names its zone or its country, if there is one: what the reasons for those show."""
     violations: tuple[Violations, ...] = ()
-    """Cells that a test of `cases` could not read."""
+    """Cells that a test of `cases` could not read, and keys that a lookup does not have."""
 
     def shown(self, error: ConversionError) -> ArrowArray:
         """The texts that reasons for this error show."""
@@ -278,11 +282,13 @@ class Field:
             if len(positions):
                 errors = ((ConversionError.NESTED, positions),)
                 texts = without(texts, nested)
-        aside = None if self._aside is None else self._aside(cells).texts
+        beside = None if self._aside is None else self._aside(cells)
+        aside = None if beside is None else beside.texts
         converted = self._convert(texts) if aside is None else self._convert(texts, aside)
+        doubts = picked.violations if beside is None else (*picked.violations, *beside.violations)
         found = picked.texts if self._column is None else cells.column(self._column).texts
         made = Converted(converted.values, errors + converted.errors, converted.instants)
-        return Filled(picked.texts, made, found, aside, picked.violations)
+        return Filled(picked.texts, made, found, aside, doubts)
 
     def converted(self, scalar: Scalar | None) -> str | None:
         """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""
