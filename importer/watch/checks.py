@@ -19,30 +19,30 @@ from importer.model import State
 from importer.read import expand, open_source
 from importer.report import Written
 from importer.watch.drops import FileRule
-from importer.watch.outcome import FileLimits, broken_sources
+from importer.watch.outcome import WatchOptions, broken_sources
 from importer.wording import counted, shown
 
 
-def refusal(found: Sequence[Written], limits: FileLimits) -> str:
+def refusal(found: Sequence[Written], options: WatchOptions) -> str:
     """Why a file must not be sent, by what a check found of it, for each account; empty if it may."""
     read = sum(one.counts.read for one in found)
     invalid, filtered = (sum(one.counts[state] for one in found) for state in (State.INVALID, State.FILTERED))
     reasons = [reason for one in found for reason in one.summary.reasons]
     if broken := broken_sources(found):
         return broken
-    if read < limits.min_rows:
-        return f"it has {counted(read, 'row')}, fewer than --min-rows {limits.min_rows:,} asks for"
+    if read < options.min_rows:
+        return f"it has {counted(read, 'row')}, fewer than --min-rows {options.min_rows:,} asks for"
     if read and filtered == read:
         tests = [f"{one.field} ({counted(one.count, 'row')}, such as {one.example.value!r})" for one in reasons
                  if one.code.startswith("filtered.")]  # fmt: skip
         return "the mapping's filter leaves out every row" + (": " + "; ".join(tests) if tests else "")
-    if limits.allows(invalid, read):
+    if options.allows(invalid, read):
         return ""
     codes = Counter[str]()
     for one in reasons:
         codes[one.code] += one.count if one.severity == "error" else 0
     return (
-        f"{invalid:,} of {counted(read, 'row')} are invalid, more than --max-invalid {limits.max_invalid} allows: "
+        f"{invalid:,} of {counted(read, 'row')} are invalid, more than --max-invalid {options.max_invalid} allows: "
         + ", ".join(f"{count:,} {code}" for code, count in codes.items() if count)
     )
 
