@@ -57,6 +57,8 @@ _POLL = 0.05
 """Seconds after which to ask again where only an answer brings news."""
 _TURN = 0.05
 """Seconds for which an importer lets another one go first that is due."""
+_APART = 0.02
+"""Seconds between two looks at the shared state where no limit is known."""
 _NOTICED = 1.0
 """Seconds of waiting that are worth a word to the user."""
 
@@ -86,6 +88,8 @@ class RateLimiter:
     _sample: float = 0.02
     """Seconds for which they are counted, soon a quarter of one; longer where an answer takes longer."""
     _asked: float = -math.inf
+    _shared_at: float = -math.inf
+    """When the state of all importers was last read and written."""
     _changes: list[tuple[Callable[[Response, float], None], Response, float]] = field(default_factory=list)
     """Changes that wait for the state."""
 
@@ -124,9 +128,12 @@ class RateLimiter:
         """How a request ended that `ask` let go."""
         self.in_flight -= 1
         self._count(now)
-        # The other importers need not know at once of what is no trouble: the next step shows it to them.
-        later = self.shared is not None and response.kind is ResponseKind.SENT
-        self._change(self._record, response, now, later=later)
+        self._changes.append((self._record, response, now))
+        sent = response.kind is ResponseKind.SENT
+        if not sent or response.limit is not None or response.remaining is not None:
+            self._shared_at = -math.inf
+        if self.shared is None or not sent:  # the other importers learn from the next step of what is no trouble
+            self._act(_nothing, now)
 
     def observe(self, response: Response, now: float) -> None:
         """Take over what any answer says of the limit, a probe's included: it is counted as well."""
@@ -179,12 +186,12 @@ class RateLimiter:
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:
         """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
-        if self.shared is None:
+        if self.shared is None or (self.state.is_free and now - self._shared_at < _APART):
             return self._apply(action, now)
         with self.shared.hold(self.state) as state:
             if state is None:
                 return None
-            self.state = state
+            self.state, self._shared_at = state, now
             return self._apply(action, now)
 
     def _apply(self, action: Callable[[float], T], now: float) -> T:
@@ -198,12 +205,10 @@ class RateLimiter:
         self._changes.clear()
         return action(now)
 
-    def _change(
-        self, change: Callable[[Response, float], None], response: Response, now: float, *, later: bool = False
-    ) -> None:
+    def _change(self, change: Callable[[Response, float], None], response: Response, now: float) -> None:
         self._changes.append((change, response, now))
-        if not later:
-            self._act(_nothing, now)
+        self._shared_at = -math.inf
+        self._act(_nothing, now)
 
     def _ask(self, now: float) -> float:
         state = self.state

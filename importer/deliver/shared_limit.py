@@ -94,6 +94,11 @@ class RateLimitState(msgspec.Struct):
         """Requests of all importers that have not ended."""
         return sum([member.in_flight for member in self.members.values()])
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is known to hold requests back."""
+        return self.limit is None and self.own_pace is None and not self.alone
+
     def active(self, now: float) -> int:
         """How many importers have something to send."""
         if len(self.members) == 1:
