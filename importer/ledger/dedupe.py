@@ -96,10 +96,11 @@ class _RowSet:
         at = row_ids - self._first
         np.bitwise_or.at(self._bits, at >> 3, np.uint8(1) << (at & 7).astype(np.uint8))
 
-    def has(self, row_ids: Int64s) -> Bools:
-        at = row_ids - self._first
+    def others(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Those of the rows that are not in it."""
+        at = rows["id"] - self._first
         found: Bools = (self._bits[at >> 3] >> (at & 7).astype(np.uint8) & 1).astype(np.bool_)
-        return found
+        return rows[~found] if found.any() else rows
 
 
 class _Twin(msgspec.Struct, frozen=True):
@@ -269,7 +270,7 @@ class Deduplicator:
         others = not self._again and bool(self._db.value(known))
         left_out = self._no_longer_pending()
         for part in self._keys.parts():
-            rows = part[~left_out.has(part["id"])]
+            rows = left_out.others(part)
             same = (rows["high"][1:] == rows["high"][:-1]) & (rows["low"][1:] == rows["low"][:-1])
             if others or same.any():
                 repeated = np.append(False, same) | np.append(same, False)
@@ -278,7 +279,7 @@ class Deduplicator:
             self._mark_delivered()
         self._include(left_out, "SELECT id FROM mark")
         for part in self._keys.parts():
-            rows = part[~left_out.has(part["id"])]
+            rows = left_out.others(part)
             for at in range(0, len(rows), tables.STEP):
                 step = rows[at : at + tables.STEP]
                 with self._db.transaction(private=True):
