@@ -131,7 +131,8 @@ class Deduplicator:
         self._keys = keys
         self._alive = alive
         self._again = again
-        self._marked = False
+        self.marked = False
+        """Some rows are not what they were planned to be, or may not be."""
 
     def mark(self) -> None:
         """Mark this run's repeated rows, in short transactions; of other runs nothing changes yet."""
@@ -156,6 +157,7 @@ class Deduplicator:
         execute = self._db.execute
         if not self._db.value("SELECT COUNT(*) FROM taken"):
             return
+        self.marked = True
         execute(
             f"UPDATE row SET state = '{State.DUPLICATE}', message = 'taken over by run {self._run.id}',"
             " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
@@ -291,7 +293,7 @@ class Deduplicator:
         """The rows with a key that have been marked, or whose source broke off, since they were planned."""
         rows = _RowSet(ids(self._run)[0], self._last)
         broken = f"SELECT EXISTS (SELECT 1 FROM source WHERE run = {self._run.no} AND error <> '')"
-        if self._marked or self._db.value(broken):
+        if self.marked or self._db.value(broken):
             chosen = f"key_hash IS NOT NULL AND state <> '{State.PENDING}'"
             self._include(rows, f"SELECT id FROM row WHERE {of_run(self._run)} AND {chosen}")
         return rows
@@ -388,7 +390,7 @@ class Deduplicator:
                     after,
                     upto,
                 )
-            self._marked = True
+            self.marked = True
         self._db.execute("DELETE FROM mark")
 
 
