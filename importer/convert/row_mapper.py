@@ -190,7 +190,7 @@ class RowMapper:
         lacking = violations("group.missing", "group_by", _unexplained(keys, filled, is_part=False), filled.found)
         asked = [one.of_groups(cells) for one in self._group_tests]
         unreadable = (one for _, cells_unread in asked for one in cells_unread)
-        found = [*_errors("group_by", filled), *lacking, *unreadable]
+        found = [*_errors("group_by", filled), *filled.violations, *lacking, *unreadable]
         return Membership(keys, tuple(test for test, _ in asked), signs), found
 
     def _check_money(

@@ -191,7 +191,8 @@ def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, A
     readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
 
     def filled(cells: Cells) -> Texts:
-        texts = [one(cells).texts for one in pickers]
+        found = [one(cells) for one in pickers]
+        texts = [one.texts for one in found]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
         signs = [one for one in map(signs_of, texts, tokens) if one is not None]
         currency = agreed(signs) if signs else None
@@ -199,7 +200,8 @@ def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, A
         numbers = tokens_of(calculated(operation, [decimals_of(one.filter(valid)) for one in tokens]))
         if currency is not None:
             numbers = pc.binary_join_element_wise(numbers, currency.filter(valid), " ")
-        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
+        doubts = tuple(doubt for one in found for doubt in one.violations)
+        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers), None, doubts)
 
     return filled
 
@@ -243,7 +245,7 @@ class Filled(msgspec.Struct, frozen=True):
     aside: ArrowArray | None = None
     """The column that names its zone or its country, if there is one: what the reasons for those show."""
     violations: tuple[Violations, ...] = ()
-    """Cells that a test of `cases` could not read."""
+    """Cells that a test of `cases` could not read, and keys that a lookup does not have."""
 
     def shown(self, error: ConversionError) -> ArrowArray:
         """The texts that reasons for this error show."""
@@ -278,11 +280,13 @@ class Field:
             if len(positions):
                 errors = ((ConversionError.NESTED, positions),)
                 texts = without(texts, nested)
-        aside = None if self._aside is None else self._aside(cells).texts
+        beside = None if self._aside is None else self._aside(cells)
+        aside = None if beside is None else beside.texts
         converted = self._convert(texts) if aside is None else self._convert(texts, aside)
+        doubts = picked.violations if beside is None else (*picked.violations, *beside.violations)
         found = picked.texts if self._column is None else cells.column(self._column).texts
         made = Converted(converted.values, errors + converted.errors, converted.instants)
-        return Filled(picked.texts, made, found, aside, picked.violations)
+        return Filled(picked.texts, made, found, aside, doubts)
 
     def converted(self, scalar: Scalar | None) -> str | None:
         """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""

@@ -99,6 +99,27 @@ def test_keys_that_are_not_there_are_warned_of_and_counted(folder: Path) -> None
     ]
 
 
+def test_a_row_whose_key_cannot_be_told_is_not_in_the_lookup(folder: Path) -> None:
+    key = "{cases: [{when: [{column: Name, above: 0}], use: Customer ID}, {use: {const: 99}}]}"
+    (folder / "maps" / "m.yaml").write_text(MAPPING.replace("key: Customer ID", f"key: {key}"), encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "warning: maps/customers.csv, line 2: not in the lookup `customers`: a cell of its key" in outcome.stderr
+    assert "line 3" not in outcome.stderr
+
+
+def test_a_calculation_warns_of_what_its_lookups_lack(folder: Path) -> None:
+    (folder / "maps" / "customers.csv").write_text(
+        "Customer ID,Name,Email\n17850,2,ada@example.com\n", encoding="utf-8"
+    )
+    words = "value: {product_of: [Order, {lookup: customers, by: Customer, column: Name}]}\n"
+    mapping = MAPPING.replace(
+        "subscriber: {email: {lookup: customers, by: Customer, column: Email}}", "subscriber: {id: Order}"
+    )
+    (folder / "maps" / "m.yaml").write_text(mapping.rsplit("properties", 1)[0] + words, encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "warning: the lookup `customers` has no row for 2 keys, such as 17851" in outcome.stderr
+
+
 def test_a_lookup_beyond_the_bound_answers_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary database gives the answers, and finds the contradictions, of the table in memory."""
     plain = importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9")
