@@ -22,7 +22,7 @@ from importer.convert.arrays import ConversionError, Converted, DistinctValues, 
 from importer.convert.cells import Cells, Texts, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import ColumnForms, Test
-from importer.convert.identities import IdReader, PhoneReader, emails
+from importer.convert.identities import IdReader, PhoneReader, emails, normalized
 from importer.convert.numbers import NumberForm, NumberReader, signs_of
 from importer.currencies import agreed
 from importer.exact import calculated, decimals_of, tokens_of
@@ -52,7 +52,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
     origin = _origin(pick, forms or ColumnForms(), identity)
     trims = pick.trim and pick.column is None
     extract = None if pick.extract is None else _extractor(pick.extract)
-    old = pa.array(list(pick.map or ()), pa.string())
+    old, spared = pa.array(list(pick.map or ()), pa.string()), frozenset(pick.map or ())
     new = pa.array([None if value is None else spelled(value) for value in (pick.map or {}).values()], pa.string())
 
     def steps(cells: Cells) -> Texts:
@@ -63,6 +63,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
         if extract is not None:
             # What an expression takes out of a nested value's JSON is text that the mapping asked for.
             texts, nested = extract(texts), None
+            texts = normalized(without_blanks(texts), spared) if identity else texts
         if pick.lower:
             texts = pc.utf8_lower(texts)
         if pick.upper:
@@ -148,7 +149,8 @@ def _column(pick: ValueMapping, name: str, forms: ColumnForms, spared: frozenset
     def found(cells: Cells) -> Texts:
         keys = by(cells)
         answers = cells.looked_up(lookup, keys.texts, name)
-        return Texts(answers.texts, None, (*keys.violations, *answers.violations))
+        texts = answers.texts if spared is None else normalized(answers.texts, spared)
+        return Texts(texts, None, (*keys.violations, *answers.violations))
 
     return found
 
