@@ -250,11 +250,9 @@ class _TextRejects(ABC):
         self._write("skipped\n" * source.dialect.skip_lines)
 
     def add(self, raw_rows: ArrowTable, facts: ArrowTable) -> None:
-        """See `_Writer.add`."""
         self._write("".join(self._lines(_records(raw_rows), facts)))
 
     def close(self) -> None:
-        """See `_Writer.close`."""
         self._write(self._last)
 
     @abstractmethod
@@ -400,12 +398,10 @@ class _ParquetRejects:
         self._table = ParquetTable(file, self._schema)
 
     def add(self, raw_rows: ArrowTable, facts: ArrowTable) -> None:
-        """See `_Writer.add`."""
         columns = [raw_rows.column(at) for at in self._positions] + facts.cast(self._facts).columns
         self._table.add(pa.Table.from_arrays(columns, schema=self._schema))
 
     def close(self) -> None:
-        """See `_Writer.close`."""
         self._table.close()
 
 
@@ -441,14 +437,12 @@ class _WorkbookRejects:
         self._append(self._header, dict.fromkeys(self._order, head), bold=True)
 
     def add(self, raw_rows: ArrowTable, facts: ArrowTable) -> None:
-        """See `_Writer.add`."""
         said = (facts.column(name).to_pylist() for name in ("importer_code", "importer_field"))
         for record, codes, fields, texts in zip(_records(raw_rows), *said, _texts(facts), strict=True):
             own, original, _ = self._cells.of(record, codes)
             self._append([*own, *texts, harmless(original)], dict.fromkeys(self._at_fault(fields), self._bad))
 
     def close(self) -> None:
-        """See `_Writer.close`."""
         self._book.save(self._file)
 
     def _append(self, cells: Sequence[str], fills: Mapping[int, Any], *, bold: bool = False) -> None:

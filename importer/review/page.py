@@ -18,16 +18,15 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-import jinja2
 import msgspec
 from aiohttp import web
-from markupsafe import Markup, escape
+from markupsafe import escape
 
-from importer.report.words import amount, states_in_words
+from importer.report.page import environment
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
 from importer.sandbox.dashboard import HOST, PAGE_HEADERS, asset, json_response, port_refused
-from importer.wording import counted, duration, iso, shown
+from importer.wording import counted, iso
 
 _PACKAGE = "importer.review"
 _NO_ACCESS = (
@@ -251,26 +250,7 @@ class _Shown:
         return max(0, self._count_like(column, before) - own) if before or not own else 0
 
 
-def _finalized(value: object) -> object:
-    if isinstance(value, Markup):
-        return value
-    if isinstance(value, int):
-        return f"{value:,}"
-    return shown(value) if isinstance(value, str) else "" if value is None else value
-
-
-_TEMPLATES = jinja2.Environment(
-    autoescape=True,
-    loader=jinja2.PackageLoader(_PACKAGE),
-    finalize=_finalized,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {
-    "exact": escape, "counted": counted, "duration": duration, "amount": amount, "states": states_in_words, "iso": iso,
-    "file_name": lambda name: PurePath(name).name or name,
-}  # fmt: skip
+_TEMPLATES = environment(_PACKAGE, {"exact": escape, "iso": iso, "file_name": lambda name: PurePath(name).name or name})
 
 
 def serve(review: Review, *, port: int, idle: float, opened: Callable[[str], None]) -> None:

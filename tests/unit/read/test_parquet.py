@@ -350,3 +350,10 @@ def test_the_same_rows_in_another_partition_are_other_content_if_the_mapping_rea
     moved = tmp_path / "part-0.parquet"
     moved.write_bytes(north.read_bytes())
     assert len({read_file(path, ["id"]).digest for path in (north, south, moved)}) == 1
+
+
+def test_a_null_among_lists_of_one_length_hides_no_other_list() -> None:
+    lists = pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int64(), 2))
+    outcome = read({"a": lists, "b": [1, 2, 3]}, "a", "a.1")
+    assert outcome.column("a") == ["[1,2]", None, "[3,4]"]
+    assert outcome.column("a.1") == ["2", None, "4"]
