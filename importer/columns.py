@@ -5,7 +5,7 @@ A quick look gives the same result as Arrow's kernels or a loop, in a fraction o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -98,6 +98,16 @@ def violations(code: str, field: str, broken: ArrowArray, texts: ArrowArray) -> 
     positions = where_true(broken)
     if len(positions):
         yield Violations(code, field, positions, texts.take(positions).fill_null(""))
+
+
+def among(found: Iterable[Violations], rows: Bools) -> list[Violations]:
+    """The violations of those of the rows that are true."""
+    return [left for one in found if len((left := one.among(rows)).positions)]
+
+
+def rows_of(found: Iterable[Violations], count: int) -> Bools:
+    """True for every row that the violations concern, shape (count,)."""
+    return mask_of(np.concatenate([np.empty(0, np.int64), *(one.positions for one in found)]), count)
 
 
 def text_bytes(values: ArrowArray) -> npt.NDArray[np.uint8]:

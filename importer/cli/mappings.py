@@ -47,11 +47,11 @@ def schema(file: str | None) -> None:
       importer schema --for orders.csv > orders.schema.json
       # yaml-language-server: $schema=orders.schema.json
     """
-    from importer.mapping.schema import text
+    from importer.mapping.columns import schema_text
 
     columns: list[str] = []
     if file is not None:
         from importer.suggest.sampling import sample
 
         columns = [column.name for column in sample(file, lambda line: click.echo(line, err=True)).columns]
-    click.echo(text(columns), nl=False)
+    click.echo(schema_text(columns), nl=False)

@@ -215,10 +215,10 @@ sending_options = options_of(
          help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
     sandbox("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
             help="With --sandbox: its requests per minute. [default: no limit]"),
-    sandbox("--sandbox-fault", "fault", default="", metavar="SPEC",
+    sandbox("--sandbox-fault", "faults", default="", metavar="SPEC",
             help="With --sandbox: what goes wrong, such as error=0.02,slow=0.05:2s."),
     sandbox("--sandbox-seed", "seed", type=int, default=0, metavar="N", hidden=True),
-    sandbox("--events", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    sandbox("--events", type=click.Path(dir_okay=False), metavar="FILE",
             help="With --sandbox: append what it accepts to FILE. [default: in --out]"),
     connection("--proxy", envvar="IMPORTER_PROXY", metavar="URL",
                help="Reach the API through this proxy; `environment`: the one that HTTPS_PROXY names. [default: none]"),
@@ -245,7 +245,7 @@ wait_option = pace("--wait", is_flag=True, help="Wait while another process send
 
 delivery_options = options_of(
     pace("--first", type=click.IntRange(min=1), metavar="N", help="Send N events, then ask again."),
-    pace("--max-events", type=click.IntRange(min=1), metavar="N", hidden=True),
+    pace("--max-events", "most", type=click.IntRange(min=1), metavar="N", hidden=True),
     wait_option,
     unattended_options,
 )
@@ -281,13 +281,8 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
 
     rehearsal = None
     if given["sandbox"]:
-        events = given.get("events")
-        rehearsal = SandboxOptions(
-            limit=given.get("limit"),
-            faults=_faults(given.get("fault", "")),
-            seed=given.get("seed", 0),
-            events=None if events is None else str(events),
-        )
+        own = fields_of(SandboxOptions, given)
+        rehearsal = SandboxOptions(**own | {"faults": _faults(given.get("faults", ""))})
     asked = fields_of(TargetOptions, given)
     ledger = given["ledger"] or default_ledger(os.environ)
     return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
@@ -309,10 +304,8 @@ def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
         return DeliveryOptions()
     chosen = was_given(click.get_current_context(), "on_doubt")
     return DeliveryOptions(
+        **fields_of(DeliveryOptions, given),
         resend_doubtful=given["on_doubt"] == "resend" if chosen else None,
-        strict_order=given["strict_order"],
-        max_refused=given["max_refused"],
-        most=given.get("max_events"),
         schedule=schedule(given["until"], given["lasting"], given["between"], datetime.now().astimezone()),
     )
 

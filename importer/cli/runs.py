@@ -216,7 +216,7 @@ def review(run_id: str | None, *, opened: bool, port: int, idle: float, **given:
     run rejects.csv` sends them; a live run asks first. Rows in doubt are resolved there, and rows can be given up. What
     you typed is kept until it is sent. Exit code 0: nothing of the import is left to do; 1: something is.
     """
-    from importer.review.serve import serve
+    from importer.review.page import serve
     from importer.review.session import Review
 
     def show(address: str) -> None:

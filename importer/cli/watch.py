@@ -61,7 +61,6 @@ def watch(**given: Any) -> int:
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.watch import WatchConsole, Watcher, WatchOptions
-    from importer.watch.outcome import FileLimits
 
     if not (given["yes"] or given["sandbox"]):
         hint = "give --yes if this is meant, or rehearse with --sandbox"
@@ -73,7 +72,6 @@ def watch(**given: Any) -> int:
         **opt.fields_of(WatchOptions, given),
         rules=tuple(replace(rule, account=rule.account or one) for rule in rules),
         run=opt.run_options(given),
-        limits=FileLimits(**opt.fields_of(FileLimits, given)),
     )
     speech = ConsoleOptions.of({**given, "yes": True, "brief": not given["verbose"], "timed": True})
     console = speech.console()
