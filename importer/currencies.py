@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from itertools import combinations
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from iso4217 import Currency
+
+from importer.columns import where_true
+from importer.model import ArrowArray, Int64s
 
 CURRENT = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 """Current ISO 4217 codes, and how many decimals their amounts have (JPY 0, EUR 2, KWD 3)."""
@@ -21,6 +28,7 @@ SIGNS: dict[str, frozenset[str]] = {
         "$": _DOLLARS, "£": "GBP EGP FKP GIP LBP SDG SHP SSP SYP", "€": "EUR", "¥": "JPY CNY", "￥": "JPY CNY",
         "₹": "INR", "₩": "KRW KPW", "₪": "ILS", "₫": "VND", "₱": "PHP", "₽": "RUB", "₺": "TRY", "₴": "UAH",
         "₦": "NGN", "฿": "THB", "₡": "CRC", "₲": "PYG", "₸": "KZT", "₼": "AZN", "₾": "GEL", "₿": "", "¤": "",
+        "₵": "GHS", "₭": "LAK", "₮": "MNT",
         "Kč": "CZK", "Ft": "HUF", "kn": "HRK", "kr": "SEK NOK DKK ISK", "kr.": "SEK NOK DKK ISK", "lei": "RON MDL",
         "zł": "PLN", "лв": "BGN", "лв.": "BGN", "руб": "RUB BYN", "руб.": "RUB BYN", "грн": "UAH", "грн.": "UAH",
         "Rs": "INR PKR LKR NPR MUR SCR", "Rs.": "INR PKR LKR NPR MUR SCR", "Rp": "IDR", "Rp.": "IDR", "RM": "MYR",
@@ -32,14 +40,38 @@ _PREFIXED_DOLLARS = {"US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$"
                      "S$": "SGD", "MX$": "MXN", "R$": "BRL", "NT$": "TWD"}  # fmt: skip
 
 
-def contradicts(sign: str, code: str) -> bool:
-    """Whether an amount that is written with this sign or code (``$``, ``USD``, ``kr``) is not one in this currency."""
-    if sign in CURRENT or sign in retired():
-        return sign != code
+def contradicts(one: str, other: str) -> bool:
+    """Whether no currency is written with both of these signs or codes (``$``, ``USD``, ``kr``)."""
+    codes = currencies_of(one)
+    return bool(codes) and bool(currencies_of(other)) and codes.isdisjoint(currencies_of(other))
+
+
+def currencies_of(sign: str) -> frozenset[str]:
+    """The currencies that are written with this sign or code; empty: any may be. ``RD$`` is one of the dollars."""
     if sign in _PREFIXED_DOLLARS:
-        return code != _PREFIXED_DOLLARS[sign]
-    codes = SIGNS.get(sign.removeprefix("US") if sign.endswith("$") else sign)
-    return codes is not None and len(codes) > 0 and code not in codes
+        return frozenset({_PREFIXED_DOLLARS[sign]})
+    own = frozenset({sign} if sign.isascii() and sign.isalpha() else ())
+    return SIGNS.get(sign, SIGNS.get(sign[-1:], own))
+
+
+def contradicting(signs: ArrowArray, others: ArrowArray) -> Int64s:
+    """Positions at which the two contradict each other; null contradicts nothing."""
+    pairs = pc.binary_join_element_wise(signs, others, "\x1f").dictionary_encode()
+    wrong = pa.array([contradicts(*pair.split("\x1f")) for pair in pairs.dictionary.to_pylist()], pa.bool_())
+    return where_true(wrong.take(pairs.indices))
+
+
+def agreed(signs: Sequence[ArrowArray]) -> ArrowArray:
+    """Of each row's signs the one that says most, empty where it has none; null where they contradict each other."""
+    together = pc.binary_join_element_wise(*(one.fill_null("") for one in signs), " ").dictionary_encode()
+    found = pa.array([_agreed(text.split()) for text in together.dictionary.to_pylist()], pa.string())
+    return found.take(together.indices)
+
+
+def _agreed(signs: Sequence[str]) -> str | None:
+    if any(contradicts(one, other) for one, other in combinations(signs, 2)):
+        return None
+    return min(signs, key=lambda sign: len(currencies_of(sign)) or len(CURRENT), default="")
 
 
 def decimals(code: str) -> int | None:

@@ -100,9 +100,10 @@ def tokens_of(numbers: Decimals) -> ArrowArray:
     return pa.array(map(token, numbers), pa.string())
 
 
-def shifted(numbers: Decimals, places: int) -> Decimals:
-    """The numbers with the decimal point moved to the right, exactly."""
-    return _objects([UNLIMITED.scaleb(number, places) for number in numbers])
+def shifted(tokens: ArrowArray, places: int) -> ArrowArray:
+    """Tokens with the decimal point moved to the right, exactly; nulls stay null."""
+    numbers = [UNLIMITED.scaleb(number, places) for number in decimals_of(tokens.drop_null())]
+    return pc.replace_with_mask(tokens, tokens.is_valid(), tokens_of(_objects(numbers)))
 
 
 def calculated(operation: Callable[[Any, Any], Any], columns: Sequence[Decimals]) -> Decimals:

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from importer.columns import absent, flags, hashes, mask_of, violations, without
+from importer.currencies import contradicting
 from importer.errors import SourceError
 from importer.exact import decimals_of, sums
 from importer.mapping.model import ImportMapping
@@ -106,6 +107,11 @@ class _Column(msgspec.Struct, frozen=True):
             return getattr(events, name), None
         found = next(one for one in events.properties if f"properties.{one.name}" == self.target)
         return found.values, found.instants if self.compares_times else None
+
+    @property
+    def mixes(self) -> bool:
+        """Whether numbers of several rows make it, or go with another row's currency."""
+        return self.target == "value" or (self.kind in ("integer", "number") and self.how in ("sum", "min", "max"))
 
     @property
     def compares_times(self) -> bool:
@@ -264,6 +270,7 @@ class _Groups:
         self.failed[at_fault >= 0] = -1
         is_sent = self.failed < 0
         self._incomplete()
+        self._check_currencies()
         for target, faulty in others:
             self._invalid(np.where(faulty[at_fault], at_fault, -1), target)
         spared: set[tuple[int, str]] = set()
@@ -341,6 +348,22 @@ class _Groups:
             for row in rows:
                 named = ", ".join(f"{text} in {self._named(other, row)}" for other, text in both)
                 self.note(row, "group.conflict", target, named)
+
+    def _check_currencies(self) -> None:
+        """Note all rows of groups whose numbers are in several currencies, or not in the one that another row names."""
+        named = {column.target: self[f"c{at}"] for at, column in enumerate(self._run.columns)}.get("value_currency")
+        for at, column in enumerate(self._run.columns):
+            signs = self[f"s{at}"] if column.mixes else None
+            if signs is None or signs.null_count == len(signs):
+                continue
+            said = signs if named is None or column.target != "value" else pc.coalesce(named, signs)
+            firsts = self.first(flags(said.is_valid()))
+            wrong = contradicting(signs, _take(said, firsts).take(pa.array(self.of_rows)))
+            for group, row in {self.of_rows[row]: row for row in reversed(wrong.tolist())}.items():
+                both = sorted((at, text[at].as_py()) for at, text in ((firsts[group], said), (row, signs)))
+                for one in self.rows(group) if self.failed[group] < 0 else ():
+                    words = ", ".join(f"{text} in {self._named(at, one)}" for at, text in both)
+                    self.note(one, "group.conflict", column.target, words)
 
     def _differences(self, column: _Column, cells: ArrowArray) -> None:
         """Warn of groups whose rows differ in what the first row says, and name a row that differs.
@@ -511,6 +534,8 @@ class _Rows:
             columns[f"c{at}"] = cells
             if ranks is not None:
                 columns[f"r{at}"] = pc.fill_null(ranks, 0)
+            if column.mixes:
+                columns[f"s{at}"] = membership.signs.get(column.target, absent(count))
         self._waiting.append(pa.table(columns).filter(pa.array(inside)))
         self._waiting_bytes += self._waiting[-1].nbytes
         # A header is no part of any group.

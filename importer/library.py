@@ -275,7 +275,7 @@ def _readable(sources: Sources) -> Iterator[tuple[tuple[str, ...], tuple[Input, 
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    """A DataFrame's columns, exactly; a column of mixed types as the text of its values."""
+    """A DataFrame's columns, exactly; a column of mixed types as text, as JSON where it holds objects or lists."""
     twice = sorted({str(name) for name in frame.columns[frame.columns.map(str).duplicated()]})
     if twice:
         raise UsageError(
@@ -287,6 +287,16 @@ def _table(frame: pd.DataFrame) -> pa.Table:
 
 def _arrow_column(series: pd.Series[Any]) -> ArrowArray:
     arrays, order = arrays_of(series)
-    if len(arrays) > 1:  # bytes stay bytes, so that those which are no text are a matter of their row
-        arrays = [array if pa.types.is_binary(array.type) else text_of(array)[0].cast(pa.binary()) for array in arrays]
+    if len(arrays) > 1:
+        found = [text_of(array) for array in arrays]
+        if any(nested is not None for _, nested, _ in found):  # in a column with texts, only JSON tells them apart
+            texts = [one if nested is not None else pa.array(map(_quoted, one.to_pylist())) for one, nested, _ in found]
+            return pa.ExtensionArray.from_storage(pa.json_(), pa.concat_arrays(texts).take(order))
+        # Bytes stay bytes, so that those which are no text are a matter of their row.
+        both = zip(arrays, found, strict=True)
+        arrays = [array if pa.types.is_binary(array.type) else text.cast(pa.binary()) for array, (text, *_) in both]
     return pa.concat_arrays(arrays).take(order)
+
+
+def _quoted(text: str | None) -> str | None:
+    return None if text is None else json.dumps(text)

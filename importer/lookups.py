@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 import pyarrow as pa
 
+from importer.columns import without
 from importer.convert.cells import Cells
 from importer.convert.lookups import Lookups
 from importer.convert.values import picker
@@ -55,7 +56,13 @@ def _table(name: str, lookup: Lookup, columns: tuple[str, ...], say: Callable[[s
                         say(f"warning: {found_at}: not in the lookup `{name}` ({row.code}: {row.value})")
                     cells = Cells(chunk)
                     answers = {column: cells.column(column).texts for column in columns}
-                    table.add(pa.array(chunk.lines + number * _LINES), key_of(cells).texts, answers)
+                    keys = key_of(cells)
+                    doubtful = {at for one in keys.violations for at in one.positions.tolist()}
+                    for at in sorted(doubtful):
+                        found_at = f"{each.name}, line {chunk.lines[at]}"
+                        say(f"warning: {found_at}: not in the lookup `{name}`: a cell of its key cannot be read")
+                    texts = without(keys.texts, pa.array([at in doubtful for at in range(cells.count)]))
+                    table.add(pa.array(chunk.lines + number * _LINES), texts, answers)
     table.close_rows()
     doubts = table.contradictions(_SHOWN)
     if doubts:

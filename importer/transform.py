@@ -6,15 +6,17 @@ Where it fails, the error points into the user's file.
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.util
+import linecache
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -49,11 +51,14 @@ class Transform:
         """
         self.spec = spec
         self._texts = texts
-        file, name = _file_of(spec)
-        self.code = _read(spec, file) if code is None else code
+        file, _, name = spec.rpartition(":")
+        if not file or not name:
+            raise UsageError(f"--transform {shown(spec)}: not FILE:FUNCTION", hint="write it as clean.py:transform")
+        self._path = Path(file)
+        self.code = _content(spec, self._path) if code is None else code
         """What is in the file."""
         pa.table({}).to_pandas()  # from here on pyarrow knows a DataFrame, wherever the function hands it one
-        self._path, self._function = file, _load(spec, file, name, self.code)
+        self._function = _load(spec, self._path, name, self.code)
 
     def __repr__(self) -> str:
         return f"<Transform {self.spec}>"
@@ -155,8 +160,8 @@ class Transform:
 def arrays_of(series: pd.Series[Any]) -> tuple[list[ArrowArray], ArrowArray]:
     """A column as Arrow arrays, one for each type of its values; and which of all these values each row has.
 
-    Of values of several types Arrow makes the first one's: dates of times, UTC of times without a zone. What Arrow has
-    no type for is its text, in UTF-8.
+    Of values of several types Arrow makes the first one's: dates of times, UTC of times without a zone. Of what Arrow
+    has no type for, objects and lists are JSON, and the rest is its text, in UTF-8.
     """
     if series.dtype != np.dtype(object) and not isinstance(series.dtype, pd.PeriodDtype):
         with suppress(*_NO_ARROW):
@@ -179,51 +184,34 @@ def _array(values: Any) -> ArrowArray:
         # Arrow makes numbers of periods.
         return pa.array(made.astype(str) if isinstance(made.dtype, pd.PeriodDtype) else made, from_pandas=True)
     except _NO_ARROW:
+        if isinstance(values[0], list | tuple | set | frozenset | dict):
+            with suppress(TypeError):  # keys that are no text
+                texts = [msgspec.json.encode(value, enc_hook=str).decode() for value in values]
+                return pa.ExtensionArray.from_storage(pa.json_(), pa.array(texts))
         return pa.array([str(value).encode("utf-8", "surrogatepass") for value in values], pa.binary())
 
 
-class _Loader(importlib.abc.ExecutionLoader):
-    """Runs the file's content as it was read once, and shows its lines where it fails."""
-
-    def __init__(self, path: Path, code: bytes) -> None:
-        self._path, self._code = path, code
-
-    def get_filename(self, fullname: str) -> str:  # noqa: ARG002  # it loads one module
-        """See `importlib.abc.ExecutionLoader`."""
-        return str(self._path)
-
-    def get_source(self, fullname: str) -> str:  # noqa: ARG002  # as above
-        """See `importlib.abc.InspectLoader`."""
-        return importlib.util.decode_source(self._code)
-
-
-def _file_of(spec: str) -> tuple[Path, str]:
-    file, _, name = spec.rpartition(":")
-    if not file or not name:
-        raise UsageError(f"--transform {shown(spec)}: not FILE:FUNCTION", hint="write it as clean.py:transform")
-    return Path(file), name
-
-
-def _read(spec: str, path: Path) -> bytes:
+def _content(spec: str, path: Path) -> bytes:
     if not path.is_file():
-        hint = "write it as clean.py:transform"
-        raise UsageError(f"--transform {shown(spec)}: there is no file {shown(str(path))}", hint=hint)
-    if path.suffix != ".py":
-        hint = "its name must end in .py"
-        raise UsageError(f"--transform {shown(spec)}: {shown(str(path))} is not a Python file", hint=hint)
-    return path.read_bytes()
+        problem, hint = f"there is no file {shown(str(path))}", "write it as clean.py:transform"
+    elif path.suffix != ".py":
+        problem, hint = f"{shown(str(path))} is not a Python file", "its name must end in .py"
+    else:
+        return path.read_bytes()
+    raise UsageError(f"--transform {shown(spec)}: {problem}", hint=hint)
 
 
 def _load(spec: str, path: Path, name: str, code: bytes) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    file, option = str(path), f"--transform {shown(spec)}"
-    loader = _Loader(path, code)
-    module_spec = importlib.util.spec_from_loader(f"transform_{path.stem}", loader, origin=file)
-    assert module_spec is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module
+    file = str(path)
+    module = ModuleType(f"transform_{path.stem}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module
     try:
+        # The lines that errors show are those of the code as it was read once.
+        lines = importlib.util.decode_source(code).splitlines(keepends=True)
+        linecache.cache[file] = (len(code), None, lines, file)
         with redirect_stdout(sys.stderr):
-            loader.exec_module(module)
+            exec(compile(code, file, "exec", dont_inherit=True), vars(module))  # noqa: S102  # the user's own file, from the command line
     except (Exception, SystemExit) as error:  # a script that ends with sys.exit(main())
         raise TransformError(
             f"{shown(file)} cannot be loaded: {_words(error)}{_place(error, path)}",
@@ -233,7 +221,7 @@ def _load(spec: str, path: Path, name: str, code: bytes) -> Callable[[pd.DataFra
     if not callable(function):
         there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UsageError(
-            f"{option}: {shown(file)} has no function {shown(name)}",
+            f"--transform {shown(spec)}: {shown(file)} has no function {shown(name)}",
             hint=f"it has {', '.join(there) if there else 'no function at all'}",
         )
     return cast("Callable[[pd.DataFrame], pd.DataFrame]", function)

@@ -14,7 +14,8 @@ Where it is silent:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from importer import currencies
-from importer.columns import E164, LONGEST_TEXT, matches, text_bytes, violations, where_true
+from importer.columns import E164, LONGEST_TEXT, among, matches, rows_of, text_bytes, violations, where_true
 from importer.json_columns import Member, object_sizes
 from importer.model import EVENT_COLUMNS, ArrowArray, Bools, Events, Int64s, Property, ValidationResult, Violations
 from importer.reasons import is_error
@@ -56,15 +57,15 @@ def validate(events: Events, *, strict: bool) -> ValidationResult:
     """
     count, passes = len(events.passes_filter), events.passes_filter
     converted = [one for one in events.violations if one.code.startswith("filtered.")]
-    converted += _among((one for one in events.violations if not one.code.startswith("filtered.")), passes)
+    converted += among((one for one in events.violations if not one.code.startswith("filtered.")), passes)
     errors = [one for one in converted if is_error(one.code, strict=strict)]
     judged = passes if events.group_heads is None else passes & (events.group_heads < 0)
     found: list[Violations] = []
     for one in (*_subscriber(events), *_money(events), *_properties(events)):
-        explained = _rows((error for error in errors if _is_about(error.field, one.field)), count)
-        found.extend(_among([one], judged & ~explained))
+        explained = rows_of((error for error in errors if _is_about(error.field, one.field)), count)
+        found.extend(among([one], judged & ~explained))
     errors += [one for one in found if is_error(one.code, strict=strict)]
-    return ValidationResult(violations=(*converted, *found), valid=passes & ~_rows(errors, count))
+    return ValidationResult(violations=(*converted, *found), valid=passes & ~rows_of(errors, count))
 
 
 def fitted(events: Events) -> Events:
@@ -76,7 +77,7 @@ def fitted(events: Events) -> Events:
     notes = [note for _, note in properties if note is not None]
     events = replace(events, properties=tuple(each for each, _ in properties))
     broken = [one for one in (*_subscriber(events), *_money(events), *_properties(events)) if one.field in events.omit]
-    for one in _among((one for one in broken if is_error(one.code, strict=False)), judged):
+    for one in among((one for one in broken if is_error(one.code, strict=False)), judged):
         said = pc.binary_join_element_wise(f"{one.code}: ", one.values, "")
         notes.append(Violations("field.omitted", one.field, one.positions, said))
         events = _without(events, one)
@@ -98,7 +99,7 @@ def _cut(each: Property, max_bytes: int | None, judged: Bools) -> tuple[Property
 
 def _without(events: Events, one: Violations) -> Events:
     """The events with a target's default in the rows of a violation."""
-    rows = pa.array(_rows([one], len(events.passes_filter)))
+    rows = pa.array(rows_of([one], len(events.passes_filter)))
     instead = pa.scalar(events.omit[one.field], pa.string())
     if not one.field.startswith("properties."):
         name = EVENT_COLUMNS[one.field]
@@ -115,18 +116,6 @@ def _is_about(converted: str, field: str) -> bool:
     return converted == field or (field == "subscriber" and converted.startswith("subscriber."))
 
 
-def _among(found: Iterable[Violations], rows: Bools) -> Iterator[Violations]:
-    return (left for one in found if len((left := one.among(rows)).positions))
-
-
-def _rows(violations: Iterable[Violations], count: int) -> Bools:
-    """True for every row that is concerned, shape (count,)."""
-    concerned = np.zeros(count, np.bool_)
-    for one in violations:
-        concerned[one.positions] = True
-    return concerned
-
-
 def _subscriber(events: Events) -> Iterator[Violations]:
     if events.email.null_count and events.phone.null_count:
         missing = pc.and_(pc.and_(_is_blank(events.subscriber_id), events.email.is_null()), events.phone.is_null())
@@ -141,19 +130,15 @@ def _subscriber(events: Events) -> Iterator[Violations]:
 def not_an_email(values: ArrowArray) -> ArrowArray:
     """Whether a text is not an e-mail address; null where it is."""
     broken = pc.invert(matches(values, EMAIL))
-    long = pc.greater(pc.binary_length(values), LONGEST_LOCAL_PART)
-    if not long.true_count:
+    lengths = pc.binary_length(values)
+    if (pc.max(lengths).as_py() or 0) <= LONGEST_LOCAL_PART:
         return broken
-    # Only a long address can break a limit, so that only those are measured.
-    found = values.filter(long)
-    too_long = pc.or_(
-        pc.greater(pc.binary_length(found), LONGEST_EMAIL),
-        pc.or_(
-            pc.greater(pc.find_substring(found, "@"), LONGEST_LOCAL_PART),
-            pc.match_substring_regex(found, _LONG_LABEL),
-        ),
+    too_long = (
+        pc.greater(lengths, LONGEST_EMAIL),
+        pc.greater(pc.find_substring(values, "@"), LONGEST_LOCAL_PART),
+        pc.match_substring_regex(values, _LONG_LABEL),
     )
-    return pc.replace_with_mask(broken, long.fill_null(fill_value=False), pc.or_(broken.filter(long), too_long))
+    return reduce(pc.or_, too_long, broken)
 
 
 def _money(events: Events) -> Iterator[Violations]:

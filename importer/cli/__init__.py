@@ -1,4 +1,4 @@
-"""The command line: a file per command, each with its help, its options and its few lines of work.
+"""The command line: the commands, a file per subject, each with its help, its options and its few lines of work.
 
 Data goes to stdout, everything else to stderr. Every error ends as a sentence and an exit code.
 """

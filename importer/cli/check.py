@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.cli import completing
+from importer.cli import options as opt
 from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, on_screen, print_json
-from importer.cli.options import (
-    Place,
-    accounts_option,
-    basic,
-    mapping_option,
-    output,
-    reading_options,
-    run_options,
-    summary_option,
-)
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 from importer.wording import shown
@@ -28,18 +18,18 @@ if TYPE_CHECKING:
 
 
 @click.command("check", cls=Command)
-@click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=completing.files)
-@mapping_option
-@accounts_option
-@basic("--preview", type=click.IntRange(min=1), metavar="N",
-       help="Print the first N bodies, byte for byte as they would be sent, and stop.")  # fmt: skip
-@basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
-       help="Also write the report and the rejects there.")  # fmt: skip
-@reading_options
-@output("--rate", type=click.IntRange(min=1), default=60, show_default=True, metavar="N",
-        help="Events a minute, to estimate how long delivery takes.")  # fmt: skip
-@summary_option
-def command(**given: Any) -> int:
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]", shell_complete=opt.complete_files)
+@opt.mapping_option
+@opt.accounts_option
+@opt.basic("--preview", type=click.IntRange(min=1), metavar="N",
+           help="Print the first N bodies, byte for byte as they would be sent, and stop.")  # fmt: skip
+@opt.basic("--out", type=opt.Place(path_type=Path, file_okay=False), metavar="DIR",
+           help="Also write the report and the rejects there.")  # fmt: skip
+@opt.reading_options
+@opt.output("--rate", type=click.IntRange(min=1), default=60, show_default=True, metavar="N",
+            help="Events a minute, to estimate how long delivery takes.")  # fmt: skip
+@opt.summary_option
+def check(**given: Any) -> int:
     """Check SOURCE against the mapping and the API's rules, without sending anything.
 
     \b
@@ -63,7 +53,7 @@ def command(**given: Any) -> int:
         tests = f"all its tests pass ({passed})" if passed else "it has no tests"
         click.echo(f"{shown(name)} is a valid mapping; {tests}", err=True)
         return int(ExitCode.DELIVERED)
-    options = run_options(given)
+    options = opt.run_options(given)
     console = TerminalConsole(ConsoleOptions(yes=True))
     if given["accounts_file"]:
         return _check_accounts(given, options, console)

@@ -32,12 +32,23 @@ COMMANDS = {
     "sandbox": "Serve POST /v2/events on this machine, to rehearse against",
 }
 """In the order of the help, each with the first sentence of its own help."""
-_IN_RUN = ("resume", "retry")
-"""Commands that share the file of `run`; every other one has a file of its name, with ``command`` in it."""
+_SHARED = {
+    "resume": "run",
+    "retry": "run",
+    "report": "runs",
+    "review": "runs",
+    "presets": "mappings",
+    "schema": "mappings",
+    "doctor": "upkeep",
+    "prune": "upkeep",
+    "forget": "upkeep",
+    "ledger": "upkeep",
+}
+"""The files that hold several commands; every other one is in the file of its name."""
 
 
 def load_command(name: str) -> click.Command:
     """The command of that name."""
-    module, attribute = ("run", name) if name in _IN_RUN else (name, "command")
-    command: click.Command = getattr(importlib.import_module(f"importer.cli.{module}"), attribute)
+    module = importlib.import_module(f"importer.cli.{_SHARED.get(name, name)}")
+    command: click.Command = getattr(module, name)
     return command

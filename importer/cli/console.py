@@ -145,24 +145,62 @@ class ProgressThrottle:
 
 
 class _Spoken:
-    """What both consoles have; see `importer.pipeline.console.Console`."""
+    """What both consoles do; see `importer.pipeline.console.Console`. Notes are what is said of its own accord."""
 
-    def __init__(self, options: ConsoleOptions) -> None:
+    def __init__(self, options: ConsoleOptions, account: str = "") -> None:
+        """``account``: of several, which every message names."""
         self._options = options
+        self._account = account
         self._rows = 0
         """Read so far."""
         self._throttle = ProgressThrottle(time.monotonic(), verbose=options.verbose)
+
+    def read(self, rows: int) -> None:
+        """Count rows as they are read, and say how many now and then."""
+        self._rows += rows
+        if self._throttle.due(time.monotonic()):
+            self._note("info", "reading", f"{counted(self._rows, 'row')} so far", rows=self._rows)
+
+    def watch(self, progress: Progress) -> None:
+        """Say now and then how far a delivery is, and when it begins or ends to wait."""
+        if (turned := self._throttle.turned(progress)) is not None:
+            level, words = ("warning", turned) if turned else ("info", "sending again")
+            self._note(level, "wait", words, **_figures(progress))
+        elif self._throttle.due(time.monotonic()):
+            self._note("info", "progress", progress_line(progress), **_figures(progress))
+
+    def require_answer(self) -> None:
+        """Raise `UsageError` where nobody can answer and --yes was not given."""
+        if not self._options.yes and not self._can_ask():
+            refuse_without_terminal()
+
+    def _can_ask(self) -> bool:
+        return False
+
+    def _note(self, level: str, event: str, words: str, **figures: Any) -> None:
+        raise NotImplementedError
 
 
 class TerminalConsole(_Spoken):
     """A person at a terminal, or a log file in the terminal's place."""
 
     _bar: tqdm[None] | None = None
+    _whole: TerminalConsole | None = None
+    """Of one of several accounts: the console of all, which shows their progress as one."""
+
+    def of(self, account: str) -> Console:
+        """The same person; each message names the account."""
+        one = TerminalConsole(self._options, account)
+        one._whole = self._whole or self
+        return one
 
     def say(self, text: str) -> None:
         """Print a message, above the progress bar if there is one."""
-        if not self._options.quiet or text.startswith(("warning", "error")):
-            self.close()
+        level, rest = _level(text)
+        if self._account:
+            text = f"{self._account}: {text}" if level == "info" else f"{level}: {self._account}: {rest}"
+        if not self._options.quiet or level != "info":
+            (self._whole or self).close()
             self._print(on_screen(text))
 
     def _print(self, text: str) -> None:
@@ -171,20 +209,36 @@ class TerminalConsole(_Spoken):
             text = "\n".join(stamp + line for line in text.split("\n") if line)
         click.echo(text, err=True)
 
+    def _note(self, level: str, event: str, words: str, **figures: Any) -> None:
+        del level, figures
+        if not self._options.quiet:
+            self._print(f"reading: {words}" if event == "reading" else shown(words))
+
+    def _can_ask(self) -> bool:
+        return sys.stdin.isatty()
+
     def read(self, rows: int) -> None:
         """Count rows as they are read."""
-        self._rows += rows
-        if self._options.quiet:
+        if self._options.quiet or not _rewrites_lines():
+            super().read(rows)
             return
-        if _rewrites_lines():
-            click.echo(f"\rreading: {counted(self._rows, 'row')}", err=True, nl=False)
-        elif self._throttle.due(time.monotonic()):
-            self._print(f"reading: {counted(self._rows, 'row')} so far")
+        self._rows += rows
+        click.echo(f"\rreading: {counted(self._rows, 'row')}", err=True, nl=False)
 
-    def require_answer(self) -> None:
-        """Raise `UsageError` where no terminal can answer and --yes was not given."""
-        if not self._options.yes and not sys.stdin.isatty():
-            refuse_without_terminal()
+    def watch(self, progress: Progress) -> None:
+        """Show the progress of a delivery."""
+        if self._options.quiet or self._whole:
+            return
+        if not _rewrites_lines():
+            super().watch(progress)
+            return
+        done = _done(progress)
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
+        self._bar.n = done
+        self._bar.set_description_str(progress_line(progress), refresh=True)
 
     def confirm(self, forecast: Forecast) -> bool:
         """Show what is about to be sent, and ask unless --yes was given; a rehearsal needs no question."""
@@ -211,26 +265,9 @@ class TerminalConsole(_Spoken):
     def confirm_more(self, sent: int) -> bool:
         """After ``--first``: ask whether to send the rest."""
         self.close()
-        if self._options.yes and not sys.stdin.isatty():
+        if self._options.yes and not self._can_ask():
             return False
         return _agreed(f"{counted(sent, 'event')} sent, as --first asks. Send the rest?")
-
-    def watch(self, progress: Progress) -> None:
-        """Show the progress of a delivery."""
-        if self._options.quiet:
-            return
-        if _rewrites_lines():
-            done = _done(progress)
-            if self._bar is None:
-                from tqdm import tqdm
-
-                self._bar = tqdm(total=done + progress.left, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
-            self._bar.n = done
-            self._bar.set_description_str(progress_line(progress), refresh=True)
-        elif (turned := self._throttle.turned(progress)) is not None:
-            self._print(shown(turned) or "sending again")
-        elif self._throttle.due(time.monotonic()):
-            self._print(progress_line(progress))
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -249,29 +286,31 @@ class TerminalConsole(_Spoken):
         raise error
 
     def conclude(self, result: Result) -> None:
-        """Show what became of every row; keep a rehearsal's page alive until Enter."""
+        """Show what became of every row; keep a rehearsal's page alive until Enter.
+
+        Of one of several accounts, only that it was stopped: how they ended is shown together.
+        """
         from importer.report import render_summary
 
+        if self._whole:
+            if result.ended.reason:
+                self.say(f"warning: stopped: {result.ended.reason}")
+            return
         self.close()
         if self._options.timed:
             return
         self._options.print_summary(result)
         if result.ended.reason:
-            click.echo(on_screen(f"\nstopped: {result.ended.reason}"), err=True)
-            if result.ended.hint:
-                click.echo(on_screen(f"\nhint: {result.ended.hint}"), err=True)
+            hint = f"\n\nhint: {result.ended.hint}" if result.ended.hint else ""
+            click.echo(on_screen(f"\nstopped: {result.ended.reason}{hint}"), err=True)
         if not self._options.quiet:
             click.echo("\n" + render_summary(result.written, colour=in_colour()), err=True, nl=False)
         elif result.exit_code is ExitCode.INCOMPLETE:
             click.echo(on_screen(_trouble(result)), err=True)
-        if result.page and not self._options.yes and sys.stdin.isatty() and sys.stderr.isatty():
+        if result.page and not self._options.yes and self._can_ask() and sys.stderr.isatty():
             click.echo(f"\n{result.page} shows what arrived; Enter closes it", err=True)
             with suppress(KeyboardInterrupt):
                 sys.stdin.readline()
-
-    def of(self, account: str) -> Console:
-        """The same person; each message names the account."""
-        return _AccountConsole(self, account)
 
     def conclude_all(self, result: AccountsResult) -> None:
         """Show what became of every row, by account."""
@@ -285,78 +324,25 @@ class TerminalConsole(_Spoken):
             click.echo("\n" + on_screen(render_accounts(result.report)), err=True, nl=False)
 
 
-class _AccountConsole:
-    """A console's messages on one account; see `importer.pipeline.console.Console`."""
-
-    def __init__(self, console: TerminalConsole, account: str) -> None:
-        self._console = console
-        self._account = account
-        self.require_answer = console.require_answer
-        self.confirm = console.confirm
-        self.confirm_more = console.confirm_more
-        self.read = console.read
-        self.of = console.of
-        self.confirm_all = console.confirm_all
-        self.conclude_all = console.conclude_all
-
-    def say(self, text: str) -> None:
-        """Print a message that names the account."""
-        level, rest = _level(text)
-        self._console.say(f"{self._account}: {text}" if level == "info" else f"{level}: {self._account}: {rest}")
-
-    def watch(self, progress: Progress) -> None:
-        """Show nothing: the progress of all accounts is shown as one."""
-
-    def conclude(self, result: Result) -> None:
-        """Say that the account was stopped; how the others ended is shown at the end."""
-        if result.ended.reason:
-            self.say(f"warning: stopped: {result.ended.reason}")
-
-
 class JsonConsole(_Spoken):
     """One JSON object a line, for programs: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``message``, and figures.
 
     It asks no question: without --yes only rehearsals go on.
     """
 
-    def __init__(self, options: ConsoleOptions, account: str = "") -> None:
-        """``account``: of several, which every line names."""
-        super().__init__(options)
-        self._account = {"account": account} if account else {}
-
     def of(self, account: str) -> Console:
         """A console whose lines name the account."""
         return JsonConsole(dataclasses.replace(self._options, output_format="text"), account)
 
-    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
-        """Write what each account is about to send."""
-        for name, forecast in accounts:
-            if isinstance(forecast, str):
-                self._write("warning", "plan", f"sends nothing: {forecast}", account=name)
-            else:
-                JsonConsole(self._options, name).confirm(forecast)
-        return self._options.yes or rehearsal
-
     def say(self, text: str) -> None:
         """Write a message."""
         level, text = _level(text)
-        self._write(level, "said", text)
-
-    def read(self, rows: int) -> None:
-        """Count rows as they are read."""
-        self._rows += rows
-        if self._throttle.due(time.monotonic()):
-            self._write("info", "reading", f"{self._rows:,} rows so far", rows=self._rows)
-
-    def require_answer(self) -> None:
-        """Raise `UsageError` unless --yes was given."""
-        if not self._options.yes:
-            refuse_without_terminal()
+        self._note(level, "said", text)
 
     def confirm(self, forecast: Forecast) -> bool:
         """Write what is about to be sent."""
         outlook = forecast.outlook
-        self._write(
+        self._note(
             "info",
             "plan",
             f"{outlook.events:,} events to {outlook.subscribers:,} subscribers",
@@ -370,25 +356,26 @@ class JsonConsole(_Spoken):
         )
         return self._options.yes or forecast.rehearsal
 
+    def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
+        """Write what each account is about to send."""
+        for name, forecast in accounts:
+            if isinstance(forecast, str):
+                self._note("warning", "plan", f"sends nothing: {forecast}", account=name)
+            else:
+                JsonConsole(self._options, name).confirm(forecast)
+        return self._options.yes or rehearsal
+
     def confirm_more(self, sent: int) -> bool:
         """Stop after the first events: no person has looked at them."""
         del sent
         return False
-
-    def watch(self, progress: Progress) -> None:
-        """Write the progress of a delivery now and then."""
-        if (turned := self._throttle.turned(progress)) is not None:
-            level, words = ("warning", turned) if turned else ("info", "sending again")
-            self._write(level, "wait", words, **_figures(progress))
-        elif self._throttle.due(time.monotonic()):
-            self._write("info", "progress", progress_line(progress), **_figures(progress))
 
     def close(self) -> None:
         """Do nothing: no line stays open."""
 
     def fail(self, error: ImporterError) -> None:
         """Write why the command cannot go on."""
-        self._write("error", "error", error.message, hint=error.hint, exit_code=int(error.exit_code))
+        self._note("error", "error", error.message, hint=error.hint, exit_code=int(error.exit_code))
 
     def conclude(self, result: Result) -> None:
         """Write what became of the rows."""
@@ -407,23 +394,16 @@ class JsonConsole(_Spoken):
             return
         self._options.print_summary(result)
         summary, code = made.summary, int(result.exit_code)
-        self._write(
-            "warning" if code else "info",
-            event,
-            f"run {summary.run}: {summary.state}",
-            run=summary.run,
-            rows=dict(summary.rows),
-            balanced=summary.balanced,
-            **more,
-            reports=list(map(str, made.paths)),
-            exit_code=code,
-        )
+        figures = {"run": summary.run, "rows": dict(summary.rows), "balanced": summary.balanced, **more}
+        level, words = "warning" if code else "info", f"run {summary.run}: {summary.state}"
+        self._note(level, event, words, **figures, reports=list(map(str, made.paths)), exit_code=code)
 
-    def _write(self, level: str, event: str, message: str, **more: Any) -> None:
+    def _note(self, level: str, event: str, words: str, **figures: Any) -> None:
         if self._options.quiet and level == "info":
             return
-        line = {"time": iso(time.time()), "level": level, "event": event, **self._account, "message": masked(message)}
-        click.echo(json.dumps({**line, **more}, ensure_ascii=True), file=sys.stderr)
+        account = {"account": self._account} if self._account else {}
+        line = {"time": iso(time.time()), "level": level, "event": event, **account, "message": masked(words)}
+        click.echo(json.dumps({**line, **figures}, ensure_ascii=True), file=sys.stderr)
 
 
 def _level(text: str) -> tuple[str, str]:

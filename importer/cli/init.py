@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.cli import completing
+from importer.cli import options as opt
 from importer.cli.console import print_json, wrapped
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
@@ -47,8 +47,8 @@ answer_option = click.option(
 
 
 @click.command("init", cls=Command)
-@click.argument("sources", metavar="SOURCE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
-@click.option("--lookup", metavar="SECOND", shell_complete=completing.files,
+@click.argument("sources", metavar="SOURCE [SECOND]", nargs=-1, required=True, shell_complete=opt.complete_files)
+@click.option("--lookup", metavar="SECOND", shell_complete=opt.complete_files,
               help="A second file, such as a list of customers, in which the mapping looks up what SOURCE does not say."
 )  # fmt: skip
 @click.option("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
@@ -56,7 +56,7 @@ answer_option = click.option(
 @answer_option
 @click.option("--yes", is_flag=True, help="Ask nothing: what the file does not say is left open in the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite the mapping if it exists.")
-def command(
+def init(
     sources: tuple[str, ...],
     lookup: str | None,
     mapping: Path | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from importer import DEFAULT_ENDPOINT
-from importer.cli import completing
 from importer.cli.settings import Option, was_given
-from importer.errors import UsageError
+from importer.errors import ImporterError, UsageError
 
 if TYPE_CHECKING:
     from importer.deliver import DeliveryOptions, Schedule
@@ -120,7 +119,53 @@ def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command],
     return add
 
 
-mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=completing.mappings,
+# What the shell offers on Tab. No error is reported: the command itself does that.
+
+
+def complete_files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """What the shell itself offers for a file."""
+    del context, parameter
+    return [CompletionItem(typed, type="file")]
+
+
+def complete_presets(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets by their names."""
+    from importer.mapping.load import preset_names
+
+    del context, parameter
+    return [CompletionItem(name) for name in preset_names() if name.startswith(typed)]
+
+
+def complete_mappings(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Presets once some letters fit, else files: a shell cannot be given both."""
+    return (typed and complete_presets(context, parameter, typed)) or complete_files(context, parameter, typed)
+
+
+def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
+    from importer.pipeline.connect import open_ledger
+    from importer.pipeline.options import TargetOptions, default_ledger
+    from importer.sandbox import SandboxOptions
+
+    del parameter
+    given = context.params
+    try:
+        target = TargetOptions(
+            given["ledger"] or default_ledger(os.environ),
+            account=given["account"],
+            endpoint=given["endpoint"],
+            sandbox=SandboxOptions() if given["sandbox"] else None,
+        )
+        if not target.ledger.exists():
+            return []
+        with open_ledger(target) as ledger:
+            found = [run for run in ledger.runs() if run.id.startswith(typed)]
+    except ImporterError:
+        return []
+    return [CompletionItem(run.id, help=f"{run.state.value}, {run.mapping_name}") for run in found]
+
+
+mapping_option = basic("-m", "--mapping", required=True, metavar="MAPPING", shell_complete=complete_mappings,
                        help="The mapping, a YAML file or a preset's name.")  # fmt: skip
 
 out_option = basic("--out", type=Place(path_type=Path, file_okay=False), metavar="DIR",
@@ -170,10 +215,10 @@ sending_options = options_of(
          help="Stop if the API is away for longer than this (15m, 2h). [default: wait for it]"),
     sandbox("--sandbox-limit", "limit", type=click.IntRange(min=0), metavar="N",
             help="With --sandbox: its requests per minute. [default: no limit]"),
-    sandbox("--sandbox-fault", "fault", default="", metavar="SPEC",
+    sandbox("--sandbox-fault", "faults", default="", metavar="SPEC",
             help="With --sandbox: what goes wrong, such as error=0.02,slow=0.05:2s."),
     sandbox("--sandbox-seed", "seed", type=int, default=0, metavar="N", hidden=True),
-    sandbox("--events", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    sandbox("--events", type=click.Path(dir_okay=False), metavar="FILE",
             help="With --sandbox: append what it accepts to FILE. [default: in --out]"),
     connection("--proxy", envvar="IMPORTER_PROXY", metavar="URL",
                help="Reach the API through this proxy; `environment`: the one that HTTPS_PROXY names. [default: none]"),
@@ -200,7 +245,7 @@ wait_option = pace("--wait", is_flag=True, help="Wait while another process send
 
 delivery_options = options_of(
     pace("--first", type=click.IntRange(min=1), metavar="N", help="Send N events, then ask again."),
-    pace("--max-events", type=click.IntRange(min=1), metavar="N", hidden=True),
+    pace("--max-events", "most", type=click.IntRange(min=1), metavar="N", hidden=True),
     wait_option,
     unattended_options,
 )
@@ -220,7 +265,7 @@ summary_option = output("--format", "output_format", type=click.Choice(["text", 
                         help="json: also print the summary, as in summary.json, to stdout.")  # fmt: skip
 
 
-accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=completing.files,
+accounts_option = basic("--accounts", "accounts_file", metavar="FILE", shell_complete=complete_files,
                         help="Many accounts at once: the YAML file that names them, and their rows.")  # fmt: skip
 
 
@@ -236,31 +281,11 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
 
     rehearsal = None
     if given["sandbox"]:
-        events = given.get("events")
-        rehearsal = SandboxOptions(
-            limit=given.get("limit"),
-            faults=_faults(given.get("fault", "")),
-            seed=given.get("seed", 0),
-            events=None if events is None else str(events),
-        )
+        own = fields_of(SandboxOptions, given)
+        rehearsal = SandboxOptions(**own | {"faults": _faults(given.get("faults", ""))})
     asked = fields_of(TargetOptions, given)
     ledger = given["ledger"] or default_ledger(os.environ)
     return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})
-
-
-def existing_target(given: dict[str, Any]) -> TargetOptions:
-    """The same, of a ledger that is there; raises `UsageError` if it is not."""
-    target = target_options(given)
-    if not target.ledger.exists():
-        raise UsageError(f"there is no ledger {target.ledger}", hint="--ledger names another one")
-    return target
-
-
-def agreed(command: str, question: str, *, yes: bool) -> bool:
-    """Whether the user agrees to what cannot be undone; raises `UsageError` without a terminal."""
-    if not yes and not sys.stdin.isatty():
-        raise UsageError(f"{command} asks, and there is no terminal to ask on", hint="give --yes if this is meant")
-    return yes or click.confirm(question, default=False, err=True)
 
 
 def run_options(given: dict[str, Any]) -> RunOptions:
@@ -279,10 +304,8 @@ def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
         return DeliveryOptions()
     chosen = was_given(click.get_current_context(), "on_doubt")
     return DeliveryOptions(
+        **fields_of(DeliveryOptions, given),
         resend_doubtful=given["on_doubt"] == "resend" if chosen else None,
-        strict_order=given["strict_order"],
-        max_refused=given["max_refused"],
-        most=given.get("max_events"),
         schedule=schedule(given["until"], given["lasting"], given["between"], datetime.now().astimezone()),
     )
 

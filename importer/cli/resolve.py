@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from importer.cli import completing
-from importer.cli.options import basic, ledger_options, target_options
+from importer.cli import options as opt
 from importer.cli.settings import Command
 from importer.errors import UsageError
 from importer.wording import counted, shown
@@ -25,17 +24,17 @@ _MOST = 20
 
 
 @click.command("resolve", cls=Command)
-@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs)
-@basic("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
-@basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
-@basic("--give-up", is_flag=True, help="Neither: leave them, and close the run.")
-@basic("--note", default="", metavar="TEXT", help="With --give-up: why, for the report.")
-@basic("--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-       help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.")  # fmt: skip
-@basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
-@basic("--yes", "-y", is_flag=True, help="Do not ask.")
-@ledger_options
-def command(run_id: str | None, yes: bool, **given: Any) -> None:
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=opt.complete_runs)
+@opt.basic("--assume-sent", is_flag=True, help="They arrived: count them as sent.")
+@opt.basic("--resend", is_flag=True, help="They did not arrive: put them back into the queue.")
+@opt.basic("--give-up", is_flag=True, help="Neither: leave them, and close the run.")
+@opt.basic("--note", default="", metavar="TEXT", help="With --give-up: why, for the report.")
+@opt.basic("--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+           help="Read the decisions from in-doubt.csv or .jsonl: yes or no under `arrived`.")  # fmt: skip
+@opt.basic("--row", "rows", multiple=True, metavar="[SOURCE:]ROW", help="Only this row; may be given several times.")
+@opt.basic("--yes", "-y", is_flag=True, help="Do not ask.")
+@opt.ledger_options
+def resolve(run_id: str | None, yes: bool, **given: Any) -> None:
     """Decide on the rows of RUN, or of the newest run, that may or may not have arrived, all or row by row.
 
     \b
@@ -56,7 +55,7 @@ def command(run_id: str | None, yes: bool, **given: Any) -> None:
         raise UsageError("--assume-sent, --resend, --give-up and --from exclude each other", hint="give one of them")
     if note and chosen_ways != [State.FAILED]:
         raise UsageError("--note needs --give-up", hint="leave it out")
-    target = target_options(given)
+    target = opt.target_options(given)
     with open_run(target, run_id) as (ledger, run), locked(ledger, run):
         doubtful = ledger.doubtful(run)
         chosen = _chosen(doubtful, rows)

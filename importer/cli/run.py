@@ -6,56 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from importer.cli import completing
+from importer.cli import options as opt
 from importer.cli.console import ConsoleOptions, finish
-from importer.cli.options import (
-    accounts_option,
-    console_options,
-    delivery_options,
-    ledger_options,
-    mapping_option,
-    options_of,
-    out_option,
-    output,
-    planning_options,
-    reading_options,
-    run_options,
-    safety,
-    sending_options,
-    summary_option,
-    target_options,
-)
 from importer.cli.settings import Command, was_given
 
 if TYPE_CHECKING:
     from importer.pipeline.console import AccountsResult, Console, Result
 
-_options_of_a_run = options_of(
-    click.argument("run_id", required=False, metavar="[RUN]", shell_complete=completing.runs),
-    ledger_options,
-    out_option,
-    delivery_options,
-    console_options,
-    summary_option,
-    sending_options,
+_options_of_a_run = opt.options_of(
+    click.argument("run_id", required=False, metavar="[RUN]", shell_complete=opt.complete_runs),
+    opt.ledger_options,
+    opt.out_option,
+    opt.delivery_options,
+    opt.console_options,
+    opt.summary_option,
+    opt.sending_options,
 )
 
 
 @click.command("run", cls=Command)
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.files)
-@mapping_option
-@accounts_option
-@ledger_options
-@out_option
-@reading_options
-@planning_options
-@safety("--again", is_flag=True, help="Send rows again that were delivered before.")
-@output("--keep-bodies", is_flag=True, help="Keep the bodies of delivered events in the ledger.")
-@delivery_options
-@console_options
-@summary_option
-@sending_options
-def command(**given: Any) -> int:
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=opt.complete_files)
+@opt.mapping_option
+@opt.accounts_option
+@opt.ledger_options
+@opt.out_option
+@opt.reading_options
+@opt.planning_options
+@opt.safety("--again", is_flag=True, help="Send rows again that were delivered before.")
+@opt.output("--keep-bodies", is_flag=True, help="Keep the bodies of delivered events in the ledger.")
+@opt.delivery_options
+@opt.console_options
+@opt.summary_option
+@opt.sending_options
+def run(**given: Any) -> int:
     """Deliver the rows of SOURCE as events, and report what became of each.
 
     \b
@@ -69,7 +52,7 @@ def command(**given: Any) -> int:
     """
     from importer.pipeline import program
 
-    options, target = run_options(given), target_options(given)
+    options, target = opt.run_options(given), opt.target_options(given)
 
     def work(console: Console) -> Result | AccountsResult:
         if given["accounts_file"] is None:
@@ -84,7 +67,7 @@ def command(**given: Any) -> int:
 
 @click.command("resume", cls=Command)
 @_options_of_a_run
-@accounts_option
+@opt.accounts_option
 def resume(**given: Any) -> int:
     """Go on with RUN where it stopped; the newest unfinished run, if none is named.
 
@@ -96,7 +79,7 @@ def resume(**given: Any) -> int:
     """
     from importer.pipeline import program
 
-    options, target, run_id = run_options(given), target_options(given), given["run_id"]
+    options, target, run_id = opt.run_options(given), opt.target_options(given), given["run_id"]
 
     def work(console: Console) -> Result | AccountsResult:
         file = given["accounts_file"]
@@ -128,5 +111,5 @@ def retry(**given: Any) -> int:
     """
     from importer.pipeline import program
 
-    options, target = run_options(given), target_options(given)
+    options, target = opt.run_options(given), opt.target_options(given)
     return finish(lambda console: program.retry(given["run_id"], options, target, console), ConsoleOptions.of(given))

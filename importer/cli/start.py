@@ -10,10 +10,9 @@ import click
 from click.core import ParameterSource
 
 from importer import TOKEN_VARIABLE
-from importer.cli import completing
+from importer.cli import options as opt
 from importer.cli.console import in_colour, refuse_without_terminal
 from importer.cli.init import answer_option, decide, look, on_terminal, save
-from importer.cli.options import account_options, basic, token_option
 from importer.cli.settings import Command, config_of
 from importer.errors import ExitCode, UsageError
 from importer.wording import counted, event_in_words, shell_quoted, shown
@@ -28,16 +27,16 @@ _PASSED_ON = ("account", "endpoint", "ledger", "token_file")
 
 
 @click.command("start", cls=Command)
-@click.argument("sources", metavar="FILE [SECOND]", nargs=-1, required=True, shell_complete=completing.files)
-@basic("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
-       help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]"
+@click.argument("sources", metavar="FILE [SECOND]", nargs=-1, required=True, shell_complete=opt.complete_files)
+@opt.basic("-o", "--output", "mapping", type=click.Path(path_type=Path, dir_okay=False), metavar="MAPPING",
+           help="Where to write the mapping; one that is there is used. [default: FILE's name with .yaml, here]"
 )  # fmt: skip
 @answer_option
-@basic("--live/--no-live", default=None, help="Whether to go live after the rehearsal, instead of the question.")
-@basic("--yes", "-y", is_flag=True, help="Ask nothing; with --live, send without a question.")
-@account_options
-@token_option
-def command(
+@opt.basic("--live/--no-live", default=None, help="Whether to go live after the rehearsal, instead of the question.")
+@opt.basic("--yes", "-y", is_flag=True, help="Ask nothing; with --live, send without a question.")
+@opt.account_options
+@opt.token_option
+def start(
     sources: tuple[str, ...],
     mapping: Path | None,
     answers: tuple[tuple[str, str], ...],

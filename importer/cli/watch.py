@@ -8,25 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from importer.cli import completing
+from importer.cli import options as opt
 from importer.cli.console import ConsoleOptions
-from importer.cli.options import (
-    Duration,
-    Place,
-    accounts_option,
-    basic,
-    console_options,
-    fields_of,
-    ledger_options,
-    output,
-    pace,
-    reading_options,
-    run_options,
-    safety,
-    sending_options,
-    target_options,
-    unattended_options,
-)
 from importer.cli.settings import Command, was_given
 from importer.errors import UsageError
 
@@ -37,34 +20,34 @@ if TYPE_CHECKING:
 
 
 @click.command("watch", cls=Command)
-@click.argument("directory", metavar="DIR", type=Place(path_type=Path))
-@basic("-m", "--mapping", metavar="MAPPING", shell_complete=completing.mappings,
-       help="The mapping of all files, a YAML file or a preset's name.")  # fmt: skip
-@basic("--drops", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-       help="Which mapping a file gets by its name. [default: DIR/drops.yaml]")  # fmt: skip
-@accounts_option
-@basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
-@pace("--marker", default="", metavar="SUFFIX",
-      help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.")  # fmt: skip
-@pace("--stable-for", "--settle", "stable_for", type=Duration(), default="10s", show_default=True, metavar="TIME",
-      help="A file that has not changed for this time is complete.")  # fmt: skip
-@pace("--retry-after", "retry", type=Duration(), default="5m", show_default=True, metavar="TIME",
-      help="Retry a file that was stopped (an outage, a token) after this time.")  # fmt: skip
-@safety("--max-invalid", default="100%", show_default=True, metavar="N",
-        help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%)."
+@click.argument("directory", metavar="DIR", type=opt.Place(path_type=Path))
+@opt.basic("-m", "--mapping", metavar="MAPPING", shell_complete=opt.complete_mappings,
+           help="The mapping of all files, a YAML file or a preset's name.")  # fmt: skip
+@opt.basic("--drops", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+           help="Which mapping a file gets by its name. [default: DIR/drops.yaml]")  # fmt: skip
+@opt.accounts_option
+@opt.basic("--once", is_flag=True, help="Take what is there, then end: for cron and timers.")
+@opt.pace("--marker", default="", metavar="SUFFIX",
+          help="A file is complete when NAME+SUFFIX is there (.done, .ok), and only then.")  # fmt: skip
+@opt.pace("--stable-for", "--settle", "stable_for", type=opt.Duration(), default="10s", show_default=True,
+          metavar="TIME", help="A file that has not changed for this time is complete.")  # fmt: skip
+@opt.pace("--retry-after", "retry", type=opt.Duration(), default="5m", show_default=True, metavar="TIME",
+          help="Retry a file that was stopped (an outage, a token) after this time.")  # fmt: skip
+@opt.safety("--max-invalid", default="100%", show_default=True, metavar="N",
+            help="Send nothing of a file with more invalid rows than N (20), or than a share of its rows (5%)."
 )  # fmt: skip
-@safety("--min-rows", type=click.IntRange(min=0), default=0, metavar="N",
-        help="Send nothing of a file with fewer rows.")  # fmt: skip
-@basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
-@basic("--on-success", default="", metavar="CMD", help="Run CMD after each file of which every row was delivered.")
-@reading_options
-@output("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
-        help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.")  # fmt: skip
-@unattended_options
-@console_options
-@sending_options
-@ledger_options
-def command(**given: Any) -> int:
+@opt.safety("--min-rows", type=click.IntRange(min=0), default=0, metavar="N",
+            help="Send nothing of a file with fewer rows.")  # fmt: skip
+@opt.basic("--on-finish", default="", metavar="CMD", help="Run CMD after each file, summary.json on its stdin.")
+@opt.basic("--on-success", default="", metavar="CMD", help="Run CMD after each file of which every row was delivered.")
+@opt.reading_options
+@opt.output("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
+            help="Answer http://127.0.0.1:PORT/metrics for as long as it watches.")  # fmt: skip
+@opt.unattended_options
+@opt.console_options
+@opt.sending_options
+@opt.ledger_options
+def watch(**given: Any) -> int:
     """Deliver the files that arrive in DIR, one after the other, the oldest first.
 
     \b
@@ -78,7 +61,6 @@ def command(**given: Any) -> int:
     on stdout. Exit codes with --once: 0 all delivered, 1 some rows were not, 2 some file cannot be used, 3 stopped.
     """
     from importer.watch import WatchConsole, Watcher, WatchOptions
-    from importer.watch.outcome import FileLimits
 
     if not (given["yes"] or given["sandbox"]):
         hint = "give --yes if this is meant, or rehearse with --sandbox"
@@ -87,10 +69,9 @@ def command(**given: Any) -> int:
     one = given["account"] if named else None
     rules = _rules(given["directory"], given.pop("mapping"), given["drops"])
     options = WatchOptions(
-        **fields_of(WatchOptions, given),
+        **opt.fields_of(WatchOptions, given),
         rules=tuple(replace(rule, account=rule.account or one) for rule in rules),
-        run=run_options(given),
-        limits=FileLimits(**fields_of(FileLimits, given)),
+        run=opt.run_options(given),
     )
     speech = ConsoleOptions.of({**given, "yes": True, "brief": not given["verbose"], "timed": True})
     console = speech.console()
@@ -103,7 +84,7 @@ def command(**given: Any) -> int:
             metrics.file(outcome.place.value)
 
     watched = WatchConsole(metrics.console(console) if metrics else console, show)
-    watcher = Watcher(options, target_options(given), watched)
+    watcher = Watcher(options, opt.target_options(given), watched)
     try:
         return int(watcher.once() if given["once"] else watcher.forever())
     finally:

@@ -1,8 +1,7 @@
 """The stage *convert*: a chunk and the mapping in, event columns out.
 
     row_mapper.py   a mapping compiled once, then applied chunk by chunk
-    fields.py       one target: its value mapping, its conversion, and the codes of what goes wrong
-    values.py       column, first_of, const, template, product_of, and the text steps
+    values.py       a target: column, first_of, const, template, product_of, the text steps, and its conversion
     filters.py      ``where``
     numbers.py      numbers as people write them → exact JSON number tokens
     datetimes.py    dates and times → ISO 8601

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import absent, flags, holds, text_column, trimmed, violations, whole, without_blanks
+from importer.columns import absent, holds, text_column, trimmed, violations, whole, without_blanks
 from importer.convert.identities import normalized
 from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
@@ -36,10 +36,6 @@ class Texts(msgspec.Struct, frozen=True):
     """Booleans; None if nothing is nested."""
     violations: tuple[Violations, ...] = ()
     """Cells that a test of `cases` could not read, and keys that a lookup does not have."""
-
-    def among(self, rows: ArrowArray) -> tuple[Violations, ...]:
-        """The violations of those rows for which the booleans are true."""
-        return tuple(one.among(flags(rows)) for one in self.violations)
 
 
 class Cells:

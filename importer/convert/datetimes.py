@@ -15,6 +15,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,13 +23,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import absent, holds, matches, where_true, without
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, merge_parts
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.mapping.checks import ORDERS
 from importer.mapping.model import ValueMapping
 from importer.mapping.zones import zone_named
 from importer.model import ArrowArray
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 # local times are counted from a naive epoch
+ISO = "ISO 8601"
+"""The form of a mapping that names none.
+
+Read are the ``T`` as a blank; seconds, fraction and offset left out; a comma before the fraction; AM and PM; an offset
+as ``Z``, ``UTC``, ``GMT``, ``+02``, ``+0200`` or ``+02:00``, with or without a blank before it.
+"""
 PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 """The epoch formats of the mapping language, and how many of each make a second."""
 
@@ -46,8 +53,8 @@ _CLOCK = (
 _PARTS = {"d": "(?P<d>[0-9]{1,2})", "m": "(?P<m>[0-9]{1,2})", "y": "(?P<y>[0-9]{4}|[0-9]{2})"}
 _SEPARATED = r"{}(?P<sep>\. ?|/|-){}(?P=sep){}"
 _ORDERED = {order: _SEPARATED.format(*(_PARTS[one] for one in order)) + _CLOCK for order in ORDERS}
+_ORDERED[ISO] = f"(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_CLOCK}"
 _COMPACT = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])")
-_ISO = f"(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_CLOCK}"
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _CENTURY_TURNS = 69
 """Years of two digits from here on are of the 20th century (POSIX, as in ``strptime``)."""
@@ -111,20 +118,11 @@ def _offset_text(offset: int) -> str:
     return f"{'-' if offset < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
-def read_iso(text: str) -> Moment | None:
-    """An ISO 8601 date or date-time.
-
-    Read are the ``T`` as a blank; seconds, fraction and offset left out; a comma before the fraction; AM and PM; an
-    offset as ``Z``, ``UTC``, ``GMT``, ``+02``, ``+0200`` or ``+02:00``, with or without a blank before it.
-    """
-    return _moment(re.fullmatch(_ISO, text))
-
-
 def read_form(text: str, form: str) -> Moment | None:
-    """A text in a form of the mapping language: an epoch, an order of day, month and year, or a ``strptime`` format."""
+    """A text in `ISO` or a form of the language: an epoch, an order of day, month and year, a ``strptime`` format."""
     if form in PER_SECOND:
         return _of_epoch(text, form)
-    if form not in ORDERS:
+    if form not in _ORDERED:
         return _of_format(text, form)
     if form == "ymd" and _COMPACT.match(text):
         text = _COMPACT.sub(r"\1-\2-\3", text, count=1)
@@ -206,7 +204,7 @@ def _ordered(texts: ArrowArray, order: str) -> ArrowArray:
     return pc.binary_join_element_wise(date, pc.replace_substring_regex(rest, "^([T ])([0-9]:)", r"\10\2"), "")
 
 
-def _as_iso(texts: ArrowArray, form: str | None) -> ArrowArray:
+def _as_iso(texts: ArrowArray, form: str) -> ArrowArray:
     """The texts of a form as ISO 8601, with seconds; whatever else they are is another text or null.
 
     What comes out as ISO 8601 is what `read_form` makes of the text.
@@ -215,7 +213,7 @@ def _as_iso(texts: ArrowArray, form: str | None) -> ArrowArray:
         return _epochs(texts, form)
     if form in ORDERS:
         texts = _ordered(texts, form)
-    elif form is not None:
+    elif form != ISO:
         parsed = pc.strptime(texts, format=form, unit="s", error_is_null=True)
         exact = pc.equal(pc.strftime(parsed, format=form), texts)
         texts = pc.if_else(exact, parsed.cast(pa.string()), None)
@@ -284,15 +282,12 @@ class TimeReader:
 
     def __init__(self, form: TimeForm) -> None:
         self._form = form
-        self._plain = tuple(one for one in form.formats if not one.endswith(_ZONE))
-        self._heads = tuple(one.removesuffix(_ZONE) for one in form.formats if one in ORDERS or one.endswith(_ZONE))
+        forms = form.formats or (ISO,)
+        self._plain = tuple(one for one in forms if not one.endswith(_ZONE))
+        self._heads = tuple(one.removesuffix(_ZONE) for one in forms if one in _ORDERED or one.endswith(_ZONE))
         """The forms of what is before a zone's name."""
-        self._quick: list[str | None] = []
+        self._quick = tuple(takewhile(_is_quick, self._plain))
         """The forms that are read as whole columns, up to the first that is not, so that forms keep their order."""
-        for one in self._plain or (() if form.formats else (None,)):
-            if one is not None and one not in ORDERS and one not in PER_SECOND and not _is_quick(one):
-                break
-            self._quick.append(one)
 
     def __call__(self, texts: ArrowArray, zones: ArrowArray | None = None) -> Converted:
         """Convert a column; every text that is not null gives a date or time, or an error.
@@ -301,16 +296,17 @@ class TimeReader:
         """
         if zones is None or zones.null_count == len(zones):
             return self._converted(texts, self._form.zone)
-        names = zones.dictionary_encode()
-        codes = pc.fill_null(names.indices, -1)
-        parts = []
-        for code, name in enumerate([None, *names.dictionary.to_pylist()], start=-1):
-            rows = where_true(pc.and_(pc.equal(codes, code), pc.is_valid(texts)))
-            if len(rows):
-                zone = self._form.zone if name is None else zone_named(name, self._form.homes)
-                made = self._converted(texts.take(pa.array(rows)), zone)
-                parts.append((rows, made if zone is not None or name is None else _only_with_offset(made)))
-        return merge_parts(len(texts), parts)
+        values, instants, errors = absent(len(texts)), pa.nulls(len(texts), pa.int64()), Errors()
+        for name in pc.unique(zones).to_pylist():
+            its = pc.is_null(zones) if name is None else pc.fill_null(pc.equal(zones, name), fill_value=False)
+            mask = pc.and_(its, pc.is_valid(texts))
+            zone = self._form.zone if name is None else zone_named(name, self._form.homes)
+            made = self._converted(texts.filter(mask), zone)
+            made = made if zone is not None or name is None else _only_with_offset(made)
+            values = pc.replace_with_mask(values, mask, made.values)
+            instants = pc.replace_with_mask(instants, mask, made.instants)
+            errors += tuple((error, where_true(mask)[positions]) for error, positions in made.errors)
+        return Converted(values, errors, instants)
 
     def _converted(self, texts: ArrowArray, zone: tzinfo | None) -> Converted:
         """Convert a column whose naive times are in one zone."""
@@ -366,20 +362,12 @@ class TimeReader:
         A date such as 3/4/2024 is never guessed.
         """
         text = text.removeprefix("'")
-        for form in self._plain:
-            moment = read_form(text, form)
-            if moment is not None:
-                return moment
-        if not self._form.formats and (moment := read_iso(text)) is not None:
+        if moment := _first(self._plain, text):
             return moment
-        split = _NAMED.fullmatch(text) if self._heads or not self._form.formats else None
-        if split:
-            moment = next((found for form in self._heads if (found := read_form(split["head"], form))), None)
-            if not self._form.formats:
-                moment = read_iso(split["head"])
-            if moment is not None:
-                return self._in_named_zone(moment, split["name"])
-        is_ambiguous = not self._form.formats and _AMBIGUOUS.match(text)
+        split = _NAMED.fullmatch(text) if self._heads else None
+        if split and (moment := _first(self._heads, split["head"])):
+            return self._in_named_zone(moment, split["name"])
+        is_ambiguous = ISO in self._plain and _AMBIGUOUS.match(text)
         return ConversionError.AMBIGUOUS_DATE if is_ambiguous else ConversionError.NOT_A_DATE
 
     def _in_named_zone(self, moment: Moment, name: str) -> Moment | ConversionError:
@@ -390,12 +378,17 @@ class TimeReader:
         return moment if self._form.dates else moment.in_zone(zone)
 
 
+def _first(forms: tuple[str, ...], text: str) -> Moment | None:
+    return next((found for form in forms if (found := read_form(text, form))), None)
+
+
 def _is_quick(form: str) -> bool:
-    """Whether Arrow's ``strptime`` and ``strftime`` know all of a format: a date of digits, with or without a clock."""
+    """Whether whole columns are read: of ``strptime`` formats, dates of digits are, with or without a clock."""
+    if form in _ORDERED or form in PER_SECOND:
+        return True
     fields = re.findall("%.", form)
-    return (
-        _DIGITS_ONLY.fullmatch(form) is not None and {"%Y", "%m", "%d"} <= {*fields} and len({*fields}) == len(fields)
-    )
+    is_known = _DIGITS_ONLY.fullmatch(form) is not None and {"%Y", "%m", "%d"} <= {*fields}
+    return is_known and len({*fields}) == len(fields)
 
 
 def _only_with_offset(made: Converted) -> Converted:
@@ -438,7 +431,7 @@ def _localized(texts: ArrowArray, local: ArrowArray, zone: tzinfo) -> tuple[Arro
     instants = pc.subtract(local, pa.array(offsets, pa.int64()).take(days.indices))
 
     def moved(text: str) -> Moment:
-        moment = read_iso(text)
+        moment = read_form(text, ISO)
         assert moment is not None, "only canonical texts come here"
         return moment.in_zone(zone)
 

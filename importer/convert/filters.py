@@ -13,19 +13,18 @@ invalid; so is that of a cell that is no date or time, which are read alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec.structs import replace
 
-from importer.columns import flags, holds, violations, without
+from importer.columns import among, flags, rows_of, violations, without
 from importer.convert.cells import EMPTY, Cells, Texts, spelled
 from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.numbers import NumberForm, NumberReader
@@ -37,8 +36,10 @@ _WITH_POINT, _WITH_COMMA = NumberReader(NumberForm()), NumberReader(NumberForm("
 _ONE_GROUP = "^[^.,]*,[0-9]{3}[^0-9]*$"
 """``1,250`` may be a thousand and more, or one and a quarter."""
 
-Numbers = Callable[[ArrowArray], ArrowArray]
+Numbers: TypeAlias = Callable[[ArrowArray], ArrowArray]
 """Texts → number tokens, null where a text is none."""
+Question: TypeAlias = Callable[[Cells, ArrowArray], ArrowArray]
+"""A column's cells → whether they are what a test asks for, null where that cannot be said."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,65 +49,13 @@ class Answer(msgspec.Struct, frozen=True):
     """The cells that were tested."""
     passes: ArrowArray
     """Booleans, never null; false where the cell cannot be read."""
-    unreadable: tuple[Unreadable, ...] = ()
-    """Where a cell cannot be read, and so the test cannot be answered."""
+    unreadable: tuple[Violations, ...] = ()
+    """The cells that cannot be read, so that the test cannot be answered."""
 
-
-class Unreadable(msgspec.Struct, frozen=True):
-    """Cells that a test cannot read."""
-
-    code: str
-    words: str
-    """The test."""
-    where: ArrowArray
-    """Booleans, never null."""
-    texts: ArrowArray
-
-    def violations(self, among: ArrowArray) -> Iterator[Violations]:
-        """Violations of those of the rows ``among`` (booleans) that are concerned."""
-        return violations(self.code, self.words, pc.and_(self.where, among), self.texts)
-
-
-class Filter:
-    """The tests that each row must pass by itself."""
-
-    def __init__(self, conditions: Sequence[Condition], forms: ColumnForms) -> None:
-        self._tests = [Test(condition, forms) for condition in conditions]
-
-    def __call__(self, cells: Cells) -> tuple[Bools, list[Violations]]:
-        """Which rows are not filtered; the test that left each other row out, and the cells that cannot be read.
-
-        A row that fails one test is filtered, whatever another one cannot read.
-        """
-        passes: Bools = np.ones(cells.count, dtype=np.bool_)
-        found, doubts = list[Violations](), list[Unreadable]()
-        for test in self._tests:
-            answer = test(cells)
-            failing = pc.invert(reduce(pc.or_, [one.where for one in answer.unreadable], answer.passes))
-            found += violations("filtered.where", test.words, pc.and_(failing, passes), answer.texts)
-            passes &= ~flags(failing)
-            doubts += answer.unreadable
-        return passes, [*found, *(one for doubt in doubts for one in doubt.violations(passes))]
-
-
-class GroupFilter:
-    """A test that is asked of whole groups."""
-
-    def __init__(self, condition: Condition, forms: ColumnForms) -> None:
-        self._test = Test(condition, forms)
-        self._rows: RowsWord = condition.rows or "first"
-        self._blank = bool(self._test(Cells(EMPTY)).passes[0].as_py())
-
-    def __call__(self, cells: Cells) -> tuple[GroupTest, list[Violations]]:
-        """Each row's answer, which is yes where the cell cannot be read, and those cells."""
-        answer = self._test(cells)
-        passes, found = answer.passes, list[Violations]()
-        for one in answer.unreadable:
-            passes = pc.or_(passes, one.where)
-            found += one.violations(one.where)
-        if self._rows == "first":
-            passes = pc.if_else(pc.is_valid(answer.texts), passes, pa.scalar(None, pa.bool_()))
-        return GroupTest(self._rows, passes, self._blank, self._test.words, answer.texts), found
+    @property
+    def open(self) -> Bools:
+        """The rows for which it cannot be answered."""
+        return rows_of(self.unreadable, len(self.passes))
 
 
 class TimeReading(msgspec.Struct, frozen=True):
@@ -173,14 +122,12 @@ class Test:
     """One condition, compiled."""
 
     def __init__(self, condition: Condition, forms: ColumnForms) -> None:
-        self._condition = condition
+        self._column = condition.column or ""
         self._any = [Test(one, forms) for one in condition.any_ or ()]
-        self._numbers = forms.numbers(condition)
-        self._period = _Period(condition, forms) if condition.since or condition.before else None
-        self._negated = any(one is not None for one in (condition.not_in, condition.not_equals, condition.not_matches))
-        single = condition.equals if condition.equals is not None else condition.not_equals
-        scalars = condition.in_ or condition.not_in or (() if single is None else (single,))
-        self._members = _Members(scalars, self._numbers) if scalars else None
+        self._rows: RowsWord = condition.rows or "first"
+        is_time = bool(condition.since or condition.before)
+        self._ask = _period(condition, forms) if is_time else _comparison(condition, forms)
+        self._error = "where.not_a_date" if is_time else "where.not_a_number"
         self.words = _in_words(condition)
         """``Total above 0``."""
 
@@ -188,64 +135,110 @@ class Test:
         """What it says of each row."""
         if self._any:
             return _one_of([one(cells) for one in self._any])
-        texts = cells.column(self._condition.column or "").texts
-        if self._period is None:
-            return self._answer(texts)
-        passes, is_read = self._period(cells, texts)
-        return self._judged(texts, passes, is_read, "where.not_a_date")
+        texts = cells.column(self._column).texts
+        passes = self._ask(cells, texts)
+        unreadable = pc.and_(pc.is_valid(texts), pc.is_null(passes))
+        doubts = violations(self._error, self.words, unreadable, texts)
+        return Answer(texts, pc.fill_null(passes, fill_value=False), tuple(doubts))
 
-    def _answer(self, texts: ArrowArray) -> Answer:
-        condition = self._condition
-        pattern = condition.matches if condition.matches is not None else condition.not_matches
-        if self._members is not None or pattern is not None:
-            found = self._members(texts) if self._members is not None else pc.match_substring_regex(texts, pattern)
-            found = pc.fill_null(found, fill_value=False)
-            return Answer(texts, pc.invert(found) if self._negated else found)
-        if condition.empty is not None:
-            return Answer(texts, pc.is_null(texts) if condition.empty else pc.is_valid(texts))
-        tokens = self._numbers(texts)
-        numbers = tokens.cast(pa.float64())
-        passes = pc.less(numbers, condition.below) if condition.above is None else pc.greater(numbers, condition.above)
-        return self._judged(texts, passes, pc.is_valid(tokens), "where.not_a_number")
+    def of_groups(self, cells: Cells) -> tuple[GroupTest, tuple[Violations, ...]]:
+        """What it says of each row of groups, which is yes where the cell cannot be read; and those cells."""
+        answer = self(cells)
+        passes = pc.or_(answer.passes, pa.array(answer.open))
+        if self._rows == "first":
+            passes = pc.if_else(pc.is_valid(answer.texts), passes, pa.scalar(None, pa.bool_()))
+        blank = bool(self(Cells(EMPTY)).passes[0].as_py())
+        return GroupTest(self._rows, passes, blank, self.words, answer.texts), answer.unreadable
 
-    def _judged(self, texts: ArrowArray, passes: ArrowArray, is_read: ArrowArray, error: str) -> Answer:
-        unreadable = pc.and_not(pc.is_valid(texts), is_read)
-        doubts = (Unreadable(error, self.words, unreadable, texts),) if holds(unreadable) else ()
-        return Answer(texts, pc.fill_null(passes, fill_value=False), doubts)
+
+def filtered(tests: Sequence[Test], cells: Cells) -> tuple[Bools, list[Violations]]:
+    """Which rows pass all tests; the test that left each other row out, and the cells that cannot be read.
+
+    A row that fails one test is filtered, whatever another one cannot read.
+    """
+    passes: Bools = np.ones(cells.count, dtype=np.bool_)
+    found, doubts = list[Violations](), list[Violations]()
+    for test in tests:
+        answer = test(cells)
+        failing = passes & ~(flags(answer.passes) | answer.open)
+        found += violations("filtered.where", test.words, pa.array(failing), answer.texts)
+        passes &= ~failing
+        doubts += answer.unreadable
+    return passes, [*found, *among(doubts, passes)]
 
 
 def _one_of(answers: Sequence[Answer]) -> Answer:
     """What `any` says: a row that passes a test needs no answer of the others."""
     passes = reduce(pc.or_, [one.passes for one in answers])
-    doubts = tuple(replace(doubt, where=pc.and_not(doubt.where, passes)) for one in answers for doubt in one.unreadable)
+    doubts = among((doubt for one in answers for doubt in one.unreadable), ~flags(passes))
     cells = [pc.fill_null(one.texts, "") for one in answers]
     texts = pc.utf8_trim(pc.binary_join_element_wise(*cells, ", "), ", ")
-    return Answer(without(texts, pc.equal(texts, "")), passes, tuple(one for one in doubts if holds(one.where)))
+    return Answer(without(texts, pc.equal(texts, "")), passes, tuple(doubts))
 
 
-class _Period:
+def _period(condition: Condition, forms: ColumnForms) -> Question:
     """Whether cells are times since, or before, a moment."""
+    reading = forms.times(condition)
+    form, zones_of = reading.form, reading.zones
+    read = TimeReader(form)
+    # The bound is ISO 8601, in the zone that the row's cell is in.
+    read_bound = TimeReader(TimeForm((), form.zone, form.dates, form.homes))
+    compare = pc.greater_equal if condition.since is not None else pc.less
+    bound = condition.since or condition.before or ""
+    if ago := AGO.fullmatch(bound):
+        count = int(ago["count"])
+        moment = forms.now - (timedelta(days=count) if ago["unit"] == "d" else timedelta(hours=count))
+        bound = moment.isoformat(timespec="seconds")
 
-    def __init__(self, condition: Condition, forms: ColumnForms) -> None:
-        reading = forms.times(condition)
-        self._is_since = condition.since is not None
-        self._zones, form = reading.zones, reading.form
-        self._cells = TimeReader(form)
-        # The bound is ISO 8601, in the zone that the row's cell is in.
-        self._bounds = TimeReader(TimeForm((), form.zone, form.dates, form.homes))
-        self._bound = condition.since or condition.before or ""
-        if ago := AGO.fullmatch(self._bound):
-            count = int(ago["count"])
-            moment = forms.now - (timedelta(days=count) if ago["unit"] == "d" else timedelta(hours=count))
-            self._bound = moment.isoformat(timespec="seconds")
+    def is_within(cells: Cells, texts: ArrowArray) -> ArrowArray:
+        zones = None if zones_of is None else zones_of(cells).texts
+        bounds: Any = read_bound(pa.repeat(bound, 1 if zones is None else len(texts)), zones).instants
+        return compare(read(texts, zones).instants, bounds[0] if zones is None else bounds)
 
-    def __call__(self, cells: Cells, texts: ArrowArray) -> tuple[ArrowArray, ArrowArray]:
-        """Which cells are within, null where that is not known; and which of them can be read."""
-        zones = None if self._zones is None else self._zones(cells).texts
-        instants = self._cells(texts, zones).instants
-        bounds: Any = self._bounds(pa.repeat(self._bound, 1 if zones is None else len(texts)), zones).instants
-        passes = (pc.greater_equal if self._is_since else pc.less)(instants, bounds[0] if zones is None else bounds)
-        return passes, pc.is_valid(passes)
+    return is_within
+
+
+def _comparison(condition: Condition, forms: ColumnForms) -> Question:
+    """Whether cells are what the condition says; null where they are no numbers and should be."""
+    numbers = forms.numbers(condition)
+    negated = any(one is not None for one in (condition.not_in, condition.not_equals, condition.not_matches))
+    single = condition.equals if condition.equals is not None else condition.not_equals
+    scalars = condition.in_ or condition.not_in or (() if single is None else (single,))
+    is_member = _membership(scalars, numbers) if scalars else None
+    pattern = condition.matches if condition.matches is not None else condition.not_matches
+
+    def answer(_: Cells, texts: ArrowArray) -> ArrowArray:
+        if is_member is not None or pattern is not None:
+            found = pc.match_substring_regex(texts, pattern) if is_member is None else is_member(texts)
+            found = pc.fill_null(found, fill_value=False)
+            return pc.invert(found) if negated else found
+        if condition.empty is not None:
+            return pc.is_null(texts) if condition.empty else pc.is_valid(texts)
+        cast = numbers(texts).cast(pa.float64())
+        return pc.less(cast, condition.below) if condition.above is None else pc.greater(cast, condition.above)
+
+    return answer
+
+
+def _membership(scalars: tuple[Scalar, ...], numbers: Numbers) -> Callable[[ArrowArray], ArrowArray]:
+    """Whether a cell is one of these scalars; never null."""
+    texts = [spelled(scalar).strip() for scalar in scalars]
+    words = pa.array([text for text in texts if text], pa.string())
+    booleans = pa.array([spelled(one) for one in scalars if isinstance(one, bool)], pa.string())
+    written = [spelled(one) for one in scalars if isinstance(one, int | float) and not isinstance(one, bool)]
+    tokens = _WITH_POINT(pa.array(written, pa.string())).values.drop_null()
+
+    def is_member(cells: ArrowArray) -> ArrowArray:
+        found = pc.is_in(cells, value_set=words)
+        if "" in texts:
+            found = pc.or_(found, pc.is_null(cells))
+        if len(booleans):
+            found = pc.or_(found, pc.is_in(pc.ascii_lower(cells), value_set=booleans))
+        if len(tokens):
+            found = pc.or_(found, pc.is_in(numbers(cells), value_set=tokens))
+        return found
+
+    return is_member
 
 
 def _in_words(condition: Condition) -> str:
@@ -259,26 +252,3 @@ def _in_words(condition: Condition) -> str:
         return f"{condition.column} {'empty' if value else 'not empty'}"
     shown = ", ".join(map(spelled, value)) if isinstance(value, list | tuple) else spelled(value)
     return f"{condition.column} {word.replace('_', ' ')} {shown.removesuffix('.0')}"
-
-
-class _Members:
-    """Whether a cell is one of these scalars; never null."""
-
-    def __init__(self, scalars: tuple[Scalar, ...], numbers: Numbers) -> None:
-        texts = [spelled(scalar).strip() for scalar in scalars]
-        self._read = numbers
-        self._blank = "" in texts
-        self._texts = pa.array([text for text in texts if text], pa.string())
-        self._booleans = pa.array([spelled(one) for one in scalars if isinstance(one, bool)], pa.string())
-        written = [spelled(one) for one in scalars if isinstance(one, int | float) and not isinstance(one, bool)]
-        self._numbers = _WITH_POINT(pa.array(written, pa.string())).values.drop_null()
-
-    def __call__(self, texts: ArrowArray) -> ArrowArray:
-        found = pc.is_in(texts, value_set=self._texts)
-        if self._blank:
-            found = pc.or_(found, pc.is_null(texts))
-        if len(self._booleans):
-            found = pc.or_(found, pc.is_in(pc.ascii_lower(texts), value_set=self._booleans))
-        if len(self._numbers):
-            found = pc.or_(found, pc.is_in(self._read(texts), value_set=self._numbers))
-        return found

@@ -14,7 +14,7 @@ from importer.columns import LONGEST_TEXT, absent, holds, violations, where_true
 from importer.convert.cells import Cells
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.json_columns import Member, joined, object_pieces
-from importer.mapping.unused import UnusedColumns
+from importer.mapping.columns import UnusedColumns
 from importer.model import ArrowArray, Chunk, Violations
 
 _BOOLEANS = pa.array(["true", "false"])

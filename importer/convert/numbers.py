@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
@@ -29,12 +29,17 @@ from msgspec.structs import replace
 from importer import exact
 from importer.columns import holds, matches, where_true, without
 from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
-from importer.currencies import CURRENT, NOT_MONEY, SIGNS, contradicts, decimals
+from importer.currencies import CURRENT, NOT_MONEY, SIGNS, decimals
 from importer.mapping.model import ValueMapping
-from importer.model import ArrowArray, Int64s
+from importer.model import ArrowArray
 
 _FAST_LENGTH = 290
 """Plain digits up to here are finite doubles for sure (the largest double has 309 digits)."""
+
+_SURELY_TOO_MUCH = 400
+"""A power of ten beyond every double, at either end."""
+_LONGEST_EXPONENT = 6
+"""Digits of an exponent; there may be millions."""
 
 _SPACES = " \u00a0\u2009\u202f"
 _SEPARATORS = {None: "", " ": f"[{_SPACES}]", "'": "['\u2019]", ".": r"\.", ",": ",", "_": "_"}
@@ -110,7 +115,7 @@ class NumberReader:
         """Convert a column; every text that is not null gives a token or an error."""
         tokens, errors = self._read_either(texts) if self._either else self._read(texts)
         if self._form.scale:
-            tokens = shifted(tokens, self._form.scale)
+            tokens = exact.shifted(tokens, self._form.scale)
             too_large = pc.greater(pc.binary_length(tokens), _FAST_LENGTH)
             if holds(too_large):
                 infinite = [text is not None and math.isinf(float(text)) for text in tokens.to_pylist()]
@@ -177,7 +182,7 @@ class NumberReader:
         whole, groups = self._grouping.subn("", match["whole"])
         if groups == 1 and not self._separator and match["point"] is None and not self._is_thousands(sign):
             return self._refusal
-        token = _token(whole, match["fraction"] or "", _bounded(match["exponent"] or "0"))
+        token = _token(whole, match["fraction"] or "", match["exponent"] or "0")
         if token is None:
             return ConversionError.NOT_FINITE
         return f"-{token}" if negative and token.strip("0") else token
@@ -194,13 +199,6 @@ def _groups(sign: str) -> str:
     return rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+|[1-9][0-9]?(?:{sign}[0-9]{{2}})+{sign}[0-9]{{3}}"
 
 
-def shifted(tokens: ArrowArray, places: int) -> ArrowArray:
-    """Tokens with the decimal point moved to the right, exactly; nulls stay null."""
-    valid = tokens.is_valid()
-    numbers = exact.shifted(exact.decimals_of(tokens.drop_null()), places)
-    return pc.replace_with_mask(tokens, valid, exact.tokens_of(numbers))
-
-
 def sortable(tokens: ArrowArray) -> ArrowArray:
     """Texts whose byte order is the order of the numbers, however large or small; nulls stay null."""
     odd = DistinctValues.of(tokens, None, _sort_key)
@@ -212,14 +210,12 @@ _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 def _sort_key(token: str) -> str:
     """``1``, the exponent and the digits; ``0`` and their complements for negative numbers, which ``~`` ends."""
-    digits = token.lstrip("-")
-    whole, _, fraction = digits.partition(".")
-    significant = (whole + fraction).lstrip("0")
-    if not significant:
+    number = Decimal(token)
+    if not number:
         return "1"
-    exponent = len(whole) if whole != "0" else len(significant) - len(fraction)
-    key = f"{exponent + 5000:04}{significant.rstrip('0')}"
-    return f"0{key.translate(_COMPLEMENT)}~" if token.startswith("-") else f"1{key}"
+    digits = "".join(map(str, number.as_tuple().digits)).rstrip("0")
+    key = f"{number.adjusted() + 5001:04}{digits}"
+    return f"0{key.translate(_COMPLEMENT)}~" if number < 0 else f"1{key}"
 
 
 def undressed(text: str) -> tuple[bool, str, str]:
@@ -248,56 +244,34 @@ def _unsigned(text: str) -> tuple[bool, str]:
     return text.endswith("-"), text.removesuffix("-").rstrip(_SPACES)
 
 
-def _bounded(exponent: str) -> int:
-    """An exponent as an int; more than a million makes no difference, and its digits might be millions."""
-    digits = exponent.lstrip("+-").lstrip("0")
-    size = int(digits or "0") if len(digits) <= 6 else 1_000_000
-    return -size if exponent.startswith("-") else size
-
-
-def _token(whole: str, fraction: str, exponent: int) -> str | None:
+def _token(whole: str, fraction: str, exponent: str) -> str | None:
     """The canonical token of ``whole.fraction × 10^exponent``; None if no double is that large."""
-    digits = whole + fraction
-    significant = digits.lstrip("0")
-    point = len(whole) + exponent - (len(digits) - len(significant))
-    significant = significant.rstrip("0")
-    if not significant or point < -400:
+    significant = exponent.lstrip("+-0")
+    if len(significant) > _LONGEST_EXPONENT:  # a larger one makes no difference
+        exponent = exponent[:1].strip("0123456789+") + "9" * _LONGEST_EXPONENT
+    number = Decimal(f"{whole}.{fraction}e{exponent}")
+    if not number or number.adjusted() < -_SURELY_TOO_MUCH:
         return "0"
-    if point > 400:
-        return None
-    if point <= 0:
-        token = f"0.{'0' * -point}{significant}"
-    elif point >= len(significant):
-        token = significant + "0" * (point - len(significant))
-    else:
-        token = f"{significant[:point]}.{significant[point:]}"
-    size = float(token)
-    if math.isinf(size):
-        return None
-    return token if size else "0"
+    return None if number.adjusted() > _SURELY_TOO_MUCH or math.isinf(float(number)) else exact.token(number)
 
 
-def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> tuple[ArrowArray, Int64s]:
+def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> ArrowArray:
     """Amounts in minor units (cents) → major ones by the decimals of each row's currency (JPY 0, EUR 2, KWD 3).
 
-    Beside them the positions of amounts whose row has no currency. An unknown currency is an error of its own, so its
-    amounts stay as they are.
+    An unknown currency is an error of its own, so its amounts stay as they are.
     """
     for code in pc.unique(currencies.filter(pc.is_valid(tokens))).drop_null().to_pylist():
         places = decimals(code)
         if places:
             mask = pc.fill_null(pc.and_(pc.equal(currencies, code), pc.is_valid(tokens)), fill_value=False)
-            tokens = pc.replace_with_mask(tokens, mask, shifted(tokens.filter(mask), -places))
-    return tokens, where_true(pc.and_(pc.is_valid(tokens), pc.is_null(currencies)))
+            tokens = pc.replace_with_mask(tokens, mask, exact.shifted(tokens.filter(mask), -places))
+    return tokens
 
 
-def contradicting(texts: ArrowArray, tokens: ArrowArray, currencies: ArrowArray) -> Int64s:
-    """Positions of amounts that are written with the sign or code of another currency than the row's."""
+def signs_of(texts: ArrowArray, tokens: ArrowArray) -> ArrowArray | None:
+    """The currency's sign or code that each number is written with, null where there is none; None: nowhere is one."""
     signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001
-    signed = pc.fill_null(pc.and_(signed, pc.is_valid(currencies)), fill_value=False)
+    signed = pc.fill_null(signed, fill_value=False)
     if not holds(signed):
-        return np.empty(0, np.int64)
-    signs = pc.replace_substring_regex(texts.filter(signed), _NO_SIGN, "")
-    pairs = pc.binary_join_element_wise(signs, currencies.filter(signed), "\x1f").dictionary_encode()
-    wrong = pa.array([contradicts(*pair.split("\x1f")) for pair in pairs.dictionary.to_pylist()])
-    return where_true(signed)[where_true(wrong.take(pairs.indices))]
+        return None
+    return without(pc.replace_substring_regex(texts, _NO_SIGN, ""), pc.invert(signed))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import repeat
 
 import numpy as np
@@ -10,33 +11,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from importer.columns import absent, mask_of, where_true
+from importer.columns import absent, among, mask_of, violations, where_true, without
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
-from importer.convert.fields import Field, Filled, code_of, kind_of
-from importer.convert.filters import ColumnForms, Filter, GroupFilter, TimeReading
+from importer.convert.filters import ColumnForms, Test, TimeReading, filtered
 from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
-from importer.convert.numbers import NumberForm, contradicting, from_minor_units, sortable
-from importer.convert.values import picker
+from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
+from importer.convert.values import Field, Filled, code_of, kind_of, picker
+from importer.currencies import contradicting
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     AccountColumn,
     ArrowArray,
     Bools,
     Chunk,
     Events,
-    Int64s,
     Membership,
     Property,
     Violations,
 )
+from importer.roundtrip import is_rejects
 
 MOST_KEYS = 100_000
 """Missing keys of a lookup that are counted."""
 _LAST = ("order_by", "key")
 """Their violations come last in a row's reasons."""
+_COMMA_DECIMALS = r"^\s*[-+]?[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})\s*$"
+"""No other number is written so: between groups of three digits a comma may be a thousands sign."""
 
 
 class RowMapper:
@@ -63,8 +66,8 @@ class RowMapper:
         self._fields = {target: Field(target, picks[target], forms) for target in sorted(picks, key=_LAST.__contains__)}
         """Per target, in the order of the mapping's documentation."""
         of_groups = [test for test in mapping.where if self._groups and test.rows != "each"]
-        self._filter = Filter([test for test in mapping.where if test not in of_groups], forms)
-        self._group_filters = [GroupFilter(test, forms) for test in of_groups]
+        self._tests = [Test(one, forms) for one in mapping.where if one not in of_groups]
+        self._group_tests = [Test(one, forms) for one in of_groups]
         times = [target for target in self._fields if target == "order_by" or target.startswith("properties.")]
         times.sort(key=lambda target: target != "order_by")
         self._clock = next((one for one in times if self._fields[one].kind in ("date", "datetime")), None)
@@ -75,50 +78,59 @@ class RowMapper:
         """Targets that an event can do without where they are invalid, each with its default."""
         self._unused = None if mapping.more_properties is None else UnusedColumns(mapping)
         self._minor_units = tuple(target for target, pick in picks.items() if pick.minor_units)
+        self._amounts = [target for target, pick in picks.items() if target == "value" or _is_mixed(target, pick)]
+        """Targets whose amounts must not be of several currencies."""
         currency = mapping.value_currency
         said = None if currency is None else currency.const or currency.default
         self._currency = None if said is None else str(said).upper()
         """The currency of rows that name none."""
 
-    def with_mapping(self, mapping: ImportMapping) -> RowMapper:
-        """A mapper of another mapping over the same lookups."""
-        other = RowMapper(mapping, self._lookups, self._accounts)
+    @cached_property
+    def _lenient(self) -> RowMapper:
+        """The same for a file that has a decimal comma where the mapping has a dot."""
+        other = RowMapper(_with_both_signs(self._mapping), self._lookups, self._accounts)
         other.not_found = self.not_found
         return other
 
     def __call__(self, chunk: Chunk, remaining: Bools | None = None) -> Events:
         """Convert one chunk; nothing in a row raises. ``remaining``: the rows that the user's function has left."""
+        if remaining is None and _was_resaved(chunk, self._mapping):
+            return self._lenient(chunk)
         cells = Cells(chunk, self._lookups)
-        passes_filter, found = self._filter(cells)
+        passes, filters = filtered(self._tests, cells)
         if remaining is not None:
-            found = _dropped(remaining, found)
-            passes_filter &= remaining
-        findings = _Findings(passes_filter, found)
+            gone = violations("filtered.transform", "--transform", pa.array(~remaining), pa.repeat("", cells.count))
+            filters = [*among(filters, remaining), *gone]
+            passes &= remaining
+        found: list[Violations] = []
         by_recipe: dict[str, Filled] = {}
         columns: dict[str, Filled] = {}
-        seen: set[tuple[str, int, str]] = set()
         for target, field in self._fields.items():
             if field.recipe not in by_recipe:
                 by_recipe[field.recipe] = field(cells)
             columns[target] = by_recipe[field.recipe]
-            findings.add_errors(target, columns[target], is_omitted=target in self._omit)
-            findings.extend(self._new(columns[target].violations, seen))
+            found += _errors(target, columns[target], is_omitted=target in self._omit)
+            found += columns[target].violations
         values = {target: filled.converted.values for target, filled in columns.items()}
         for target, default in self._omit.items():
             # A part of an event waits for its default until the group is whole.
-            instead = None if self._groups else default
-            values[target] = _replaced_errors(columns[target], instead)
-        self._check_money(values, columns, findings)
-        order_value = self._order_value(columns, findings)
-        if "key" in values:
-            findings.add("key.missing", "key", self._unexplained(values["key"], columns["key"]), columns["key"].found)
+            values[target] = _replaced_errors(columns[target], None if self._groups else default)
+        signs, broken = self._check_money(values, columns, cells.count)
+        found += broken
+        order_value = self._order_value(columns)
+        needed = {"order_by": ("order_by.invalid", order_value), "key": ("key.missing", values.get("key"))}
+        for target, (code, made) in needed.items():
+            if made is not None:
+                lacking = _unexplained(made, columns[target], is_part=self._groups is not None)
+                found += violations(code, target, lacking, columns[target].found)
         more = None
         if self._unused is not None:
             more, broken = more_properties(chunk, cells, self._unused, values)
-            findings.extend(broken)
-        for one in findings.all():
-            if one.code == "lookup.not_found":
-                self.add_not_found({one.field: set(pc.unique(one.values).to_pylist())})
+            found += broken
+        membership = None
+        if self._groups is not None:
+            membership, broken = self._membership(self._groups, cells, signs)
+            found += broken
         none = absent(cells.count)
         return Events(
             chunk=chunk,
@@ -134,29 +146,29 @@ class RowMapper:
                 for target in (f"properties.{name}",)
             ),
             more_properties=more,
-            passes_filter=findings.passes_filter,
+            passes_filter=passes,
             key=values.get("key"),
             order_value=order_value,
             event_time=columns[self._clock].converted.instants if self._clock else None,
             account=None if self._accounts is None else _account_names(cells, chunk.source.name, self._accounts),
-            membership=None if self._groups is None else self._membership(self._groups, cells, findings),
-            violations=findings.all(),
+            membership=membership,
+            violations=(*filters, *self._each_key_once(among(found, passes))),
             omit=self._omit,
             max_bytes=self._max_bytes,
         )
 
-    @staticmethod
-    def _new(violations: Sequence[Violations], seen: set[tuple[str, int, str]]) -> list[Violations]:
-        """Those that no other target of the chunk had: several take columns of one lookup by one key."""
-        found = []
-        for one in violations:
+    def _each_key_once(self, found: Iterable[Violations]) -> Iterator[Violations]:
+        """The violations, without keys that several targets look up for one row; keys are noted in `not_found`."""
+        seen: set[tuple[str, int, str]] = set()
+        for one in found:
             if one.code == "lookup.not_found":
                 keys = [*zip(repeat(one.field), one.positions.tolist(), one.values.to_pylist(), strict=False)]
                 new = np.array([key not in seen for key in keys])
                 seen.update(keys)
+                self.add_not_found({one.field: {key for _, _, key in keys}})
                 one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
-            found.append(one)
-        return found
+            if len(one.positions):
+                yield one
 
     def add_not_found(self, found: Mapping[str, set[str]]) -> None:
         """Note keys that lookups do not have."""
@@ -170,53 +182,57 @@ class RowMapper:
         alone = self._mapping.model_copy(update={"group_by": None, "where": ()})
         return RowMapper(alone, accounts=self._accounts)(EMPTY)
 
-    def _membership(self, field: Field, cells: Cells, findings: _Findings) -> Membership:
+    def _membership(
+        self, field: Field, cells: Cells, signs: Mapping[str, ArrowArray]
+    ) -> tuple[Membership, list[Violations]]:
         filled = field(cells)
         keys = filled.converted.values
-        findings.add_errors("group_by", filled)
-        findings.add("group.missing", "group_by", _unexplained(keys, filled), filled.found)
-        tests = []
-        for one in self._group_filters:
-            test, unreadable = one(cells)
-            tests.append(test)
-            findings.extend(unreadable)
-        return Membership(keys, tuple(tests))
+        lacking = violations("group.missing", "group_by", _unexplained(keys, filled, is_part=False), filled.found)
+        asked = [one.of_groups(cells) for one in self._group_tests]
+        unreadable = (one for _, cells_unread in asked for one in cells_unread)
+        found = [*_errors("group_by", filled), *filled.violations, *lacking, *unreadable]
+        return Membership(keys, tuple(test for test, _ in asked), signs), found
 
-    def _check_money(self, values: dict[str, ArrowArray], columns: dict[str, Filled], findings: _Findings) -> None:
-        """Amounts in minor units → major ones; amounts that name another currency than their row."""
-        if "value_currency" not in values:
-            return
-        currencies = values["value_currency"]
+    def _check_money(
+        self, values: dict[str, ArrowArray], columns: dict[str, Filled], count: int
+    ) -> tuple[dict[str, ArrowArray], list[Violations]]:
+        """Amounts in minor units → major ones; amounts that name another currency than their row.
+
+        Returns, by targets, what parts of an event say of the currency of their numbers.
+        """
+        currencies: ArrowArray = values.get("value_currency", absent(count))
         if self._currency is not None and currencies.null_count:
             currencies = pc.fill_null(currencies, self._currency)
+        said: dict[str, ArrowArray] = {}
+        found: list[Violations] = []
         for target in self._minor_units:
-            values[target], without_currency = from_minor_units(values[target], currencies)
-            findings.add("currency.missing", target, without_currency, columns[target].texts)
-        if "value" in values:
-            positions = contradicting(columns["value"].texts, values["value"], currencies)
-            findings.add("value.other_currency", "value", positions, columns["value"].texts)
+            values[target] = from_minor_units(values[target], currencies)
+            without_currency = pc.and_(pc.is_valid(values[target]), pc.is_null(currencies))
+            found += violations("currency.missing", target, without_currency, columns[target].texts)
+        for target in self._amounts:
+            texts = columns[target].texts
+            signs = signs_of(texts, values[target])
+            if target == "value" and signs is not None:
+                others = pa.array(mask_of(contradicting(signs, currencies), count))
+                found += violations("value.other_currency", "value", others, texts)
+                signs = without(signs, others)
+            if target in self._minor_units:
+                signs = currencies if signs is None else pc.coalesce(signs, currencies)
+                signs = without(signs, pc.is_null(values[target]))
+            if signs is not None:
+                said[target] = signs
+        return said, found
 
-    def _order_value(self, columns: dict[str, Filled], findings: _Findings) -> ArrowArray | None:
+    def _order_value(self, columns: dict[str, Filled]) -> ArrowArray | None:
         """The place in order: instants and integers as int64, else texts in byte order."""
         if "order_by" not in columns:
             return None
-        filled = columns["order_by"]
-        values, kind = filled.converted.values, self._fields["order_by"].kind
+        converted, kind = columns["order_by"].converted, self._fields["order_by"].kind
         if kind in ("date", "datetime"):
-            values = filled.converted.instants
-        elif kind == "integer":
-            values = _int64s(values)
-        elif kind == "number":
-            values = sortable(values)
-        findings.add("order_by.invalid", "order_by", self._unexplained(values, filled), filled.texts)
-        return values
-
-    def _unexplained(self, values: ArrowArray, filled: Filled) -> Int64s:
-        """Positions that came out null without an error that says why; an absent cell is none in a part of an event."""
-        positions = _unexplained(values, filled)
-        if self._groups is None or not len(positions):
-            return positions
-        return np.intersect1d(positions, where_true(pc.is_valid(filled.texts)), assume_unique=True)
+            return converted.instants
+        if kind == "integer":
+            return _int64s(converted.values)
+        return sortable(converted.values) if kind == "number" else converted.values
 
 
 def with_known_accounts(events: Events, accounts: AccountColumn) -> Events:
@@ -282,30 +298,37 @@ def _int64s(tokens: ArrowArray) -> ArrowArray:
         return pa.array(fits, pa.int64())
 
 
-def _unexplained(values: ArrowArray, filled: Filled) -> Int64s:
-    """Positions that came out null without an error that says why."""
-    positions = where_true(pc.is_null(values))
-    explained = [found for _, found in filled.converted.errors]
-    return np.setdiff1d(positions, np.concatenate(explained)) if explained else positions
+def _errors(target: str, filled: Filled, *, is_omitted: bool = False) -> Iterator[Violations]:
+    """What could not be converted; or that it ``is_omitted``."""
+    for error, positions in filled.converted.errors:
+        code = code_of(target, error)
+        texts = pc.fill_null(filled.shown(error).take(positions), "")
+        if is_omitted:
+            texts, code = pc.binary_join_element_wise(f"{code}: ", texts, ""), "field.omitted"
+        yield Violations(code, target, positions, texts)
+
+
+def _unexplained(values: ArrowArray, filled: Filled, *, is_part: bool) -> ArrowArray:
+    """What came out null without an error that says why; an absent cell is none in a part of an event."""
+    mask = pc.is_null(values)
+    if is_part:
+        mask = pc.and_(mask, pc.is_valid(filled.texts))
+    for _, positions in filled.converted.errors:
+        mask = pc.and_not(mask, pa.array(mask_of(positions, len(values))))
+    return mask
 
 
 def _replaced_errors(filled: Filled, instead: str | None) -> ArrowArray:
     """A target's values, with another one in place of those that could not be converted."""
     values = filled.converted.values
-    if not filled.converted.errors:
-        return values
-    mask = mask_of(np.concatenate([positions for _, positions in filled.converted.errors]), len(values))
-    return pc.if_else(mask, pa.scalar(instead, pa.string()), values)
+    for _, positions in filled.converted.errors:
+        values = pc.if_else(mask_of(positions, len(values)), pa.scalar(instead, pa.string()), values)
+    return values
 
 
-def _dropped(remaining: Bools, found: list[Violations]) -> list[Violations]:
-    """The filter's findings for the rows that the user's function has left, and the rows that it has not."""
-    rows = np.flatnonzero(~remaining)
-    if not len(rows):
-        return found
-    values = pa.repeat("", len(rows))
-    mine = [one.among(remaining) for one in found]
-    return [*(one for one in mine if len(one.positions)), Violations("filtered.transform", "--transform", rows, values)]
+def _is_mixed(target: str, pick: ValueMapping) -> bool:
+    """Whether the numbers of several rows make one."""
+    return pick.aggregate in ("sum", "min", "max") and kind_of(target, pick) in ("integer", "number")
 
 
 def _in_part(pick: ValueMapping) -> ValueMapping:
@@ -321,40 +344,34 @@ def _in_part(pick: ValueMapping) -> ValueMapping:
     return pick.model_copy(update={"default": None, "cases": cases})
 
 
-class _Findings:
-    """The violations of one chunk, as they are found; filtered rows have none but the filter's."""
+def _was_resaved(chunk: Chunk, mapping: ImportMapping) -> bool:
+    """Whether a European spreadsheet saved these rejects: with semicolons, and a comma where the mapping has a dot."""
+    dialect = chunk.source.dialect
+    if dialect.delimiter != ";" or dialect.sheet or not is_rejects(chunk.source.columns or ()):
+        return False
+    names = {name for target, one in mapping.fields() if _has_dot(target, one) for name in one.own_columns()}
+    there = (chunk.table.column(name) for name in names & {*chunk.table.column_names})
+    return any(pc.any(pc.match_substring_regex(cells, _COMMA_DECIMALS)).as_py() for cells in there)
 
-    def __init__(self, passes_filter: Bools, found: list[Violations]) -> None:
-        self.passes_filter = passes_filter
-        self._all_pass = bool(passes_filter.all())
-        self._found = found
 
-    def add(self, code: str, field: str, positions: Int64s, texts: ArrowArray) -> None:
-        """Note a violation; ``texts`` is the whole column."""
-        if not self._all_pass:
-            positions = positions[self.passes_filter[positions]]
-        if len(positions):
-            self._found.append(Violations(code, field, positions, texts.take(positions).fill_null("")))
+def _with_both_signs(mapping: ImportMapping) -> ImportMapping:
+    """The mapping, taking either decimal sign where it takes a dot; what can be read in two ways is no number then."""
+    properties = {name: _both(f"properties.{name}", one) for name, one in mapping.properties.items()}
+    value = None if mapping.value is None else _both("value", mapping.value)
+    return mapping.model_copy(update={"value": value, "properties": properties})
 
-    def extend(self, found: Iterable[Violations]) -> None:
-        """Note violations of some rows, which may be filtered ones."""
-        among = (one.among(self.passes_filter) for one in found)
-        self._found.extend(one for one in among if len(one.positions))
 
-    def add_errors(self, target: str, filled: Filled, *, is_omitted: bool = False) -> None:
-        """Note what could not be converted, one violation per code; or that it ``is_omitted``."""
-        by_code: dict[str, list[Int64s]] = {}
-        shown: dict[str, ArrowArray] = {}
-        for error, positions in filled.converted.errors:
-            code = code_of(target, error)
-            by_code.setdefault(code, []).append(positions)
-            shown[code] = filled.shown(error)
-        for code, found in by_code.items():
-            positions, texts = np.sort(np.concatenate(found)), shown[code]
-            if is_omitted:
-                texts = pc.binary_join_element_wise(f"{code}: ", pc.fill_null(texts, ""), "")
-            self.add("field.omitted" if is_omitted else code, target, positions, texts)
+def _has_dot(target: str, one: ValueMapping) -> bool:
+    is_number = target == "value" or one.as_ in ("number", "integer")
+    return is_number and one.decimal in (None, ".") and one.thousands is None
 
-    def all(self) -> tuple[Violations, ...]:
-        """All, in the order in which they were found."""
-        return tuple(self._found)
+
+def _both(target: str, one: ValueMapping) -> ValueMapping:
+    """The value, and those that it chooses from or calculates with, with either sign."""
+    inner = {
+        name: tuple(_both("value" if target == "value" or name != "first_of" else target, part) for part in parts)
+        for name in ("first_of", "product_of", "sum_of", "difference_of")
+        if (parts := getattr(one, name, None))
+    }
+    signs = {"decimal": (".", ",")} if _has_dot(target, one) else {}
+    return one.model_copy(update={**inner, **signs})

@@ -1,31 +1,47 @@
-"""Value mappings: from a chunk's cells to one text per row.
+"""Value mappings, compiled: from a chunk's cells to one text per row, and to what a target takes.
 
 A value comes from one origin; the text steps trim, extract, lower, upper, map and default follow in that order. An
-empty or blank cell is absent. ``as`` and the keys that belong to it are conversions, which come after; a nested cell is
-only marked here.
+empty or blank cell is absent. ``as`` and the keys that belong to it are conversions, which come after (`Field`); before
+them a nested cell is only marked.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import reduce
 from operator import add, mul, sub
 from typing import Any, TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import absent, holds, without, without_blanks
+from importer.columns import absent, among, flags, holds, where_true, without, without_blanks
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.convert.cells import Cells, Texts, spelled
+from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.filters import ColumnForms, Test
-from importer.convert.numbers import NumberForm, NumberReader
+from importer.convert.identities import IdReader, PhoneReader, emails, normalized
+from importer.convert.numbers import NumberForm, NumberReader, signs_of
+from importer.currencies import agreed
 from importer.exact import calculated, decimals_of, tokens_of
 from importer.mapping.checks import split
-from importer.mapping.model import Case, ValueMapping
-from importer.model import ArrowArray, Violations
+from importer.mapping.model import Case, Scalar, ValueMapping
+from importer.model import ArrowArray, Kind, Violations
 
 Picker: TypeAlias = Callable[[Cells], Texts]
 """A compiled value mapping."""
+
+Converter: TypeAlias = Callable[..., Converted]
+"""A column → the same converted; times and phones also take the column that names their zones or countries."""
+
+IDENTITIES = ("subscriber.id", "subscriber.email", "subscriber.phone", "key", "group_by")
+"""Targets that identify subscribers, keys or groups."""
+_IMPLIED: dict[str, Kind] = {"value": "number", "order_by": "datetime"}
+"""The kinds of targets that are not text if the mapping says nothing."""
+_LATER = {"as_", "aggregate", "separator"}
+"""Words that change no cell: a field's kind says the first, the others are for groups."""
 
 
 def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bool = False) -> Picker:
@@ -36,7 +52,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
     origin = _origin(pick, forms or ColumnForms(), identity)
     trims = pick.trim and pick.column is None
     extract = None if pick.extract is None else _extractor(pick.extract)
-    old = pa.array(list(pick.map or ()), pa.string())
+    old, spared = pa.array(list(pick.map or ()), pa.string()), frozenset(pick.map or ())
     new = pa.array([None if value is None else spelled(value) for value in (pick.map or {}).values()], pa.string())
 
     def steps(cells: Cells) -> Texts:
@@ -47,6 +63,7 @@ def picker(pick: ValueMapping, forms: ColumnForms | None = None, *, identity: bo
         if extract is not None:
             # What an expression takes out of a nested value's JSON is text that the mapping asked for.
             texts, nested = extract(texts), None
+            texts = normalized(without_blanks(texts), spared) if identity else texts
         if pick.lower:
             texts = pc.utf8_lower(texts)
         if pick.upper:
@@ -77,7 +94,7 @@ def _origin(pick: ValueMapping, forms: ColumnForms, identity: bool) -> Picker:
     if not pick.operands():
         text, fact = spelled(pick.const if pick.const is not None else ""), pick.file
         return lambda cells: Texts(pa.repeat(text, cells.count) if fact is None else cells.fact(fact))
-    operation, sign = (mul, " × ") if pick.product_of else (add, " + ") if pick.sum_of else (sub, " - ")
+    operation, sign = (mul, " × ") if pick.product_of else (add, " + ") if pick.sum_of else (sub, " minus ")
     return _calculation(pick.operands(), operation, sign)
 
 
@@ -92,7 +109,7 @@ def _first_of(pickers: list[Picker]) -> Picker:
                 nested = pc.if_else(pc.is_valid(candidate.texts), own, nested)
         is_open, doubts = pa.repeat(pa.scalar(value=True), cells.count), list[Violations]()
         for candidate in candidates:
-            doubts += candidate.among(is_open)
+            doubts += among(candidate.violations, flags(is_open))
             is_open = pc.and_(is_open, pc.is_null(candidate.texts))
         return Texts(pc.coalesce(*(candidate.texts for candidate in candidates)), nested, tuple(doubts))
 
@@ -132,7 +149,8 @@ def _column(pick: ValueMapping, name: str, forms: ColumnForms, spared: frozenset
     def found(cells: Cells) -> Texts:
         keys = by(cells)
         answers = cells.looked_up(lookup, keys.texts, name)
-        return Texts(answers.texts, None, (*keys.violations, *answers.violations))
+        texts = answers.texts if spared is None else normalized(answers.texts, spared)
+        return Texts(texts, None, (*keys.violations, *answers.violations))
 
     return found
 
@@ -152,10 +170,10 @@ def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picke
             holds_here = is_open
             for test in tests:
                 answer = test(cells)
-                doubts += [found for one in answer.unreadable for found in one.violations(is_open)]
+                doubts += among(answer.unreadable, flags(is_open))
                 holds_here = pc.and_(holds_here, answer.passes)
             found = use(cells)
-            doubts += found.among(holds_here)
+            doubts += among(found.violations, flags(holds_here))
             texts = pc.if_else(holds_here, found.texts, texts)
             if found.nested is not None:
                 nested = pc.or_(nested, pc.and_(holds_here, found.nested))
@@ -168,17 +186,24 @@ def _cases(cases: tuple[Case, ...], forms: ColumnForms, identity: bool) -> Picke
 def _calculation(operands: tuple[ValueMapping, ...], operation: Callable[[Any, Any], Any], sign: str) -> Picker:
     """The result of numbers as its token, exactly; absent where any of them is.
 
-    Where one is no number, the text shows all of them (``2 × abc``), which reads as no number either.
+    The result has the currency's sign that its numbers have (``10 $``). Where one is no number, or two have signs of
+    different currencies, the text shows all of them (``2 × abc``), which reads as no number either.
     """
     pickers = [picker(one) for one in operands]
     readers = [NumberReader(NumberForm.of(one), integers=one.as_ == "integer") for one in operands]
 
     def filled(cells: Cells) -> Texts:
-        texts = [one(cells).texts for one in pickers]
+        found = [one(cells) for one in pickers]
+        texts = [one.texts for one in found]
         tokens = [reader(one).values for reader, one in zip(readers, texts, strict=True)]
-        valid = reduce(pc.and_, [pc.is_valid(one) for one in tokens])
+        signs = [one for one in map(signs_of, texts, tokens) if one is not None]
+        currency = agreed(signs) if signs else None
+        valid = reduce(pc.and_, [pc.is_valid(one) for one in (*tokens, currency) if one is not None])
         numbers = tokens_of(calculated(operation, [decimals_of(one.filter(valid)) for one in tokens]))
-        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers))
+        if currency is not None:
+            numbers = pc.binary_join_element_wise(numbers, currency.filter(valid), " ")
+        doubts = tuple(doubt for one in found for doubt in one.violations)
+        return Texts(pc.replace_with_mask(pc.binary_join_element_wise(*texts, sign), valid, numbers), None, doubts)
 
     return filled
 
@@ -208,3 +233,142 @@ def _has_group(pattern: str) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """A target's column in one chunk."""
+
+    texts: ArrowArray
+    """As picked, before the conversion: what reasons show."""
+    converted: Converted
+    """Its errors include nested cells."""
+    found: ArrowArray
+    """The texts before identities were normalized: what reasons for a missing one show."""
+    aside: ArrowArray | None = None
+    """The column that names its zone or its country, if there is one: what the reasons for those show."""
+    violations: tuple[Violations, ...] = ()
+    """Cells that a test of `cases` could not read, and keys that a lookup does not have."""
+
+    def shown(self, error: ConversionError) -> ArrowArray:
+        """The texts that reasons for this error show."""
+        of_aside = error in (ConversionError.UNKNOWN_ZONE, ConversionError.UNKNOWN_COUNTRY) and self.aside is not None
+        return pc.coalesce(self.aside, self.texts) if of_aside else self.texts
+
+
+class Field:
+    """What fills a target."""
+
+    def __init__(self, target: str, pick: ValueMapping, forms: ColumnForms) -> None:
+        is_identity = target in IDENTITIES
+        self.kind = kind_of(target, pick)
+        is_name = is_identity or target == "type"  # `NULL` is no type either
+        self._pick = picker(pick, forms, identity=is_name)
+        self._convert = _converter(target, pick, self.kind)
+        self._column = pick.column if is_identity and pick.lookup is None else None
+        asides = pick.asides()
+        self._aside = picker(asides[0], forms) if asides else None
+        self._takes_nested = pick.as_ == "text"
+        said = pick.model_dump(mode="json", exclude_defaults=True, exclude=_LATER)
+        self.recipe = json.dumps([self.kind, self._takes_nested, target if is_name else "", said])
+        """Fields of one recipe make the same of every cell."""
+
+    def __call__(self, cells: Cells) -> Filled:
+        """Fill the target from these cells."""
+        picked = self._pick(cells)
+        texts, errors = picked.texts, Errors()
+        if picked.nested is not None and not self._takes_nested:
+            nested = pc.and_(picked.nested, pc.is_valid(texts))
+            positions = where_true(nested)
+            if len(positions):
+                errors = ((ConversionError.NESTED, positions),)
+                texts = without(texts, nested)
+        beside = None if self._aside is None else self._aside(cells)
+        aside = None if beside is None else beside.texts
+        converted = self._convert(texts) if aside is None else self._convert(texts, aside)
+        doubts = picked.violations if beside is None else (*picked.violations, *beside.violations)
+        found = picked.texts if self._column is None else cells.column(self._column).texts
+        made = Converted(converted.values, errors + converted.errors, converted.instants)
+        return Filled(picked.texts, made, found, aside, doubts)
+
+    def converted(self, scalar: Scalar | None) -> str | None:
+        """What a constant of the mapping becomes; null if there is none, or if it cannot be converted."""
+        if scalar is None:
+            return None
+        text = pa.array([spelled(scalar)])
+        made = self._convert(text) if self._aside is None else self._convert(text, pa.nulls(1, pa.string()))
+        value: str | None = None if made.errors else made.values[0].as_py()
+        return value
+
+
+def kind_of(target: str, pick: ValueMapping) -> Kind:
+    """``as``, else number for a calculation, else what the target implies, else what a property's ``const`` is."""
+    if pick.as_ is not None:
+        return pick.as_
+    if pick.operands():
+        return "number"
+    if target in _IMPLIED:
+        return _IMPLIED[target]
+    if not target.startswith("properties.") or isinstance(pick.const, str | None):
+        return "text"
+    if isinstance(pick.const, bool):
+        return "boolean"
+    return "integer" if isinstance(pick.const, int) else "number"
+
+
+def _converter(target: str, pick: ValueMapping, kind: Kind) -> Converter:
+    if target == "subscriber.phone":
+        return PhoneReader(pick.country if isinstance(pick.country, str) else None)
+    if target == "subscriber.email":
+        return emails
+    if target == "value_currency":
+        return lambda texts: Converted(pc.utf8_upper(texts))
+    numbers = NumberReader(NumberForm.of(pick), integers=kind == "integer") if kind in ("integer", "number") else None
+    if target in IDENTITIES and kind in ("text", "integer", "number"):
+        return IdReader(numbers, has_prefix=pick.template is not None and pick.template.count("{") == 1)
+    if kind in ("date", "datetime"):
+        return TimeReader(TimeForm.of(pick, dates=kind == "date"))
+    return numbers or (booleans if kind == "boolean" else Converted)
+
+
+_WORDS = {"true": "true", "yes": "true", "y": "true", "t": "true", "1": "true", "on": "true"}
+_WORDS |= {"false": "false", "no": "false", "n": "false", "f": "false", "0": "false", "off": "false"}
+_KEYS, _TOKENS = pa.array(_WORDS), pa.array(_WORDS.values())
+
+
+def booleans(texts: ArrowArray) -> Converted:
+    """true/false, yes/no, y/n, t/f, 1/0, on/off in any case → ``true`` or ``false``.
+
+    So are what tables of floats (``1.0``) and spreadsheets (an apostrophe before it) have made of them.
+    """
+    tokens = _TOKENS.take(pc.index_in(pc.ascii_lower(texts), value_set=_KEYS))
+    odd = DistinctValues.of(texts, pc.is_valid(tokens), _odd_boolean)
+    return Converted(odd.put_into(tokens, str), odd.errors())
+
+
+def _odd_boolean(text: str) -> str | ConversionError:
+    return _WORDS.get(text.removeprefix("'").removesuffix(".0").lower(), ConversionError.NOT_A_BOOLEAN)
+
+
+_OF_IDENTITIES = {
+    ConversionError.ROUNDED,
+    ConversionError.DECIMAL,
+    ConversionError.NO_COUNTRY,
+    ConversionError.UNKNOWN_COUNTRY,
+    ConversionError.NOT_A_PHONE,
+    ConversionError.AMBIGUOUS_PHONE,
+}
+_CODES: dict[str, tuple[str, set[ConversionError], str]] = {
+    "subscriber.id": ("id", _OF_IDENTITIES, ""),
+    "subscriber.phone": ("phone", _OF_IDENTITIES, ""),
+    "key": ("key", _OF_IDENTITIES, ""),
+    "group_by": ("group", {ConversionError.ROUNDED, ConversionError.DECIMAL}, "group.invalid"),
+    "order_by": ("order_by", {ConversionError.AMBIGUOUS_DATE, ConversionError.UNKNOWN_ZONE}, "order_by.invalid"),
+    "value": ("value", {ConversionError.NOT_FINITE}, "value.not_a_number"),
+}
+"""Per target what its reason codes begin with, the errors that have such a code, and the code of all others."""
+
+
+def code_of(target: str, error: ConversionError) -> str:
+    """The reason code of an error: some targets have codes of their own, the rest share the properties'."""
+    prefix, own, other = _CODES.get(target, ("property", set(), ""))
+    return f"{prefix}.{error}" if error in own else other or f"property.{error}"

@@ -21,7 +21,7 @@ MAX_LENGTH = 8192
 _TELLING = 8
 """So many first characters of a token are masked as well, with what follows: others cut what they repeat."""
 _SHORT_NAME = 20
-"""A file name of that length or more, in no directory that exists, may be a token that was pasted in its place."""
+"""A file name of that length, or with digits but no ending, in no directory that exists, may be a pasted token."""
 
 
 class Token:
@@ -98,7 +98,8 @@ def _unreadable(token_file: Path, why: str) -> UsageError:
     name = str(token_file)
     parent = token_file.parent
     in_directory = parent != Path() and parent.is_dir()
-    if len(name) < _SHORT_NAME or (in_directory and len(token_file.name) < 4 * _SHORT_NAME):
+    is_word = len(name) < _SHORT_NAME and (bool(token_file.suffix) or not re.search(r"\d", name))
+    if is_word or (in_directory and len(token_file.name) < 4 * _SHORT_NAME):
         return UsageError(f"--token-file {shown(str(token_file))}: {why}", hint=_WHERE)
     return UsageError(
         f"--token-file: {why} (the name is not shown: it may be the token itself)",

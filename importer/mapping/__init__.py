@@ -2,7 +2,6 @@
 
 - ``model.py`` the keys, as frozen models; ``checks.py`` what one key may be set to; ``rules.py`` how keys go together
 - ``load.py`` a file in, a mapping or all its problems out; ``positions.py`` YAML with the line and column of every key
-- ``errors.py`` problems in the user's words; ``schema.py`` the models as JSON Schema, for editors
-- ``presets.py`` the presets that fit a header; ``presets/`` a YAML file per platform
-- ``columns.py`` what a file lacks of what a mapping needs; ``template.py``, ``zones.py`` templates and names of zones
+- ``errors.py`` problems in the user's words; ``zones.py`` names of time zones; ``presets/`` a YAML file per platform
+- ``columns.py`` a file's columns beside a mapping's; ``accounts.py`` the file that says which rows go to which account
 """

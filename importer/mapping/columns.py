@@ -1,15 +1,19 @@
-"""What a file lacks of what a mapping needs."""
+"""A file's columns beside a mapping: those it lacks, those that nothing uses, and those that an editor offers."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from importer.mapping.model import Condition, ImportMapping, ValueMapping
+from importer.mapping.model import COLUMN_SCHEMA, Condition, ImportMapping, ValueMapping
 
 _SMALL = frozenset({"amount", "at", "id", "nr", "no", "number"})
 """Words that one name may have more than another one that means the same."""
@@ -119,3 +123,82 @@ def _passes_blank(test: Condition) -> bool:
         return False
     never = (test.above, test.below, test.since, test.before)
     return test.empty is not False and never == (None,) * len(never) and test.not_equals != ""
+
+
+_WILDCARD = re.compile(r"[*?\[]")
+_NOT_WORDS = re.compile(r"[\W_]+")
+_CAPITALS = re.compile(r"(?<=[^\W_])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
+_OF_REJECTS = re.compile("_?importer[._]|_importer$")
+"""Columns that a rejects file has besides its own."""
+
+
+class UnusedColumns:
+    """What `more_properties` takes."""
+
+    def __init__(self, mapping: ImportMapping) -> None:
+        """Of a mapping that has `more_properties`."""
+        more = mapping.more_properties
+        assert more is not None, "only asked of a mapping with more_properties"
+        globs = [more.columns] if isinstance(more.columns, str) else more.columns
+        found = [(glob, _WILDCARD.split(glob)[0].rpartition(".")[0]) for glob in globs]
+        self._globs = sorted(found, key=lambda one: -len(one[1]))
+        self._except = more.except_
+        self._is_renamed = more.rename == "snake_case"
+        wanted = mapping.columns()
+        self._used = frozenset(name.strip() for name in wanted)
+        self.prefixes = tuple(dict.fromkeys(prefix for _, prefix in found if prefix))
+        """Paths of the objects whose members are taken."""
+        self._reached = frozenset(path[: found.start()] for path in wanted for found in re.finditer(r"[.\[]", path)) | {
+            prefix[: found.end()] for prefix in self.prefixes for found in re.finditer(r"[^.]+", prefix)
+        }
+        self._names: dict[str, str | None] = {}
+
+    def is_reached(self, path: str) -> bool:
+        """Whether the mapping uses what is inside of an object or a list."""
+        return path in self._reached
+
+    def property_of(self, column: str) -> str | None:
+        """The property that a column, or a path into an object, becomes; None if it is not taken."""
+        if column not in self._names:
+            self._names[column] = self._property_of(column)
+        return self._names[column]
+
+    def taken(self, columns: tuple[str, ...]) -> Iterator[str]:
+        """Those of a file's columns that become properties, each once."""
+        return (column for column in dict.fromkeys(columns) if self.property_of(column) is not None)
+
+    def _property_of(self, column: str) -> str | None:
+        name = column.strip()
+        if not name or name in self._used or _OF_REJECTS.match(name):
+            return None
+        if any(fnmatchcase(name, glob) for glob in self._except):
+            return None
+        prefix = next((prefix for glob, prefix in self._globs if fnmatchcase(name, glob)), None)
+        if prefix is None:
+            return None
+        name = name[len(prefix) + 1 :] if prefix else name
+        # ``Billing Name`` and ``billingName`` as ``billing_name``; a name without a letter stays as it is.
+        snake_case = _NOT_WORDS.sub("_", _CAPITALS.sub("_", name)).strip("_").lower() if self._is_renamed else ""
+        return snake_case or name or None
+
+
+def schema_text(columns: Sequence[str]) -> str:
+    """The JSON Schema of mappings; editors then offer the names of ``columns`` wherever a column is asked for."""
+    package = Path(__file__).parents[1]
+    folder = next(one for one in (package / "schemas", package.with_name("schemas")) if one.is_dir())
+    text = (folder / "mapping.schema.json").read_text(encoding="utf-8")
+    if not columns:
+        return text
+    offered = {"anyOf": [{"enum": list(columns)}, COLUMN_SCHEMA], "description": "A column's name, or a dotted path."}
+    return json.dumps(_offering(json.loads(text), offered), indent=2, ensure_ascii=False) + "\n"
+
+
+def _offering(node: Any, offered: dict[str, Any]) -> Any:
+    """The schema with ``offered`` in place of every column's name."""
+    if isinstance(node, list):
+        return [_offering(one, offered) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if node.items() >= COLUMN_SCHEMA.items():
+        return offered | ({"description": node["description"]} if "description" in node else {})
+    return {key: _offering(value, offered) for key, value in node.items()}

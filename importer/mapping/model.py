@@ -42,6 +42,8 @@ AsKind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
 Aggregate = Literal["first", "last", "sum", "min", "max", "count", "join"]
 """How the values of a group's rows become one."""
 
+COLUMN_SCHEMA: dict[str, Any] = {"type": ["string", "integer"], "pattern": r"\S"}
+"""A column's name as JSON Schema; editors are offered names in its place."""
 _SCALAR = Expects("a text, a number, true or false")
 _SIGN = Expects("one ASCII character in quotes")
 _NUMBER = Expects("a number")
@@ -55,7 +57,7 @@ Flag = Annotated[bool, Strict(), Expects("true or false")]
 Column = Annotated[
     str,
     BeforeValidator(checks.column_name),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": r"\S"}),
+    WithJsonSchema(COLUMN_SCHEMA),
     Expects("a column's name"),
 ]
 Pattern = Annotated[str, AfterValidator(checks.regular_expression), Expects("a regular expression in quotes")]

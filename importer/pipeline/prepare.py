@@ -22,15 +22,13 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from importer.convert import RowMapper
-from importer.convert.resaved import has_comma_decimals, may_be_resaved, number_columns, with_both_signs
 from importer.convert.row_mapper import MOST_KEYS, with_known_accounts
 from importer.encode import encode
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.lookups import content_of, read_lookups
-from importer.mapping.columns import MissingColumn, check_columns
+from importer.mapping.columns import MissingColumn, UnusedColumns, check_columns
 from importer.mapping.errors import nearest
 from importer.mapping.model import ImportMapping
-from importer.mapping.unused import UnusedColumns
 from importer.model import (
     NO_ACCOUNT,
     Chunk,
@@ -111,12 +109,7 @@ class Preparer:
                 _check_columns(source, mapping, names, names.__contains__, lambda _: None)
                 _check_account(source, self.reading, names, names.__contains__)
             return self.mapper(changed, kept)
-        numbers = number_columns(mapping) if may_be_resaved(source) else ()
-        return (self._lenient if has_comma_decimals(chunk, numbers) else self.mapper)(chunk)
-
-    @cached_property
-    def _lenient(self) -> RowMapper:
-        return self.mapper.with_mapping(with_both_signs(self.mapping))
+        return self.mapper(chunk)
 
     def encoded(self, events: Events) -> EncodedChunk:
         """Events with their requests' bodies, and what is wrong with the others."""

@@ -1,6 +1,6 @@
 """Arrow columns as text: exact, and the same text that CSV and JSON carry.
 
-Also how a path (see `importer.read.nested`) reaches into structs, lists and maps.
+They have to be of a plain type first: for views, dictionaries and the like Arrow lacks many kernels.
 """
 
 from __future__ import annotations
@@ -14,78 +14,43 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.model import ArrowArray, Bools
-from importer.read.nested import LOOKUP_KEY, Path
+from importer.columns import holds, without
+from importer.model import ArrowArray, Bools, Int64s
 
 _JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 _EXACT_FLOAT = 2.0**53
 """From here on a float no longer holds every whole number, so its digits may be rounded ones."""
+_PLAIN = {
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+}
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST_DAY, _END_DAY = -719_162, 2_932_897
 """0001-01-01 and the day after 9999-12-31, in days since 1970-01-01: what ISO 8601 writes with four digits."""
 
 
-def child_type(kind: Any, path: Path) -> bool:
-    """Whether ``path`` leads anywhere in a value of this Arrow type."""
-    kind = _plain(kind)
-    if pa.types.is_map(kind):
-        return bool(pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type))
+def plain_type(kind: Any) -> Any:
+    """A type without dictionaries and extensions but UUIDs and JSON; texts, bytes and lists have one layout."""
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind if isinstance(kind, pa.UuidType | pa.JsonType) else plain_type(kind.storage_type)
     if pa.types.is_struct(kind):
-        names = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
-        return path.text in names or any(head in names and child_type(names[head], tail) for head, tail in path.splits)
-    if is_list(kind):
-        inner = _plain(kind.value_type)
-        keyed = pa.types.is_struct(inner) and inner.get_field_index(LOOKUP_KEY) >= 0
-        if path.index is None and not (path.lookup is not None and keyed):
-            return False
-        return path.rest is None or child_type(inner, path.rest)
-    return False
+        fields = map(kind.field, range(kind.num_fields))
+        return pa.struct([field.with_type(plain_type(field.type)) for field in fields])
+    if pa.types.is_map(kind):
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        return pa.list_(plain_type(kind.value_type))
+    return _PLAIN.get(kind, kind)
 
 
-def struct_fields(schema: Any, path: str) -> list[Any]:
-    """The fields of the struct at a dotted path, empty for the table itself; none if there is no struct."""
-    fields = [schema.field(at) for at in range(len(schema.names))]
-    for name in filter(None, path.split(".")):
-        kind = next((_plain(each.type) for each in fields if each.name == name), None)
-        fields = (
-            [kind.field(at) for at in range(kind.num_fields)] if kind is not None and pa.types.is_struct(kind) else []
-        )
-    return fields
-
-
-def reach(array: ArrowArray, path: Path) -> ArrowArray:
-    """The values at ``path``, where `child_type` holds; null where a struct, list or element on the way is missing."""
-    array = _unpacked(array)
-    if is_list(array.type):
-        elements = _elements(array, path)
-        return elements if path.rest is None else reach(elements, path.rest)
-    if pa.types.is_map(array.type):
-        return pc.map_lookup(array, pa.scalar(path.text, array.type.key_type), "first")
-    names = [array.type.field(at).name for at in range(array.type.num_fields)]
-    if path.text in names:
-        return pc.struct_field(array, [names.index(path.text)])
-    for head, tail in path.splits:
-        if head in names and child_type(array.type.field(names.index(head)).type, tail):
-            return reach(pc.struct_field(array, [names.index(head)]), tail)
-    raise KeyError(path.text)
-
-
-def _elements(array: ArrowArray, path: Path) -> ArrowArray:
-    """One element of each list: by its position, or the first whose ``key`` is the one asked for."""
-    if not pa.types.is_list(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
-    flat, parents = array.flatten(), pc.list_parent_indices(array).to_numpy()
-    if path.index is not None:
-        firsts = np.searchsorted(parents, parents)
-        chosen = np.flatnonzero(np.arange(len(parents)) - firsts == path.index)
-    else:
-        keys = pc.struct_field(flat, [flat.type.get_field_index(LOOKUP_KEY)])
-        same = pc.equal(text_of(keys)[0], path.lookup).fill_null(False)  # noqa: FBT003 - pyarrow takes it by position
-        hits = np.flatnonzero(same.to_numpy(zero_copy_only=False))
-        chosen = hits[np.unique(parents[hits], return_index=True)[1]]
-    places = np.full(len(array), -1, np.int64)
-    places[parents[chosen]] = chosen
-    return flat.take(pa.array(places, mask=places < 0))
+def plain(array: ArrowArray) -> ArrowArray:
+    """The array in its plain type."""
+    kind = plain_type(array.type)
+    return array if kind == array.type else array.cast(kind)
 
 
 def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | None]:
@@ -94,7 +59,9 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     No text have bytes that are not UTF-8, and dates and times outside of the years 1 to 9999; they are null. A float
     that is not a number is null as well, but not marked: it is how pandas writes an empty cell.
     """
-    array = _unpacked(array)
+    if isinstance(array.type, pa.JsonType):
+        return _from_json(array.storage)
+    array = plain(array)
     if pa.types.is_nested(array.type):
         values, bad = _values(array)
         is_text = [value is not None and not wrong for value, wrong in zip(values, bad.tolist(), strict=True)]
@@ -104,8 +71,23 @@ def text_of(array: ArrowArray) -> tuple[ArrowArray, ArrowArray | None, Bools | N
     return texts, None, textless if textless is not None and textless.any() else None
 
 
+def _from_json(texts: ArrowArray) -> tuple[ArrowArray, ArrowArray, None]:
+    """The text of JSON values, null for its ``null``, and where they are objects or lists."""
+    texts = texts.cast(pa.string())
+    texts = without(texts, pc.equal(texts, "null"))
+    nested, quoted = (pc.match_substring_regex(texts, rf"^\s*{sign}") for sign in (r"[\[{]", '"'))
+    if holds(quoted):
+        strings = pa.array([msgspec.json.decode(one) for one in texts.filter(quoted).to_pylist()], pa.string())
+        texts = pc.replace_with_mask(texts, quoted.fill_null(False), strings)  # noqa: FBT003 - as above
+    return texts, nested, None
+
+
 def _scalars(array: ArrowArray) -> tuple[ArrowArray, Bools | None]:
     """The text of values that are not nested, and where there is none."""
+    if isinstance(array.type, pa.UuidType):
+        array = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    if isinstance(array.type, pa.JsonType):
+        array = array.storage.cast(pa.string())
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return _decoded(array.cast(pa.binary()))
@@ -223,7 +205,6 @@ def _plain_decimals(texts: ArrowArray) -> ArrowArray:
 
 def _values(array: ArrowArray) -> tuple[list[Any], Bools]:
     """Nested values as JSON has them, times and bytes as text, maps as objects; and where some leaf has no text."""
-    array = _unpacked(array)
     kind, valid = array.type, array.is_valid().to_pylist()
     bad = np.zeros(len(array), np.bool_)
     if pa.types.is_struct(kind):
@@ -237,12 +218,12 @@ def _values(array: ArrowArray) -> tuple[list[Any], Bools]:
     if pa.types.is_map(kind):
         pairs, bad = _values(array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))))
         return [None if found is None else {str(one["key"]): one["value"] for one in found} for found in pairs], bad
-    if pa.types.is_nested(kind):
-        lists = array if pa.types.is_list(kind) else array.cast(pa.list_(kind.value_type))
-        flat, wrong = _values(lists.flatten())
-        bad[pc.list_parent_indices(lists).to_numpy()[wrong]] = True
+    if pa.types.is_list(kind):
+        inner, parents = elements_of(array)
+        flat, wrong = _values(inner)
+        bad[parents[wrong]] = True
         elements = iter(flat)
-        lengths = pc.list_value_length(lists).to_pylist()
+        lengths = pc.list_value_length(array).to_pylist()
         return [None if length is None else list(islice(elements, length)) for length in lengths], bad
     if pa.types.is_floating(kind):
         array = array.cast(pa.float64() if pa.types.is_float64(kind) else pa.float32())
@@ -261,54 +242,7 @@ def is_utf8(value: bytes) -> bool:
     return True
 
 
-def is_list(kind: Any) -> bool:
-    """Whether values of the type are lists."""
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-        or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
-    )  # fmt: skip
-
-
-def without_views(kind: Any) -> Any:
-    """A type or a schema with texts and bytes of the plain layout in place of views, for which Arrow lacks kernels."""
-    if isinstance(kind, pa.Schema):
-        return pa.schema([field.with_type(without_views(field.type)) for field in kind], kind.metadata)
-    if pa.types.is_struct(kind):
-        fields = map(kind.field, range(kind.num_fields))
-        return pa.struct([field.with_type(without_views(field.type)) for field in fields])
-    if pa.types.is_map(kind):
-        return pa.map_(without_views(kind.key_type), without_views(kind.item_type))
-    if is_list(kind):
-        inner = without_views(kind.value_type)
-        return kind if inner == kind.value_type else pa.list_(inner)
-    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    return views.get(kind, kind)
-
-
-def _plain(kind: Any) -> Any:
-    """A type without dictionaries and extensions around it."""
-    while True:
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        elif isinstance(kind, pa.BaseExtensionType):
-            kind = kind.storage_type
-        else:
-            return kind
-
-
-def _unpacked(array: ArrowArray) -> ArrowArray:
-    """An array without dictionaries, extensions and the wide or view layouts of the same text."""
-    while True:
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        elif isinstance(array.type, pa.UuidType):
-            texts = [None if value is None else str(value) for value in array.to_pylist()]
-            array = pa.array(texts, pa.string())
-        elif isinstance(array.type, pa.BaseExtensionType):
-            array = array.storage
-        elif pa.types.is_large_binary(array.type) or pa.types.is_binary_view(array.type):
-            array = array.cast(pa.binary())
-        elif pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):
-            array = array.cast(pa.string())
-        else:
-            return array
+def elements_of(lists: ArrowArray) -> tuple[ArrowArray, Int64s]:
+    """The elements of all lists, and the position of the list that each is of."""
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    return lists.flatten(), np.repeat(np.arange(len(lists)), counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ class DelimitedReader(TextReader):
     ) -> None:
         """``columns``: the names that the header should have. Raises `SourceError` where it cannot be read."""
         table = recognise_table(content.name, text, options, columns)
-        rules = table.layout.rules
+        rules = table.rules
         dialect = Dialect(
             format="csv",
             compression=content.compression,
@@ -48,7 +48,7 @@ class DelimitedReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        super().__init__(content, text.encoding, (dialect, table.header), table.layout, limits, table.notes)
+        super().__init__(content, text.encoding, (dialect, table.header), table.rules, limits, table.notes)
         self._table = table
         self._pads = options.ragged == "pad"
 
@@ -98,7 +98,7 @@ class DelimitedReader(TextReader):
 
 
 class _Columns(msgspec.Struct, frozen=True):
-    """Turns records into the wanted columns: with Arrow where it can, with the plain parser where quotes are odd."""
+    """Turns records into the wanted columns with Arrow, which gets those with odd quotes in the usual spelling."""
 
     table: Table
     pads: bool
@@ -159,34 +159,40 @@ class _Columns(msgspec.Struct, frozen=True):
 
     def _parse(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
         """A table of the good records that have the right width; of the others their place in ``good`` and width."""
-        odd = np.isin(good, list(records.odd)) if records.odd else np.zeros(len(good), np.bool_)
-        if not self.table.layout.rules.is_standard:
-            odd[:] = True
-        if not odd.any():
-            return self._parse_orderly(records, good, columns)
-        plain, spoiled = self._parse_odd(records.texts(good[odd]), columns)
-        if odd.all():
-            return plain, spoiled
-        odd_places, places = np.flatnonzero(odd), np.flatnonzero(~odd)
-        table, ragged = self._parse_orderly(records, good[~odd], columns)
-        order = np.concatenate([np.delete(places, list(ragged)), np.delete(odd_places, list(spoiled))])
-        merged = {int(places[at]): found for at, found in ragged.items()}
-        merged |= {int(odd_places[at]): found for at, found in spoiled.items()}
-        return pa.concat_tables([table, plain]).take(np.argsort(order)).combine_chunks(), merged
-
-    def _parse_orderly(self, records: Records, good: Int64s, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
-        if len(good) == len(records) > 0 and records.gapless:  # as they are, without a copy
+        every = range(len(good))
+        odd = set(np.flatnonzero(np.isin(good, list(records.odd))).tolist() if self.table.rules.is_standard else every)
+        if not odd and len(good) == len(records) > 0 and records.is_gapless:  # as they are, without a copy
             block = memoryview(records.data)[records.starts[0] : records.ends[-1]]
         else:
-            block = memoryview(b"\n".join(records.texts(good)) or b"\n")
-        table, ragged = self._with_arrow(block, columns)
-        is_short = self.pads and any(found < self.table.width for found in ragged.values())
-        if table is None or is_short or table.num_rows + len(ragged) != len(good):
-            return self._parse_odd(records.texts(good), columns)
-        return table, ragged
+            block = self._block(records.texts(good), odd)
+        try:
+            table, ragged = self._with_arrow(block, columns)
+            is_told = table.num_rows + len(ragged) == len(good)
+        except pa.ArrowInvalid:
+            table, ragged, is_told = None, {}, False
+        short = {place for place, found in ragged.items() if found < self.table.width} if self.pads else set()
+        if is_told and not short:
+            return table, ragged
+        odd |= short if is_told else {*every}
+        return self._with_arrow(self._block(records.texts(good), odd), columns)
+
+    def _block(self, records: list[bytes], odd: Iterable[int]) -> memoryview:
+        """The records, one a line; the odd ones are written anew, as RFC 4180 has them."""
+        delimiter, quote = self._signs
+        for place in odd:
+            cells = self.table.rules.fields(records[place])
+            cells += [b""] * (self.table.width - len(cells)) if self.pads else []
+            records[place] = delimiter.join(quote + cell.replace(quote, quote * 2) + quote for cell in cells)
+        return memoryview(b"\n".join(records) or b"\n")
+
+    @property
+    def _signs(self) -> tuple[bytes, bytes]:
+        """Delimiter and quote as Arrow gets them."""
+        rules = self.table.rules
+        return (rules.delimiter, rules.quote) if rules.is_standard else (b",", b'"')
 
     def _with_arrow(self, block: memoryview, columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
-        """As `_parse`, for whole records in one buffer; None where Arrow refuses it."""
+        """As `_parse`, for whole records in one buffer."""
         ragged: dict[int, int] = {}
 
         def note(row: Any) -> str:
@@ -195,36 +201,23 @@ class _Columns(msgspec.Struct, frozen=True):
 
         names = [f"c{at}" for at in range(self.table.width)]
         include = [names[at] for at in columns]
-        rules = self.table.layout.rules
+        delimiter, quote = self._signs
         if block[: len(_BOM)] == _BOM:
             block = memoryview(_BOM + bytes(block))  # Arrow takes one away, but a mark inside of a file is text
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.py_buffer(block),
-                # One block, in this thread: the whole buffer consists of whole records.
-                read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=rules.delimiter.decode(),
-                    quote_char=rules.quote.decode() or False,
-                    newlines_in_values=True,
-                    invalid_row_handler=note,
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    check_utf8=False,  # checked already, over all columns
-                    column_types=dict.fromkeys(include, pa.string()),
-                    include_columns=include,
-                ),
-            )
-        except pa.ArrowInvalid:
-            return None, {}
+        table = pyarrow.csv.read_csv(
+            pa.py_buffer(block),
+            # One block, in this thread: the whole buffer consists of whole records.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter.decode(),
+                quote_char=quote.decode() or False,
+                newlines_in_values=True,
+                invalid_row_handler=note,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                check_utf8=False,  # checked already, over all columns
+                column_types=dict.fromkeys(include, pa.string()),
+                include_columns=include,
+            ),
+        )
         return table, ragged
-
-    def _parse_odd(self, records: list[bytes], columns: Sequence[int]) -> tuple[Any, dict[int, int]]:
-        width = self.table.width
-        rows = [self.table.layout.rules.fields(record) for record in records]
-        if self.pads:
-            rows = [row + [b""] * (width - len(row)) for row in rows]
-        ragged = {place: len(row) for place, row in enumerate(rows) if len(row) != width}
-        whole = [row for row in rows if len(row) == width]
-        arrays = {f"c{at}": pa.array([row[at] for row in whole], pa.binary()).cast(pa.string()) for at in columns}
-        return pa.table(arrays), ragged

@@ -21,7 +21,7 @@ from importer.model import Format
 from importer.read import nested
 from importer.read.files import PACKED
 from importer.read.reader import TextSample
-from importer.read.records import BLANKS, WHITESPACE, Layout, Records, Rules, split_sample
+from importer.read.records import BLANKS, WHITESPACE, Records, Rules, split_sample
 from importer.roundtrip import is_formula, is_rejects, original_cell
 
 PARQUET_MAGIC = (b"PAR1", b"PARE")
@@ -144,7 +144,7 @@ def _json(line: bytes) -> Any:
 class Table(msgspec.Struct, frozen=True):
     """How a CSV file is laid out."""
 
-    layout: Layout
+    rules: Rules
     header: tuple[str, ...]
     """The columns' names; empty for an empty file."""
     width: int = 0
@@ -161,7 +161,7 @@ def recognise_table(name: str, text: TextSample, options: SourceOptions, columns
     """The rules of a CSV file and its header. Raises `SourceError` where the header cannot be read."""
     if not text.data.strip():
         names = options.header if isinstance(options.header, tuple) else ()
-        return Table(Layout(Rules(b",")), names, len(names))
+        return Table(Rules(b","), names, len(names))
     announced = None if options.skip_lines else _SEPARATOR_LINE.match(text.data)
     trials = _Trials(text, options, announced and announced[1], columns)
     best = trials.best()
@@ -173,7 +173,7 @@ def recognise_table(name: str, text: TextSample, options: SourceOptions, columns
 class _Trial(msgspec.Struct, frozen=True):
     """The first records as some rules read them."""
 
-    layout: Layout
+    rules: Rules
     records: Records
     rows: list[list[bytes]]
     """The fields of each record; none of one that cannot be read."""
@@ -183,10 +183,6 @@ class _Trial(msgspec.Struct, frozen=True):
     """Which of the records is the header."""
     matched: int
     """How many of the columns that the mapping names the header has."""
-
-    @property
-    def rules(self) -> Rules:
-        return self.layout.rules
 
     @property
     def table(self) -> list[list[bytes]]:
@@ -223,7 +219,7 @@ class _Trials:
     ) -> None:
         self._text = text
         self._options = options
-        self._skip_lines = options.skip_lines + (delimiter is not None)
+        skip_lines = options.skip_lines + (delimiter is not None)
         if options.delimiter is not None:
             delimiter = {"tab": b"\t", WHITESPACE: b""}.get(options.delimiter, options.delimiter.encode())
         self._delimiter = delimiter
@@ -234,6 +230,8 @@ class _Trials:
             b'"' if options.quote is None else options.quote.encode(),
             (options.escape or "").encode(),
             (options.comment or "").encode(),
+            blank=BLANKS,
+            skip_lines=skip_lines,
         )
 
     def best(self) -> _Trial | None:
@@ -248,7 +246,7 @@ class _Trials:
         if self._delimiter is None:
             best = self._delimited_otherwise(best)
         if any(row and row[0].startswith(b"#") for row in best.rows[: best.head]) and not best.rules.comment:
-            best = self._read(best.rules, remarks=b"#") or best
+            best = self._read(replace(best.rules, remarks=b"#")) or best
         return best
 
     def _quoted_otherwise(self, best: _Trial) -> _Trial:
@@ -296,12 +294,11 @@ class _Trials:
             return best
         return best if width and not _names_columns(other.table[0]) else other
 
-    def _read(self, rules: Rules, remarks: bytes = b"") -> _Trial | None:
-        layout = Layout(rules, blank=BLANKS, skip_lines=self._skip_lines, remarks=remarks)
+    def _read(self, rules: Rules) -> _Trial | None:
         complete = self._text.complete and len(self._text.data) <= _TRIAL
-        records = split_sample(self._text.data[:_TRIAL], layout, complete=complete)
+        records = split_sample(self._text.data[:_TRIAL], rules, complete=complete)
         if records is None and not complete:
-            records = split_sample(self._text.data, layout, complete=self._text.complete)
+            records = split_sample(self._text.data, rules, complete=self._text.complete)
         if records is None or not len(records):
             return None
         records = records.part(0, min(len(records), _ROWS))
@@ -309,7 +306,7 @@ class _Trials:
         widths = Counter(len(row) for row in rows if row)
         width = max(widths, key=lambda found: (widths[found], found)) if widths else 0
         head, matched = self._header_at(rows, width)
-        return _Trial(layout, records, rows, width, head, matched)
+        return _Trial(rules, records, rows, width, head, matched)
 
     def _header_at(self, rows: list[list[bytes]], width: int) -> tuple[int, int]:
         """Which record is the header, and how many of the known names it has."""
@@ -376,17 +373,17 @@ def _in_quotes(trial: _Trial) -> bool:
 
 def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     """The table with its columns' names."""
-    rules, layout = trial.rules, trial.layout
+    rules = trial.rules
     notes = _dialect_notes(rules, options)
     if isinstance(options.header, tuple):
-        return Table(_with_blanks(layout, len(options.header)), options.header, len(options.header), notes=notes)
+        return Table(_with_blanks(rules, len(options.header)), options.header, len(options.header), notes=notes)
     raw, row = trial.records[trial.head], trial.rows[trial.head]
     if b"\0" in (trial.records.data if trial.head in trial.records.faults else raw):
         hint = "copy or download it again, or export it as CSV, JSONL or Parquet"
         raise SourceError(name, "holds binary data, which is neither text nor Parquet", hint=hint)
     if options.header is False:
         width = len(row) or trial.width
-        return Table(_with_blanks(layout, width), tuple(map(str, range(1, width + 1))), width, notes=notes)
+        return Table(_with_blanks(rules, width), tuple(map(str, range(1, width + 1))), width, notes=notes)
     body = [found for found in trial.rows[trial.head + 1 :] if len(found) == trial.width]
     names, note = _header(raw, row, body, trial)
     if note:
@@ -410,14 +407,13 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
     width = max(len(names), trial.width if len(names) < trial.width and note is not None else 0)
     found = tuple(cell.decode() for cell in names)
     header = tuple(map(original_cell, found)) if is_rejects(found) else found
-    return Table(_with_blanks(layout, width), header, width, above, (raw, *second), notes)
+    return Table(_with_blanks(rules, width), header, width, above, (raw, *second), notes)
 
 
-def _with_blanks(layout: Layout, width: int) -> Layout:
+def _with_blanks(rules: Rules, width: int) -> Rules:
     """Which characters make a blank line: in a file of one column a blank is a cell."""
-    rules = layout.rules
     blank = BLANKS.replace(rules.delimiter, b"") if rules.delimiter and width > 1 else BLANKS
-    return replace(layout, blank=blank if width > 1 or not rules.delimiter else b"")
+    return replace(rules, blank=blank if width > 1 or not rules.delimiter else b"")
 
 
 def _header(raw: bytes, row: list[bytes], body: list[list[bytes]], trial: _Trial) -> tuple[list[bytes], str | None]:

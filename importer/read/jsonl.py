@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from importer.errors import SourceError
+from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import SourceOptions
-from importer.mapping.unused import UnusedColumns
 from importer.model import Dialect, Int64s
 from importer.read.detect import refuse_document
 from importer.read.files import Content, Limits, shorten
 from importer.read.nested import MISSING, Path, find, members, parse
 from importer.read.reader import Converted, TextReader, TextSample
-from importer.read.records import Faults, Layout, Records
+from importer.read.records import BLANKS, Faults, Records, Rules
 from importer.roundtrip import JSON_KEY
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
@@ -65,8 +65,8 @@ class JsonLinesReader(TextReader):
             has_bom=bool(text.encoding.bom),
             skip_lines=options.skip_lines,
         )
-        layout = Layout(blank=b" \t", skip_lines=options.skip_lines)
-        super().__init__(content, text.encoding, (dialect, None), layout, limits)
+        rules = Rules(b"", quote=b"", blank=BLANKS, skip_lines=options.skip_lines)
+        super().__init__(content, text.encoding, (dialect, None), rules, limits)
         self._each = each
 
     def _records(self) -> Iterator[Records]:

@@ -15,7 +15,7 @@ from importer.columns import where_true
 from importer.errors import SourceError
 from importer.model import ArrowArray, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read import nested
-from importer.read.arrow import child_type, is_list, reach, struct_fields, text_of, without_views
+from importer.read.arrow import plain, plain_type, text_of
 from importer.read.encoding import show
 from importer.read.files import MAX_RATIO, Content, Limits, shorten
 from importer.read.reader import Reader
@@ -52,7 +52,7 @@ class ParquetReader(Reader):
         except _UNREADABLE as error:
             raise _explain(content.name, error) from None
         _refuse_bomb(content.name, self._file.metadata, max_ratio)
-        schema = without_views(self._file.schema_arrow)
+        schema = pa.schema([field.with_type(plain_type(field.type)) for field in self._file.schema_arrow])
         dialect = Dialect(format="parquet", compression=content.compression, has_header=False)
         super().__init__(content, Source(content.name, content.path, dialect, None), schema.names)
         for name in self._partitions:
@@ -97,10 +97,10 @@ class ParquetReader(Reader):
         names = self._schema.names
         if column in names:
             return column, None
-        splits = nested.parse(column).splits
-        return next(
-            (one for one in splits if one[0] in names and child_type(self._schema.field(one[0]).type, one[1])), None
-        )
+        for head, path in nested.parse(column).splits:
+            if head in names and nested.reach(pa.nulls(0, self._schema.field(head).type), path) is not None:
+                return head, path
+        return None
 
     def _taken(self) -> Iterator[str]:
         """Columns, and members of structs, that nothing else of the mapping uses and `more_properties` takes."""
@@ -108,11 +108,19 @@ class ParquetReader(Reader):
         if unused is None:
             return
         for prefix in ("", *unused.prefixes):
-            for each in struct_fields(self._schema, prefix):
+            for each in self._fields(prefix):
                 path = f"{prefix}.{each.name}" if prefix else each.name
                 is_used = pa.types.is_nested(each.type) and unused.is_reached(path)
                 if not is_used and unused.property_of(path) is not None:
                     yield path
+
+    def _fields(self, prefix: str) -> Sequence[Any]:
+        """The fields of the struct at a dotted path, or of the whole table."""
+        fields = list(self._schema)
+        for name in filter(None, prefix.split(".")):
+            kind = next((each.type for each in fields if each.name == name), pa.null())
+            fields = nested.struct_fields(kind)
+        return fields
 
     def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[Chunk]:
         columns = list(dict.fromkeys((*columns, *self._taken())))
@@ -123,6 +131,12 @@ class ParquetReader(Reader):
             if self._schema.names.count(head) > 1:
                 raise SourceError(
                     self.source.name, f"has more than one column {column!r}", hint="rename one of them in the export"
+                )
+            if _is_period(self._file.schema_arrow, head):
+                raise SourceError(
+                    self.source.name,
+                    f"column {head!r} has pandas' periods, which Parquet holds as counts and not as dates",
+                    hint=f"write their text: df[{head!r}] = df[{head!r}].astype(str)",
                 )
         needed = None if raw_rows else [name for name in heads if name not in self._partitions]
         try:
@@ -177,8 +191,8 @@ class ParquetReader(Reader):
         for group in range(self._file.num_row_groups):
             rows = self._rows_at_a_time(group, needed)
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=needed, use_threads=False):
-                plain = without_views(batch.schema)
-                yield batch if plain == batch.schema else batch.cast(plain)
+                arrays = [plain(column) for column in batch.columns]
+                yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names) if arrays else batch
 
     def _rows_at_a_time(self, group: int, needed: Sequence[str] | None) -> int:
         """How many rows of a row group to decode at once, by their size on average and at the worst.
@@ -223,7 +237,9 @@ class ParquetReader(Reader):
         literal: dict[str, ArrowArray] = {}
         faults: dict[int, tuple[str, str]] = {}
         for column, (head, path) in located.items():
-            values = batch.column(head) if path is None else reach(batch.column(head), path)
+            values = batch.column(head)
+            if path is not None:
+                values = nested.reach(values, path)
             texts[column], where, bad = text_of(values)
             if where is not None and where.true_count:
                 inside[column] = where
@@ -253,14 +269,20 @@ class ParquetReader(Reader):
             unreadable=tuple(UnreadableRow(first + at, int(lines[at]), *fault) for at, fault in sorted(faults.items())),
             nested=inside,
             literal=literal,
-            raw_rows=pa.Table.from_batches([_plain_batch(batch)]) if raw_rows else None,
+            raw_rows=pa.Table.from_batches([batch]) if raw_rows else None,
         )
+
+
+def _is_period(schema: Any, name: str) -> bool:
+    """Whether a column has pandas' type for months and the like, which is known by its name where pandas is loaded."""
+    at = schema.get_field_index(name)
+    field = schema.field(at) if at >= 0 else pa.field("", pa.null())
+    noted = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+    return "pandas.period" in (noted, getattr(field.type, "extension_name", ""))
 
 
 def _is_literal(kind: Any) -> bool:
     """Whether JSON writes values of the type without quotes."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
     return any(test(kind) for test in tests)
 
@@ -280,45 +302,18 @@ def _refuse_bomb(name: str, metadata: Any, max_ratio: int) -> None:
 
 
 def _parts(batch: Any, most: int) -> Iterator[Any]:
-    """The batch in slices whose cells, once they are text, take at most ``most`` bytes; a single row may take more."""
-    sizes = np.zeros(batch.num_rows, np.int64)
-    for column in batch.columns:
-        sizes += _sizes(column)
-    if sizes.sum() <= most:
+    """The batch in slices of at most ``most`` bytes; a single row may have more."""
+    if batch.num_rows <= 1 or batch.nbytes <= most:
         yield batch
         return
-    begin, ends = 0, np.cumsum(sizes)
-    while begin < batch.num_rows:
-        before = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
-        yield batch.slice(begin, end - begin)
-        begin = end
-
-
-def _sizes(column: ArrowArray) -> Int64s:
-    """Bytes of each cell, by and large."""
-    kind = column.type
-    values = column.dictionary if pa.types.is_dictionary(kind) else column
-    tests = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
-    if not any(test(values.type) for test in tests):
-        return np.full(len(column), column.nbytes // max(len(column), 1), np.int64)
-    lengths = pc.binary_length(values)
-    lengths = lengths if values is column else lengths.take(column.indices)
-    sizes: Int64s = lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return sizes
-
-
-def _plain_batch(batch: Any) -> Any:
-    """The batch with its dictionaries decoded, so that all batches of a file have one type."""
-    arrays = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in batch.columns]
-    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    half = batch.num_rows // 2
+    yield from _parts(batch.slice(0, half), most)
+    yield from _parts(batch.slice(half), most)
 
 
 def _fault(column: str, value: Any) -> tuple[str, str]:
     """Why a cell has no text."""
     kind = value.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
     if pa.types.is_temporal(kind):
         return "row.unreadable", f"{column}: a {kind} outside of the years 1 to 9999"
     if pa.types.is_nested(kind):
@@ -346,7 +341,7 @@ def _parts_of_list(schema: Any, path: str) -> tuple[str, ...] | None:
         kind = schema.field(head).type if schema.names.count(head) == 1 else pa.null()
         for name in parts[1:]:
             kind = kind.field(name).type if pa.types.is_struct(kind) and kind.get_field_index(name) >= 0 else pa.null()
-        if is_list(kind):
+        if pa.types.is_list(kind):
             return parts
     return None
 
@@ -355,7 +350,7 @@ def _with_element(field: Any, inner: tuple[str, ...]) -> Any:
     """The field with the elements' type in place of the list's; ``inner`` are the members that lead there."""
     if not inner:
         return pa.field(field.name, field.type.value_type)
-    members = [field.type.field(at) for at in range(field.type.num_fields)]
+    members = nested.struct_fields(field.type)
     changed = [_with_element(one, inner[1:]) if one.name == inner[0] else one for one in members]
     return pa.field(field.name, pa.struct(changed))
 
@@ -365,8 +360,6 @@ def _rows_of_elements(batch: Any, parts: tuple[str, ...]) -> tuple[Any, Any]:
     lists = batch.column(parts[0])
     for name in parts[1:]:
         lists = pc.struct_field(lists, name)
-    if not pa.types.is_list(lists.type):
-        lists = lists.cast(pa.list_(lists.type.value_type))
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     origins = np.repeat(np.arange(len(lists)), np.maximum(counts, 1))
     is_element = np.repeat(counts > 0, np.maximum(counts, 1))
@@ -382,8 +375,8 @@ def _put(values: ArrowArray, inner: tuple[str, ...], elements: ArrowArray) -> Ar
     """The structs with the elements in place of a list."""
     if not inner:
         return elements
-    members = [pc.struct_field(values, [at]) for at in range(values.type.num_fields)]
-    names = [values.type.field(at).name for at in range(values.type.num_fields)]
+    names = [field.name for field in nested.struct_fields(values.type)]
+    members = [pc.struct_field(values, [at]) for at in range(len(names))]
     at = names.index(inner[0])
     members[at] = _put(members[at], inner[1:], elements)
     return pa.StructArray.from_arrays(members, names, mask=values.is_null())

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from importer.errors import ImporterError, SourceError
-from importer.mapping.unused import UnusedColumns
+from importer.mapping.columns import UnusedColumns
 from importer.model import ArrowArray, ArrowTable, Chunk, Dialect, Int64s, Source, UnreadableRow
 from importer.read.encoding import TextEncoding, keep_undecodable, utf8_blocks
 from importer.read.files import Content, Limits, shorten
-from importer.read.records import Faults, Layout, Records, split
+from importer.read.records import Faults, Records, Rules, split
 
 
 class TextSample(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class UnparsedRecords(msgspec.Struct, frozen=True):
                 texts = kept.to_pylist()
                 for at in () if self.transcoded else records.faults:  # whatever the fault, bytes may be undecodable
                     texts[at] = keep_undecodable(texts[at])
-                kept = pa.array(texts if self.whole is None else map(self.whole, texts), pa.binary())
+                kept = pa.array(map(self.whole, texts) if self.whole else texts, pa.binary())
             raw_rows = pa.table({"record": kept})
         return Chunk(
             source=self.source,
@@ -205,7 +205,7 @@ class TextReader(Reader):
 
     def __init__(
         self, content: Content, encoding: TextEncoding, source: tuple[Dialect, tuple[str, ...] | None],
-        layout: Layout, limits: Limits, notes: Sequence[str] = (),
+        rules: Rules, limits: Limits, notes: Sequence[str] = (),
     ) -> None:  # fmt: skip
         dialect, columns = source
         assumed = (encoding.note,) if encoding.note else ()
@@ -214,7 +214,7 @@ class TextReader(Reader):
         if columns:
             self.source = replace(self.source, columns=(*self._partitions, *columns))
         self._encoding = encoding
-        self._layout = layout
+        self._rules = rules
         self._limits = limits
 
     @abstractmethod
@@ -228,7 +228,7 @@ class TextReader(Reader):
     def _records(self) -> Iterator[Records]:
         """All data records, a block at a time."""
         blocks = utf8_blocks(lambda: self._content.read(self._limits.block), self._encoding)
-        return split(blocks, self._layout, self._limits)
+        return split(blocks, self._rules, self._limits)
 
     def _parts(self, columns: Sequence[str], *, raw_rows: bool) -> Iterator[UnparsedRecords]:
         convert, transcoded = self._converter(columns), self._encoding.name != "utf-8"

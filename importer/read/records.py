@@ -35,6 +35,9 @@ Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Faults: TypeAlias = dict[int, tuple[str, str]]
 """Of unreadable records, by their position: reason code and value."""
 
+_Ends: TypeAlias = tuple[Int64s, Faults, frozenset[int]]
+"""Which of the line ends end a record, as indices; the faults and the odd ones by the record's position."""
+
 WHITESPACE = "whitespace"
 BLANKS = b" \t"
 _LF, _CR, _AFTER_ASCII = 10, 13, 0x80
@@ -45,7 +48,7 @@ _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 
 class Rules(msgspec.Struct, frozen=True, dict=True):
-    """A file's delimiter, quote and other special characters."""
+    """How a file is cut into records and fields."""
 
     delimiter: bytes
     """One character or more; empty for runs of blanks."""
@@ -55,24 +58,33 @@ class Rules(msgspec.Struct, frozen=True, dict=True):
     """What takes the meaning from a quote, a delimiter or itself; empty without one."""
     comment: bytes = b""
     """What a line begins with that is no record; empty without one."""
+    remarks: bytes = b""
+    """The same for lines that hold no delimiter; others are records."""
+    blank: bytes = b""
+    """Characters that make a line blank if it holds nothing else; an empty line always is."""
+    skip_lines: int = 0
 
     @cached_property
     def is_standard(self) -> bool:
         """Whether Arrow's parser knows these rules."""
         return len(self.delimiter) == 1 and len(self.quote) <= 1 and not self.escape
 
-    @cached_property
+    @property
     def _separator(self) -> bytes:
         return re.escape(self.delimiter) if self.delimiter else rb"[ \t]++"
 
-    @cached_property
+    @property
+    def _blanks(self) -> bytes:
+        return b"" if self.delimiter in {b" ", b"\t"} else rb"[ \t]*+"
+
+    @property
     def _quoted(self) -> bytes:
         """A quoted field from its opening to its closing quote, as a possessive pattern: it never backtracks."""
         quote, escape = re.escape(self.quote), re.escape(self.escape)
         pair = quote * 2 + (b"|" + escape + b"." if escape else b"")
         return b"%b([^%b%b]*+(?:(?:%b)[^%b%b]*+)*+)%b" % (quote, quote, escape, pair, quote, escape, quote)
 
-    @cached_property
+    @property
     def _rest(self) -> bytes:
         """What is left of a field, up to its delimiter or line end."""
         escaped = re.escape(self.escape) + rb"[^\r\n]|" if self.escape else b""
@@ -86,10 +98,6 @@ class Rules(msgspec.Struct, frozen=True, dict=True):
     def quoted(self) -> re.Pattern[bytes]:
         """A quoted field, blanks before it included."""
         return re.compile(self._blanks + self._quoted, re.DOTALL)
-
-    @property
-    def _blanks(self) -> bytes:
-        return b"" if self.delimiter in {b" ", b"\t"} else rb"[ \t]*+"
 
     @cached_property
     def _field(self) -> re.Pattern[bytes]:
@@ -118,6 +126,12 @@ class Rules(msgspec.Struct, frozen=True, dict=True):
             self._blanks, quote, self._rest,
         )  # fmt: skip
         return re.compile(b"%b(?:%b%b)*+" % (field, self._separator, field), re.DOTALL)
+
+    def is_comment(self, record: bytes) -> bool:
+        """Whether the record is a comment line."""
+        if self.comment:
+            return record.startswith(self.comment)
+        return bool(self.remarks) and record.startswith(self.remarks) and self.delimiter not in record
 
     def fields(self, record: bytes) -> list[bytes]:
         """One record's fields, without their quotes."""
@@ -162,8 +176,6 @@ class Records(msgspec.Struct, frozen=True):
     faults: Faults = {}
     odd: frozenset[int] = frozenset()
     """Positions of records in which some quote is where RFC 4180 allows none."""
-    gapless: bool = True
-    """Whether nothing but line ends and empty lines lies between the records."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -175,14 +187,14 @@ class Records(msgspec.Struct, frozen=True):
         """Another process gets these records' bytes, and not the whole buffer."""
         begin, end = (int(self.starts[0]), int(self.ends[-1])) if len(self) else (0, 0)
         places = self.starts - begin, self.ends - begin, self.lines
-        return Records, (self.data[begin:end], *places, self.faults, self.odd, self.gapless)
+        return Records, (self.data[begin:end], *places, self.faults, self.odd)
 
     def part(self, first: int, last: int) -> Records:
         """The records ``first … last - 1``."""
         faults = {at - first: fault for at, fault in self.faults.items() if first <= at < last}
         odd = frozenset(at - first for at in self.odd if first <= at < last)
         cut = slice(first, last)
-        return Records(self.data, self.starts[cut], self.ends[cut], self.lines[cut], faults, odd, self.gapless)
+        return Records(self.data, self.starts[cut], self.ends[cut], self.lines[cut], faults, odd)
 
     def parts(self, rows: int) -> Iterator[Records]:
         """All records, at most ``rows`` at a time."""
@@ -198,50 +210,30 @@ class Records(msgspec.Struct, frozen=True):
 
     def column(self) -> ArrowArray:
         """All records as a ``binary`` array."""
-        gap = int(self.starts[1] - self.ends[0]) if len(self) > 1 else 0
+        gaps = self.starts[1:] - self.ends[:-1]
+        gap = int(gaps[0]) if len(gaps) else 0
         begin, end = (int(self.starts[0]), int(self.ends[-1]) + gap) if gap else (0, 0)
-        if not gap or end > len(self.data) or (self.starts[1:] - self.ends[:-1] != gap).any():
+        if not gap or end > len(self.data) or (gaps != gap).any():
             return pa.array(self.texts(), pa.binary())
         # Each with its line end, which Arrow takes away faster than Python makes objects.
         bounds = np.append(self.starts - begin, end - begin).astype(np.int32)
         data = pa.py_buffer(memoryview(self.data)[begin:end])
-        return pc.binary_slice(
-            pa.Array.from_buffers(pa.binary(), len(self), [None, pa.py_buffer(bounds), data]), 0, -gap
-        )
+        texts = pa.Array.from_buffers(pa.binary(), len(self), [None, pa.py_buffer(bounds), data])
+        return pc.binary_slice(texts, 0, -gap)
+
+    @property
+    def is_gapless(self) -> bool:
+        """Whether nothing but line ends lies between the records."""
+        return bool((self.starts[1:] - self.ends[:-1]).max(initial=0) <= len(b"\r\n"))
 
     def good(self) -> Int64s:
         """Positions of the records that are readable."""
-        mask = np.ones(len(self), np.bool_)
-        mask[list(self.faults)] = False
-        return np.flatnonzero(mask)
+        return np.delete(np.arange(len(self)), list(self.faults))
 
 
-class Layout(msgspec.Struct, frozen=True):
-    """What the splitter must know of a file."""
-
-    rules: Rules = Rules(b"", quote=b"")
-    """By default every line is a record."""
-    blank: bytes = b""
-    """Characters that make a line blank if it holds nothing else; an empty line always is."""
-    skip_lines: int = 0
-    remarks: bytes = b""
-    """The file has comment lines that begin so; unlike the rules' comments they hold no delimiter."""
-
-    def is_comment(self, record: bytes) -> bool:
-        """Whether the record is a comment line."""
-        if self.rules.comment:
-            return record.startswith(self.rules.comment)
-        return bool(self.remarks) and record.startswith(self.remarks) and self.rules.delimiter not in record
-
-    @property
-    def comment(self) -> bytes:
-        """How a comment line begins; empty without any."""
-        return self.rules.comment or self.remarks
-
-
-def split(blocks: Iterator[bytes], layout: Layout, limits: Limits) -> Iterator[Records]:
+def split(blocks: Iterator[bytes], rules: Rules, limits: Limits) -> Iterator[Records]:
     """Cut blocks of UTF-8 into records. Memory is bounded by the limits, whatever the bytes are."""
-    splitter = _Splitter(layout, limits)
+    splitter = _Splitter(rules, limits)
     # One block is held back, so that a last line without a line end is no block of its own.
     held = next(blocks, b"")
     try:
@@ -254,21 +246,21 @@ def split(blocks: Iterator[bytes], layout: Layout, limits: Limits) -> Iterator[R
     yield from splitter.feed(held, final=True)
 
 
-def split_sample(text: bytes, layout: Layout, *, complete: bool) -> Records | None:
+def split_sample(text: bytes, rules: Rules, *, complete: bool) -> Records | None:
     """The records at a file's beginning; unless ``text`` is the whole file, without the one it ends in."""
-    return next(_Splitter(layout, Limits()).feed(text, final=complete), None)
+    return next(_Splitter(rules, Limits()).feed(text, final=complete), None)
 
 
 class _Splitter:
     """The state between two blocks: the incomplete record at the end, and the line it begins on."""
 
-    def __init__(self, layout: Layout, limits: Limits) -> None:
-        self._layout = layout
+    def __init__(self, rules: Rules, limits: Limits) -> None:
+        self._rules = rules
         self._limits = limits
         self._tail = b""
         self._line = 1
-        self._skip = layout.skip_lines
-        self._in_endless = False
+        self._skip = rules.skip_lines
+        """Lines to pass over: what the user asked for, or the rest of one that was given up."""
 
     def feed(self, block: bytes, *, final: bool) -> Iterator[Records]:
         """Records completed by ``block``."""
@@ -277,47 +269,38 @@ class _Splitter:
             data += b"\n"
         codes = np.frombuffer(data, np.uint8)
         line_ends = find_line_ends(data, codes, final=final)
-        # What is passed over: the lines the user asked to skip, and the rest of a line that was given up.
-        passed = min(self._skip or int(self._in_endless), len(line_ends))
+        passed = min(self._skip, len(line_ends))
         if passed:
             self._line += passed
-            self._skip = max(self._skip - passed, 0)
-            self._in_endless = False
+            self._skip -= passed
             cut = int(line_ends[passed - 1]) + 1
             data, codes, line_ends = data[cut:], codes[cut:], line_ends[passed:] - cut
-        if self._skip or self._in_endless:
+        if self._skip:
             self._tail = data[-1:] if data.endswith(b"\r") else b""
             return
         yield from self._records(data, codes, line_ends, final=final)
 
     def _records(self, data: bytes, codes: Bytes, line_ends: Int64s, *, final: bool) -> Iterator[Records]:
-        faults: Faults = {}
-        odd: frozenset[int] = frozenset()
-        quote = self._layout.rules.quote
+        quote = self._rules.quote
+        found: _Ends = np.arange(len(line_ends)), {}, frozenset()
         if quote and quote in data:
-            chosen, faults, odd = self._ends(data, codes, line_ends, final=final)
-        else:
-            chosen = np.arange(len(line_ends))
+            found = self._ends(data, codes, line_ends, final=final)
+        chosen = found[0]
         if len(chosen):
-            yield self._finish(data, codes, line_ends, chosen, faults, odd)
+            yield self._finish(data, codes, line_ends, found)
             consumed = int(line_ends[chosen[-1]]) + 1
             self._line += int(chosen[-1]) + 1
             data = data[consumed:]
         if len(data) > self._limits.line:
             start, end, line = (np.array([at], np.int64) for at in (0, _KEPT_OF_ENDLESS, self._line))
-            yield Records(data, start, end, line, {0: _endless(data, self._limits.line)}, gapless=False)
-            self._in_endless = True
+            yield Records(data, start, end, line, {0: _endless(data, self._limits.line)})
+            self._skip = 1
             data = data[-1:] if data.endswith(b"\r") else b""
         self._tail = data
 
-    def _ends(
-        self, data: bytes, codes: Bytes, line_ends: Int64s, *, final: bool
-    ) -> tuple[Int64s, Faults, frozenset[int]]:
-        """Which of the line ends end a record, as indices; the faults and the odd ones by the record's position.
-
-        What follows the last of them is an incomplete record; with ``final`` there is none.
-        """
-        rules, longest = self._layout.rules, self._limits.quoted
+    def _ends(self, data: bytes, codes: Bytes, line_ends: Int64s, *, final: bool) -> _Ends:
+        """What follows the last of them is an incomplete record; with ``final`` there is none."""
+        rules, longest = self._rules, self._limits.quoted
         if rules.is_standard:
             within = within_quotes(codes, line_ends, delimiter=rules.delimiter, quote=rules.quote)
             if within is not None:
@@ -331,9 +314,7 @@ class _Splitter:
                     return ends, {}, frozenset()
         return self._ends_one_by_one(data, line_ends.tolist(), rules, final=final)
 
-    def _ends_one_by_one(
-        self, data: bytes, line_ends: list[int], rules: Rules, *, final: bool
-    ) -> tuple[Int64s, Faults, frozenset[int]]:
+    def _ends_one_by_one(self, data: bytes, line_ends: list[int], rules: Rules, *, final: bool) -> _Ends:
         """The same for blocks in which quotes are misplaced, or not closed in time."""
         chosen: list[int] = []
         faults: Faults = {}
@@ -341,7 +322,7 @@ class _Splitter:
         first, start, limit = 0, 0, line_ends[-1] + 1 if line_ends else 0
         while first < len(line_ends):
             last, line_end = first, line_ends[first]
-            if data.find(rules.quote, start, line_end) >= 0 and not self._layout.is_comment(data[start:line_end]):
+            if data.find(rules.quote, start, line_end) >= 0 and not self._rules.is_comment(data[start:line_end]):
                 end, kind = _record_end(data, start, limit, rules)
                 if kind == "open" and not final and len(data) - start <= self._limits.quoted:
                     break
@@ -359,16 +340,9 @@ class _Splitter:
             first = last + 1
         return np.array(chosen, np.int64), faults, frozenset(odd)
 
-    def _finish(
-        self,
-        data: bytes,
-        codes: Bytes,
-        line_ends: Int64s,
-        chosen: Int64s,
-        faults: Faults,
-        odd: frozenset[int],
-    ) -> Records:
-        """Offsets and lines of the records that end at ``line_ends[chosen]``; finds what is blank or undecodable."""
+    def _finish(self, data: bytes, codes: Bytes, line_ends: Int64s, found: _Ends) -> Records:
+        """Offsets and lines of the records; finds what is blank or undecodable."""
+        chosen, faults, odd = found
         last = line_ends[chosen]
         starts = np.concatenate([np.zeros(1, np.int64), last[:-1] + 1])
         lines = self._line + np.concatenate([np.zeros(1, np.int64), chosen[:-1] + 1])
@@ -382,19 +356,17 @@ class _Splitter:
         if codes[: int(last[-1]) + 1].max() >= _AFTER_ASCII:
             _find_undecodable(data[: int(last[-1]) + 1], starts, ends, faults)
         keep = ends > starts
-        gapless = True
-        suspects = [codes[starts] == code for code in (*self._layout.blank, *self._layout.comment[:1])]
-        if suspects:
-            for position in np.flatnonzero(np.logical_or.reduce(suspects) & keep).tolist():
-                record = data[starts[position] : ends[position]]
-                if not record.strip(self._layout.blank or None) or self._layout.is_comment(record):
-                    keep[position] = gapless = False
+        rules = self._rules
+        suspects = np.isin(codes[starts], [*rules.blank, *(rules.comment or rules.remarks)[:1]])
+        for position in np.flatnonzero(suspects & keep).tolist():
+            record = data[starts[position] : ends[position]]
+            keep[position] = record.strip(rules.blank or None) and not rules.is_comment(record)
         if not keep.all():
             places = np.cumsum(keep) - 1
             faults = {int(places[position]): fault for position, fault in faults.items() if keep[position]}
             odd = frozenset(int(places[position]) for position in odd if keep[position])
             starts, ends, lines = starts[keep], ends[keep], lines[keep]
-        return Records(data, starts, ends, lines, faults, odd, gapless)
+        return Records(data, starts, ends, lines, faults, odd)
 
 
 def _record_end(data: bytes, start: int, limit: int, rules: Rules) -> tuple[int, str]:

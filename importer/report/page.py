@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files as package_files
 from typing import Any
 from urllib.parse import quote
@@ -115,38 +116,40 @@ def rendered(template: str, **values: Any) -> bytes:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        extensions=["jinja2.ext.loopcontrols"],
-        loader=jinja2.PackageLoader("importer.report"),
-        finalize=_finalized,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "amount": amount,
-        "duration": duration,
-        "counted": counted,
+    own: dict[str, Callable[..., Any]] = {
         "lines": _lines,
         "ticked": _ticked,
         "href": lambda name: "./" + quote(name),
-        "states": states_in_words,
         "utc": _utc,
         "moment": _moment,
         "unbroken": _unbroken,
     }
-    return environment
+    return environment("importer.report", own, _LONGEST)
 
 
-def _finalized(value: object) -> object:
+def environment(package: str, filters: Mapping[str, Callable[..., Any]], most: int = sys.maxsize) -> jinja2.Environment:
+    """The templates of a package, which escape everything and show at most so many characters of any text."""
+    found = jinja2.Environment(
+        autoescape=True,
+        extensions=["jinja2.ext.loopcontrols"],
+        loader=jinja2.PackageLoader(package),
+        finalize=partial(_finalized, most=most),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"amount": amount, "duration": duration, "counted": counted, "states": states_in_words, **filters}
+    return found
+
+
+def _finalized(value: object, most: int = _LONGEST) -> object:
     """Numbers with their thousands apart; text from anywhere made harmless, shortened, on one line."""
     if isinstance(value, Markup):
         return value
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str):
-        return shown(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
+        return shown(value if len(value) <= most else f"{value[:most]}…")
     return "" if value is None else value
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from importer.errors import UsageError
 from importer.review.cells import Content, Form
@@ -27,9 +28,8 @@ STATUSES: dict[str, str] = {"open": "To fix", "ready": "Corrected", "given_up": 
 
 _TABLES = """
 CREATE TABLE line (
-    no INTEGER PRIMARY KEY, run TEXT, place INTEGER, form INTEGER, row INTEGER, line INTEGER, head INTEGER, state TEXT,
-    code TEXT, key TEXT, subscriber TEXT, type TEXT, value TEXT, currency TEXT, sent_at REAL, shape TEXT, content TEXT,
-    problems TEXT, verdict TEXT, status TEXT
+    no INTEGER PRIMARY KEY, run TEXT, place INTEGER, head INTEGER, code TEXT, searched TEXT, facts BLOB, status TEXT,
+    verdict BLOB
 );
 CREATE TABLE bad (no INTEGER, column TEXT, text TEXT, typed INTEGER, PRIMARY KEY (no, column)) WITHOUT ROWID;
 CREATE UNIQUE INDEX line_by_place ON line (run, place);
@@ -79,7 +79,6 @@ class Line(msgspec.Struct, frozen=True):
     """Of the first reason; empty if there is none."""
     key: str
     subscriber: str
-    type: str
     value: str
     currency: str
     sent_at: float | None
@@ -87,11 +86,11 @@ class Line(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
     """What is wrong with it as it is now."""
     status: str
-    edits: dict[str, str]
+    edits: dict[str, str] = {}
     """Its cells as they were typed, by column."""
-    word: str
+    word: str = ""
     """``given_up``, ``as_is``, ``arrived``, ``lost``, or empty."""
-    note: str
+    note: str = ""
     """Why it is given up."""
 
     def corrected(self, forms: Sequence[Form]) -> Content:
@@ -114,9 +113,8 @@ class Filter(msgspec.Struct, frozen=True):
             parts.append("l.code = ?")
             values.append(self.code)
         if self.text:
-            columns = ("key", "subscriber", "value", "content", "line")
-            parts.append("(" + " OR ".join(f"instr(lower(l.{name}), lower(?))" for name in columns) + ")")
-            values += [self.text] * len(columns)
+            parts.append("instr(lower(l.searched), lower(?))")
+            values.append(self.text)
         return " AND ".join(parts), values
 
 
@@ -169,17 +167,22 @@ class Desk:
 
     # Filling it
 
-    def fill(self, forms: list[Form], lines: Iterable[Line], cells: Iterable[tuple[int, str, str]]) -> None:
-        """Take the rows from the ledger, in the place of all that was there; ``cells`` are the bad ones.
+    def fill(self, lines: Iterable[Line]) -> None:
+        """Take the rows from the ledger, in the place of all that was there; their `forms` come with them.
 
-        ``cells`` is read behind ``lines``. Words about rows that are no longer here are forgotten.
+        Words about rows that are no longer here are forgotten.
         """
         with self._transaction():
-            self.forms = forms
+            self.forms.clear()
             self._db.execute("DELETE FROM line")
             self._db.execute("DELETE FROM bad")
-            self._db.executemany(f"INSERT INTO line VALUES ({', '.join('?' * 20)})", map(_fields, lines))
-            self._db.executemany("INSERT OR IGNORE INTO bad VALUES (?, ?, ?, 0)", cells)
+            for line in lines:
+                searched = "\n".join((line.key, line.subscriber, line.value, line.content.text, str(line.line)))
+                facts = (line.no, line.run, line.place, line.head, line.code, searched, _PACKED.encode(line))
+                self._db.execute("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", (*facts, line.status))
+                for column in dict.fromkeys(name for one in line.problems if one.is_error for name in one.columns):
+                    text = line.content.cell(self.forms[line.form], column) or ""
+                    self._db.execute("INSERT INTO bad VALUES (?, ?, ?, 0)", (line.no, column, text))
             self._db.execute(
                 "DELETE FROM kept.word WHERE NOT EXISTS"
                 " (SELECT 1 FROM line l WHERE l.run = word.run AND l.place = word.place)"
@@ -251,13 +254,9 @@ class Desk:
         return [no for (no,) in self._rows(f"SELECT no FROM line l WHERE {condition} ORDER BY no", *values)]
 
     def _lines(self, rest: str, *values: Any) -> list[Line]:
-        found = self._rows(
-            "SELECT no, run, place, form, row, line, head, state, code, key, subscriber, type, value, currency,"
-            f" sent_at, shape, content, COALESCE(verdict, problems), status, (SELECT json_group_object(about, text)"
-            f" FROM ({_NEWEST})) FROM line l {rest}",
-            *values,
-        )
-        return [_line(fields) for fields in found]
+        said = f"SELECT json_group_object(about, text) FROM ({_NEWEST})"
+        found = self._rows(f"SELECT facts, status, verdict, ({said}) FROM line l {rest}", *values)
+        return [_line(*fields) for fields in found]
 
     # Typing
 
@@ -296,7 +295,7 @@ class Desk:
 
     def judge(self, verdicts: Iterable[tuple[int, str, Sequence[Problem] | None]]) -> None:
         """Note the status of rows, and what is wrong with them now; None: what the ledger says."""
-        rows = [(status, None if found is None else _packed(found), no) for no, status, found in verdicts]
+        rows = [(status, None if found is None else _PACKED.encode(found), no) for no, status, found in verdicts]
         with self._transaction():
             self._db.executemany("UPDATE line SET status = ?, verdict = ? WHERE no = ?", rows)
 
@@ -309,26 +308,16 @@ class Desk:
             )
 
 
+_PACKED = msgspec.msgpack.Encoder()
+_LINE = msgspec.msgpack.Decoder(Line)
 _KEPT_WORDS = msgspec.json.Decoder(dict[str, str])
-_PROBLEMS = msgspec.json.Decoder(tuple[Problem, ...])
+_PROBLEMS = msgspec.msgpack.Decoder(tuple[Problem, ...])
 
 
-def _packed(problems: Sequence[Problem]) -> str:
-    return msgspec.json.encode(problems).decode()
-
-
-def _fields(line: Line) -> tuple[Any, ...]:
-    return (
-        line.no, line.run, line.place, line.form, line.row, line.line, line.head, line.state, line.code, line.key,
-        line.subscriber, line.type, line.value, line.currency, line.sent_at, line.content.shape, line.content.text,
-        _packed(line.problems), None, line.status,
-    )  # fmt: skip
-
-
-def _line(fields: tuple[Any, ...]) -> Line:
-    *facts, shape, content, packed, status, said = fields
-    kept = _KEPT_WORDS.decode(said)
+def _line(facts: bytes, status: str, verdict: bytes | None, said: str) -> Line:
+    """The row as it is now."""
+    line, kept = _LINE.decode(facts), _KEPT_WORDS.decode(said)
     word, _, note = kept.get("word", "").partition(" ")
     edits = {about.removeprefix("cell:"): text for about, text in kept.items() if about.startswith("cell:")}
-    values = (*facts, Content(shape, content), _PROBLEMS.decode(packed), status, edits, word, note)
-    return Line(*values)
+    problems = line.problems if verdict is None else _PROBLEMS.decode(verdict)
+    return replace(line, problems=problems, status=status, edits=edits, word=word, note=note)

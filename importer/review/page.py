@@ -8,23 +8,25 @@ runs this page's own script alone.
 from __future__ import annotations
 
 import asyncio
+import queue
 import secrets
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-import jinja2
 import msgspec
 from aiohttp import web
-from markupsafe import Markup, escape
+from markupsafe import escape
 
-from importer.report.words import amount, states_in_words
+from importer.report.page import environment
 from importer.review.desk import PAGE, STATUSES, Filter, Line
 from importer.review.session import Review
-from importer.sandbox.dashboard import HOST, PAGE_HEADERS, asset, json_response
-from importer.wording import counted, duration, iso, shown
+from importer.sandbox.dashboard import HOST, PAGE_HEADERS, asset, json_response, port_refused
+from importer.wording import counted, iso
 
 _PACKAGE = "importer.review"
 _NO_ACCESS = (
@@ -32,6 +34,10 @@ _NO_ACCESS = (
 )
 _LONGEST = 1_000_000
 """Bytes of a request."""
+_LOOK = 0.5
+"""Seconds between two looks at the time."""
+_GOODBYE = 2.0
+"""Seconds that the last answers may take."""
 _MEANINGS = {"arrived": "arrived", "lost": "did not arrive", "given_up": "given up", "as_is": "sent as it is"}
 
 
@@ -244,23 +250,54 @@ class _Shown:
         return max(0, self._count_like(column, before) - own) if before or not own else 0
 
 
-def _finalized(value: object) -> object:
-    if isinstance(value, Markup):
-        return value
-    if isinstance(value, int):
-        return f"{value:,}"
-    return shown(value) if isinstance(value, str) else "" if value is None else value
+_TEMPLATES = environment(_PACKAGE, {"exact": escape, "iso": iso, "file_name": lambda name: PurePath(name).name or name})
 
 
-_TEMPLATES = jinja2.Environment(
-    autoescape=True,
-    loader=jinja2.PackageLoader(_PACKAGE),
-    finalize=_finalized,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {
-    "exact": escape, "counted": counted, "duration": duration, "amount": amount, "states": states_in_words, "iso": iso,
-    "file_name": lambda name: PurePath(name).name or name,
-}  # fmt: skip
+def serve(review: Review, *, port: int, idle: float, opened: Callable[[str], None]) -> None:
+    """Show the page until it is closed, everything is done, or it was not used for ``idle`` seconds.
+
+    ``opened`` gets its address. Ctrl-C ends it; what was typed is kept. Raises `UsageError` if the port is taken.
+    """
+    jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
+    secret = secrets.token_urlsafe(24)
+    page = Page(review, secret, lambda: jobs.put(review.finish), lambda: jobs.put(None))
+
+    def is_abandoned() -> bool:
+        return time.monotonic() - page.last_used > idle
+
+    review.work.is_abandoned = is_abandoned
+    with _listening(page.app(), port) as address, suppress(KeyboardInterrupt):
+        opened(f"{address}?secret={secret}")
+        while not is_abandoned():
+            try:
+                job = jobs.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
+            if job is None:
+                break
+            job()
+
+
+@contextmanager
+def _listening(app: web.Application, port: int) -> Iterator[str]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="page", daemon=True)
+    thread.start()
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE)
+
+    async def start() -> int:
+        await runner.setup()
+        await web.TCPSite(runner, HOST, port).start()
+        return int(runner.addresses[0][1])
+
+    try:
+        try:
+            found = asyncio.run_coroutine_threadsafe(start(), loop).result()
+        except OSError as problem:
+            raise port_refused(port, problem) from problem
+        yield f"http://{HOST}:{found}/"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -8,7 +8,6 @@ the page answers.
 from __future__ import annotations
 
 import queue
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,9 +23,8 @@ from importer.pipeline.connect import open_ledger
 from importer.pipeline.console import Console, Forecast, Result
 from importer.pipeline.options import RunOptions, TargetOptions
 from importer.report.model import counts_by_name
-from importer.review.checks import Checker, written
+from importer.review.checks import Checker, load
 from importer.review.desk import Desk, Line
-from importer.review.load import load
 from importer.wording import counted
 
 _AT_ONCE = 5_000
@@ -108,7 +106,7 @@ class Review:
             self.run = ledger.import_of(run)[0]
         self.target = find.target_of(target, self.run.id)
         self._options = options
-        self._checker = Checker.of_run(self.run)
+        self._checker = Checker(self.run)
         self.work = Work(say)
         out = Path(self.run.options.get("out") or Path("importer-runs") / self.run.id)
         self.desk = Desk(out / "review.db")
@@ -234,9 +232,7 @@ class Review:
         lines = self.desk.with_status("ready")
         if lines:
             rows = [(line, line.corrected(self.desk.forms)) for line in lines]
-            with tempfile.TemporaryDirectory(prefix="importer-review-") as scratch:
-                inputs, members = written(rows, self.desk.forms, Path(scratch))
-                mapping = self._checker.reading([self.desk.forms[number] for number, _ in members])
+            with self._checker.written(rows, self.desk.forms) as (inputs, _, mapping):
                 options = replace(self._options.of_run(self.run), inputs=tuple(inputs), mapping=mapping, out=None)
                 if not self._conclude(program.run(options, self.target, self.work)):
                     return

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from importer.convert.datetimes import read_form, read_iso
+from importer.convert.datetimes import ISO, read_form
 from importer.convert.numbers import NumberForm, NumberReader, undressed
 from importer.currencies import CURRENT, SIGNS
 
@@ -178,7 +178,7 @@ def _read(heads: Mapping[str, str], form: str) -> dict[str, bool]:
     """The cells that are times of our days in a form, and whether each says its zone."""
     found = {}
     for cell, head in heads.items():
-        moment = read_form(head, form) if form else read_iso(head)
+        moment = read_form(head, form or ISO)
         if moment is not None and 1990 <= moment.local.year <= 2100:
             found[cell] = moment.offset is not None or head != cell
     return found

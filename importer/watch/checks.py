@@ -7,7 +7,7 @@ ones is for a person to look at; it is no success.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,30 +19,30 @@ from importer.model import State
 from importer.read import expand, open_source
 from importer.report import Written
 from importer.watch.drops import FileRule
-from importer.watch.outcome import FileLimits, broken_sources
+from importer.watch.outcome import WatchOptions, broken_sources
 from importer.wording import counted, shown
 
 
-def refusal(found: Sequence[Written], limits: FileLimits) -> str:
+def refusal(found: Sequence[Written], options: WatchOptions) -> str:
     """Why a file must not be sent, by what a check found of it, for each account; empty if it may."""
     read = sum(one.counts.read for one in found)
     invalid, filtered = (sum(one.counts[state] for one in found) for state in (State.INVALID, State.FILTERED))
     reasons = [reason for one in found for reason in one.summary.reasons]
     if broken := broken_sources(found):
         return broken
-    if read < limits.min_rows:
-        return f"it has {counted(read, 'row')}, fewer than --min-rows {limits.min_rows:,} asks for"
+    if read < options.min_rows:
+        return f"it has {counted(read, 'row')}, fewer than --min-rows {options.min_rows:,} asks for"
     if read and filtered == read:
         tests = [f"{one.field} ({counted(one.count, 'row')}, such as {one.example.value!r})" for one in reasons
                  if one.code.startswith("filtered.")]  # fmt: skip
         return "the mapping's filter leaves out every row" + (": " + "; ".join(tests) if tests else "")
-    if limits.allows(invalid, read):
+    if options.allows(invalid, read):
         return ""
     codes = Counter[str]()
     for one in reasons:
         codes[one.code] += one.count if one.severity == "error" else 0
     return (
-        f"{invalid:,} of {counted(read, 'row')} are invalid, more than --max-invalid {limits.max_invalid} allows: "
+        f"{invalid:,} of {counted(read, 'row')} are invalid, more than --max-invalid {options.max_invalid} allows: "
         + ", ".join(f"{count:,} {code}" for code, count in codes.items() if count)
     )
 
@@ -53,28 +53,22 @@ class KnownColumns:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "columns.json"
 
-    def changes(self, rule: FileRule, found: Sequence[str]) -> str:
+    def changes(self, rule: FileRule, found: list[str]) -> str:
         """What differs from the last file of this kind, in words; empty if nothing does."""
         known = self._known().get(_kind(rule))
-        if known is None or not found:
+        if not (known and found) or known == found:
             return ""
-        words = []
-        for verb, names in (("added", _without(found, known)), ("gone", _without(known, found))):
-            if listed := ", ".join(names):
-                words.append(f"{verb}: {listed}")
-        if not words and list(found) != known:
-            words.append("their order has changed")
-        return "; ".join(words)
+        lists = {"added": _without(found, known), "gone": _without(known, found)}
+        return "; ".join(f"{verb}: {names}" for verb, names in lists.items() if names) or "their order has changed"
 
-    def remember(self, rule: FileRule, found: Sequence[str]) -> None:
+    def remember(self, rule: FileRule, found: list[str]) -> None:
         """These are the columns now; without room on the disk nothing is remembered."""
         known = self._known()
-        if not found or known.get(_kind(rule)) == list(found):
-            return
-        part = self._path.with_suffix(".part")
-        with suppress(OSError):
-            part.write_bytes(msgspec.json.encode({**known, _kind(rule): list(found)}))
-            part.replace(self._path)
+        if found and known.get(_kind(rule)) != found:
+            part = self._path.with_suffix(".part")
+            with suppress(OSError):
+                part.write_bytes(msgspec.json.encode({**known, _kind(rule): found}))
+                part.replace(self._path)
 
     def _known(self) -> dict[str, list[str]]:
         try:
@@ -97,5 +91,5 @@ def _kind(rule: FileRule) -> str:
     return f"{rule.pattern} {rule.mapping}"
 
 
-def _without(names: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    return (f"'{shown(name)}'" for name in names if name not in others)
+def _without(names: list[str], others: list[str]) -> str:
+    return ", ".join(f"'{shown(name)}'" for name in names if name not in others)

@@ -1,10 +1,12 @@
-"""What became of a file, and how the watching is done: the types of this room."""
+"""What became of a file, how the watching is done, and the user's own commands after a file, for alerts."""
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from importer import child
 from importer.errors import ExitCode, UsageError
 from importer.model import Counts, RunState, State
 from importer.pipeline.console import AccountsResult, Result
@@ -19,8 +22,12 @@ from importer.pipeline.options import RunOptions
 from importer.remote import RemotePath
 from importer.report import Written
 from importer.watch.drops import FileRule
-from importer.wording import counted, shown
+from importer.wording import brief, counted, shown
 
+_HOOK_SECONDS = 300.0
+"""A command may take this long; deliveries wait for it."""
+_HOOK_LINES, _HOOK_OUTPUT = 100, 64 << 10
+"""So many lines, and bytes, of what a command prints are shown."""
 _UNDELIVERED = (State.INVALID, State.REFUSED, State.FAILED, State.IN_DOUBT)
 _ANSWERED = (State.SENT, State.REFUSED, State.FAILED, State.IN_DOUBT, State.PENDING)
 
@@ -36,25 +43,6 @@ class Place(StrEnum):
     """It cannot be used as it is, and a person has to look at it."""
 
 
-class FileLimits(msgspec.Struct, frozen=True):
-    """What a file must be like to be sent at all."""
-
-    min_rows: int = 0
-    max_invalid: str = "100%"
-    """A number of rows, or a share of them: ``20``, ``5%``."""
-
-    def __post_init__(self) -> None:
-        """Raises `UsageError` for a share that is none."""
-        number = self.max_invalid.removesuffix("%")
-        if not (number.replace(".", "", 1).isdecimal() and number.isascii()):
-            raise UsageError(f"--max-invalid {self.max_invalid}: not a number of rows", hint="write 20, or 5%")
-
-    def allows(self, invalid: int, rows: int) -> bool:
-        """Whether so many of a file's rows may be invalid."""
-        number = float(self.max_invalid.removesuffix("%"))
-        return invalid <= (number * rows / 100 if self.max_invalid.endswith("%") else number)
-
-
 class WatchOptions(msgspec.Struct, frozen=True):
     """What to watch, and how."""
 
@@ -62,7 +50,10 @@ class WatchOptions(msgspec.Struct, frozen=True):
     rules: tuple[FileRule, ...]
     run: RunOptions
     """What every run has in common; its sources and its mapping are filled in for each file."""
-    limits: FileLimits = FileLimits()
+    min_rows: int = 0
+    """A file with fewer is not sent."""
+    max_invalid: str = "100%"
+    """A number of rows, or a share of them: ``20``, ``5%``; a file with more is not sent."""
     accounts_file: str | None = None
     """The accounts of the rows, where there are several."""
     marker: str = ""
@@ -76,6 +67,17 @@ class WatchOptions(msgspec.Struct, frozen=True):
     """A shell command to run after each file."""
     on_success: str = ""
     """A shell command to run after each file of which every row was delivered."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a share that is none."""
+        number = self.max_invalid.removesuffix("%")
+        if not (number.replace(".", "", 1).isdecimal() and number.isascii()):
+            raise UsageError(f"--max-invalid {self.max_invalid}: not a number of rows", hint="write 20, or 5%")
+
+    def allows(self, invalid: int, rows: int) -> bool:
+        """Whether so many of a file's rows may be invalid."""
+        number = float(self.max_invalid.removesuffix("%"))
+        return invalid <= (number * rows / 100 if self.max_invalid.endswith("%") else number)
 
 
 class FileOutcome(msgspec.Struct, frozen=True):
@@ -177,3 +179,45 @@ def in_all(outcomes: Sequence[FileOutcome]) -> str:
 def _totals(rows: Mapping[str, int]) -> str:
     states = [f"{rows[state]:,} {state.value.replace('_', ' ')}" for state in State if rows.get(state)]
     return counted(rows.get("read", 0), "row") + (": " + ", ".join(states) if states else "")
+
+
+def run_hook(option: str, command: str, outcome: FileOutcome, summary: Path, say: Callable[[str], None]) -> str:
+    """Run the command of ``--on-finish`` or ``--on-success`` in a shell; returns what went wrong, in words, or nothing.
+
+    It gets ``summary.json`` on its standard input and the rest in ``IMPORTER_…`` variables, never the token. ``say``
+    gets the lines that it prints, as any foreign text. One that fails changes nothing.
+    """
+    try:
+        content = summary.read_bytes()
+    except OSError:
+        content = msgspec.json.encode({"run": None, "state": outcome.place.value, "stop_reason": outcome.reason})
+    added = {
+        "IMPORTER_FILE": str(outcome.path),
+        "IMPORTER_NAME": outcome.name,
+        "IMPORTER_OUTCOME": outcome.place.value,
+        "IMPORTER_EXIT_CODE": str(int(outcome.code)),
+        "IMPORTER_RUN": outcome.run,
+        "IMPORTER_REASON": outcome.reason,
+    }
+    # A file, not a pipe: what the command leaves running in the background must not keep this process waiting.
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(  # noqa: S603  # the user's own command, from the command line
+                ["/bin/sh", "-c", command],
+                input=content,
+                env=child.environment() | added,
+                timeout=_HOOK_SECONDS,
+                check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return f"{option} took longer than {_HOOK_SECONDS:.0f} seconds and was stopped"
+        except (OSError, ValueError) as error:
+            return f"{option} cannot be run: {error}"
+        finally:
+            output.seek(0)
+            printed = output.read(_HOOK_OUTPUT).decode("utf-8", "backslashreplace").splitlines()
+            for line in printed[:_HOOK_LINES]:
+                say(f"{option}: {brief(line, 500)}")
+    return f"{option} ended with exit code {done.returncode}" if done.returncode else ""

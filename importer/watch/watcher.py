@@ -30,9 +30,17 @@ from importer.remote import RemotePath
 from importer.report import Written
 from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
-from importer.watch.hook import run_hook
 from importer.watch.inbox import Inbox, signature_of
-from importer.watch.outcome import FileOutcome, Place, WatchOptions, failed, file_outcome, in_all, recorded_outcome
+from importer.watch.outcome import (
+    FileOutcome,
+    Place,
+    WatchOptions,
+    failed,
+    file_outcome,
+    in_all,
+    recorded_outcome,
+    run_hook,
+)
 from importer.wording import original_name, shown
 
 EVERYTHING = "*"
@@ -306,7 +314,7 @@ class Watcher:
             found: Sequence[Written] = [check.check(options, _Silent())]
         else:
             _, found = accounts.check(options, accounts.load_accounts(self._options.accounts_file), _Silent())
-        if reason := refusal(found, self._options.limits):
+        if reason := refusal(found, self._options):
             return FileOutcome(Place.FAILED, ExitCode.UNUSABLE, reason)
         self._columns.remember(rule, columns)
         return None

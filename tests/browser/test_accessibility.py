@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 
 from importer.model import State
 from importer.report import ReportOptions, write
-from importer.review.serve import serve
+from importer.review.page import serve
 from importer.sandbox import SandboxOptions, start
 from tests.browser.conftest import DESKTOP, PHONE, Resize
 from tests.browser.test_report_page import made

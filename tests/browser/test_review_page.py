@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 
 from importer.model import State
-from importer.review.serve import serve
+from importer.review.page import serve
 from importer.review.session import Review
 from importer.sandbox import Running, SandboxOptions, start
 from tests.browser.conftest import DESKTOP, PHONE, Resize

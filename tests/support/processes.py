@@ -90,7 +90,7 @@ def _importer(arguments: list[str], environment: dict[str, str], folder: Path, s
     os.environ.update(environment)
     os.chdir(folder)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
-    _connect(
+    connect(
         os.open(os.devnull, os.O_RDONLY),
         os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
         os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
@@ -104,7 +104,7 @@ def _importer(arguments: list[str], environment: dict[str, str], folder: Path, s
 
 def _sandbox(stdin: Connection, stdout: Connection) -> None:
     os.setsid()
-    _connect(os.dup(stdin.fileno()), os.dup(stdout.fileno()))
+    connect(os.dup(stdin.fileno()), os.dup(stdout.fileno()))
     stdin.close()
     stdout.close()
 
@@ -113,8 +113,8 @@ def _sandbox(stdin: Connection, stdout: Connection) -> None:
     serve_parent()
 
 
-def _connect(*files: int) -> None:
-    """Make these the standard streams, and close them otherwise."""
+def connect(*files: int) -> None:
+    """Make these the standard streams of a process of our own, and close them otherwise."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.doctor import _fitted
+from importer.cli.upkeep import _fitted
 from importer.deliver.responses import classify
 from importer.model import Response, ResponseKind
 from importer.pipeline import doctor

@@ -44,6 +44,6 @@ def test_the_list_of_commands_shows_each_with_its_whole_first_sentence() -> None
 
 def test_the_reference_is_what_the_program_says() -> None:
     """In a process of its own: click remembers a command's help option as whoever asked first wanted it."""
-    written = subprocess.run([sys.executable, "-m", "importer.cli.reference"], capture_output=True, check=True)
+    written = subprocess.run([sys.executable, "-m", "tests.docs.commands_page"], capture_output=True, check=True)
     expected = PAGE.read_text(encoding="utf-8")
-    assert written.stdout.decode() == expected, "run python -m importer.cli.reference > docs/commands.md"
+    assert written.stdout.decode() == expected, "run python -m tests.docs.commands_page > docs/commands.md"

@@ -115,6 +115,12 @@ def test_identities_inside_templates_and_alternatives_are_normalized_too() -> No
     assert found_problems(made) == {("key.missing", "key", 1, "")}
 
 
+def test_identities_that_are_extracted_are_normalized_too() -> None:
+    for cell, expected in (("id: 17850.0", "17850"), ("id: NULL", None), ("id: '00123", "00123"), ("none", None)):
+        assert identities(cell, extract="id: (.*)") == [expected] * 3
+    assert identities("id: N/A", extract="id: (.*)", map={"N/A": "till"}) == ["till"] * 3
+
+
 def test_a_word_that_the_mapping_replaces_is_the_mapping_s() -> None:
     assert identities("N/A", map={"N/A": "till"}) == ["till"] * 3
     made = events({"c": ["NULL"]}, subscriber={"id": {"column": "c", "default": "guest"}})

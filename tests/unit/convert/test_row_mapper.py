@@ -102,6 +102,40 @@ def test_a_row_gets_all_its_reasons() -> None:
     ]
 
 
+def test_a_calculation_with_what_is_no_number_is_none() -> None:
+    """Even where the text that shows it would read as one: ``€ - 5``, ``5 - €``."""
+    cells = ["€", "EUR", "-", "+", "(", "$", "kr", "x"]
+    for words in ("product_of", "sum_of", "difference_of"):
+        for operands in (["a", {"const": 5}], [{"const": 5}, "a"]):
+            made = events({"id": ["1"] * len(cells), "a": cells}, value={words: operands})
+            assert made.value.null_count == len(cells)
+            (found,) = made.violations
+            assert (found.code, found.positions.tolist()) == ("value.not_a_number", [*range(len(cells))])
+
+
+def test_a_test_that_cannot_read_its_cell_is_a_reason_wherever_its_value_is_used() -> None:
+    def cases(one: str, other: str) -> dict[str, Any]:
+        use = [{"when": [{"column": "d", "above": 0}], "use": {"const": one}}, {"use": {"const": other}}]
+        return {"cases": use}
+
+    zone, place = cases("Europe/Vilnius", "Asia/Tokyo"), cases("LT", "LV")
+    uses: list[dict[str, Any]] = [
+        {"value": {"product_of": ["n", cases("1", "2")]}},
+        {"value": {"sum_of": ["n", {"first_of": [cases("1", "2"), "n"]}]}},
+        {"properties": {"at": {"column": "at", "as": "datetime", "timezone": zone}}},
+        {"properties": {"a": {"template": "{x}", "parts": {"x": cases("1", "2")}}}},
+        {"subscriber": {"id": "id", "phone": {"column": "phone", "country": place, "on_invalid": "omit"}}},
+        {"group_by": cases("1", "2")},
+        {"order_by": {**cases("1", "2"), "as": "integer"}},
+        {"key": cases("1", "2")},
+    ]
+    cells = {"id": ["1", "2"], "n": ["3", "3"], "at": ["2026-01-31 08:15"] * 2, "phone": ["861234567"] * 2}
+    for words in uses:
+        made = events({**cells, "d": ["1", "oops"]}, **words)
+        found = [one for one in made.violations if one.code == "where.not_a_number"]
+        assert [(one.positions.tolist(), one.values.to_pylist()) for one in found] == [([1], ["oops"])], words
+
+
 def test_the_place_in_order_has_the_kind_that_is_asked_for() -> None:
     cells: dict[str, list[str | None]] = {
         "id": ["1", "2", "3", "4"],

@@ -40,7 +40,7 @@ def test_what_others_have_cut_off_the_token_is_redacted_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "pasted", [SECRET + "x" * 200, SECRET + "/" + SECRET, "12|AbCdEfGhIjKlMnOpQrStUv", "a\0" + SECRET]
+    "pasted", [SECRET + "x" * 200, SECRET + "/" + SECRET, "12|AbCdEfGhIjKlMnOpQrStUv", "abcdef123", "a\0" + SECRET]
 )
 def test_a_token_that_is_given_in_the_files_place_is_not_shown(pasted: str) -> None:
     with pytest.raises(UsageError) as caught:

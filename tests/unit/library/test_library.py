@@ -170,6 +170,15 @@ def test_a_column_of_several_types_has_the_text_of_each_value() -> None:
     assert report["code"].tolist()[3:] == ["row.unreadable", "row.unreadable", "key.missing"]
 
 
+def test_objects_and_lists_in_a_column_of_several_types_are_no_text() -> None:
+    data = {"version": 1, "subscriber": {"email": "email"}, "type": {"const": "t"}, "key": "what"}
+    values = ['["a" is no list]', ["a"], {"b": 1}, ("a", 1), 7, dt.date(2026, 1, 31), None, '{"x": 1}']
+    frame = pd.DataFrame({"email": "ada@example.com", "what": pd.Series(values, dtype=object)})
+    report = importer.check(frame, data).report
+    assert report["code"].tolist()[1:4] == ["property.nested"] * 3
+    assert report["key"].dropna().tolist() == ['["a" is no list]', "7", "2026-01-31", '{"x": 1}']
+
+
 def test_the_package_lists_what_it_offers() -> None:
     assert {"check", "run", "Result", "Settings"} <= set(dir(importer))
     assert "annotations" not in dir(importer)

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from importer.errors import MappingError, UsageError
-from importer.mapping import schema
 from importer.mapping.accounts import Accounts, load_accounts
 from importer.mapping.positions import parse
+from tests.docs import schema_files as schema
 
 
 def loaded(folder: Path, text: str) -> Accounts:
@@ -67,7 +67,7 @@ def test_the_schema_takes_what_the_loader_takes(text: str) -> None:
     document = schema.accounts_schema()
     jsonschema.Draft202012Validator.check_schema(document)
     jsonschema.validate(parse(text, "a.yaml").data, document, jsonschema.Draft202012Validator)
-    assert schema.ACCOUNTS_PATH.read_text(encoding="utf-8") == schema.accounts_text()
+    assert schema.ACCOUNTS_PATH.read_text(encoding="utf-8") == schema.text(schema.accounts_schema())
 
 
 @pytest.mark.parametrize(

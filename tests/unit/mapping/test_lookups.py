@@ -99,6 +99,38 @@ def test_keys_that_are_not_there_are_warned_of_and_counted(folder: Path) -> None
     ]
 
 
+def test_an_identity_that_is_looked_up_has_one_spelling_and_a_word_for_none_is_none(folder: Path) -> None:
+    customers = "Customer ID,Name,Email\n17850,17850.0,Ada <ada@example.com>\n17851,NULL,bo@example.com\n"
+    (folder / "maps" / "customers.csv").write_text(customers, encoding="utf-8")
+    key = "key: {lookup: customers, by: Customer, column: Name}\n"
+    (folder / "maps" / "m.yaml").write_text(MAPPING + key, encoding="utf-8")
+    importer("check", "orders.csv", "-m", "maps/m.yaml", "--out", "out", "--report-format", "jsonl")
+    rows = [json.loads(line) for line in (folder / "out" / "report.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["key"], row["code"]) for row in rows[:2]] == [("17850", None), (None, "key.missing")]
+    assert rows[0]["subscriber"] == "ada@example.com"
+
+
+def test_a_row_whose_key_cannot_be_told_is_not_in_the_lookup(folder: Path) -> None:
+    key = "{cases: [{when: [{column: Name, above: 0}], use: Customer ID}, {use: {const: 99}}]}"
+    (folder / "maps" / "m.yaml").write_text(MAPPING.replace("key: Customer ID", f"key: {key}"), encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "warning: maps/customers.csv, line 2: not in the lookup `customers`: a cell of its key" in outcome.stderr
+    assert "line 3" not in outcome.stderr
+
+
+def test_a_calculation_warns_of_what_its_lookups_lack(folder: Path) -> None:
+    (folder / "maps" / "customers.csv").write_text(
+        "Customer ID,Name,Email\n17850,2,ada@example.com\n", encoding="utf-8"
+    )
+    words = "value: {product_of: [Order, {lookup: customers, by: Customer, column: Name}]}\n"
+    mapping = MAPPING.replace(
+        "subscriber: {email: {lookup: customers, by: Customer, column: Email}}", "subscriber: {id: Order}"
+    )
+    (folder / "maps" / "m.yaml").write_text(mapping.rsplit("properties", 1)[0] + words, encoding="utf-8")
+    outcome = importer("check", "orders.csv", "-m", "maps/m.yaml")
+    assert "warning: the lookup `customers` has no row for 2 keys, such as 17851" in outcome.stderr
+
+
 def test_a_lookup_beyond_the_bound_answers_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary database gives the answers, and finds the contradictions, of the table in memory."""
     plain = importer("check", "orders.csv", "-m", "maps/m.yaml", "--preview", "9")
@@ -162,3 +194,10 @@ def test_files_of_any_format_and_groups(folder: Path, kind: str) -> None:
         "type": "purchase",
         "properties": {"items": "a, b", "order": "1", "name": "Ada"},
     }
+
+
+def test_lookups_that_are_no_names_are_the_only_problem_of_values_that_use_them() -> None:
+    for wrong in ("1.5", "customers", "[customers]"):
+        with pytest.raises(MappingError) as caught:
+            loads(MAPPING.replace("{customers: {file: customers.csv, key: Customer ID}}", wrong), "m.yaml")
+        assert [problem.message.partition(" must be ")[0] for problem in caught.value.problems] == ["`lookups`"]

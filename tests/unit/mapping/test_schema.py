@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 
 from importer.errors import MappingError
-from importer.mapping import schema
 from importer.mapping.load import loads
 from importer.mapping.positions import parse
+from tests.docs import schema_files as schema
 from tests.support.program import importer
 
 HERE = Path(__file__).parent
@@ -63,7 +63,9 @@ def validator() -> Any:
 
 
 def test_the_file_in_the_tree_is_current() -> None:
-    assert schema.PATH.read_text(encoding="utf-8") == schema.text(), "run `python -m importer.mapping.schema`"
+    assert schema.PATH.read_text(encoding="utf-8") == schema.text(schema.mapping_schema()), (
+        "run `python -m tests.docs.schema_files`"
+    )
 
 
 def test_every_word_is_explained() -> None:
@@ -120,7 +122,7 @@ def test_it_accepts_every_mapping_of_the_samples_and_cases(validator: Any) -> No
 
 def test_the_command_prints_it() -> None:
     outcome = importer("schema")
-    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, schema.text(), "")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, schema.text(schema.mapping_schema()), "")
 
 
 def test_for_a_file_it_offers_the_files_columns_and_accepts_no_less(tmp_path: Path, validator: Any) -> None:

@@ -63,7 +63,7 @@ properties: {notes: {column: note, aggregate: join}}
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not for longer: it takes time of the processor even when nobody asks it for anything
 def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     found = DaskCluster(tmp_path_factory.mktemp("dask"))
     yield found

@@ -219,3 +219,10 @@ def test_odd_rows_between_others_keep_their_places() -> None:
     outcome = read_bytes(f"a,b,c\n{body}".encode(), limits=Limits(block=500))
     assert outcome.column("a") == [str(at) for at in range(200)]
     assert outcome.rows[1] == {"a": "1", "b": 'x "1"', "c": '5" pipe'}
+
+
+def test_rows_that_all_are_broken_stop_no_file_whatever_the_delimiter() -> None:
+    data = 'email||total\n"never closed||1\n'
+    outcome = read_bytes(data.encode())
+    assert outcome.error is None
+    assert [row.code for row in outcome.unreadable] == ["row.unclosed_quote"]

@@ -203,6 +203,25 @@ def test_two_columns_of_the_wanted_name_are_ambiguous() -> None:
     assert "has more than one column 'a'" in outcome.error.message
 
 
+def test_periods_are_refused_as_their_counts_are_no_dates() -> None:
+    name = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": b'{"freq": "M"}'}
+    schema = pa.schema([pa.field("a", pa.int64(), metadata=name), pa.field("b", pa.int64())])
+    table = pa.table([pa.array([674]), pa.array([1])], schema=schema)
+    outcome = read_bytes(packed(table), ["a"], name="x.parquet")
+    assert outcome.error is not None
+    assert "column 'a' has pandas' periods" in outcome.error.message
+    assert "df['a'].astype(str)" in str(outcome.error.hint)
+    assert read_bytes(packed(table), ["b"], name="x.parquet").column("b") == ["1"], "nothing else needs the column"
+
+
+def test_a_column_of_json_has_its_texts_and_marks_its_objects() -> None:
+    cells = ['"a"', "7", ' {"b": 1}', "[2]", "null", None, '"[x]"']
+    column = pa.ExtensionArray.from_storage(pa.json_(), pa.array(cells))
+    outcome = read_bytes(packed(pa.table({"a": column})), ["a"], name="x.parquet")
+    assert outcome.column("a") == ["a", "7", ' {"b": 1}', "[2]", None, None, "[x]"]
+    assert outcome.chunks[0].nested["a"].to_pylist() == [False, False, True, True, None, None, False]
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "good"),
     [
@@ -331,3 +350,10 @@ def test_the_same_rows_in_another_partition_are_other_content_if_the_mapping_rea
     moved = tmp_path / "part-0.parquet"
     moved.write_bytes(north.read_bytes())
     assert len({read_file(path, ["id"]).digest for path in (north, south, moved)}) == 1
+
+
+def test_a_null_among_lists_of_one_length_hides_no_other_list() -> None:
+    lists = pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int64(), 2))
+    outcome = read({"a": lists, "b": [1, 2, 3]}, "a", "a.1")
+    assert outcome.column("a") == ["[1,2]", None, "[3,4]"]
+    assert outcome.column("a.1") == ["2", None, "4"]

@@ -111,6 +111,7 @@ def test_nested_values_keep_their_mark(tmp_path: Path) -> None:
         ("df['order'] = df['order']", [0, 1]),
         ("df.loc[1, 'tags'] = 'plain'", [1]),
         ("df['tags'] = [{'a': 1}, 'text', ['b'], None]", [0, 2]),
+        ("df['tags'] = [{'a': 1}, {'a': 'x'}, ['b', 1], None]", [0, 1, 2]),
     ):
         made = transformed(tmp_path, body)
         found = [one.positions.tolist() for one in made.violations if one.code == "property.nested"]

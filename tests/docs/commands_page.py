@@ -1,6 +1,6 @@
 """docs/commands.md: every command's own help, so that page and program cannot differ.
 
-``python -m importer.cli.reference > docs/commands.md`` writes it; a test keeps it current.
+``python -m tests.docs.commands_page > docs/commands.md`` writes it; a test keeps it current.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD = """\
 Each as `importer COMMAND --help-all` shows it. Options can also be set in a file or by variables: see
 [configuration](configuration.md). Data goes to stdout, everything else to stderr.
 
-Written by `python -m importer.cli.reference`; do not edit.
+Written by `python -m tests.docs.commands_page`; do not edit.
 """
 
 

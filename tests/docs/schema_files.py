@@ -1,6 +1,6 @@
 """The mapping language, and files of accounts, as JSON Schema (2020-12): editors complete, explain and check them.
 
-``python -m importer.mapping.schema`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The
+``python -m tests.docs.schema_files`` writes ``schemas/mapping.schema.json`` and ``schemas/accounts.schema.json``. The
 models give keys, types and descriptions; added here are the short form of values, and which keys exclude each other.
 Rules that need an engine (regular expressions, zones, encodings) or a value's place are checked by the loader alone.
 """
@@ -11,7 +11,6 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, NoneType
@@ -22,7 +21,7 @@ from importer.mapping import model as model_module
 from importer.mapping.accounts import NAME, AccountsFile
 from importer.mapping.errors import Model
 from importer.mapping.load import BY_NAME, OWN
-from importer.mapping.model import CALCULATIONS, ORIGINS, TESTS, ImportMapping
+from importer.mapping.model import CALCULATIONS, COLUMN_SCHEMA, ORIGINS, TESTS, ImportMapping
 from importer.mapping.rules import BESIDE_FIRST_OF
 
 PATH = Path(__file__).parents[2] / "schemas" / "mapping.schema.json"
@@ -33,12 +32,11 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/$defs/"
-_COLUMN_NAME: Schema = {"type": ["string", "integer"], "pattern": r"\S"}
-_COLUMN: Schema = {**_COLUMN_NAME, "description": "A column's name, or a dotted path."}
+_COLUMN: Schema = {**COLUMN_SCHEMA, "description": "A column's name, or a dotted path."}
 
 
-def mapping_schema(columns: Sequence[str] = ()) -> Schema:
-    """The schema of a mapping file; editors then offer the names of ``columns`` wherever a column is asked for."""
+def mapping_schema() -> Schema:
+    """The schema of a mapping file."""
     schema: Schema = _tidy(_described(ImportMapping, model_module))
     parts = schema["$defs"]
     alone: Schema = {"required": ["any"], "properties": {"column": False}}
@@ -78,10 +76,7 @@ def mapping_schema(columns: Sequence[str] = ()) -> Schema:
         "description": "A value without the keys that are written beside `first_of`.",
     }
     schema["$defs"] = schema.pop("$defs")
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A mapping of importer", **schema}
-    named = {"anyOf": [{"enum": list(columns)}, _COLUMN_NAME], "description": _COLUMN["description"]}
-    found: Schema = _replaced(schema, named) if columns else schema
-    return found
+    return {"$schema": _DIALECT, "title": "A mapping of importer", **schema}
 
 
 def accounts_schema() -> Schema:
@@ -93,17 +88,8 @@ def accounts_schema() -> Schema:
     return {"$schema": _DIALECT, "title": "A file of accounts of importer", **schema}
 
 
-def text(columns: Sequence[str] = ()) -> str:
-    """The content of the mapping's schema file."""
-    return _written(mapping_schema(columns))
-
-
-def accounts_text() -> str:
-    """The content of the schema file of accounts."""
-    return _written(accounts_schema())
-
-
-def _written(schema: Schema) -> str:
+def text(schema: Schema) -> str:
+    """The content of a schema's file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -122,17 +108,6 @@ def _described(root: type[Model], module: ModuleType) -> Schema:
                 ):
                     part["properties"][fields[name].alias or name]["description"] = inspect.cleandoc(words)
     return schema
-
-
-def _replaced(node: Any, named: Schema) -> Any:
-    """The schema with ``named`` in place of every column's name."""
-    if isinstance(node, list):
-        return [_replaced(one, named) for one in node]
-    if not isinstance(node, dict):
-        return node
-    if node.items() >= _COLUMN_NAME.items():
-        return {**named, "description": node.get("description", named["description"])}
-    return {key: _replaced(value, named) for key, value in node.items()}
 
 
 def _inherited(schema: Schema) -> Schema:
@@ -186,5 +161,5 @@ def _alternatives(schemas: list[Schema]) -> Schema:
 
 
 if __name__ == "__main__":
-    PATH.write_text(text(), encoding="utf-8")
-    ACCOUNTS_PATH.write_text(accounts_text(), encoding="utf-8")
+    PATH.write_text(text(mapping_schema()), encoding="utf-8")
+    ACCOUNTS_PATH.write_text(text(accounts_schema()), encoding="utf-8")
