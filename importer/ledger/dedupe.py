@@ -96,10 +96,11 @@ class _RowSet:
         at = row_ids - self._first
         np.bitwise_or.at(self._bits, at >> 3, np.uint8(1) << (at & 7).astype(np.uint8))
 
-    def has(self, row_ids: Int64s) -> Bools:
-        at = row_ids - self._first
+    def others(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Those of the rows that are not in it."""
+        at = rows["id"] - self._first
         found: Bools = (self._bits[at >> 3] >> (at & 7).astype(np.uint8) & 1).astype(np.bool_)
-        return found
+        return rows[~found] if found.any() else rows
 
 
 class _Twin(msgspec.Struct, frozen=True):
@@ -130,7 +131,8 @@ class Deduplicator:
         self._keys = keys
         self._alive = alive
         self._again = again
-        self._marked = False
+        self.marked = False
+        """Some rows are not what they were planned to be, or may not be."""
 
     def mark(self) -> None:
         """Mark this run's repeated rows, in short transactions; of other runs nothing changes yet."""
@@ -155,6 +157,7 @@ class Deduplicator:
         execute = self._db.execute
         if not self._db.value("SELECT COUNT(*) FROM taken"):
             return
+        self.marked = True
         execute(
             f"UPDATE row SET state = '{State.DUPLICATE}', message = 'taken over by run {self._run.id}',"
             " code = CASE WHEN key_hash IS NULL THEN 'duplicate.row' ELSE 'duplicate.key' END,"
@@ -269,7 +272,7 @@ class Deduplicator:
         others = not self._again and bool(self._db.value(known))
         left_out = self._no_longer_pending()
         for part in self._keys.parts():
-            rows = part[~left_out.has(part["id"])]
+            rows = left_out.others(part)
             same = (rows["high"][1:] == rows["high"][:-1]) & (rows["low"][1:] == rows["low"][:-1])
             if others or same.any():
                 repeated = np.append(False, same) | np.append(same, False)
@@ -278,7 +281,7 @@ class Deduplicator:
             self._mark_delivered()
         self._include(left_out, "SELECT id FROM mark")
         for part in self._keys.parts():
-            rows = part[~left_out.has(part["id"])]
+            rows = left_out.others(part)
             for at in range(0, len(rows), tables.STEP):
                 step = rows[at : at + tables.STEP]
                 with self._db.transaction(private=True):
@@ -290,7 +293,7 @@ class Deduplicator:
         """The rows with a key that have been marked, or whose source broke off, since they were planned."""
         rows = _RowSet(ids(self._run)[0], self._last)
         broken = f"SELECT EXISTS (SELECT 1 FROM source WHERE run = {self._run.no} AND error <> '')"
-        if self._marked or self._db.value(broken):
+        if self.marked or self._db.value(broken):
             chosen = f"key_hash IS NOT NULL AND state <> '{State.PENDING}'"
             self._include(rows, f"SELECT id FROM row WHERE {of_run(self._run)} AND {chosen}")
         return rows
@@ -387,7 +390,7 @@ class Deduplicator:
                     after,
                     upto,
                 )
-            self._marked = True
+            self.marked = True
         self._db.execute("DELETE FROM mark")
 
 
