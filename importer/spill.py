@@ -103,7 +103,7 @@ class SortedSpill:
         self._counts += counts
 
     def parts(self, most: int) -> Iterator[npt.NDArray[Any]]:
-        """All rows, ascending by hash, those of one hash as they were added; no hash is in two parts.
+        """All rows, ascending by hash; no hash is in two parts.
 
         A part has ``most`` rows at most, unless a 256th of all rows are more.
         """
@@ -117,7 +117,7 @@ class SortedSpill:
             )
             rows = np.frombuffer(data, self._dtype)
             if len(rows):
-                yield rows[np.argsort(rows[self._dtype.names[0]], kind="stable")]  # type: ignore[index]  # it has names
+                yield rows.take(np.argsort(rows[self._dtype.names[0]]))  # type: ignore[index]  # it has names
             first = last
 
 

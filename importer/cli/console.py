@@ -51,6 +51,7 @@ class ConsoleOptions:
     verbose: bool = False
     log_format: str = "text"
     metrics: Path | None = None
+    metrics_port: int | None = None
     account: str = "default"
     output_format: str = "text"
     """``json``: the summary also goes to stdout."""
@@ -76,13 +77,15 @@ class ConsoleOptions:
             print_json(result.summary_bytes())
 
     def open_metrics(self) -> Metrics | None:
-        """The metrics, if asked for. Raises `UsageError` if their file cannot be written."""
-        if self.metrics is None:
+        """The metrics, if asked for. Raises `UsageError` if their file cannot be written, or their port is taken."""
+        if self.metrics is None and self.metrics_port is None:
             return None
         from importer.metrics import Metrics
 
         metrics = Metrics(self.metrics, self.account)
         metrics.write()
+        if self.metrics_port is not None:
+            metrics.serve(self.metrics_port)
         return metrics
 
 

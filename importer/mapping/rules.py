@@ -129,10 +129,7 @@ class _Rules:
     def __init__(self, data: Mapping[str, Any], wrong: Collection[Path]) -> None:
         self._data = data
         self._is_grouped = "group_by" in data
-        order_by = data.get("order_by")
-        order_by = {"column": order_by} if isinstance(order_by, str) else dict(_named(order_by))
-        self._forms = _time_forms({**data, "order_by": {"as": "datetime", **order_by}, "where": None})
-        """Per column, the kinds and ways in which it is read as a date or time."""
+        self._forms = _time_forms(data)
         self._wrong: dict[Path, set[str]] = {}
         """Per path, the keys there with a problem at or below them."""
         for path in wrong:
@@ -236,8 +233,8 @@ class _Rules:
             yield keys.problem("by", "`by` needs `lookup`", "add it, or leave `by` out")
         if name is None:
             return
-        lookups = tuple(self._data.get("lookups") or ())
-        if str(name) not in lookups:
+        lookups = self._data.get("lookups") or {}
+        if isinstance(lookups, Mapping) and str(name) not in lookups:
             hint = did_you_mean(str(name), lookups) or "define it under `lookups`"
             yield keys.problem("lookup", f"unknown lookup {shown(str(name))}", hint, at_value=True)
         for key, why in (("by", "the value that is looked up"), ("column", "the column of the lookup that is wanted")):
@@ -256,14 +253,16 @@ def _named(value: Any) -> Iterable[tuple[str, Any]]:
     return value.items() if isinstance(value, Mapping) else ()
 
 
-def _time_forms(node: Any) -> dict[str, set[tuple[str, str]]]:
-    """Per column, the different ways (kind; `format` and `timezone`) in which values of this node read it as a time."""
+def _time_forms(data: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    """Per column, the different ways (kind; `format` and `timezone`) in which values read it as a time."""
+    order_by = data.get("order_by")
+    order_by = {"column": order_by} if isinstance(order_by, str) else dict(_named(order_by))
     found: dict[str, set[tuple[str, str]]] = {}
-    if isinstance(node, Mapping) and node.get("as") in _TIMES and isinstance(node.get("column"), str):
-        found[node["column"]] = {(node["as"], f"{node.get('format')} {node.get('timezone')}")}
-    for one in node.values() if isinstance(node, Mapping) else node if isinstance(node, list | tuple) else ():
-        for column, forms in _time_forms(one).items():
-            found.setdefault(column, set()).update(forms)
+    nodes: list[Any] = [{**data, "order_by": {"as": "datetime", **order_by}, "where": None}]
+    for node in nodes:  # grows with what is inside
+        if isinstance(node, Mapping) and node.get("as") in _TIMES and isinstance(node.get("column"), str):
+            found.setdefault(node["column"], set()).add((node["as"], f"{node.get('format')} {node.get('timezone')}"))
+        nodes += node.values() if isinstance(node, Mapping) else node if isinstance(node, list | tuple) else ()
     return found
 
 

@@ -48,11 +48,11 @@ def _section(title: str) -> Iterator[str]:
     yield f"## {title}\n"
     yield "| code | severity | what it says | what to do | source |"
     yield "|---|---|---|---|---|"
-    for reason in REASONS.values():
-        if reason.code.split(".")[0] in _SECTIONS[title]:
+    for code, reason in REASONS.items():
+        if code.split(".")[0] in _SECTIONS[title]:
             says, fix = (text.format(field="*field*", value="*value*") for text in (reason.message, reason.fix))
             source = reason.source.replace("[", "**").replace("]", "**")
-            yield f"| `{reason.code}` | {reason.severity} | {says} | {fix} | {source} |"
+            yield f"| `{code}` | {reason.severity} | {says} | {fix} | {source} |"
     yield ""
 
 

@@ -194,3 +194,10 @@ def test_files_of_any_format_and_groups(folder: Path, kind: str) -> None:
         "type": "purchase",
         "properties": {"items": "a, b", "order": "1", "name": "Ada"},
     }
+
+
+def test_lookups_that_are_no_names_are_the_only_problem_of_values_that_use_them() -> None:
+    for wrong in ("1.5", "customers", "[customers]"):
+        with pytest.raises(MappingError) as caught:
+            loads(MAPPING.replace("{customers: {file: customers.csv, key: Customer ID}}", wrong), "m.yaml")
+        assert [problem.message.partition(" must be ")[0] for problem in caught.value.problems] == ["`lookups`"]
