@@ -24,7 +24,8 @@ def expand(arguments: Sequence[str | Input]) -> list[Input]:
 
     A directory is searched to its bottom, links followed, for regular files with known endings; hidden files, and
     those that Excel puts beside an open workbook (``~$``), are left out. An address means an object, or all below a
-    prefix, or is a glob. A zip archive means its members; an `Input` for itself. A file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
+    prefix, or is a glob. A zip archive means its members; an `Input` for itself. A file
+    that is named twice is read once. Raises `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
