@@ -50,26 +50,29 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
     states[at[result.valid]] = _PENDING
     group_heads = None
     if events.group_heads is not None:
-        group_heads = np.full(chunk.count, -1, np.int64)
-        group_heads[at] = events.group_heads
-    if group_heads is not None:
-        states[(states == _PENDING) & (group_heads >= 0)] = _GROUPED
+        heads = np.full(chunk.count, -1, np.int64)
+        heads[at] = events.group_heads
+        states[(states == _PENDING) & (heads >= 0)] = _GROUPED
+        group_heads = pa.array(heads, mask=heads < 0)
+    columns = {
+        "state": _STATES.take(pa.array(states)),
+        "line": pa.array(_lines(chunk)),
+        "subscriber": pc.coalesce(events.email, events.phone, events.subscriber_id),
+        "type": events.type,
+        "value": events.value,
+        "currency": events.value_currency,
+        "body": _bodies(events, pa.array((states == _PENDING) & bodies)),
+        "key": events.key,
+        "order_value": events.order_value,
+        "event_time": events.event_time,
+        "group_head": group_heads,
+    }
     return EncodedChunk(
-        source=chunk.source,
-        first_row=chunk.first_row,
-        count=chunk.count,
-        lines=_lines(chunk),
-        states=_STATES.take(pa.array(states)),
-        group_heads=group_heads,
-        bodies=_bodies(events, pa.array((states == _PENDING) & bodies)),
-        subscribers=pc.coalesce(events.email, events.phone, events.subscriber_id),
+        chunk.source,
+        chunk.first_row,
+        chunk.count,
+        pa.table({name: column for name, column in columns.items() if column is not None}),
         identities=(events.subscriber_id, lowered(events.email), events.phone),
-        types=events.type,
-        values=events.value,
-        currencies=events.value_currency,
-        keys=events.key,
-        places=events.order_value,
-        event_time=events.event_time,
         reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
         origins=chunk.origins,

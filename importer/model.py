@@ -332,31 +332,22 @@ class ValidationResult(msgspec.Struct, frozen=True):
 
 
 class EncodedChunk(msgspec.Struct, frozen=True):
-    """A chunk ready for the ledger: all its rows, unreadable ones too, in source order.
-
-    Every array has shape (chunk.count,).
-    """
+    """A chunk ready for the ledger: all its rows, unreadable ones too, in source order."""
 
     source: Source
     first_row: int
     count: int
-    lines: Int64s
-    states: ArrowArray
-    """``string``: the value of `State` PENDING, INVALID, FILTERED or GROUPED (``pending`` …), never null."""
-    group_heads: Int64s | None
-    """As in `Events`, -1 for rows that could not be read; a row that has one is GROUPED, or INVALID by itself."""
-    bodies: ArrowArray
-    """``binary``: the very bytes of the request's body; null unless PENDING, or where they are not wanted."""
-    subscribers: ArrowArray
-    """How the report names the subscriber: e-mail, else phone, else id; null where the row shows none."""
+    rows: ArrowTable
+    """A line for each row.
+
+    Columns state string: the value of `State` PENDING, INVALID, FILTERED or GROUPED (``pending`` …), never null. line
+    int64. subscriber string: how the report names it, e-mail, else phone, else id; null where the row shows none.
+    type, value and currency string. body ``binary``: the very bytes of the request's body, null unless PENDING, or
+    where they are not wanted. Where the mapping makes them, key string, order_value, event_time int64, and group_head
+    int64, as in `Events` but null for rows without one; a row that has one is GROUPED, or INVALID by itself.
+    """
     identities: tuple[ArrowArray, ArrowArray, ArrowArray]
-    """id, lower-cased e-mail and phone: what puts rows into one subscriber's lane; null where absent."""
-    types: ArrowArray
-    values: ArrowArray
-    currencies: ArrowArray
-    keys: ArrowArray | None
-    places: ArrowArray | None
-    event_time: ArrowArray | None
+    """id, lower-cased e-mail and phone of each row: what puts rows into one subscriber's lane; null where absent."""
     reasons: ArrowTable
     """What planning found, errors and warnings: a line per row and rule, columns as in `Reason` (row int64; code, field
     and value string; none null), ascending by row, then in the order of the mapping's targets. A table, because a
@@ -576,7 +567,7 @@ class RowBatch(msgspec.Struct, frozen=True):
     code string and message string (of delivery: ``api.refused`` and the API's words; null if none), and of the row that
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
-    and occurred int64 (microseconds since the epoch, the source's own time)."""
+    and, before it is in the ledger, event_time int64 (microseconds since the epoch, the source's own time)."""
     reasons: ArrowTable
     """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -129,19 +130,15 @@ def _subscriber(events: Events) -> Iterator[Violations]:
 def not_an_email(values: ArrowArray) -> ArrowArray:
     """Whether a text is not an e-mail address; null where it is."""
     broken = pc.invert(matches(values, EMAIL))
-    long = pc.greater(pc.binary_length(values), LONGEST_LOCAL_PART)
-    if not long.true_count:
+    lengths = pc.binary_length(values)
+    if (pc.max(lengths).as_py() or 0) <= LONGEST_LOCAL_PART:
         return broken
-    # Only a long address can break a limit, so that only those are measured.
-    found = values.filter(long)
-    too_long = pc.or_(
-        pc.greater(pc.binary_length(found), LONGEST_EMAIL),
-        pc.or_(
-            pc.greater(pc.find_substring(found, "@"), LONGEST_LOCAL_PART),
-            pc.match_substring_regex(found, _LONG_LABEL),
-        ),
+    too_long = (
+        pc.greater(lengths, LONGEST_EMAIL),
+        pc.greater(pc.find_substring(values, "@"), LONGEST_LOCAL_PART),
+        pc.match_substring_regex(values, _LONG_LABEL),
     )
-    return pc.replace_with_mask(broken, long.fill_null(fill_value=False), pc.or_(broken.filter(long), too_long))
+    return reduce(pc.or_, too_long, broken)
 
 
 def _money(events: Events) -> Iterator[Violations]:

@@ -38,7 +38,7 @@ class ConversionError(StrEnum):
 
 
 Errors: TypeAlias = tuple[tuple[ConversionError, Int64s], ...]
-"""Ascending positions per error; a position has one error at most."""
+"""Errors with ascending positions; a position has one error at most."""
 
 
 class Converted(msgspec.Struct, frozen=True):
@@ -90,18 +90,3 @@ class DistinctValues(msgspec.Struct, Generic[T], frozen=True):
         made = [None if isinstance(result, ConversionError) else value(result) for result in self.results]
         replacements = pa.array(made, values.type).take(pa.array(self.codes))
         return pc.replace_with_mask(values, pa.array(mask_of(self.positions, len(values))), replacements)
-
-
-def merge_parts(count: int, parts: Sequence[tuple[Int64s, Converted]]) -> Converted:
-    """A column of ``count`` rows out of parts that were converted apart, each with its rows; the rest is null."""
-    origin = np.full(count, -1, np.int64)
-    rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in parts)])
-    origin[rows] = np.arange(len(rows))
-    source = pa.array(origin, mask=origin < 0)
-    values = pa.chunked_array([part.values for _, part in parts], pa.string()).combine_chunks().take(source)
-    instants = pa.chunked_array([part.instants for _, part in parts], pa.int64()).combine_chunks().take(source)
-    found: dict[ConversionError, list[Int64s]] = {}
-    for rows, part in parts:
-        for error, positions in part.errors:
-            found.setdefault(error, []).append(rows[positions])
-    return Converted(values, tuple((e, np.sort(np.concatenate(at))) for e, at in found.items()), instants)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from importer.columns import absent, holds, matches, where_true, without
-from importer.convert.arrays import ConversionError, Converted, DistinctValues, merge_parts
+from importer.convert.arrays import ConversionError, Converted, DistinctValues, Errors
 from importer.mapping.checks import ORDERS
 from importer.mapping.model import ValueMapping
 from importer.mapping.zones import zone_named
@@ -296,16 +296,17 @@ class TimeReader:
         """
         if zones is None or zones.null_count == len(zones):
             return self._converted(texts, self._form.zone)
-        names = zones.dictionary_encode()
-        codes = pc.fill_null(names.indices, -1)
-        parts = []
-        for code, name in enumerate([None, *names.dictionary.to_pylist()], start=-1):
-            rows = where_true(pc.and_(pc.equal(codes, code), pc.is_valid(texts)))
-            if len(rows):
-                zone = self._form.zone if name is None else zone_named(name, self._form.homes)
-                made = self._converted(texts.take(pa.array(rows)), zone)
-                parts.append((rows, made if zone is not None or name is None else _only_with_offset(made)))
-        return merge_parts(len(texts), parts)
+        values, instants, errors = absent(len(texts)), pa.nulls(len(texts), pa.int64()), Errors()
+        for name in pc.unique(zones).to_pylist():
+            its = pc.is_null(zones) if name is None else pc.fill_null(pc.equal(zones, name), fill_value=False)
+            mask = pc.and_(its, pc.is_valid(texts))
+            zone = self._form.zone if name is None else zone_named(name, self._form.homes)
+            made = self._converted(texts.filter(mask), zone)
+            made = made if zone is not None or name is None else _only_with_offset(made)
+            values = pc.replace_with_mask(values, mask, made.values)
+            instants = pc.replace_with_mask(instants, mask, made.instants)
+            errors += tuple((error, where_true(mask)[positions]) for error, positions in made.errors)
+        return Converted(values, errors, instants)
 
     def _converted(self, texts: ArrowArray, zone: tzinfo | None) -> Converted:
         """Convert a column whose naive times are in one zone."""

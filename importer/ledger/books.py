@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import hashes, lowered, whole
+from importer.columns import Hashes, hashes, lowered, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, STEP, ids, of_run, unpack
@@ -23,6 +23,7 @@ from importer.model import (
     ArrowTable,
     Counts,
     Dialect,
+    Int64s,
     Pause,
     PauseKind,
     PendingSummary,
@@ -47,7 +48,6 @@ _PLANNED = {
     "type": pa.string(),
     "value": pa.string(),
     "currency": pa.string(),
-    "event_time": pa.int64(),
 }
 """Columns of most rows."""
 _SAID = {
@@ -62,12 +62,13 @@ _SAID = {
 """Columns that are empty as long as nothing is said of a row; of most rows of a new plan."""
 _ORDER = (
     "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
-    "message", "leader", "leader_source", "leader_state", "value", "currency", "event_time",
+    "message", "leader", "leader_source", "leader_state", "value", "currency",
 )  # fmt: skip
 
 _NOT_DELIVERED = pa.array([State.INVALID, State.REFUSED, State.IN_DOUBT, State.FAILED])
 _TYPES = 20
-_NO_TIME = -(2**63 - 1)
+PENDING_COLUMNS = ("id", "state", "type", "currency", "value", "event_time", "subscriber", "lane")
+"""What `PendingTotals` looks at."""
 
 
 class _Sources:
@@ -222,56 +223,86 @@ class RunReader:
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do. Raises `SpaceError` where the disk has no room for what is counted."""
-        sums, times, by_state = Sums(), [], Counter[str]()
-        example = None
-        with (
-            closing(SortedSpill("the subscribers that are counted", subscriber="u8")) as people,
-            closing(SortedSpill("the lanes that are counted", lane="u8", id="i8")) as lanes,
-        ):
+        with closing(PendingTotals()) as totals:
+            # The first row tells the columns' types, which else those of the first batch do, be they empty or not.
+            typed = "SELECT 0 AS id, '' AS state, '' AS type, '' AS currency, '' AS value, 0, '' AS subscriber, 0"
             for batch in self._db.batches(
-                "SELECT id, state, COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
-                f" COALESCE(event_time, {_NO_TIME}), COALESCE(subscriber, ''), COALESCE(lane, 0)"
-                f" FROM row WHERE {of_run(run)}"
+                f"{typed} UNION ALL SELECT {', '.join(PENDING_COLUMNS)} FROM row WHERE {of_run(run)}"
             ):
-                by_state.update({one["values"]: one["counts"] for one in pc.value_counts(batch.column(1)).to_pylist()})
-                pending = pc.equal(batch.column(1), State.PENDING)
-                rows = batch if pending.true_count == len(batch) else batch.filter(pending)
-                found, _, kinds, currencies, values, moments, names, by_lane = rows.columns
-                example = pc.min(found).as_py() if example is None else example
-                people.add(hashes(lowered(names.filter(pc.not_equal(names, "")))))
-                lanes.add(by_lane.to_numpy().view(np.uint64), found.to_numpy())
-                sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
-                known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
-                times += [moment for moment in known.values() if moment is not None]
-            most, first = _most_frequent(lanes)
-            subscribers = sum(len(np.unique(part["subscriber"])) for part in people.parts(STEP))
+                totals.add(batch.columns)
+            return self._summed_up(run, totals)
+
+    def _summed_up(self, run: Run, totals: PendingTotals) -> PendingSummary:
         types: Counter[str] = Counter()
-        for (kind, _, _), (events, _, _) in sums.found.items():
+        for (kind, _, _), (events, _, _) in totals.sums.found.items():
             types[kind] += events
-        ranked = sorted(sums.found.items(), key=lambda one: (-one[1][1], one[0]))
+        ranked = sorted(totals.sums.found.items(), key=lambda one: (-one[1][1], one[0]))
+        most, first = _most_frequent(totals.lanes)
         return PendingSummary(
             events=types.total(),
             # By e-mail, else phone, else id, as a check counts them; lanes join more, and say who gets the most.
-            subscribers=subscribers,
+            subscribers=sum(len(_starts(part["subscriber"])) for part in totals.people.parts(STEP)),
             most_for_one=most,
             most_subscriber=self._db.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
             types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),
             totals=tuple(
                 (kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued
             ),
-            oldest=min(times) / 1e6 if times else None,
-            newest=max(times) / 1e6 if times else None,
-            example=self._db.value("SELECT body FROM row WHERE id = $1", example) or b"",
-            counts=self._counts(run, by_state),
+            oldest=totals.times[0] / 1e6 if totals.times else None,
+            newest=totals.times[-1] / 1e6 if totals.times else None,
+            example=self._db.value("SELECT body FROM row WHERE id = $1", totals.example) or b"",
+            counts=self._counts(run, {state: count for state, count in totals.by_state.items() if state}),
         )
+
+
+class PendingTotals:
+    """What the pending rows of a run come to, and how many rows are in each state; at flat memory."""
+
+    def __init__(self) -> None:
+        self.by_state: Counter[str] = Counter()
+        self.sums = Sums()
+        self.times: list[int] = []
+        """The first and the last, in microseconds since the epoch."""
+        self.example: int | None = None
+        """The id of the first pending row."""
+        self.people = SortedSpill("the subscribers that are counted", subscriber="u8")
+        self.lanes = SortedSpill("the lanes that are counted", lane="u8", id="i8")
+
+    def add(self, columns: Sequence[ArrowArray]) -> None:
+        """Add rows, in source order: their `PENDING_COLUMNS`."""
+        states = columns[1]
+        self.by_state.update({one["values"]: one["counts"] for one in pc.value_counts(states).to_pylist()})
+        pending = pc.equal(states, State.PENDING)
+        if not pending.true_count:
+            return
+        if pending.true_count < len(states):
+            columns = [column.filter(pending) for column in columns]
+        found, _, kinds, currencies, values, times, names, lanes = columns
+        self.example = found[0].as_py() if self.example is None else self.example
+        self.people.add(hashes(lowered(names.drop_null())))
+        self.lanes.add(lanes.to_numpy().view(np.uint64), found.to_numpy())
+        self.sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
+        if times.null_count < len(times):
+            known = [*self.times, *pc.min_max(times).as_py().values()]
+            self.times = [min(known), max(known)]
+
+    def close(self) -> None:
+        """Forget them."""
+        self.people.close()
+        self.lanes.close()
 
 
 def _most_frequent(lanes: SortedSpill) -> tuple[int, int]:
     """How many rows the largest lane has, and the id of its first row; of several lanes, the one that begins first."""
     best = (0, 0)  # the count's sign turned
     for part in lanes.parts(STEP):
-        starts = np.flatnonzero(np.append(True, part["lane"][1:] != part["lane"][:-1]))
+        starts = _starts(part["lane"])
         counts = np.diff(np.append(starts, len(part)))
         most = int(counts.max())
-        best = min(best, (-most, int(part["id"][starts[counts == most]].min())))
+        best = min(best, (-most, int(np.minimum.reduceat(part["id"], starts)[counts == most].min())))
     return -best[0], best[1]
+
+
+def _starts(ascending: Hashes) -> Int64s:
+    """Where each of them is for the first time."""
+    return np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from importer.columns import whole
 from importer.errors import LedgerError, UsageError
 from importer.ledger.database import ConnectionLostError, Database
 from importer.ledger.identities import Hasher, first_of, ties_of
@@ -68,46 +69,24 @@ def part_of(stored: StoredChunk, offsets: Int64s) -> StoredChunk:
 def store(prepared: EncodedChunk, hasher: Hasher) -> StoredChunk:
     """What the ledger with that secret stores of a chunk."""
     by_id, email, phone = (hasher.identifiers(column, kind) for kind, column in enumerate(prepared.identities))
-    rows = {
-        "state": prepared.states,
-        "line": pa.array(prepared.lines),
-        "subscriber": prepared.subscribers,
-        "type": prepared.types,
-        "value": prepared.values,
-        "currency": prepared.currencies,
-        "event_time": prepared.event_time,
-        "order_value": None if prepared.places is None else _sortable(prepared.places),
-        "group_head": _group_heads(prepared.group_heads),
-        "key": prepared.keys,
-        **_keys(prepared, hasher, pa.array(first_of(email, phone, by_id))),
-        "body": prepared.bodies,
-    }
+    rows = {name: whole(prepared.rows.column(name)) for name in prepared.rows.column_names}
+    if "order_value" in rows:
+        rows["order_value"] = _sortable(rows["order_value"])
+    if "key" in rows:  # what makes keys, and the events behind them, comparable for the rows that are to be sent
+        pending = pc.and_(pc.is_valid(rows["body"]), pc.is_valid(rows["key"]))
+        rows["key_hash"] = hasher.keys(pc.if_else(pending, rows["key"], None))
+        rows["event_hash"] = hasher.events(pc.if_else(pending, rows["body"], None))
+        rows["subscriber_hash"] = pc.if_else(pending, pa.array(first_of(email, phone, by_id)), None)
     return StoredChunk(
         prepared.first_row,
         prepared.count,
-        pa.table({name: column for name, column in rows.items() if column is not None}),
+        pa.table(rows),
         (by_id, email, phone),
         prepared.reasons,
         prepared.raw_rows,
         prepared.origins,
         prepared.accounts,
     )
-
-
-def _keys(prepared: EncodedChunk, hasher: Hasher, subscribers: ArrowArray) -> dict[str, ArrowArray]:
-    """What makes keys and the events behind them comparable, for the rows that are to be sent."""
-    if prepared.keys is None:
-        return {}
-    pending = pc.and_(pc.is_valid(prepared.bodies), pc.is_valid(prepared.keys))
-    return {
-        "key_hash": hasher.keys(pc.if_else(pending, prepared.keys, None)),
-        "event_hash": hasher.events(pc.if_else(pending, prepared.bodies, None)),
-        "subscriber_hash": pc.if_else(pending, subscribers, None),
-    }
-
-
-def _group_heads(heads: Int64s | None) -> ArrowArray | None:
-    return None if heads is None else pa.array(heads, mask=heads < 0)
 
 
 def _sortable(values: ArrowArray) -> ArrowArray:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from importer import report
-from importer.columns import Hashes, hashes
+from importer.columns import Hashes, hashes, whole
 from importer.errors import ExitCode, SourceError
 from importer.mapping.load import LoadedMapping, load
 from importer.model import EncodedChunk, RowBatch, Run, RunSource, State
@@ -55,7 +55,7 @@ def preview(options: RunOptions, say: Callable[[str], None], count: int, show: C
             code = ExitCode.UNUSABLE if stream.error else code
             for prepared in stream.chunks:
                 rows += prepared.count
-                for body in prepared.bodies.drop_null().slice(0, left).to_pylist():
+                for body in prepared.rows["body"].drop_null().slice(0, left).to_pylist():
                     show(body)
                     left -= 1
                 if left <= 0:
@@ -127,9 +127,9 @@ class _Repeats:
 
     def add(self, prepared: EncodedChunk) -> None:
         """Look at a chunk's rows that would be sent."""
-        if prepared.keys is not None:
-            ready = pc.equal(prepared.states, State.PENDING.value)
-            self._hashes.append(hashes(prepared.keys.filter(ready).drop_null()))
+        if "key" in prepared.rows.column_names:
+            ready = pc.equal(prepared.rows["state"], State.PENDING.value)
+            self._hashes.append(hashes(whole(prepared.rows["key"].filter(ready).drop_null())))
 
     def close_source(self, digest: str) -> None:
         """The content of a source that was read; empty if it is not known."""

@@ -55,7 +55,7 @@ def _differences(example: Example, mapping: ImportMapping) -> Iterator[str]:
             if stream.error:
                 yield f"the rows cannot be read: {stream.error}".replace(f"{folder}/", "")
             for prepared in stream.chunks:
-                bodies += prepared.bodies.drop_null().to_pylist()
+                bodies += prepared.rows["body"].drop_null().to_pylist()
                 found = (Reason(**row) for row in prepared.reasons.to_pylist())
                 reasons += [one for one in found if REASONS[one.code].severity != "info"]
     yield from _about_events(example, bodies)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
+from importer.columns import flags, whole
 from importer.mapping.columns import UnusedColumns, check_columns
 from importer.mapping.load import LoadedMapping
 from importer.model import ArrowArray, EncodedChunk, RowBatch, Source, State
@@ -22,6 +23,7 @@ from importer.report.totals import Totals
 ASSUMED_RATE = 60
 """Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
 _SAMPLES = 3
+_OF_ROWS = ("line", "state", "key", "subscriber", "type", "value", "currency", "event_time")
 
 
 class Checked:
@@ -41,33 +43,29 @@ class Checked:
         if prepared.first_row == 1:
             self._names.append(prepared.source.name)
             self._starts.append(self._rows)
+        made = {"key": pa.nulls(count, pa.string()), "event_time": pa.nulls(count, pa.int64())}
+        made |= {name: prepared.rows.column(name) for name in prepared.rows.column_names}
         columns = {
             "row": pa.array(np.arange(prepared.first_row, prepared.first_row + count, dtype=np.int64)),
-            "line": pa.array(prepared.lines),
-            "state": prepared.states,
             "http_status": pa.nulls(count, pa.int16()),
             "attempts": pa.repeat(pa.scalar(0, pa.int32()), count),
-            "key": pa.nulls(count, pa.string()) if prepared.keys is None else prepared.keys,
-            "subscriber": prepared.subscribers,
-            "type": prepared.types,
             "sent_at": pa.nulls(count, pa.float64()),
             "latency_ms": pa.nulls(count, pa.float64()),
             "code": pa.nulls(count, pa.string()),
             "message": pa.nulls(count, pa.string()),
             **self._heads(prepared),
-            "value": prepared.values,
-            "currency": prepared.currencies,
-            "event_time": pa.nulls(count, pa.int64()) if prepared.event_time is None else prepared.event_time,
+            **{name: made[name] for name in _OF_ROWS},
         }
         self._rows += count
         return RowBatch(prepared.source, pa.table(columns), prepared.reasons, prepared.raw_rows)
 
     def _heads(self, prepared: EncodedChunk) -> dict[str, ArrowArray]:
-        count, heads = prepared.count, prepared.group_heads
-        if heads is None:
+        count = prepared.count
+        if "group_head" not in prepared.rows.column_names:
             texts = pa.nulls(count, pa.string())
             return {"leader": pa.nulls(count, pa.int64()), "leader_source": texts, "leader_state": texts}
-        invalid = pc.equal(prepared.states, State.INVALID.value).to_numpy(zero_copy_only=False)
+        heads = pc.fill_null(whole(prepared.rows["group_head"]), -1).to_numpy()
+        invalid = flags(pc.equal(whole(prepared.rows["state"]), State.INVALID.value))
         self._invalid = np.append(self._invalid, self._rows + np.flatnonzero(invalid & (heads < 0)))
         none = heads < 0
         sources = np.searchsorted(np.array(self._starts), heads, side="right") - 1
@@ -107,7 +105,7 @@ class Checking:
     def add(self, prepared: EncodedChunk) -> None:
         """Look at a chunk: its first bodies, where bodies are made."""
         if len(self._samples) < _SAMPLES:
-            bodies = prepared.bodies.drop_null().slice(0, _SAMPLES - len(self._samples))
+            bodies = prepared.rows["body"].drop_null().slice(0, _SAMPLES - len(self._samples))
             self._samples += [body.decode() for body in bodies.to_pylist()]
 
     def close_source(self, source: Source) -> None:

@@ -218,7 +218,7 @@ class Checker:
                     raise SourceError(source.source.name, source.error)
                 for chunk in source.chunks:
                     here = those[chunk.first_row - 1 : chunk.first_row - 1 + chunk.count]
-                    for (line, _), state in zip(here, chunk.states.to_pylist(), strict=True):
+                    for (line, _), state in zip(here, chunk.rows["state"].to_pylist(), strict=True):
                         found[line.no] = (state != State.INVALID.value, ())
                     for one in chunk.reasons.to_pylist():
                         line, content = here[one["row"] - chunk.first_row]

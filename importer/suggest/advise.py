@@ -125,8 +125,8 @@ def _attempt(
 ) -> Trial:
     """Convert, group, validate and encode the chunks; ``columns`` are all that the file has."""
     encoded = list(_encoded(mapping, chunks, lookups, strict)) if chunks else []
-    states = tuple(state for one in encoded for state in one.states.to_pylist())
-    bodies = (body for one in encoded for body in one.bodies.drop_null().slice(0, _SHOWN).to_pylist())
+    states = tuple(state for one in encoded for state in one.rows["state"].to_pylist())
+    bodies = (body for one in encoded for body in one.rows["body"].drop_null().slice(0, _SHOWN).to_pylist())
     phones = [one.identities[2].drop_null() for one in encoded]
     international = {phone for one in phones for phone in one.filter(pc.starts_with(one, "+")).to_pylist()}
     counts: Counter[tuple[str, str]] = Counter()

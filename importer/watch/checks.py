@@ -7,7 +7,7 @@ ones is for a person to look at; it is no success.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,28 +53,22 @@ class KnownColumns:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "columns.json"
 
-    def changes(self, rule: FileRule, found: Sequence[str]) -> str:
+    def changes(self, rule: FileRule, found: list[str]) -> str:
         """What differs from the last file of this kind, in words; empty if nothing does."""
         known = self._known().get(_kind(rule))
-        if known is None or not found:
+        if not (known and found) or known == found:
             return ""
-        words = []
-        for verb, names in (("added", _without(found, known)), ("gone", _without(known, found))):
-            if listed := ", ".join(names):
-                words.append(f"{verb}: {listed}")
-        if not words and list(found) != known:
-            words.append("their order has changed")
-        return "; ".join(words)
+        lists = {"added": _without(found, known), "gone": _without(known, found)}
+        return "; ".join(f"{verb}: {names}" for verb, names in lists.items() if names) or "their order has changed"
 
-    def remember(self, rule: FileRule, found: Sequence[str]) -> None:
+    def remember(self, rule: FileRule, found: list[str]) -> None:
         """These are the columns now; without room on the disk nothing is remembered."""
         known = self._known()
-        if not found or known.get(_kind(rule)) == list(found):
-            return
-        part = self._path.with_suffix(".part")
-        with suppress(OSError):
-            part.write_bytes(msgspec.json.encode({**known, _kind(rule): list(found)}))
-            part.replace(self._path)
+        if found and known.get(_kind(rule)) != found:
+            part = self._path.with_suffix(".part")
+            with suppress(OSError):
+                part.write_bytes(msgspec.json.encode({**known, _kind(rule): found}))
+                part.replace(self._path)
 
     def _known(self) -> dict[str, list[str]]:
         try:
@@ -97,5 +91,5 @@ def _kind(rule: FileRule) -> str:
     return f"{rule.pattern} {rule.mapping}"
 
 
-def _without(names: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    return (f"'{shown(name)}'" for name in names if name not in others)
+def _without(names: list[str], others: list[str]) -> str:
+    return ", ".join(f"'{shown(name)}'" for name in names if name not in others)

@@ -111,9 +111,11 @@ rows = st.builds(
 
 def encoded_all_the_same(events: Events) -> list[bytes]:
     """A body for every row, whatever is wrong with it."""
-    bodies = encode(
-        events, ValidationResult(violations=(), valid=np.ones(events.chunk.count, np.bool_))
-    ).bodies.to_pylist()
+    bodies = (
+        encode(events, ValidationResult(violations=(), valid=np.ones(events.chunk.count, np.bool_)))
+        .rows["body"]
+        .to_pylist()
+    )
     assert all(isinstance(body, bytes) for body in bodies)
     return list(bodies)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -70,25 +71,32 @@ def chunk(
 
     texts = bodies or [str(first_row + i) for i in range(count)]
     pending = [text.encode() if state == "pending" else None for text, state in zip(texts, states, strict=True)]
+    columns = {
+        "line": np.arange(first_row + 1, first_row + 1 + count),
+        "state": pa.array(states, pa.string()),
+        "body": pa.array(pending, pa.binary()),
+        "subscriber": text([e or p or i for e, p, i in zip(emails, phones or nothing, ids or nothing, strict=True)]),
+        "type": text(types or ["purchase"] * count),
+        "value": text(["1.5"] * count),
+        "currency": text(["EUR"] * count),
+        "key": None if keys is None else text(keys),
+        "order_value": None if places is None else pa.array(places),
+    }
     return EncodedChunk(
-        source=SOURCE,
-        first_row=first_row,
-        count=count,
-        lines=np.arange(first_row + 1, first_row + 1 + count),
-        states=pa.array(states, pa.string()),
-        group_heads=None,
-        bodies=pa.array(pending, pa.binary()),
-        subscribers=text([e or p or i for e, p, i in zip(emails, phones or nothing, ids or nothing, strict=True)]),
+        SOURCE,
+        first_row,
+        count,
+        pa.table({name: column for name, column in columns.items() if column is not None}),
         identities=(text(ids), text([e.lower() if e else None for e in emails]), text(phones)),
-        types=text(types or ["purchase"] * count),
-        values=text(["1.5"] * count),
-        currencies=text(["EUR"] * count),
-        keys=None if keys is None else text(keys),
-        places=None if places is None else pa.array(places),
-        event_time=None,
         reasons=NO_REASONS,
         raw_rows=None,
     )
+
+
+def with_columns(prepared: EncodedChunk, **columns: Any) -> EncodedChunk:
+    """The chunk with other columns in the place of its own."""
+    rows = {name: prepared.rows[name] for name in prepared.rows.column_names}
+    return msgspec.structs.replace(prepared, rows=pa.table(rows | columns))
 
 
 def add_chunk(ledger: Ledger, run: Run, number: int, prepared: EncodedChunk, *parts: Any) -> None:

@@ -31,7 +31,7 @@ KINDS: dict[str, Kind] = {
 
 def bodies(rows: list[Row], kinds: dict[str, Kind] | None = None) -> list[bytes | None]:
     events = make_events(rows, kinds)
-    found: list[bytes | None] = encode(events, validate(events, strict=False)).bodies.to_pylist()
+    found: list[bytes | None] = encode(events, validate(events, strict=False)).rows["body"].to_pylist()
     return found
 
 
@@ -176,7 +176,7 @@ def test_bodies_are_what_json_dumps_writes_and_satisfy_the_schema(batch: list[Ro
     """Byte for byte, for whatever characters and whichever members are absent."""
     events = sliced(make_events(batch, KINDS))
     verdict = validate(events, strict=False)
-    found = encode(events, verdict).bodies.to_pylist()
+    found = encode(events, verdict).rows["body"].to_pylist()
     wanted = [expected(row, KINDS) if valid else None for row, valid in zip(batch, verdict.valid.tolist(), strict=True)]
     assert found == wanted
     for body in filter(None, found):

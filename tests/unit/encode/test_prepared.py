@@ -50,10 +50,10 @@ def mixed() -> Events:
 def test_rows_that_could_not_be_read_stand_where_they_stood() -> None:
     prepared = prepare(mixed())
     assert (prepared.first_row, prepared.count) == (10, 6)
-    assert prepared.states.to_pylist() == ["pending", "pending", "invalid", "invalid", "invalid", "filtered"]
-    assert prepared.lines.tolist() == [11, 12, 30, 14, 33, 16]
-    assert prepared.bodies.type == pa.binary()
-    assert prepared.bodies.to_pylist() == [
+    assert prepared.rows["state"].to_pylist() == ["pending", "pending", "invalid", "invalid", "invalid", "filtered"]
+    assert prepared.rows["line"].to_pylist() == [11, 12, 30, 14, 33, 16]
+    assert prepared.rows["body"].type == pa.binary()
+    assert prepared.rows["body"].to_pylist() == [
         b'{"subscriber":{"email":"Ann@Example.com"},"type":"purchase","value":1,"value_currency":"EUR","properties":{"n":1}}',
         b'{"subscriber":{"id":"7"},"type":"purchase"}',
         None,
@@ -61,32 +61,29 @@ def test_rows_that_could_not_be_read_stand_where_they_stood() -> None:
         None,
         None,
     ]
-    assert prepared.types.to_pylist() == ["purchase", "purchase", None, "purchase", None, "purchase"]
-    assert prepared.values.to_pylist() == ["1", None, None, None, None, None]
-    assert prepared.currencies.to_pylist() == ["EUR", None, None, None, None, None]
-    assert prepared.group_heads is None
+    assert prepared.rows["type"].to_pylist() == ["purchase", "purchase", None, "purchase", None, "purchase"]
+    assert prepared.rows["value"].to_pylist() == ["1", None, None, None, None, None]
+    assert prepared.rows["currency"].to_pylist() == ["EUR", None, None, None, None, None]
+    assert "group_head" not in prepared.rows.column_names
 
 
 def test_keys_places_and_times_follow_their_rows() -> None:
     prepared = prepare(mixed())
-    assert prepared.keys is not None
-    assert prepared.places is not None
-    assert prepared.event_time is not None
-    assert prepared.keys.to_pylist() == ["k1", None, None, "k3", None, None]
-    assert prepared.places.to_pylist() == [4, 3, None, None, None, 1]
-    assert prepared.event_time.to_pylist() == [40, 30, None, None, None, 10]
+    assert prepared.rows["key"].to_pylist() == ["k1", None, None, "k3", None, None]
+    assert prepared.rows["order_value"].to_pylist() == [4, 3, None, None, None, 1]
+    assert prepared.rows["event_time"].to_pylist() == [40, 30, None, None, None, 10]
 
 
 def test_without_keys_places_and_times_there_are_none() -> None:
     prepared = prepare(make_events([Row()], unreadable=[replace(RAGGED, row=2)]))
-    assert (prepared.keys, prepared.places, prepared.event_time) == (None, None, None)
+    assert not {"key", "order_value", "event_time"} & {*prepared.rows.column_names}
 
 
 def test_a_chunk_of_spoiled_rows_only_is_all_invalid() -> None:
     prepared = prepare(make_events([], {"n": "integer"}, unreadable=[RAGGED, replace(BROKEN, row=13)], first_row=12))
-    assert prepared.states.to_pylist() == ["invalid", "invalid"]
-    assert prepared.bodies.to_pylist() == [None, None]
-    assert prepared.subscribers.to_pylist() == [None, None]
+    assert prepared.rows["state"].to_pylist() == ["invalid", "invalid"]
+    assert prepared.rows["body"].to_pylist() == [None, None]
+    assert prepared.rows["subscriber"].to_pylist() == [None, None]
 
 
 def test_the_subscriber_is_shown_by_email_else_phone_else_id() -> None:
@@ -96,7 +93,7 @@ def test_the_subscriber_is_shown_by_email_else_phone_else_id() -> None:
         Row(id="7", email=None),
         Row(email=None),
     ]
-    assert prepare(make_events(rows)).subscribers.to_pylist() == ["ann@example.com", "+37060000000", "7", None]
+    assert prepare(make_events(rows)).rows["subscriber"].to_pylist() == ["ann@example.com", "+37060000000", "7", None]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +106,7 @@ def test_an_identity_knows_its_email_in_any_case_while_the_body_keeps_it(email: 
         [identity, None],
         ["+37060000000", None],
     ]
-    assert email.encode() in prepared.bodies[0].as_py()
+    assert email.encode() in prepared.rows["body"][0].as_py()
 
 
 def test_reasons_go_by_row_and_then_in_the_order_of_the_targets() -> None:
@@ -143,7 +140,7 @@ def test_reasons_go_by_row_and_then_in_the_order_of_the_targets() -> None:
 
 def test_a_warning_is_a_reason_though_its_row_is_sent() -> None:
     prepared = prepare(make_events([Row(currency="HRK")]))
-    assert prepared.states.to_pylist() == ["pending"]
+    assert prepared.rows["state"].to_pylist() == ["pending"]
     assert reasons(prepared) == [(1, "currency.retired", "value_currency", "HRK")]
 
 

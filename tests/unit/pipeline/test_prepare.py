@@ -35,14 +35,14 @@ def test_chunks_come_in_the_order_of_the_file_each_with_its_bodies(export: str) 
     assert len(chunks) > 1
     assert [one.first_row for one in chunks] == [1 + sum(one.count for one in chunks[:at]) for at in range(len(chunks))]
     assert sum(one.count for one in chunks) == ROWS
-    assert chunks[-1].bodies[-1].as_py() == b'{"subscriber":{"email":"c199999@example.com"},"type":"purchase"}'
+    assert chunks[-1].rows["body"][-1].as_py() == b'{"subscriber":{"email":"c199999@example.com"},"type":"purchase"}'
 
 
 def test_without_bodies_everything_else_is_the_same(export: str) -> None:
     with closing(prepare_sources([export], MAPPING, ReadOptions(bodies=False), silent)) as found:
         chunks = [prepared for supply in found for prepared in supply.chunks]
-    assert all(one.bodies.null_count == one.count for one in chunks)
-    assert {state for one in chunks for state in one.states.unique().to_pylist()} == {"pending"}
+    assert all(one.rows["body"].null_count == one.count for one in chunks)
+    assert {state for one in chunks for state in one.rows["state"].unique().to_pylist()} == {"pending"}
 
 
 def test_who_stops_in_the_middle_leaves_no_thread_behind(export: str) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
@@ -289,11 +288,12 @@ def test_the_screen_is_plain_and_80_columns_wide(tmp_path: Path) -> None:
 def prepared() -> EncodedChunk:
     """Two rows as `check` sees them."""
     nothing = pa.nulls(2, pa.string())
+    rows = {
+        "line": [2, 3], "state": ["pending", "invalid"], "body": [b"{}", None], "subscriber": ["a@example.com", None],
+        "type": nothing, "value": nothing, "currency": nothing,
+    }  # fmt: skip
     return EncodedChunk(
-        source=SOURCE, first_row=1, count=2, lines=np.array([2, 3]), states=pa.array(["pending", "invalid"]),
-        group_heads=None, bodies=pa.array([b"{}", None]), subscribers=pa.array(["a@example.com", None]),
-        identities=(nothing, nothing, nothing), types=nothing, values=nothing, currencies=nothing, keys=None,
-        places=None, event_time=None,
+        SOURCE, 1, 2, pa.table(rows), identities=(nothing, nothing, nothing),
         reasons=pa.table({"row": [2], "code": ["type.missing"], "field": ["type"], "value": [""]}),
         raw_rows=pa.table({"record": pa.array([b"a", b"b"])}),
     )  # fmt: skip
