@@ -22,7 +22,7 @@ from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.checks import ORDERS
 from importer.mapping.load import loads
 from importer.read import nested
-from importer.sandbox.faults import parse_duration, parse_faults
+from importer.sandbox.options import parse_duration, parse_faults
 from importer.wording import brief, shell_quoted, shown
 from tests.unit.read.helpers import SMALL, read_bytes
 
