@@ -91,21 +91,24 @@ def _processes(ctx: click.Context, param: click.Parameter, value: int | None) ->
 
 
 def _needs_excel(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001  # click's signature
-    if value == "xlsx" and find_spec("openpyxl") is None:
-        raise UsageError(
-            "--rejects-format xlsx needs an extra that is not installed", hint='pip install "sender-importer[excel]"'
-        )
+    if value == "xlsx":
+        _require("openpyxl", "--rejects-format xlsx", "excel")
     return value
 
 
 def _needs_dask(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    if value is not None and find_spec("distributed") is None:
-        raise UsageError(
-            f"{param.opts[0]} needs an extra that is not installed", hint='pip install "sender-importer[dask]"'
-        )
-    if value is not None and ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
-        raise UsageError("--workers and --scheduler exclude each other", hint="a scheduler has workers of its own")
+    if value is not None:
+        _require("distributed", param.opts[0], "dask")
+        if ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
+            hint = "a scheduler has workers of its own"
+            raise UsageError("--workers and --scheduler exclude each other", hint=hint)
     return value
+
+
+def _require(package: str, option: str, extra: str) -> None:
+    if find_spec(package) is None:
+        hint = f'pip install "sender-importer[{extra}]"'
+        raise UsageError(f"{option} needs an extra that is not installed", hint=hint)
 
 
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
