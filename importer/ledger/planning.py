@@ -93,12 +93,6 @@ class PlanWriter(RunRepository):
             plan, self._plan = self._plan, None
             plan.close()
 
-    def discard(self, run: Run, *states: RunState) -> None:
-        """See `RunRepository.discard`."""
-        super().discard(run, *states)
-        if self._plan is not None and self._plan.run.no == run.no:
-            self._end_planning()
-
     def add_source(self, run: Run, source: Source, at: int | None = None) -> int:
         """Register the next source of a run; returns its number for `add_chunk`.
 
