@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Hashes, hashes, lowered, whole
+from importer.columns import Hashes, hashes, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, STEP, ids, of_run, unpack
@@ -60,39 +60,10 @@ _SAID = {
     "group_head": pa.int64(),
 }
 """Columns that are empty as long as nothing is said of a row; of most rows of a new plan."""
-_ORDER = (
-    "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
-    "message", "leader", "leader_source", "leader_state", "value", "currency",
-)  # fmt: skip
-
 _NOT_DELIVERED = pa.array([State.INVALID, State.REFUSED, State.IN_DOUBT, State.FAILED])
 _TYPES = 20
 PENDING_COLUMNS = ("id", "state", "type", "currency", "value", "event_time", "subscriber", "lane")
 """What `PendingTotals` looks at."""
-
-
-class _Sources:
-    """A run's sources, seen from one of them."""
-
-    def __init__(self, run: Run, known: Sequence[RunSource], firsts: Sequence[int], number: int) -> None:
-        """``firsts`` are the ids of the sources' first rows, ``number`` is the one that is looked from."""
-        self._begin = ids(run)[0]
-        self._names = [source.source.name for source in known]
-        self._starts = np.array(firsts) - self._begin
-        self._own = next(at for at, source in enumerate(known) if source.no == number)
-        self.here = known[self._own].source
-        self.place = int(self._starts[self._own])
-
-    def heads(self, head_ids: ArrowArray) -> dict[str, ArrowArray]:
-        """Row number and source of the rows with these ids; null where there is none, the source also if it is this."""
-        absent = head_ids.is_null().to_numpy(zero_copy_only=False)
-        at = head_ids.fill_null(self._begin).to_numpy() - self._begin
-        # The last source that starts at or before the place: empty ones start where the next one does.
-        source = np.searchsorted(self._starts, at, side="right") - 1
-        return {
-            "leader": pa.array(at - self._starts[source] + 1, mask=absent),
-            "leader_source": pa.array(self._names).take(pa.array(source, mask=absent | (source == self._own))),
-        }
 
 
 def column(table: ArrowTable, name: str, kind: pa.DataType) -> ArrowArray:
@@ -179,13 +150,31 @@ class RunReader:
         ``raw_rows``: with the raw records of those chunks in which a row, or its group's head, was not delivered.
         """
         known = self.sources(run)
-        firsts = [first for (first,) in self._db.rows("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no)]
+        names, numbers = [one.source.name for one in known], [one.no for one in known]
+        firsts = self._db.query("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no).column(0).to_numpy()
         found = self._chunks(run)
         for first_id, number, first_row, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
-            yield self._batch((first_id, first_row, count), _Sources(run, known, firsts, number), raw_rows=raw_rows)
+            own = numbers.index(number)
+            table, reasons, records = self._chunk(first_id, first_row, count, raw_rows=raw_rows)
+            heads = whole(table.column("group_head"))
+            absent = heads.is_null().to_numpy(zero_copy_only=False)
+            at = heads.fill_null(first_id).to_numpy()
+            # The last source that starts at or before the place: empty ones start where the next one does.
+            its = np.searchsorted(firsts, at, side="right") - 1
+            elsewhere = pa.array(names).take(pa.array(its, mask=absent | (its == own)))
+            table = table.append_column("leader", pa.array(at - firsts[its] + 1, mask=absent))
+            yield RowBatch(
+                source=known[own].source,
+                table=table.append_column("leader_source", elsewhere),
+                reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
+                raw_rows=None if records is None else unpack(records),
+                place=int(firsts[own]) - ids(run)[0],
+            )
 
-    def _batch(self, chunk: tuple[int, int, int], sources: _Sources, *, raw_rows: bool) -> RowBatch:
-        first_id, first_row, count = chunk
+    def _chunk(
+        self, first_id: int, first_row: int, count: int, *, raw_rows: bool
+    ) -> tuple[ArrowTable, bytes | None, bytes | None]:
+        """What the ledger says of a chunk's rows, and its packed reasons and raw records."""
         here = f"r.id BETWEEN {first_id} AND {first_id + count - 1}"
         planned = self._db.query(
             f"SELECT {', '.join(f'r.{name}' for name in _PLANNED)} FROM row r WHERE {here} ORDER BY r.id"
@@ -195,31 +184,24 @@ class RunReader:
         # By themselves, as each column of each row takes its time, empty or not; with the state that goes with them.
         anything = " OR ".join(f"r.{name} IS NOT NULL" for name in _SAID if name != "attempts")
         said = self._db.query(
-            f"SELECT r.id, {', '.join(f'r.{name}' for name in _SAID)}, r.state AS now, h.state AS head_state"
+            f"SELECT r.id, {', '.join(f'r.{name}' for name in _SAID)}, r.state AS now, h.state AS leader_state"
             f" FROM row r LEFT JOIN row h ON h.id = r.group_head WHERE {here} AND (r.attempts > 0 OR {anything})"
         )
         places = np.full(len(row_ids), -1)
         places[np.searchsorted(row_ids, column(said, "id", pa.int64()).to_numpy())] = np.arange(len(said))
         at = pa.array(places, mask=places < 0)
-        kinds = _SAID | {"now": pa.string(), "head_state": pa.string()}
+        kinds = _SAID | {"now": pa.string(), "leader_state": pa.string()}
         arrays |= {name: column(said, name, kind).take(at) for name, kind in kinds.items()}
         arrays["attempts"] = pc.fill_null(arrays["attempts"], 0)
-        arrays["state"] = _outside(pc.coalesce(arrays["now"], arrays["state"]))
+        arrays["state"] = _outside(pc.coalesce(arrays.pop("now"), arrays["state"]))
+        arrays["leader_state"] = _outside(arrays["leader_state"])
         arrays["row"] = pa.array(row_ids - first_id + first_row)
-        arrays |= sources.heads(arrays["group_head"])
-        arrays["leader_state"] = _outside(arrays["head_state"])
         states = (arrays["state"], arrays["leader_state"])
         raw_rows = raw_rows and any(pc.is_in(array, _NOT_DELIVERED).true_count for array in states)
         ((reasons, records),) = self._db.rows(
             f"SELECT reasons, {'raw_rows' if raw_rows else 'NULL'} FROM chunk WHERE first_id = $1", first_id
         )
-        return RowBatch(
-            source=sources.here,
-            table=pa.table({name: arrays[name] for name in _ORDER}),
-            reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
-            raw_rows=None if records is None else unpack(records),
-            place=sources.place,
-        )
+        return pa.table(arrays), reasons, records
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do. Raises `SpaceError` where the disk has no room for what is counted."""
@@ -279,7 +261,7 @@ class PendingTotals:
             columns = [column.filter(pending) for column in columns]
         found, _, kinds, currencies, values, times, names, lanes = columns
         self.example = found[0].as_py() if self.example is None else self.example
-        self.people.add(hashes(lowered(names.drop_null())))
+        self.people.add(hashes(pc.utf8_lower(names.drop_null())))
         self.lanes.add(lanes.to_numpy().view(np.uint64), found.to_numpy())
         self.sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
         if times.null_count < len(times):

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from importer.columns import whole
 from importer.ledger.books import PENDING_COLUMNS, PendingTotals
-from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.identities import Hasher, Lanes, first_of
+from importer.ledger.repeats import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, of_run, steps
@@ -93,12 +93,6 @@ class PlanWriter(RunRepository):
             plan, self._plan = self._plan, None
             plan.close()
 
-    def discard(self, run: Run, *states: RunState) -> None:
-        """See `RunRepository.discard`."""
-        super().discard(run, *states)
-        if self._plan is not None and self._plan.run.no == run.no:
-            self._end_planning()
-
     def add_source(self, run: Run, source: Source, at: int | None = None) -> int:
         """Register the next source of a run; returns its number for `add_chunk`.
 
@@ -144,7 +138,7 @@ class PlanWriter(RunRepository):
         else:
             plan.forget_totals()
         plan.lanes.note(made.ties, by_id=made.by_id)
-        plan.keys.add(made.keys)
+        plan.keys.note(made.keys)
         plan.ordered = plan.ordered or made.ordered
         plan.rows[source_no] += made.own
         if made.first_body is not None and source_no not in plan.first_events:

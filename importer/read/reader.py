@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import Self, TypeAlias
+from contextlib import AbstractContextManager, closing
+from typing import TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -108,7 +108,7 @@ def chunk_of(part: Part) -> Chunk:
         raise as_source_error(part.source.name, error) from error
 
 
-class Reader(ABC):
+class Reader(AbstractContextManager["Reader"]):
     """One opened source. Use it as a context manager, or call ``close``."""
 
     def __init__(self, content: Content, source: Source, own: Collection[str], notes: Sequence[str] = ()) -> None:
@@ -179,22 +179,14 @@ class Reader(ABC):
             raise ValueError(f"{self.source.name} was read already; open it again")
         self._started = True
         self._unused = unused
-        with_errors = self._parts(columns, raw_rows=raw_rows)
-        while True:
-            try:
-                part = next(with_errors, None)
-            except Exception as error:
-                raise as_source_error(self.source.name, error) from error
-            if part is None:
-                return
-            yield part
+        try:
+            yield from self._parts(columns, raw_rows=raw_rows)
+        except Exception as error:
+            raise as_source_error(self.source.name, error) from error
 
     def close(self) -> None:
         """Release the file."""
         self._content.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
