@@ -19,7 +19,9 @@ collect_ignore_glob = ["test_*.py"] if _MISSING else []
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--disable-dev-shm-usage", "--disable-extensions", "--disable-default-apps",
+    "--disable-component-extensions-with-background-pages", "--no-default-browser-check", "--disable-breakpad",
+    "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider",
 )  # fmt: skip
 
 DESKTOP, PHONE = 1280, 390
@@ -46,13 +48,20 @@ def chromium(profile: Path) -> webdriver.Chrome:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Debian's Chromium, with an empty profile."""
     driver = chromium(tmp_path_factory.mktemp("profile"))
     try:
         yield driver
     finally:
         driver.quit()
+
+
+@pytest.fixture
+def browser(started: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """That browser. It leaves the page in the end, for it works on one for as long as it shows it."""
+    yield started
+    started.get("about:blank")
 
 
 @pytest.fixture
