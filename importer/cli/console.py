@@ -347,18 +347,10 @@ class JsonConsole(_Spoken):
     def confirm(self, forecast: Forecast) -> bool:
         """Write what is about to be sent."""
         outlook = forecast.outlook
-        self._note(
-            "info",
-            "plan",
-            f"{outlook.events:,} events to {outlook.subscribers:,} subscribers",
-            run=forecast.run.id,
-            events=outlook.events,
-            subscribers=outlook.subscribers,
-            most_for_one=outlook.most_for_one,
-            limit=forecast.limit,
-            seconds=forecast.seconds,
-            rehearsal=forecast.rehearsal,
-        )
+        figures = {name: getattr(outlook, name) for name in ("events", "subscribers", "most_for_one")}
+        figures |= {name: getattr(forecast, name) for name in ("limit", "seconds", "rehearsal")}
+        words = f"{outlook.events:,} events to {outlook.subscribers:,} subscribers"
+        self._note("info", "plan", words, run=forecast.run.id, **figures)
         return self._options.yes or forecast.rehearsal
 
     def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:

@@ -20,7 +20,7 @@ from importer.cli.settings import Option, was_given
 from importer.errors import ImporterError, UsageError
 
 if TYPE_CHECKING:
-    from importer.deliver import DeliveryOptions, Schedule
+    from importer.deliver import DeliveryOptions
     from importer.pipeline.options import RunOptions, TargetOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -296,36 +296,27 @@ def run_options(given: dict[str, Any]) -> RunOptions:
     from importer.pipeline.options import RunOptions
 
     asked = {"sources": (), "mapping": ""} | fields_of(RunOptions, given)
-    return RunOptions(**asked, delivery=delivery_options_of(given))
+    return RunOptions(**asked, delivery=_delivery_options(given))
 
 
-def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
-    """How to deliver. A run that goes on keeps what it was begun with where an option is not given."""
-    from importer.deliver import DeliveryOptions
-
-    if "on_doubt" not in given:
-        return DeliveryOptions()
-    chosen = was_given(click.get_current_context(), "on_doubt")
-    return DeliveryOptions(
-        **fields_of(DeliveryOptions, given),
-        resend_doubtful=given["on_doubt"] == "resend" if chosen else None,
-        schedule=schedule(given["until"], given["lasting"], given["between"], datetime.now().astimezone()),
-    )
-
-
-def schedule(until: str | None, lasting: float | None, between: str | None, now: datetime) -> Schedule:
-    """The schedule of --until, --for and --between; ``now`` is in the machine's zone.
+def _delivery_options(given: dict[str, Any]) -> DeliveryOptions:
+    """How to deliver. A run that goes on keeps what it was begun with where an option is not given.
 
     Raises `UsageError` for text that is no time, and for a time that has passed.
     """
-    from importer.deliver import Schedule
+    from importer.deliver import DeliveryOptions, Schedule
 
-    ends = []
-    if until:
-        ends.append(_until(until, now).timestamp())
-    if lasting is not None:
-        ends.append(now.timestamp() + lasting)
-    return Schedule(until=min(ends) if ends else None, between=_between(between) if between else None)
+    if "on_doubt" not in given:
+        return DeliveryOptions()
+    now = datetime.now().astimezone()  # in the machine's zone
+    until, lasting, between = given["until"], given["lasting"], given["between"]
+    ends = [_until(until, now).timestamp()] if until else []
+    ends += [] if lasting is None else [now.timestamp() + lasting]
+    return DeliveryOptions(
+        **fields_of(DeliveryOptions, given),
+        resend_doubtful=given["on_doubt"] == "resend" if was_given(click.get_current_context(), "on_doubt") else None,
+        schedule=Schedule(min(ends, default=None), _between(between) if between else None),
+    )
 
 
 def _until(text: str, now: datetime) -> datetime:

@@ -147,6 +147,7 @@ class RateLimiter:
     def leave(self, now: float) -> None:
         """This importer sends nothing more; what it has learnt stays."""
         if self.shared is not None:
+            self._shared_at = -math.inf
             self._act(lambda _: self.state.members.pop(self.name), now)
             self.shared.close()
 

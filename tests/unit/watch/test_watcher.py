@@ -19,8 +19,7 @@ import pytest
 from importer.pipeline import check
 from importer.pipeline.console import Console
 from importer.pipeline.options import RunOptions
-from importer.sandbox.faults import parse_faults
-from importer.sandbox.options import SandboxOptions
+from importer.sandbox.options import SandboxOptions, parse_faults
 from importer.sandbox.process import Running, start
 from tests.support.program import Outcome, importer
 
