@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import whole
+from importer.columns import whole, without
 from importer.errors import LedgerError, UsageError
 from importer.ledger.books import PENDING_COLUMNS, PendingTotals
 from importer.ledger.database import ConnectionLostError, Database
@@ -297,10 +297,10 @@ def store(prepared: EncodedChunk, hasher: Hasher) -> StoredChunk:
     if "order_value" in rows:
         rows["order_value"] = _sortable(rows["order_value"])
     if "key" in rows:  # what makes keys, and the events behind them, comparable for the rows that are to be sent
-        pending = pc.and_(pc.is_valid(rows["body"]), pc.is_valid(rows["key"]))
-        rows["key_hash"] = hasher.keys(pc.if_else(pending, rows["key"], None))
-        rows["event_hash"] = hasher.events(pc.if_else(pending, rows["body"], None))
-        rows["subscriber_hash"] = pc.if_else(pending, pa.array(first_of(email, phone, by_id)), None)
+        others = pc.or_(pc.is_null(rows["body"]), pc.is_null(rows["key"]))
+        rows["key_hash"] = hasher.keys(without(rows["key"], others))
+        rows["event_hash"] = hasher.events(without(rows["body"], others))
+        rows["subscriber_hash"] = without(pa.array(first_of(email, phone, by_id)), others)
     return StoredChunk(
         prepared.first_row,
         prepared.count,

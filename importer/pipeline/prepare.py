@@ -321,15 +321,12 @@ def _opened(
                             yield SourceStream(
                                 reader.source, events, partial(getattr, reader, "digest"), threaded=threaded
                             )
-        except ImporterError as error:
-            if not isinstance(error, SourceError):
+        except Exception as error:  # whatever a file can do to us, the other files go on
+            if isinstance(error, ImporterError) and not isinstance(error, SourceError):
                 raise
-            say(str(error))
-            yield SourceStream.unopened(error.source, error.message)
-        except Exception as error:  # noqa: BLE001  # whatever a file can do to us, the other files go on
-            unknown = _unexpected(each.name, error)
-            say(str(unknown))
-            yield SourceStream.unopened(unknown.source, unknown.message)
+            known = error if isinstance(error, SourceError) else _unexpected(each.name, error)
+            say(str(known))
+            yield SourceStream.unopened(known.source, known.message)
 
 
 def _read(items: Iterator[T], *, ahead: bool) -> Generator[T, None, None]:
