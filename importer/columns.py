@@ -32,7 +32,7 @@ LONGEST = 512
 """Bytes of a text that its hash looks at, besides its length."""
 _OFFSET, _SEEDS, _WHOLE = 0xCBF29CE484222325, 0xD6E8FEB86659FD93, (1 << 64) - 1
 _PRIME, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
-_HASHED_AT_ONCE = 4_096
+_HASHED_AT_ONCE = 2_048
 """Texts, so that their words stay in the processor's cache."""
 _MERGED_AT_ONCE = 250_000
 """Hashes that wait to be counted, at least."""
@@ -185,11 +185,14 @@ def hashes(values: ArrowArray, seed: int = 0) -> Hashes:
     lengths, places = np.diff(starts), starts[:-1]
     found = (lengths.astype(np.uint64) ^ np.uint64(_OFFSET + seed * _SEEDS & _WHOLE)) * _MIX
     words = max(1, -(-min(int(lengths.max(initial=0)), LONGEST) // _WORD))
-    data = np.frombuffer(text_bytes(values).tobytes() + bytes(words * _WORD), np.uint8)
-    from_each_byte = np.lib.stride_tricks.sliding_window_view(data, words * _WORD)
+    data = text_bytes(values)
     for first in range(0, len(found), _HASHED_AT_ONCE):
         block = slice(first, first + _HASHED_AT_ONCE)
-        _hash_block(found[block], from_each_byte[places[block]], lengths[block])
+        begin, end = places[first], starts[first:][: _HASHED_AT_ONCE + 1][-1]
+        # A copy of all texts at once would be new memory each time, which takes longer than the hashes do.
+        behind = np.append(data[begin:end], np.zeros(words * _WORD, np.uint8))
+        from_each_byte = np.lib.stride_tricks.sliding_window_view(behind, words * _WORD)
+        _hash_block(found[block], from_each_byte[places[block] - begin], lengths[block])
     found *= _MIX
     return found ^ (found >> np.uint64(29))
 

@@ -567,7 +567,7 @@ class RowBatch(msgspec.Struct, frozen=True):
     code string and message string (of delivery: ``api.refused`` and the API's words; null if none), and of the row that
     carries the event which a row is part of: leader int64 (its row number), leader_source string (its source's name;
     null if it is this one) and leader_state string. Of the event itself value string (a JSON number), currency string
-    and occurred int64 (microseconds since the epoch, the source's own time)."""
+    and, before it is in the ledger, event_time int64 (microseconds since the epoch, the source's own time)."""
     reasons: ArrowTable
     """What planning found, ascending by row; columns as in `Reason`, none null."""
     raw_rows: ArrowTable | None

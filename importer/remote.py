@@ -54,13 +54,14 @@ _DENIED = re.compile(
 _UNREACHABLE = re.compile(r"NETWORK_CONNECTION|[Cc]ould ?n.t resolve|[Cc]annot connect|Could not|Timeout|Disconnected")
 
 
-class Version(NamedTuple):
-    """What distinguishes a changed object from an unchanged one."""
+class RemoteStatus(NamedTuple):
+    """Of an object, named as in `os.stat_result`."""
 
-    size: int | None
+    st_ino: str
+    """What changes when it is replaced: its ETag, else the time of change; empty where a server says neither."""
+    st_size: int | None
     """Bytes; None where a server does not say."""
-    mark: str
-    """The ETag, else the time of change; empty where a server says neither."""
+    st_mtime_ns: int = 0
 
 
 class RemoteFile(io.RawIOBase):
@@ -75,8 +76,8 @@ class RemoteFile(io.RawIOBase):
         """Raise `SourceError` if the object is not what it was when it was opened."""
         now, was = version_of(self._address), self.version
         if now != was:
-            sizes = None not in {now.size, was.size} and now.size != was.size
-            how = f": it had {was.size:,} bytes and has {now.size:,}" if sizes else ""
+            sizes = None not in {now.st_size, was.st_size} and now.st_size != was.st_size
+            how = f": it had {was.st_size:,} bytes and has {now.st_size:,}" if sizes else ""
             hint = "run it again when nothing writes to the object any more"
             raise SourceError(public_name(self._address), f"has changed while it was read{how}", hint=hint)
 
@@ -169,8 +170,7 @@ class RemotePath(msgspec.Struct, frozen=True):
 
     def is_dir(self) -> bool:
         """Whether it can be listed, as any prefix in a bucket can; raises `SourceError` if there is no bucket."""
-        with _explained(self.address):
-            store, path = _store(self.address)
+        with _connected(self.address) as (store, path):
             if _kind(self.address) == "sftp":
                 return bool(store.get_file_info(path).type.name == "Directory")
             _check_bucket(self.address)
@@ -182,24 +182,21 @@ class RemotePath(msgspec.Struct, frozen=True):
         info = self._info()
         if not info.is_file:
             raise FileNotFoundError(str(self))
-        return RemoteStatus(version_of(self.address).mark, info.size, info.mtime_ns or 0)
+        return version_of(self.address)._replace(st_mtime_ns=info.mtime_ns or 0)
 
     def files(self) -> list[tuple[str, RemoteStatus]]:
         """The objects directly below the prefix, hidden names as well; an object store's listing has no ETags."""
         from pyarrow.fs import FileSelector
 
-        with _explained(self.address):
-            store, path = _store(self.address)
+        with _connected(self.address) as (store, path):
             infos = store.get_file_info(FileSelector(path, allow_not_found=True))
         return [(info.base_name, RemoteStatus("", info.size, info.mtime_ns or 0)) for info in infos if info.is_file]
 
     def read_bytes(self) -> bytes:
         """The whole object."""
         self.stat()
-        with _explained(self.address):
-            store, path = _store(self.address)
-            with store.open_input_stream(path) as stream:
-                return bytes(stream.read())
+        with _connected(self.address) as (store, path), store.open_input_stream(path) as stream:
+            return bytes(stream.read())
 
     def write_bytes(self, data: bytes) -> None:
         """Store an object, in the place of one that was there."""
@@ -207,8 +204,8 @@ class RemotePath(msgspec.Struct, frozen=True):
 
     def write(self, source: IO[bytes]) -> None:
         """Store what is read from a file."""
-        with _explained(self.address):
-            store, path = self._writable()
+        with _connected(self.address) as (store, path):
+            self._make_parent(store, path)
             try:
                 with store.open_output_stream(path) as stream:
                     shutil.copyfileobj(source, stream, _BLOCK)
@@ -219,9 +216,8 @@ class RemotePath(msgspec.Struct, frozen=True):
     def rename(self, target: RemotePath) -> None:
         """Copy the object and delete it, or move it where the server can."""
         self.stat()
-        with _explained(self.address):
-            store, path = _store(self.address)
-            _, there = target._writable()
+        with _connected(self.address) as (store, path), _connected(target.address) as (_, there):
+            self._make_parent(store, there)
             if _kind(self.address) == "sftp":
                 store.move(path, there)
             else:
@@ -233,36 +229,23 @@ class RemotePath(msgspec.Struct, frozen=True):
         if missing_ok and not self.is_file():
             return
         self.stat()
-        with _explained(self.address):
-            store, path = _store(self.address)
+        with _connected(self.address) as (store, path):
             store.delete_file(path)
 
     def mkdir(self, mode: int = 0o777, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Object stores need no directories; `write` and `rename` make those of an SFTP server."""
 
     def _info(self) -> Any:
-        with _explained(self.address):
-            store, path = _store(self.address)
+        with _connected(self.address) as (store, path):
             return store.get_file_info(path)
 
-    def _writable(self) -> tuple[Any, str]:
-        store, path = _store(self.address)
+    def _make_parent(self, store: Any, path: str) -> None:
         if _kind(self.address) == "sftp":
             store.create_dir(path.rpartition("/")[0], recursive=True)
-        return store, path
 
 
-class RemoteStatus(NamedTuple):
-    """Of an object, named as in `os.stat_result`."""
-
-    st_ino: str
-    """What changes when it is replaced: its ETag, else the time of change."""
-    st_size: int
-    st_mtime_ns: int
-
-
-def version_of(address: str) -> Version:
-    """The object as it is now; raises `SourceError`."""
+def version_of(address: str) -> RemoteStatus:
+    """The object as it is now, but for its time of change; raises `SourceError`."""
     with _explained(address):
         if _kind(address) == "https":
             return _web(address)[1]
@@ -278,8 +261,7 @@ def find_remote(address: str) -> list[tuple[str, bool]]:
     """
     if _kind(address) == "https":
         return [(address, True)]
-    with _explained(address):
-        store, path = _store(address)
+    with _connected(address) as (store, path):
         from pyarrow.fs import FileType
 
         if not path.endswith("/") and store.get_file_info(path).type == FileType.File:
@@ -351,16 +333,16 @@ def _kind(address: str) -> str:
     return kind
 
 
-def _opened(address: str) -> tuple[Any, Version, bool]:
+def _opened(address: str) -> tuple[Any, RemoteStatus, bool]:
     if _kind(address) != "https":
         store, path = _store(address)
         file = store.open_input_file(path)
         facts = {key.lower(): value.decode() for key, value in (file.metadata() or {}).items()}
         mark = next((facts[name] for name in ("etag", "generation", "last-modified") if facts.get(name)), "")
-        return file, Version(file.size(), mark or str(store.get_file_info(path).mtime_ns or "")), True
+        return file, RemoteStatus(mark or str(store.get_file_info(path).mtime_ns or ""), file.size()), True
     client, version = _web(address)
-    in_ranges = _gives_parts(client, address, version.size)
-    file = client.open(address, block_size=_BLOCK if in_ranges else 0, size=version.size)
+    in_ranges = _gives_parts(client, address, version.st_size)
+    file = client.open(address, block_size=_BLOCK if in_ranges else 0, size=version.st_size)
     return file, version, in_ranges
 
 
@@ -447,7 +429,7 @@ def _lacking(address: str) -> UsageError:
     return UsageError(words, hint="pip install 'sender-importer[remote]'")
 
 
-def _web(address: str) -> tuple[Any, Version]:
+def _web(address: str) -> tuple[Any, RemoteStatus]:
     """The HTTP client, and the object's version."""
     try:
         import fsspec
@@ -458,7 +440,7 @@ def _web(address: str) -> tuple[Any, Version]:
     facts = client.info(address)
     _kind(facts.get("url") or address)  # refuses a redirect to plain HTTP
     mark = facts.get("ETag") or facts.get("Last-Modified") or ""
-    return client, Version(facts.get("size"), str(mark))
+    return client, RemoteStatus(str(mark), facts.get("size"))
 
 
 def _gives_parts(client: Any, address: str, size: int | None) -> bool:
@@ -488,6 +470,13 @@ def _explained(address: str, look_first: Any = None) -> Iterator[None]:
 
             SSHFileSystem.clear_instance_cache()  # the next one connects anew
         raise _as_source_error(address, error) from None
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[tuple[Any, str]]:
+    """The file system of an address and the path in it; what fails there is a `SourceError`."""
+    with _explained(address):
+        yield _store(address)
 
 
 def _as_source_error(address: str, error: Exception) -> SourceError:

@@ -1,9 +1,10 @@
-"""Temporary files for what waits until all rows are read: tables, bytes and hashes, on the disk, without a name."""
+"""What waits on the disk until all rows are read, in files without a name: tables, bytes, hashes, and a database."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +16,7 @@ from importer.errors import SpaceError
 from importer.model import ArrowTable
 
 if TYPE_CHECKING:
+    import adbc_driver_manager
     import numpy.typing as npt
 
 Extent: TypeAlias = tuple[int, int]
@@ -23,6 +25,10 @@ Extent: TypeAlias = tuple[int, int]
 _WRITE, _READ = pa.ipc.IpcWriteOptions(use_threads=False), pa.ipc.IpcReadOptions(use_threads=False)
 """The tables are small: threads cost more than they save."""
 _PARTS = 256
+_CACHE_KIB = 32 << 10
+"""Memory for SQLite's pages and for sorting."""
+_AT_ONCE = 65_536
+"""Rows by which ADBC tells the type of a result's column; one that is empty in all of them counts as whole numbers."""
 
 
 class SpillFile:
@@ -97,7 +103,7 @@ class SortedSpill:
         self._counts += counts
 
     def parts(self, most: int) -> Iterator[npt.NDArray[Any]]:
-        """All rows, ascending by hash, those of one hash as they were added; no hash is in two parts.
+        """All rows, ascending by hash; no hash is in two parts.
 
         A part has ``most`` rows at most, unless a 256th of all rows are more.
         """
@@ -111,8 +117,69 @@ class SortedSpill:
             )
             rows = np.frombuffer(data, self._dtype)
             if len(rows):
-                yield rows[np.argsort(rows[self._dtype.names[0]], kind="stable")]  # type: ignore[index]  # it has names
+                yield rows.take(np.argsort(rows[self._dtype.names[0]]))  # type: ignore[index]  # it has names
             first = last
+
+
+class TemporaryDatabase:
+    """A SQLite database, Arrow tables in and out, that goes with this object. Any thread may use it, one at a time.
+
+    Raises `SpaceError` where the disk has no room.
+    """
+
+    def __init__(self, content: str) -> None:
+        """``content`` is what messages call what is kept in it."""
+        self._content = content
+        import adbc_driver_manager  # which few runs need
+        import adbc_driver_sqlite
+
+        self._in_use = threading.Lock()
+        self._adbc = adbc_driver_manager
+        self._database = adbc_driver_sqlite.connect("")
+        self._connection = adbc_driver_manager.AdbcConnection(self._database)
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+            self.query(f"PRAGMA {pragma}")
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with self._statement() as statement:
+            statement.set_sql_query(sql)
+            statement.execute_update()
+
+    def insert(self, name: str, table: ArrowTable) -> None:
+        """Add rows to a table that has these columns; it is made for the first ones."""
+        if not table.num_rows:
+            return
+        with self._statement() as statement:
+            options = {"adbc.ingest.target_table": name, "adbc.ingest.mode": "adbc.ingest.mode.create_append"}
+            statement.set_options(**options)
+            statement.bind_stream(table.to_reader())
+            statement.execute_update()
+
+    def query(self, sql: str) -> ArrowTable:
+        """What a query answers."""
+        with self._statement() as statement:
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_AT_ONCE)})
+            statement.set_sql_query(sql)
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(handle) as reader:
+                return reader.read_all()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
+        self._database.close()
+
+    @contextmanager
+    def _statement(self) -> Iterator[adbc_driver_manager.AdbcStatement]:
+        with self._in_use:
+            try:
+                with self._adbc.AdbcStatement(self._connection) as statement:
+                    yield statement
+            except (self._adbc.Error, pa.ArrowException) as error:
+                if "full" not in str(error) and "disk I/O" not in str(error) and "unable to open" not in str(error):
+                    raise
+                raise no_room(self._content, error) from error
 
 
 def no_room(content: str, error: Exception) -> SpaceError:

@@ -64,12 +64,12 @@ class Transform:
         return f"<Transform {self.spec}>"
 
     def columns(self, known: tuple[str, ...] | None, mapped: tuple[str, ...]) -> tuple[str, ...]:
-        """Which columns to read: all that the source names; where it names none (JSONL), what the mapping names.
+        """Which columns to read: all that the source names, and what the mapping names: paths, and all of JSONL's.
 
         A function asks for more with an attribute: ``function.columns = ["extra.path"]``.
         """
         extra = tuple(getattr(self._function, "columns", ()))
-        return tuple(dict.fromkeys((*(mapped if known is None else known), *extra)))
+        return tuple(dict.fromkeys((*(known or ()), *mapped, *extra)))
 
     def __call__(self, chunk: Chunk) -> tuple[Chunk, Bools]:
         """The chunk as the function leaves it, and which of its rows are still there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,9 +12,6 @@ from importer.cli.console import ConsoleOptions, TerminalConsole, in_colour, on_
 from importer.cli.settings import Command
 from importer.errors import ExitCode, UsageError
 from importer.wording import shown
-
-if TYPE_CHECKING:
-    from importer.pipeline.options import RunOptions
 
 
 @click.command("check", cls=Command)
@@ -46,7 +43,7 @@ def check(**given: Any) -> int:
     """
     from importer.pipeline import check
     from importer.pipeline.console import exit_code
-    from importer.report import render_summary, summary_bytes
+    from importer.report import render_summary
 
     if not given["sources"]:
         name, passed = check.check_mapping(given["mapping"])
@@ -54,29 +51,23 @@ def check(**given: Any) -> int:
         click.echo(f"{shown(name)} is a valid mapping; {tests}", err=True)
         return int(ExitCode.DELIVERED)
     options = opt.run_options(given)
-    console = TerminalConsole(ConsoleOptions(yes=True))
+    speech = ConsoleOptions(yes=True, output_format=given["output_format"])
+    console = TerminalConsole(speech)
     if given["accounts_file"]:
-        return _check_accounts(given, options, console)
+        from importer.pipeline import accounts
+        from importer.report.accounts import render_accounts
+
+        if given["preview"]:
+            raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
+        made, _ = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
+        console.close()
+        speech.print_summary(made)
+        click.echo(on_screen(render_accounts(made)), err=True, nl=False)
+        return int(made.exit_code)
     if given["preview"]:
         return int(check.preview(options, console.say, given["preview"], lambda body: print_json(body + b"\n")))
     written = check.check(options, console, rate=given["rate"])
     console.close()
-    if given["output_format"] == "json":
-        print_json(summary_bytes(written.summary))
+    speech.print_summary(written)
     click.echo(render_summary(written, colour=in_colour()), err=True, nl=False)
     return int(exit_code(written))
-
-
-def _check_accounts(given: dict[str, Any], options: RunOptions, console: TerminalConsole) -> int:
-    from importer.pipeline import accounts
-    from importer.report import summary_bytes
-    from importer.report.accounts import render_accounts
-
-    if given["preview"]:
-        raise UsageError("--preview and --accounts exclude each other", hint="leave one of them out")
-    made, _ = accounts.check(options, accounts.load_accounts(given["accounts_file"]), console)
-    console.close()
-    if given["output_format"] == "json":
-        print_json(summary_bytes(made.summary))
-    click.echo(on_screen(render_accounts(made)), err=True, nl=False)
-    return int(made.exit_code)

@@ -51,6 +51,7 @@ class ConsoleOptions:
     verbose: bool = False
     log_format: str = "text"
     metrics: Path | None = None
+    metrics_port: int | None = None
     account: str = "default"
     output_format: str = "text"
     """``json``: the summary also goes to stdout."""
@@ -70,19 +71,23 @@ class ConsoleOptions:
         """The console that the options ask for."""
         return JsonConsole(self) if self.log_format == "json" else TerminalConsole(self)
 
-    def print_summary(self, result: Result | AccountsResult) -> None:
-        """Print the summary to stdout, if asked for."""
+    def print_summary(self, made: Written | AccountsReport) -> None:
+        """Print ``summary.json`` to stdout, if asked for."""
         if self.output_format == "json":
-            print_json(result.summary_bytes())
+            from importer.report import summary_bytes
+
+            print_json(summary_bytes(made.summary))
 
     def open_metrics(self) -> Metrics | None:
-        """The metrics, if asked for. Raises `UsageError` if their file cannot be written."""
-        if self.metrics is None:
+        """The metrics, if asked for. Raises `UsageError` if their file cannot be written, or their port is taken."""
+        if self.metrics is None and self.metrics_port is None:
             return None
         from importer.metrics import Metrics
 
         metrics = Metrics(self.metrics, self.account)
         metrics.write()
+        if self.metrics_port is not None:
+            metrics.serve(self.metrics_port)
         return metrics
 
 
@@ -299,7 +304,7 @@ class TerminalConsole(_Spoken):
         self.close()
         if self._options.timed:
             return
-        self._options.print_summary(result)
+        self._options.print_summary(result.written)
         if result.ended.reason:
             hint = f"\n\nhint: {result.ended.hint}" if result.ended.hint else ""
             click.echo(on_screen(f"\nstopped: {result.ended.reason}{hint}"), err=True)
@@ -319,7 +324,7 @@ class TerminalConsole(_Spoken):
         self.close()
         if self._options.timed:
             return
-        self._options.print_summary(result)
+        self._options.print_summary(result.report)
         if not self._options.quiet or result.exit_code:
             click.echo("\n" + on_screen(render_accounts(result.report)), err=True, nl=False)
 
@@ -342,18 +347,10 @@ class JsonConsole(_Spoken):
     def confirm(self, forecast: Forecast) -> bool:
         """Write what is about to be sent."""
         outlook = forecast.outlook
-        self._note(
-            "info",
-            "plan",
-            f"{outlook.events:,} events to {outlook.subscribers:,} subscribers",
-            run=forecast.run.id,
-            events=outlook.events,
-            subscribers=outlook.subscribers,
-            most_for_one=outlook.most_for_one,
-            limit=forecast.limit,
-            seconds=forecast.seconds,
-            rehearsal=forecast.rehearsal,
-        )
+        figures = {name: getattr(outlook, name) for name in ("events", "subscribers", "most_for_one")}
+        figures |= {name: getattr(forecast, name) for name in ("limit", "seconds", "rehearsal")}
+        words = f"{outlook.events:,} events to {outlook.subscribers:,} subscribers"
+        self._note("info", "plan", words, run=forecast.run.id, **figures)
         return self._options.yes or forecast.rehearsal
 
     def confirm_all(self, accounts: Sequence[tuple[str, Forecast | str]], *, rehearsal: bool) -> bool:
@@ -392,7 +389,7 @@ class JsonConsole(_Spoken):
     ) -> None:
         if self._options.timed:
             return
-        self._options.print_summary(result)
+        self._options.print_summary(made)
         summary, code = made.summary, int(result.exit_code)
         figures = {"run": summary.run, "rows": dict(summary.rows), "balanced": summary.balanced, **more}
         level, words = "warning" if code else "info", f"run {summary.run}: {summary.state}"

@@ -16,9 +16,9 @@ from importer.wording import counted, shell_quoted, shown
 
 if TYPE_CHECKING:
     from importer.suggest.advise import Trial
-    from importer.suggest.decide import Decision
+    from importer.suggest.decide import Decision, Draft
     from importer.suggest.profile import Sample
-    from importer.suggest.write import Wanted, Written
+    from importer.suggest.write import Wanted
 
 _WIDTH = 80
 _SHOWN = 5
@@ -82,20 +82,17 @@ def init(
     events that would be sent to stdout; sends nothing. Exit codes: 0 written, 2 the file cannot be read, or the mapping
     exists already.
     """
-    from importer.suggest import write
-
     wanted = look((*sources, *([lookup] if lookup else [])), mapping)
     if Path(wanted.name).exists() and not force:
         hint = "name another file with -o, or overwrite it with --force"
         raise UsageError(f"{wanted.name} exists already", hint=hint)
-    written = decide(wanted, answers, asks=not yes and on_terminal())
-    save(written, wanted.name)
-    is_open = write.is_open(written)
-    if written.trial is not None and not is_open:
-        _say(f"\nthe first {'event' if len(written.trial.bodies) == 1 else f'{len(written.trial.bodies)} events'}:")
-        for body in written.trial.bodies:
+    made, trial = decide(wanted, answers, asks=not yes and on_terminal())
+    save(made, wanted.name)
+    if trial is not None and not made.is_open:
+        _say(f"\nthe first {'event' if len(trial.bodies) == 1 else f'{len(trial.bodies)} events'}:")
+        for body in trial.bodies:
             print_json(body + b"\n")
-    _say(f"\nnext: {'answer what is open in ' + wanted.name + ', then' if is_open else ''}".rstrip())
+    _say(f"\nnext: {'answer what is open in ' + wanted.name + ', then' if made.is_open else ''}".rstrip())
     _say(f"  {wanted.command}")
     return int(ExitCode.DELIVERED)
 
@@ -122,20 +119,20 @@ def look(sources: tuple[str, ...], mapping: Path | None) -> Wanted:
     return Wanted(found, path, check, sample(others[0], _say) if others else None)
 
 
-def decide(wanted: Wanted, answers: tuple[tuple[str, str], ...], *, asks: bool) -> Written:
+def decide(wanted: Wanted, answers: tuple[tuple[str, str], ...], *, asks: bool) -> tuple[Draft, Trial | None]:
     """The mapping for what was looked at: say what was found, ask what is unclear, and say what was decided."""
-    from importer.suggest import write
+    from importer.suggest.write import write
 
     _say(_found(wanted.sample))
-    written = write.write(wanted, _ask if asks else None, _say, answers)
-    _say(_decided(written, wanted.name))
-    return written
+    made, trial = write(wanted, _ask if asks else None, _say, answers)
+    _say(_decided(made, trial, wanted.name))
+    return made, trial
 
 
-def save(written: Written, path: str) -> None:
+def save(made: Draft, path: str) -> None:
     """Write the mapping's file."""
     try:
-        Path(path).write_text(written.text, encoding="utf-8")
+        Path(path).write_text(made.text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file with -o") from None
 
@@ -209,25 +206,25 @@ def _cells_named(question: str, sample: Sample) -> str:
     return ""
 
 
-def _decided(written: Written, path: str) -> str:
-    """What was written, what deserves a look, and what is open."""
+def _decided(made: Draft, trial: Trial | None, path: str) -> str:
+    """What is written, what deserves a look, and what is open."""
     from importer.suggest.decide import Grade
 
-    head = f"extends the preset {written.preset}" if written.preset else "inferred from names and cells"
+    head = f"extends the preset {made.preset}" if made.preset else "inferred from names and cells"
     lines = ["", f"{path}: {head}"]
     for grade, title in (
         (Grade.SURE, "sure:"),
         (Grade.LIKELY, "unsure, and worth a look:"),
         (Grade.OPEN, "open, to be answered in the mapping before it runs:"),
     ):
-        found = [one for one in written.decisions if one.grade is grade and (grade < Grade.SURE or one.question)]
+        found = [one for one in made.decisions.values() if one.grade is grade and (grade < Grade.SURE or one.question)]
         lines += [title] if found else []
         for one in found:
             said = one.chosen or f"{one.question}?"
             why = one.options[one.chosen] if one.chosen else _reasons(one)
             reason = f" ({why})" if why and grade < Grade.SURE else ""
             lines.append(_wrapped(f"{one.target}: {said}{reason}", "  ", "    "))
-    return "\n".join([*lines, *_tried(written.trial)])
+    return "\n".join([*lines, *_tried(trial)])
 
 
 def _reasons(decision: Decision) -> str:

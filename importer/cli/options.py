@@ -20,7 +20,7 @@ from importer.cli.settings import Option, was_given
 from importer.errors import ImporterError, UsageError
 
 if TYPE_CHECKING:
-    from importer.deliver import DeliveryOptions, Schedule
+    from importer.deliver import DeliveryOptions
     from importer.pipeline.options import RunOptions, TargetOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -91,21 +91,24 @@ def _processes(ctx: click.Context, param: click.Parameter, value: int | None) ->
 
 
 def _needs_excel(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001  # click's signature
-    if value == "xlsx" and find_spec("openpyxl") is None:
-        raise UsageError(
-            "--rejects-format xlsx needs an extra that is not installed", hint='pip install "sender-importer[excel]"'
-        )
+    if value == "xlsx":
+        _require("openpyxl", "--rejects-format xlsx", "excel")
     return value
 
 
 def _needs_dask(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    if value is not None and find_spec("distributed") is None:
-        raise UsageError(
-            f"{param.opts[0]} needs an extra that is not installed", hint='pip install "sender-importer[dask]"'
-        )
-    if value is not None and ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
-        raise UsageError("--workers and --scheduler exclude each other", hint="a scheduler has workers of its own")
+    if value is not None:
+        _require("distributed", param.opts[0], "dask")
+        if ctx.params.get("workers" if param.name == "scheduler" else "scheduler"):
+            hint = "a scheduler has workers of its own"
+            raise UsageError("--workers and --scheduler exclude each other", hint=hint)
     return value
+
+
+def _require(package: str, option: str, extra: str) -> None:
+    if find_spec(package) is None:
+        hint = f'pip install "sender-importer[{extra}]"'
+        raise UsageError(f"{option} needs an extra that is not installed", hint=hint)
 
 
 def options_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -293,36 +296,27 @@ def run_options(given: dict[str, Any]) -> RunOptions:
     from importer.pipeline.options import RunOptions
 
     asked = {"sources": (), "mapping": ""} | fields_of(RunOptions, given)
-    return RunOptions(**asked, delivery=delivery_options_of(given))
+    return RunOptions(**asked, delivery=_delivery_options(given))
 
 
-def delivery_options_of(given: dict[str, Any]) -> DeliveryOptions:
-    """How to deliver. A run that goes on keeps what it was begun with where an option is not given."""
-    from importer.deliver import DeliveryOptions
-
-    if "on_doubt" not in given:
-        return DeliveryOptions()
-    chosen = was_given(click.get_current_context(), "on_doubt")
-    return DeliveryOptions(
-        **fields_of(DeliveryOptions, given),
-        resend_doubtful=given["on_doubt"] == "resend" if chosen else None,
-        schedule=schedule(given["until"], given["lasting"], given["between"], datetime.now().astimezone()),
-    )
-
-
-def schedule(until: str | None, lasting: float | None, between: str | None, now: datetime) -> Schedule:
-    """The schedule of --until, --for and --between; ``now`` is in the machine's zone.
+def _delivery_options(given: dict[str, Any]) -> DeliveryOptions:
+    """How to deliver. A run that goes on keeps what it was begun with where an option is not given.
 
     Raises `UsageError` for text that is no time, and for a time that has passed.
     """
-    from importer.deliver import Schedule
+    from importer.deliver import DeliveryOptions, Schedule
 
-    ends = []
-    if until:
-        ends.append(_until(until, now).timestamp())
-    if lasting is not None:
-        ends.append(now.timestamp() + lasting)
-    return Schedule(until=min(ends) if ends else None, between=_between(between) if between else None)
+    if "on_doubt" not in given:
+        return DeliveryOptions()
+    now = datetime.now().astimezone()  # in the machine's zone
+    until, lasting, between = given["until"], given["lasting"], given["between"]
+    ends = [_until(until, now).timestamp()] if until else []
+    ends += [] if lasting is None else [now.timestamp() + lasting]
+    return DeliveryOptions(
+        **fields_of(DeliveryOptions, given),
+        resend_doubtful=given["on_doubt"] == "resend" if was_given(click.get_current_context(), "on_doubt") else None,
+        schedule=Schedule(min(ends, default=None), _between(between) if between else None),
+    )
 
 
 def _until(text: str, now: datetime) -> datetime:

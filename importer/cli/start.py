@@ -107,9 +107,10 @@ def _write_mapping(wanted: Wanted, named: list[str], answers: tuple[tuple[str, s
     from importer.suggest.decide import Grade
     from importer.suggest.write import answer_name
 
-    written = decide(wanted, answers, asks=asks)
-    guessed = [one for one in written.decisions if one.grade is Grade.LIKELY and one.target.startswith(_WHOM)]
-    if missing := [one for one in written.decisions if one.chosen is None or (one in guessed and one.question)]:
+    made, _ = decide(wanted, answers, asks=asks)
+    decisions = made.decisions.values()
+    guessed = [one for one in decisions if one.grade is Grade.LIKELY and one.target.startswith(_WHOM)]
+    if missing := [one for one in decisions if one.chosen is None or (one in guessed and one.question)]:
         lines = []
         for one in missing:
             options = [shown(name) for name in one.options]
@@ -118,8 +119,9 @@ def _write_mapping(wanted: Wanted, named: list[str], answers: tuple[tuple[str, s
             f"{counted(len(missing), 'question')} must be answered before there is a mapping\n" + "\n".join(lines),
             hint="add these options, or run this on a terminal, which asks",
         )
-    save(written, wanted.name)
-    said = [part for name, answer in written.answers for part in ("--answer", f"{name}={answer}")]
+    save(made, wanted.name)
+    answered = (f"{answer_name(target)}={answer}" for target, answer in made.answers.items())
+    said = [part for one in answered for part in ("--answer", one)]
     click.echo(f"\n$ importer {_quoted('init', *named, *said, '--yes')}", err=True)
 
 

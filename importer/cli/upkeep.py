@@ -42,7 +42,7 @@ def doctor(repair: bool, **given: Any) -> int:
 
     target = _existing_target(given) if repair else opt.target_options(given)
     if repair:
-        from importer.ledger.repair import repair as repaired
+        from importer.ledger.copy import repair as repaired
 
         for sentence in repaired(target.ledger) or [f"{target.ledger} is whole; nothing to repair"]:
             click.echo(_fitted(sentence, 0))

@@ -14,7 +14,6 @@ from importer.cli.settings import Command, was_given
 from importer.errors import UsageError
 
 if TYPE_CHECKING:
-    from importer.metrics import Metrics
     from importer.remote import RemotePath
     from importer.watch import FileOutcome, FileRule
 
@@ -75,7 +74,7 @@ def watch(**given: Any) -> int:
     )
     speech = ConsoleOptions.of({**given, "yes": True, "brief": not given["verbose"], "timed": True})
     console = speech.console()
-    metrics = _metrics(speech, given["metrics_port"])
+    metrics = speech.open_metrics()
 
     def show(outcome: FileOutcome) -> None:
         click.echo(outcome.line())
@@ -89,15 +88,6 @@ def watch(**given: Any) -> int:
         return int(watcher.once() if given["once"] else watcher.forever())
     finally:
         console.close()
-
-
-def _metrics(speech: ConsoleOptions, port: int | None) -> Metrics | None:
-    from importer.metrics import Metrics
-
-    metrics = speech.open_metrics() or (Metrics(None, speech.account) if port else None)
-    if metrics and port:
-        metrics.serve(port)
-    return metrics
 
 
 def _rules(directory: Path | RemotePath, mapping: str | None, drops: Path | None) -> tuple[FileRule, ...]:

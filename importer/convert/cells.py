@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from importer.convert.identities import normalized
 from importer.convert.lookups import Lookups
 from importer.mapping.model import Scalar
 from importer.model import ArrowArray, Chunk, Dialect, Source, Violations
+from importer.wording import original_name
 
 _FORMULA_TEXT = '^="(.*)"$'
 """How spreadsheets' exports keep digits text."""
@@ -97,11 +98,15 @@ class Cells:
 
 
 def _of_file(name: str, source: str, path: str | None) -> str | None:
-    member = PurePath(source).name
+    """One dropped for `importer watch` is known as it was dropped, not as the watch moves and renames it."""
+    source = original_name(source)
+    member, folder = PurePath(source).name, Path(path or source).parent
+    if folder.name == "processing" and (folder.parent / ".importer-watch").is_dir():
+        folder = folder.parent
     known = {
         "name": member,
         "stem": member[:1] + member[1:].partition(".")[0],
-        "directory": PurePath(path or source).parent.name,
+        "directory": folder.name,
         "path": source,
     }
     return known[name] or None

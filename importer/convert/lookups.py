@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +15,7 @@ import pyarrow.compute as pc
 
 from importer.columns import hashes, where_true, without_blanks
 from importer.model import ArrowArray, ArrowTable, Int64s
-
-if TYPE_CHECKING:
-    from importer.temporary import TemporaryDatabase
+from importer.spill import TemporaryDatabase
 
 _MOST_IN_MEMORY = 64 << 20
 """Bytes of rows that are kept in memory; more go to a temporary database."""
@@ -47,8 +44,6 @@ class Lookups:
         self._parts.append(pa.table({**facts, **texts}, self._schema))
         self._size += self._parts[-1].nbytes
         if self._size > _MOST_IN_MEMORY:
-            from importer.temporary import TemporaryDatabase
-
             self._database = self._database or TemporaryDatabase("a lookup")
             for part in self._parts:
                 self._database.insert("read", part)

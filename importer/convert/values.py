@@ -94,7 +94,7 @@ def _origin(pick: ValueMapping, forms: ColumnForms, identity: bool) -> Picker:
     if not pick.operands():
         text, fact = spelled(pick.const if pick.const is not None else ""), pick.file
         return lambda cells: Texts(pa.repeat(text, cells.count) if fact is None else cells.fact(fact))
-    operation, sign = (mul, " × ") if pick.product_of else (add, " + ") if pick.sum_of else (sub, " - ")
+    operation, sign = (mul, " × ") if pick.product_of else (add, " + ") if pick.sum_of else (sub, " minus ")
     return _calculation(pick.operands(), operation, sign)
 
 

@@ -122,7 +122,7 @@ class CircuitBreaker:
         elif self._opened_at is None:
             self._recent.append(failed)
             self._row = self._row + 1 if failed else 0
-            often = len(self._recent) == OF_LAST and sum(self._recent) * 2 > OF_LAST
+            often = failed and len(self._recent) == OF_LAST and sum(self._recent) * 2 > OF_LAST
             if failed and (self._row >= IN_A_ROW or often):
                 self._opened_at = now
                 if now - self._closed_at > LONGEST_INTERVAL:

@@ -11,8 +11,9 @@ import errno
 import os
 import resource
 import ssl
+import sys
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -60,6 +61,8 @@ class ClientOptions(msgspec.Struct, frozen=True):
     """A proxy's URL; never used for an endpoint on this machine."""
 
 
+_SWITCH = 0.0001
+"""Seconds after which a busy loop lets the ledger's thread go on, which needs Python between its statements only."""
 _STOOD_STILL = 3.0
 """Seconds. A timer that comes later than that shows that the process was stopped (Ctrl-Z, a machine asleep): what came
 in the meantime gets as long to be read."""
@@ -239,12 +242,18 @@ def connections_possible() -> int:
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run` on uvloop, where there is one (it has no Windows): three quarters of the CPU for a request."""
-    try:
+    factory = None
+    with suppress(ImportError):
         import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+
+        factory = uvloop.new_event_loop
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH)
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # What went wrong on the way, in the user's words.

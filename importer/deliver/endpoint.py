@@ -36,23 +36,19 @@ class Endpoint(msgspec.Struct, frozen=True):
         localhost). No user, password, query or fragment.
         """
         parts, host, port = _split(url)
-        if parts.scheme not in ("http", "https"):
-            raise _refusal(url, "it must begin with https://", DEFAULT_ENDPOINT)
-        if not host:
-            raise _refusal(url, "it names no host", DEFAULT_ENDPOINT)
-        if parts.username is not None or parts.password is not None:
-            raise _refusal(
-                url, "it holds a user name or password", f"the token belongs into the environment; {DEFAULT_ENDPOINT}"
-            )
-        if "?" in url or "#" in url:
-            raise _refusal(url, "it holds a query or a fragment", DEFAULT_ENDPOINT)
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise _refusal(
-                url, "plain http would show the token to the network", "use https; http is for loopback only"
-            )
         segments = [segment for segment in parts.path.split("/") if segment]
-        if "." in segments or ".." in segments:
-            raise _refusal(url, "its path holds . or ..", DEFAULT_ENDPOINT)
+        user = parts.username is not None or parts.password is not None
+        plain = parts.scheme == "http" and not _is_loopback(host)
+        for wrong, why, hint in (
+            (parts.scheme not in _DEFAULT_PORTS, "it must begin with https://", ""),
+            (not host, "it names no host", ""),
+            (user, "it holds a user name or password", f"the token belongs into the environment; {DEFAULT_ENDPOINT}"),
+            ("?" in url or "#" in url, "it holds a query or a fragment", ""),
+            (plain, "plain http would show the token to the network", "use https; http is for loopback only"),
+            (not {".", ".."}.isdisjoint(segments), "its path holds . or ..", ""),
+        ):
+            if wrong:
+                raise _refusal(url, why, hint)
         if segments[-1:] == ["events"]:
             segments.pop()
         if port == _DEFAULT_PORTS[parts.scheme]:
@@ -86,14 +82,14 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
     # What one parser reads as a host, another may read as a user name or a path: such texts are refused.
     if not all("!" <= character <= "~" for character in url) or any(character in url for character in '\\"<>^`{|}%'):
-        raise _refusal(url, "it holds characters that no URL has", DEFAULT_ENDPOINT)
+        raise _refusal(url, "it holds characters that no URL has")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").removesuffix("."), parts.port
         with suppress(ValueError):
             host = str(ipaddress.ip_address(host))
     except ValueError as error:
-        raise _refusal(url, str(error), DEFAULT_ENDPOINT) from None
+        raise _refusal(url, str(error)) from None
     return parts, host, port
 
 
@@ -104,9 +100,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _refusal(url: str, why: str, hint: str) -> UsageError:
+def _refusal(url: str, why: str, hint: str = "") -> UsageError:
     address = url.rsplit("@", 1)[-1] if "@" in url else url
-    return UsageError(f"--endpoint {brief(address, 200)}: {why}", hint=hint)
+    return UsageError(f"--endpoint {brief(address, 200)}: {why}", hint=hint or DEFAULT_ENDPOINT)
 
 
 ENVIRONMENT = "environment"

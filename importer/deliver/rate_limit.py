@@ -20,7 +20,6 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 from importer.deliver.shared_limit import MAX_PAUSE, Member, RateLimitState, SharedState
@@ -58,6 +57,8 @@ _POLL = 0.05
 """Seconds after which to ask again where only an answer brings news."""
 _TURN = 0.05
 """Seconds for which an importer lets another one go first that is due."""
+_APART = 0.02
+"""Seconds between two looks at the shared state where no limit is known."""
 _NOTICED = 1.0
 """Seconds of waiting that are worth a word to the user."""
 
@@ -84,8 +85,12 @@ class RateLimiter:
     """Answers a second."""
     _counted: tuple[float, int] = (0.0, 0)
     """Since when so many answers have come, for ``throughput``."""
+    _sample: float = 0.02
+    """Seconds for which they are counted, soon a quarter of one; longer where an answer takes longer."""
     _asked: float = -math.inf
-    _changes: list[tuple[Callable[[float], None], float]] = field(default_factory=list)
+    _shared_at: float = -math.inf
+    """When the state of all importers was last read and written."""
+    _changes: list[tuple[Callable[[Response, float], None], Response, float]] = field(default_factory=list)
     """Changes that wait for the state."""
 
     def __post_init__(self) -> None:
@@ -117,26 +122,32 @@ class RateLimiter:
     def give_back(self, now: float) -> None:
         """A request did not leave after all."""
         self.in_flight -= 1
-        self._change(self._uncount, now)
+        self._change(self._uncount, _UNSENT, now)
 
     def record(self, response: Response, now: float) -> None:
         """How a request ended that `ask` let go."""
         self.in_flight -= 1
         self._count(now)
-        self._change(partial(self._record, response), now)
+        self._changes.append((self._record, response, now))
+        sent = response.kind is ResponseKind.SENT
+        if not sent or response.limit is not None or response.remaining is not None:
+            self._shared_at = -math.inf
+        if self.shared is None or not sent:  # the other importers learn from the next step of what is no trouble
+            self._act(_nothing, now)
 
     def observe(self, response: Response, now: float) -> None:
         """Take over what any answer says of the limit, a probe's included: it is counted as well."""
-        self._change(partial(self._observe, response), now)
+        self._change(self._observe, response, now)
 
     def exchange(self, now: float) -> None:
         """Show the account's other importers that this one is there, and see what they know."""
         if self.shared is not None:
-            self._act(lambda _: None, now)
+            self._act(_nothing, now)
 
     def leave(self, now: float) -> None:
         """This importer sends nothing more; what it has learnt stays."""
         if self.shared is not None:
+            self._shared_at = -math.inf
             self._act(lambda _: self.state.members.pop(self.name), now)
             self.shared.close()
 
@@ -176,26 +187,29 @@ class RateLimiter:
 
     def _act(self, action: Callable[[float], T], now: float) -> T | None:
         """Act on the state of all importers, after the changes that waited for it; None while another one has it."""
-        if self.shared is None:
+        if self.shared is None or (self.state.is_free and now - self._shared_at < _APART):
             return self._apply(action, now)
         with self.shared.hold(self.state) as state:
             if state is None:
                 return None
-            self.state = state
+            self.state, self._shared_at = state, now
             return self._apply(action, now)
 
     def _apply(self, action: Callable[[float], T], now: float) -> T:
-        mine = self.state.members.setdefault(self.name, Member())
+        members = self.state.members
+        mine = members.get(self.name) or members.setdefault(self.name, Member())
         mine.seen, mine.asked, mine.in_flight = now, self._asked, self.in_flight
-        self.state.drop_lost(now)
-        changes, self._changes = self._changes, []
-        for change, at in changes:
-            change(at)
+        if len(members) > 1:
+            self.state.drop_lost(now)
+        for change, response, at in self._changes:
+            change(response, at)
+        self._changes.clear()
         return action(now)
 
-    def _change(self, change: Callable[[float], None], now: float) -> None:
-        self._changes.append((change, now))
-        self._act(lambda _: None, now)
+    def _change(self, change: Callable[[Response, float], None], response: Response, now: float) -> None:
+        self._changes.append((change, response, now))
+        self._shared_at = -math.inf
+        self._act(_nothing, now)
 
     def _ask(self, now: float) -> float:
         state = self.state
@@ -212,13 +226,13 @@ class RateLimiter:
         state.sent += 1
         return 0.0
 
-    def _uncount(self, _: float) -> None:
+    def _uncount(self, _: Response, __: float) -> None:
         self.state.sent = max(self.state.sent - 1, 0)
 
     def _record(self, response: Response, now: float) -> None:
         state = self.state
         if response.status is None and response.kind is ResponseKind.NOT_ACCEPTED:
-            self._uncount(now)
+            self._uncount(response, now)
         elif response.status is not None:
             state.latency += (response.latency - state.latency) * (0.1 if state.latency else 1.0)
         self._observe(response, now)
@@ -242,7 +256,8 @@ class RateLimiter:
         state = self.state
         if now < state.blocked_until:
             return state.blocked_until - now
-        self._roll(now)
+        if state.limit is not None:
+            self._roll(now)
         at_once = self.concurrency
         if state.in_flight >= at_once or self.in_flight >= math.ceil(at_once / state.active(now)):
             return _POLL
@@ -302,8 +317,7 @@ class RateLimiter:
     def _roll(self, now: float) -> None:
         """Begin the next window once this one has surely ended."""
         state = self.state
-        if state.limit is None:
-            return
+        assert state.limit is not None
         if now - state.last_sent >= WINDOW and not state.in_flight:
             state.alone = True  # idle for so long that others may have come
         if state.rolling or now < self._ends:
@@ -423,11 +437,18 @@ class RateLimiter:
         since, count = self._counted
         if not count:
             self._counted = (now, 1)
-        elif now - since >= 0.25:
+        elif now - since >= max(self._sample, self.state.latency):
             self.throughput = count / (now - since)
-            self._counted = (now, 1)
+            self._counted, self._sample = (now, 1), min(2 * self._sample, 0.25)
         else:
             self._counted = (since, count + 1)
+
+
+_UNSENT = Response(ResponseKind.NOT_ACCEPTED, None, "", 0.0)
+
+
+def _nothing(_: float) -> None:
+    """Only see what the others know, and let them know."""
 
 
 def _turned_away(response: Response) -> bool:

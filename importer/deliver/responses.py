@@ -43,6 +43,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from importer.deliver.options import DeliveryOptions
 from importer.model import Claim, Outcome, Response, ResponseKind, State
@@ -55,38 +56,22 @@ _DIGITS = re.compile(r"\d{1,15}")
 _NUMBER = re.compile(r"\d{1,17}(\.\d{1,9})?")
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What an answer said; None wherever it said nothing, or nothing that makes sense."""
+def _with_limits(response: Response, headers: Mapping[str, str], wall: float) -> Response:
+    """The response with what its headers say of the quota, and None wherever they say nothing that makes sense.
 
-    limit: int | None = None
-    """Requests a minute."""
-    remaining: int | None = None
-    reset_in: float | None = None
-    """Seconds from the answer's own ``Date`` to the window's end, 0 or more."""
-    retry_after: float | None = None
-    """Seconds, 0 or more."""
-
-
-NOTHING = Limits()
-
-
-def read_limits(headers: Mapping[str, str], wall: float) -> Limits:
-    """Read the quota's headers; never raises.
-
-    ``headers`` must look names up in any case (aiohttp's do). ``wall`` is the machine's own time, in seconds since the
-    epoch; it serves only where the answer has no ``Date``, so that a wrong clock does no harm.
+    ``wall`` serves only where the answer has no ``Date``, so that a wrong clock does no harm.
     """
     limit = headers.get("X-RateLimit-Limit")
     remaining = headers.get("X-RateLimit-Remaining")
     reset = headers.get("X-RateLimit-Reset")
     retry = headers.get("Retry-After")
     if limit is None and remaining is None and reset is None and retry is None:
-        return NOTHING
-    date = headers.get("Date")
-    said = _moment(date) if date is not None else None
+        return response
+    said = _moment(headers.get("Date", ""))
     sent_at = wall if said is None else said
     reset_in, retry_after = _seconds_until(reset, sent_at), _seconds_until(retry, sent_at)
-    return Limits(
+    return replace(
+        response,
         limit=_count(limit) or None,
         remaining=_count(remaining),
         reset_in=None if reset_in is None or reset_in > LONGEST else reset_in,
@@ -94,16 +79,8 @@ def read_limits(headers: Mapping[str, str], wall: float) -> Limits:
     )
 
 
-def read_date(headers: Mapping[str, str]) -> float | None:
-    """When the server says that it answered, in seconds since the epoch."""
-    date = headers.get("Date")
-    return None if date is None else _moment(date)
-
-
 def _count(text: str | None) -> int | None:
-    if text is None:
-        return None
-    text = text.strip()
+    text = (text or "").strip()
     if text.startswith("-"):
         return 0 if _DIGITS.fullmatch(text[1:]) else None
     return int(text) if text.isascii() and _DIGITS.fullmatch(text) else None
@@ -188,39 +165,21 @@ def classify(  # noqa: PLR0913  # all that an answer is made of
     is `ResponseKind.NOT_ACCEPTED`, distinguished by its status.
     """
     kind, message = _judge_probe(status, body, redact) if probe else _judge(status, body, redact, complete=complete)
-    limits = read_limits(headers, wall)
-    return Response(
-        kind=kind,
-        status=status,
-        message=shorten(message),
-        latency=latency,
-        retry_after=limits.retry_after,
-        limit=limits.limit,
-        remaining=limits.remaining,
-        reset_in=limits.reset_in,
-        date=read_date(headers) if probe else None,
-    )
+    date = _moment(headers.get("Date", "")) if probe else None
+    return _with_limits(Response(kind, status, shorten(message), latency, date=date), headers, wall)
 
 
 def unanswered(message: str, *, may_have_left: bool, latency: float, local: bool = False) -> Response:
     """The response where none came: in doubt if the request may have left, surely not accepted if not."""
-    return Response(
-        kind=ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED,
-        status=None,
-        message=shorten(message),
-        latency=latency,
-        local=local,
-    )
+    kind = ResponseKind.IN_DOUBT if may_have_left else ResponseKind.NOT_ACCEPTED
+    return Response(kind, None, shorten(message), latency, local=local)
 
 
 def distrusted(answer: Response) -> Response:
     """The same response where unrequested bytes followed it: it may be the answer to another event."""
     status = "" if answer.status is None else f" (HTTP {answer.status})"
-    return msgspec.structs.replace(
-        answer,
-        kind=ResponseKind.IN_DOUBT,
-        message=f"the server sent unrequested data after this answer{status}: it may belong to another event",
-    )
+    said = f"the server sent unrequested data after this answer{status}: it may belong to another event"
+    return replace(answer, kind=ResponseKind.IN_DOUBT, message=said)
 
 
 _STATES = {

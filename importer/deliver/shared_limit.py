@@ -28,6 +28,8 @@ FRESH = 10.0
 _STALE = 300.0
 """Seconds after which the state is not relied on; only a pause that the API asked for lasts."""
 _SIZE = 4
+_MOST = 1 << 16
+"""Bytes of the file: that of hundreds of importers."""
 
 
 class Member(msgspec.Struct):
@@ -92,6 +94,11 @@ class RateLimitState(msgspec.Struct):
         """Requests of all importers that have not ended."""
         return sum([member.in_flight for member in self.members.values()])
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is known to hold requests back."""
+        return self.limit is None and self.own_pace is None and not self.alone
+
     def active(self, now: float) -> int:
         """How many importers have something to send."""
         if len(self.members) == 1:
@@ -100,8 +107,6 @@ class RateLimitState(msgspec.Struct):
 
     def drop_lost(self, now: float) -> None:
         """Count importers no more that have crashed; what they had in flight counts as used."""
-        if len(self.members) == 1:
-            return
         for name in [name for name, member in self.members.items() if now - member.seen >= FRESH]:
             self.remaining -= self.members.pop(name).in_flight
 
@@ -137,6 +142,8 @@ class SharedState:
         self._clock = clock
         self._handle: int | None = None
         self._held_up_since = math.inf
+        self._known: tuple[bytes, _Content] = (b"", _Content(0.0, 0.0, RateLimitState()))
+        """The file as this importer left it."""
 
     @contextmanager
     def hold(self, own: RateLimitState) -> Iterator[RateLimitState | None]:
@@ -164,8 +171,7 @@ class SharedState:
             self._held_up_since = math.inf
             state = self._read(handle, now) or own
             yield state
-            content = msgspec.msgpack.encode(_Content(now, self._clock.time(), state))
-            self._write(handle, len(content).to_bytes(_SIZE) + content)
+            self._write(handle, _Content(now, self._clock.time(), state))
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
 
@@ -183,19 +189,22 @@ class SharedState:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         return self._handle
 
-    def _write(self, handle: int, content: bytes) -> None:
+    def _write(self, handle: int, content: _Content) -> None:
+        packed = msgspec.msgpack.encode(content)
+        packed = len(packed).to_bytes(_SIZE) + packed
         try:
-            os.pwrite(handle, content, 0)
-            self.trouble = ""
+            os.pwrite(handle, packed, 0)
+            self.trouble, self._known = "", (packed, content)
         except OSError as error:
             self.trouble = f"{self._path}: {error.strerror}"
 
     def _read(self, handle: int, now: float) -> RateLimitState | None:
         """What all know, on this machine's clock of now; None where the file holds nothing of use."""
         try:
-            size = os.fstat(handle).st_size
-            raw = os.pread(handle, size, 0)
-            content = msgspec.msgpack.decode(raw[_SIZE : _SIZE + int.from_bytes(raw[:_SIZE])], type=_Content)
+            packed, content = self._known
+            raw = os.pread(handle, _MOST, 0)
+            if not packed or not raw.startswith(packed):
+                content = msgspec.msgpack.decode(raw[_SIZE : _SIZE + int.from_bytes(raw[:_SIZE])], type=_Content)
         except (OSError, msgspec.DecodeError):
             return None  # new, or of another version
         elapsed = now - content.monotonic

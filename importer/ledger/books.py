@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import hashes, lowered, whole
+from importer.columns import Hashes, hashes, lowered, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, STEP, ids, of_run, unpack
@@ -23,6 +23,7 @@ from importer.model import (
     ArrowTable,
     Counts,
     Dialect,
+    Int64s,
     Pause,
     PauseKind,
     PendingSummary,
@@ -47,7 +48,6 @@ _PLANNED = {
     "type": pa.string(),
     "value": pa.string(),
     "currency": pa.string(),
-    "event_time": pa.int64(),
 }
 """Columns of most rows."""
 _SAID = {
@@ -60,38 +60,10 @@ _SAID = {
     "group_head": pa.int64(),
 }
 """Columns that are empty as long as nothing is said of a row; of most rows of a new plan."""
-_ORDER = (
-    "row", "line", "state", "http_status", "attempts", "key", "subscriber", "type", "sent_at", "latency_ms", "code",
-    "message", "leader", "leader_source", "leader_state", "value", "currency", "event_time",
-)  # fmt: skip
-
 _NOT_DELIVERED = pa.array([State.INVALID, State.REFUSED, State.IN_DOUBT, State.FAILED])
 _TYPES = 20
-_NO_TIME = -(2**63 - 1)
-
-
-class _Sources:
-    """A run's sources, seen from one of them."""
-
-    def __init__(self, run: Run, known: Sequence[RunSource], firsts: Sequence[int], number: int) -> None:
-        """``firsts`` are the ids of the sources' first rows, ``number`` is the one that is looked from."""
-        self._begin = ids(run)[0]
-        self._names = [source.source.name for source in known]
-        self._starts = np.array(firsts) - self._begin
-        self._own = next(at for at, source in enumerate(known) if source.no == number)
-        self.here = known[self._own].source
-        self.place = int(self._starts[self._own])
-
-    def heads(self, head_ids: ArrowArray) -> dict[str, ArrowArray]:
-        """Row number and source of the rows with these ids; null where there is none, the source also if it is this."""
-        absent = head_ids.is_null().to_numpy(zero_copy_only=False)
-        at = head_ids.fill_null(self._begin).to_numpy() - self._begin
-        # The last source that starts at or before the place: empty ones start where the next one does.
-        source = np.searchsorted(self._starts, at, side="right") - 1
-        return {
-            "leader": pa.array(at - self._starts[source] + 1, mask=absent),
-            "leader_source": pa.array(self._names).take(pa.array(source, mask=absent | (source == self._own))),
-        }
+PENDING_COLUMNS = ("id", "state", "type", "currency", "value", "event_time", "subscriber", "lane")
+"""What `PendingTotals` looks at."""
 
 
 def column(table: ArrowTable, name: str, kind: pa.DataType) -> ArrowArray:
@@ -178,13 +150,31 @@ class RunReader:
         ``raw_rows``: with the raw records of those chunks in which a row, or its group's head, was not delivered.
         """
         known = self.sources(run)
-        firsts = [first for (first,) in self._db.rows("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no)]
+        names, numbers = [one.source.name for one in known], [one.no for one in known]
+        firsts = self._db.query("SELECT first_id FROM source WHERE run = $1 ORDER BY no", run.no).column(0).to_numpy()
         found = self._chunks(run)
         for first_id, number, first_row, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
-            yield self._batch((first_id, first_row, count), _Sources(run, known, firsts, number), raw_rows=raw_rows)
+            own = numbers.index(number)
+            table, reasons, records = self._chunk(first_id, first_row, count, raw_rows=raw_rows)
+            heads = whole(table.column("group_head"))
+            absent = heads.is_null().to_numpy(zero_copy_only=False)
+            at = heads.fill_null(first_id).to_numpy()
+            # The last source that starts at or before the place: empty ones start where the next one does.
+            its = np.searchsorted(firsts, at, side="right") - 1
+            elsewhere = pa.array(names).take(pa.array(its, mask=absent | (its == own)))
+            table = table.append_column("leader", pa.array(at - firsts[its] + 1, mask=absent))
+            yield RowBatch(
+                source=known[own].source,
+                table=table.append_column("leader_source", elsewhere),
+                reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
+                raw_rows=None if records is None else unpack(records),
+                place=int(firsts[own]) - ids(run)[0],
+            )
 
-    def _batch(self, chunk: tuple[int, int, int], sources: _Sources, *, raw_rows: bool) -> RowBatch:
-        first_id, first_row, count = chunk
+    def _chunk(
+        self, first_id: int, first_row: int, count: int, *, raw_rows: bool
+    ) -> tuple[ArrowTable, bytes | None, bytes | None]:
+        """What the ledger says of a chunk's rows, and its packed reasons and raw records."""
         here = f"r.id BETWEEN {first_id} AND {first_id + count - 1}"
         planned = self._db.query(
             f"SELECT {', '.join(f'r.{name}' for name in _PLANNED)} FROM row r WHERE {here} ORDER BY r.id"
@@ -194,84 +184,107 @@ class RunReader:
         # By themselves, as each column of each row takes its time, empty or not; with the state that goes with them.
         anything = " OR ".join(f"r.{name} IS NOT NULL" for name in _SAID if name != "attempts")
         said = self._db.query(
-            f"SELECT r.id, {', '.join(f'r.{name}' for name in _SAID)}, r.state AS now, h.state AS head_state"
+            f"SELECT r.id, {', '.join(f'r.{name}' for name in _SAID)}, r.state AS now, h.state AS leader_state"
             f" FROM row r LEFT JOIN row h ON h.id = r.group_head WHERE {here} AND (r.attempts > 0 OR {anything})"
         )
         places = np.full(len(row_ids), -1)
         places[np.searchsorted(row_ids, column(said, "id", pa.int64()).to_numpy())] = np.arange(len(said))
         at = pa.array(places, mask=places < 0)
-        kinds = _SAID | {"now": pa.string(), "head_state": pa.string()}
+        kinds = _SAID | {"now": pa.string(), "leader_state": pa.string()}
         arrays |= {name: column(said, name, kind).take(at) for name, kind in kinds.items()}
         arrays["attempts"] = pc.fill_null(arrays["attempts"], 0)
-        arrays["state"] = _outside(pc.coalesce(arrays["now"], arrays["state"]))
+        arrays["state"] = _outside(pc.coalesce(arrays.pop("now"), arrays["state"]))
+        arrays["leader_state"] = _outside(arrays["leader_state"])
         arrays["row"] = pa.array(row_ids - first_id + first_row)
-        arrays |= sources.heads(arrays["group_head"])
-        arrays["leader_state"] = _outside(arrays["head_state"])
         states = (arrays["state"], arrays["leader_state"])
         raw_rows = raw_rows and any(pc.is_in(array, _NOT_DELIVERED).true_count for array in states)
         ((reasons, records),) = self._db.rows(
             f"SELECT reasons, {'raw_rows' if raw_rows else 'NULL'} FROM chunk WHERE first_id = $1", first_id
         )
-        return RowBatch(
-            source=sources.here,
-            table=pa.table({name: arrays[name] for name in _ORDER}),
-            reasons=_NO_REASONS if reasons is None else unpack(reasons).select(_NO_REASONS.column_names),
-            raw_rows=None if records is None else unpack(records),
-            place=sources.place,
-        )
+        return pa.table(arrays), reasons, records
 
     def pending_summary(self, run: Run) -> PendingSummary:
         """What delivery is about to do. Raises `SpaceError` where the disk has no room for what is counted."""
-        sums, times, by_state = Sums(), [], Counter[str]()
-        example = None
-        with (
-            closing(SortedSpill("the subscribers that are counted", subscriber="u8")) as people,
-            closing(SortedSpill("the lanes that are counted", lane="u8", id="i8")) as lanes,
-        ):
+        with closing(PendingTotals()) as totals:
+            # The first row tells the columns' types, which else those of the first batch do, be they empty or not.
+            typed = "SELECT 0 AS id, '' AS state, '' AS type, '' AS currency, '' AS value, 0, '' AS subscriber, 0"
             for batch in self._db.batches(
-                "SELECT id, state, COALESCE(type, ''), COALESCE(currency, ''), COALESCE(value, ''),"
-                f" COALESCE(event_time, {_NO_TIME}), COALESCE(subscriber, ''), COALESCE(lane, 0)"
-                f" FROM row WHERE {of_run(run)}"
+                f"{typed} UNION ALL SELECT {', '.join(PENDING_COLUMNS)} FROM row WHERE {of_run(run)}"
             ):
-                by_state.update({one["values"]: one["counts"] for one in pc.value_counts(batch.column(1)).to_pylist()})
-                pending = pc.equal(batch.column(1), State.PENDING)
-                rows = batch if pending.true_count == len(batch) else batch.filter(pending)
-                found, _, kinds, currencies, values, moments, names, by_lane = rows.columns
-                example = pc.min(found).as_py() if example is None else example
-                people.add(hashes(lowered(names.filter(pc.not_equal(names, "")))))
-                lanes.add(by_lane.to_numpy().view(np.uint64), found.to_numpy())
-                sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
-                known = pc.min_max(moments.filter(pc.not_equal(moments, _NO_TIME))).as_py()
-                times += [moment for moment in known.values() if moment is not None]
-            most, first = _most_frequent(lanes)
-            subscribers = sum(len(np.unique(part["subscriber"])) for part in people.parts(STEP))
+                totals.add(batch.columns)
+            return self._summed_up(run, totals)
+
+    def _summed_up(self, run: Run, totals: PendingTotals) -> PendingSummary:
         types: Counter[str] = Counter()
-        for (kind, _, _), (events, _, _) in sums.found.items():
+        for (kind, _, _), (events, _, _) in totals.sums.found.items():
             types[kind] += events
-        ranked = sorted(sums.found.items(), key=lambda one: (-one[1][1], one[0]))
+        ranked = sorted(totals.sums.found.items(), key=lambda one: (-one[1][1], one[0]))
+        most, first = _most_frequent(totals.lanes)
         return PendingSummary(
             events=types.total(),
             # By e-mail, else phone, else id, as a check counts them; lanes join more, and say who gets the most.
-            subscribers=subscribers,
+            subscribers=sum(len(_starts(part["subscriber"])) for part in totals.people.parts(STEP)),
             most_for_one=most,
             most_subscriber=self._db.value("SELECT subscriber FROM row WHERE id = $1", first) or "",
             types=tuple(sorted(types.items(), key=lambda one: (-one[1], one[0]))[:_TYPES]),
             totals=tuple(
                 (kind, money, valued, token(total)) for (kind, money, _), (_, valued, total) in ranked if valued
             ),
-            oldest=min(times) / 1e6 if times else None,
-            newest=max(times) / 1e6 if times else None,
-            example=self._db.value("SELECT body FROM row WHERE id = $1", example) or b"",
-            counts=self._counts(run, by_state),
+            oldest=totals.times[0] / 1e6 if totals.times else None,
+            newest=totals.times[-1] / 1e6 if totals.times else None,
+            example=self._db.value("SELECT body FROM row WHERE id = $1", totals.example) or b"",
+            counts=self._counts(run, {state: count for state, count in totals.by_state.items() if state}),
         )
+
+
+class PendingTotals:
+    """What the pending rows of a run come to, and how many rows are in each state; at flat memory."""
+
+    def __init__(self) -> None:
+        self.by_state: Counter[str] = Counter()
+        self.sums = Sums()
+        self.times: list[int] = []
+        """The first and the last, in microseconds since the epoch."""
+        self.example: int | None = None
+        """The id of the first pending row."""
+        self.people = SortedSpill("the subscribers that are counted", subscriber="u8")
+        self.lanes = SortedSpill("the lanes that are counted", lane="u8", id="i8")
+
+    def add(self, columns: Sequence[ArrowArray]) -> None:
+        """Add rows, in source order: their `PENDING_COLUMNS`."""
+        states = columns[1]
+        self.by_state.update({one["values"]: one["counts"] for one in pc.value_counts(states).to_pylist()})
+        pending = pc.equal(states, State.PENDING)
+        if not pending.true_count:
+            return
+        if pending.true_count < len(states):
+            columns = [column.filter(pending) for column in columns]
+        found, _, kinds, currencies, values, times, names, lanes = columns
+        self.example = found[0].as_py() if self.example is None else self.example
+        self.people.add(hashes(lowered(names.drop_null())))
+        self.lanes.add(lanes.to_numpy().view(np.uint64), found.to_numpy())
+        self.sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
+        if times.null_count < len(times):
+            known = [*self.times, *pc.min_max(times).as_py().values()]
+            self.times = [min(known), max(known)]
+
+    def close(self) -> None:
+        """Forget them."""
+        self.people.close()
+        self.lanes.close()
 
 
 def _most_frequent(lanes: SortedSpill) -> tuple[int, int]:
     """How many rows the largest lane has, and the id of its first row; of several lanes, the one that begins first."""
     best = (0, 0)  # the count's sign turned
     for part in lanes.parts(STEP):
-        starts = np.flatnonzero(np.append(True, part["lane"][1:] != part["lane"][:-1]))
+        starts = _starts(part["lane"])
         counts = np.diff(np.append(starts, len(part)))
         most = int(counts.max())
-        best = min(best, (-most, int(part["id"][starts[counts == most]].min())))
+        best = min(best, (-most, int(np.minimum.reduceat(part["id"], starts)[counts == most].min())))
     return -best[0], best[1]
+
+
+def _starts(ascending: Hashes) -> Int64s:
+    """Where each of them is for the first time."""
+    return np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))

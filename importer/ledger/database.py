@@ -126,6 +126,8 @@ class Database:
         self._connection: adbc_driver_manager.AdbcConnection | None = None
         self.counted = False
         """The ledger's generation was counted up since the last checkpoint."""
+        self.changes = 0
+        """Transactions that were not private."""
         self.writer = 0
         """Of transactions that bear the same number, one is at work at a time."""
         with self._explained():
@@ -269,6 +271,7 @@ class Database:
         ``private``: it writes what no other run reads before a later transaction that is not private. It need not wait
         for the disk, nor, where the database can tell rows apart, for other writers.
         """
+        self.changes += not private
         with self._explained():
             for statement in self.dialect.begin(self, private=private):
                 self.run(statement)

@@ -13,17 +13,29 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
-from importer.ledger.dedupe import TEMPORARY, Deduplicator, PlannedKeys
-from importer.ledger.identities import Hasher, Lanes
+from importer.columns import whole
+from importer.ledger.books import PENDING_COLUMNS, PendingTotals
+from importer.ledger.identities import Hasher, Lanes, first_of
+from importer.ledger.repeats import TEMPORARY, Deduplicator, PlannedKeys
 from importer.ledger.rows import write
 from importer.ledger.runs import RunRepository
 from importer.ledger.tables import ids, of_run, steps
-from importer.model import PlannedChunk, RoutedChunk, Run, RunState, Source, State, StoredChunk
+from importer.model import (
+    PendingSummary,
+    PlannedChunk,
+    RoutedChunk,
+    Run,
+    RunState,
+    Source,
+    State,
+    StoredChunk,
+)
 
 if TYPE_CHECKING:
-    from importer.model import Bools
+    from importer.model import ArrowArray, Bools
 
 
 class _Plan(msgspec.Struct):
@@ -42,12 +54,26 @@ class _Plan(msgspec.Struct):
     """The hash of each source's first event."""
     newest: tuple[int, int] = (0, 0)
     """The number and the first id of the source that was added last."""
+    totals: PendingTotals | None = msgspec.field(default_factory=PendingTotals)
+    """None where not all rows come by as they will be sent."""
+
+    def close(self) -> None:
+        self.lanes.close()
+        self.keys.close()
+        self.forget_totals()
+
+    def forget_totals(self) -> None:
+        if self.totals is not None:
+            self.totals.close()
+            self.totals = None
 
 
 class PlanWriter(RunRepository):
     """The ledger as planning fills it. A run is in planning until `seal`."""
 
     _plan: _Plan | None = None
+    _planned: tuple[int, int, PendingSummary] | None = None
+    """What the run that was sealed last is about to do, its number, and how much had changed in the ledger by then."""
 
     @cached_property
     def hasher(self) -> Hasher:
@@ -65,14 +91,7 @@ class PlanWriter(RunRepository):
         """Drop what was noted for the time of the planning."""
         if self._plan is not None:
             plan, self._plan = self._plan, None
-            plan.lanes.close()
-            plan.keys.close()
-
-    def discard(self, run: Run, *states: RunState) -> None:
-        """See `RunRepository.discard`."""
-        super().discard(run, *states)
-        if self._plan is not None and self._plan.run.no == run.no:
-            self._end_planning()
+            plan.close()
 
     def add_source(self, run: Run, source: Source, at: int | None = None) -> int:
         """Register the next source of a run; returns its number for `add_chunk`.
@@ -114,8 +133,12 @@ class PlanWriter(RunRepository):
         first = plan.next_id if at is None else plan.first + at
         plan.next_id = first + chunk.count
         made = write(self._db, source_no, first, chunk, mine) if isinstance(chunk, StoredChunk) else chunk
+        if plan.totals is not None and isinstance(chunk, StoredChunk) and mine is None and not made.ties.size:
+            plan.totals.add(_pending_columns(chunk, first))
+        else:
+            plan.forget_totals()
         plan.lanes.note(made.ties, by_id=made.by_id)
-        plan.keys.add(made.keys)
+        plan.keys.note(made.keys)
         plan.ordered = plan.ordered or made.ordered
         plan.rows[source_no] += made.own
         if made.first_body is not None and source_no not in plan.first_events:
@@ -141,6 +164,7 @@ class PlanWriter(RunRepository):
                 source_no,
             )
             if error:
+                plan.forget_totals()
                 # Workers may have written parts that follow the broken one; now that there is an error, no more come.
                 for table, column in (("row", "id"), ("chunk", "first_id")):
                     behind = f"{of_run(run, column)} AND {column} >= {plan.next_id}"
@@ -175,9 +199,18 @@ class PlanWriter(RunRepository):
                     self._db.execute(
                         f"UPDATE run SET state = '{RunState.READY}', ordered = {int(plan.ordered)} WHERE no = {run.no}"
                     )
+            sealed = self.run(run.id, everywhere=True)
+            if plan.totals is not None and not repeats.marked:
+                self._planned = run.no, self._db.changes, self._summed_up(sealed, plan.totals)
         self._end_planning()
         self._db.checkpoint()
-        return self.run(run.id, everywhere=True)
+        return sealed
+
+    def pending_summary(self, run: Run) -> PendingSummary:
+        """See `RunReader.pending_summary`; what came by while it was planned holds until something changes."""
+        if self._planned is not None and self._planned[:2] == (run.no, self._db.changes):
+            return self._planned[2]
+        return super().pending_summary(run)
 
     def _sealing(self) -> AbstractContextManager[None]:
         """Be the only importer that seals a plan, or settles rows by what other runs have."""
@@ -196,3 +229,11 @@ class PlanWriter(RunRepository):
                         f"INSERT INTO place SELECT {plan.run.no}, place, id FROM sorted"
                         f" WHERE place > {after} AND place <= {upto}"
                     )
+
+
+def _pending_columns(chunk: StoredChunk, first: int) -> list[ArrowArray]:
+    """The chunk's `PENDING_COLUMNS`; its first row has that id."""
+    absent = {"event_time": pa.nulls(chunk.count, pa.int64())}
+    made = {"id": pa.array(np.arange(first, first + chunk.count)), "lane": pa.array(first_of(*chunk.identifiers))}
+    columns = absent | {name: whole(chunk.rows.column(name)) for name in chunk.rows.column_names} | made
+    return [columns[name] for name in PENDING_COLUMNS]

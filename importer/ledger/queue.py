@@ -6,6 +6,7 @@ A row is claimed, and that is committed, before its request leaves; its outcome 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -22,24 +23,6 @@ RECONNECT_SECONDS = 60.0
 
 Position = tuple[int | None, int]
 """A place in the order of delivery: (place, row id)."""
-
-_OUTCOMES = f"""
-UPDATE row SET state = new.state, attempts = new.attempts, http_status = new.http_status, sent_at = new.at,
-    latency_ms = new.latency * 1000, maybe_sent = CASE
-        WHEN new.maybe_sent = 'true' OR new.state IN ('{State.IN_DOUBT}', '{State.FAILED}') THEN 1
-        WHEN new.state = '{State.PENDING}' THEN row.maybe_sent ELSE 0 END,
-    code = CASE WHEN new.state = '{State.PENDING}' THEN COALESCE(new.code, row.code) ELSE new.code END,
-    message = CASE WHEN new.state = '{State.PENDING}' AND new.code IS NULL AND row.code IS NOT NULL THEN row.message
-        ELSE new.message END,
-    requeued_from = CASE WHEN new.state = '{State.PENDING}' THEN row.requeued_from END
-FROM (SELECT CAST(key AS BIGINT) AS id, value ->> 1 AS state, CAST(value ->> 2 AS BIGINT) AS attempts,
-    CAST(value ->> 3 AS BIGINT) AS http_status, NULLIF(value ->> 4, '') AS code, NULLIF(value ->> 5, '') AS message,
-    CAST(value ->> 6 AS DOUBLE PRECISION) AS at, CAST(value ->> 7 AS DOUBLE PRECISION) AS latency,
-    CAST(value -> 8 AS TEXT) AS maybe_sent FROM given) AS new
-WHERE row.id = new.id
-"""
-"""One statement, however many outcomes are given: a JSON object of them, each a list of its fields, by the row's id. A
-row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than before."""
 
 
 class DeliveryQueue(RunRepository):
@@ -80,14 +63,8 @@ class DeliveryQueue(RunRepository):
             if not self._db.counted:
                 generation = counter.count_up(self._db)
             # Where another machine may have taken over, only final answers to what it holds to be in doubt count.
-            displaced, doubtful = self._displaced(), ""
-            if displaced:
-                outcomes = [one for one in outcomes if one.state is not State.PENDING]
-                doubtful = f" AND row.state IN ('{State.IN_DOUBT}', '{CLAIMED}')"
-            if outcomes:
-                newest = {one.id: one for one in outcomes}  # an answer that proved unreliable has two
-                given = f"WITH given AS (SELECT key, value FROM json_each({self._db.dialect.json}))"
-                self._db.execute(given + _OUTCOMES + doubtful, msgspec.json.encode(newest).decode())
+            displaced = self._displaced()
+            self._note(outcomes, displaced=displaced)
             claimed = self._claim(claims, again=again) if claims and not displaced else []
         if generation is not None:
             if generation > (counter.read(self._db.dialect.beside) or 0):  # another account's may have come first
@@ -95,6 +72,37 @@ class DeliveryQueue(RunRepository):
             self._db.counted = True
         self._db.checkpoint(every=CHECKPOINT_SECONDS)
         return claimed
+
+    def _note(self, outcomes: Sequence[Outcome], *, displaced: bool) -> None:
+        """Write outcomes down: one statement for those that differ in their times and messages only.
+
+        A row that goes back to the queue, unsent or not accepted this time, is no less in doubt, or refused, than
+        before.
+        """
+        alike = defaultdict[tuple[State, int, int | None, str, bool], dict[int, tuple[float, float | None, str]]](dict)
+        for one in {one.id: one for one in outcomes}.values():  # an answer that proved unreliable has two
+            kind = (one.state, one.attempts, one.http_status, one.code, one.maybe_sent)
+            alike[kind][one.id] = (one.at, one.latency, one.message)
+        for (state, attempts, status, code, maybe_sent), rows in alike.items():
+            message = "NULLIF(new.value ->> 2, '')"
+            changes = f"code = NULLIF('{code}', ''), message = {message}"
+            if state is not State.PENDING:
+                unsure = maybe_sent or state in {State.IN_DOUBT, State.FAILED}
+                changes += f", requeued_from = NULL, maybe_sent = {unsure:d}"
+            elif displaced:
+                continue
+            else:
+                changes = changes if code else f"message = CASE WHEN code IS NULL THEN {message} ELSE message END"
+                changes += ", maybe_sent = 1" if maybe_sent else ""
+            self._db.execute(
+                f"UPDATE row SET state = '{state}', attempts = {attempts}, {changes},"
+                f" http_status = {'NULL' if status is None else status},"
+                " sent_at = CAST(new.value ->> 0 AS DOUBLE PRECISION),"
+                " latency_ms = CAST(new.value ->> 1 AS DOUBLE PRECISION) * 1000"
+                f" FROM json_each({self._db.dialect.json}) AS new WHERE row.id = CAST(new.key AS BIGINT)"
+                + (f" AND row.state IN ('{State.IN_DOUBT}', '{CLAIMED}')" if displaced else ""),
+                msgspec.json.encode(rows).decode(),
+            )
 
     def _wait_for_connection(self) -> None:
         """Wait until the database can be reached again. Raises `LedgerError` when patience, or a lease, ends."""
@@ -113,9 +121,8 @@ class DeliveryQueue(RunRepository):
         # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
         free = f"'{State.PENDING}', '{CLAIMED}'" if again else f"'{State.PENDING}'"
         found = self._db.rows(
-            f"UPDATE row SET state = $1 WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
-            " RETURNING id, body, attempts, maybe_sent",
-            CLAIMED,
+            f"UPDATE row SET state = '{CLAIMED}' WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
+            " RETURNING id, body, attempts, maybe_sent"
         )
         order = {row_id: at for at, row_id in enumerate(claims)}
         found.sort(key=lambda row: order[row[0]])

@@ -189,38 +189,20 @@ def write_there(place: Place, stored: StoredChunk, mine: Bools | None = None) ->
 
 
 def _origins(database: Database, run_no: int, stored: StoredChunk) -> ArrowArray | None:
-    """The ids of the rows that a chunk's rows correct; null where a row corrects none."""
-    if stored.origins is None or stored.origins.column("run").null_count == stored.count:
+    """The ids of the rows that a chunk's rows correct, the first version of each; null where a row corrects none."""
+    if stored.origins is None:
         return None
-    where = stored.origins.select(["run", "source"]).combine_chunks()
-    known = {
-        (run_id, source): _source_of(database, run_no, run_id, source)
-        for run_id, source in set(zip(*(column.to_pylist() for column in where.columns), strict=True))
-        if run_id is not None and source is not None
-    }
-    found: list[int | None] = []
-    rows = stored.origins.select(["run", "source", "row"]).columns
-    for run_id, source, row in zip(*(column.to_pylist() for column in rows), strict=True):
-        first, count = known.get((run_id, source), (0, 0))
-        found.append(first + row - 1 if row is not None and 1 <= row <= count else None)
-    return _roots(database, pa.array(found, pa.int64()))
-
-
-def _source_of(database: Database, run_no: int, run_id: str, source: str) -> tuple[int, int]:
-    """The first id and the number of rows of a source in an earlier run of the same account; (0, 0) if unknown."""
-    found = database.rows(
-        "SELECT s.first_id, s.rows FROM run r JOIN source s ON s.run = r.no JOIN run own ON own.scope = r.scope"
-        " WHERE r.id = $1 AND s.name = $2 AND own.no = $3 ORDER BY s.no LIMIT 1",
-        run_id,
-        source,
-        run_no,
+    run, source, row = (whole(stored.origins.column(name)) for name in ("run", "source", "row"))
+    there = pc.and_(pc.and_(run.is_valid(), source.is_valid()), row.is_valid())
+    if not there.true_count:
+        return None
+    asked = pa.table({"$1": pa.array(np.arange(len(run))), "$2": run, "$3": source, "$4": row}).filter(there)
+    found = database.query(
+        "SELECT CAST($1 AS BIGINT), COALESCE(w.origin, w.id) FROM run own JOIN run r ON r.scope = own.scope"
+        " AND r.id = $2 JOIN source s ON s.no = (SELECT MIN(no) FROM source WHERE run = r.no AND name = $3)"
+        " JOIN row w ON w.id = s.first_id + $4 - 1 AND w.id < s.first_id + s.rows AND w.id >= s.first_id"
+        f" WHERE own.no = {run_no}",
+        table=asked,
     )
-    return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
-
-
-def _roots(database: Database, origins: ArrowArray) -> ArrowArray:
-    """The rows that a correction of a correction goes back to."""
-    asked = pa.table({"$1": origins.drop_null()})
-    found = database.query("SELECT id, COALESCE(origin, id) FROM row WHERE id = $1", table=asked)
-    roots = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
-    return pa.array([roots.get(one) for one in origins.to_pylist()], pa.int64())
+    at = pc.index_in(pa.array(np.arange(len(run))), value_set=whole(found.column(0)).cast(pa.int64()))
+    return whole(found.column(1)).cast(pa.int64()).take(at)

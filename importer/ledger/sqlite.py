@@ -52,6 +52,7 @@ class SqliteDialect(Dialect):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), path)
         self._wal: bool | None = None
+        self._synchronous = ""
 
     def connect(self) -> adbc_driver_manager.AdbcDatabase:
         """The database in the file, which is made if it is missing, and made private if others could read it."""
@@ -60,6 +61,7 @@ class SqliteDialect(Dialect):
         return adbc_driver_sqlite.connect(self.beside.absolute().as_uri())
 
     def at_opening(self) -> tuple[str, ...]:
+        self._synchronous = _DURABLE
         return (
             f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}",
             _DURABLE,
@@ -76,7 +78,8 @@ class SqliteDialect(Dialect):
         """
         if private and self._wal is None:
             self._wal = bool(database.value("SELECT journal_mode = 'wal' FROM pragma_journal_mode"))
-        return (_CARELESS if private and self._wal else _DURABLE, "BEGIN IMMEDIATE")
+        before, self._synchronous = self._synchronous, _CARELESS if private and self._wal else _DURABLE
+        return ("BEGIN IMMEDIATE",) if before == self._synchronous else (self._synchronous, "BEGIN IMMEDIATE")
 
     def translate(self, definition: str) -> str:
         """As it is; a temporary table whose key is bytes is ordered by it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import takewhile
@@ -337,37 +337,35 @@ def load_preset(name: str) -> LoadedMapping:
     return loads(preset_text(name), name, partial=True)
 
 
-def recognise(columns: Iterable[str]) -> list[tuple[str, float]]:
-    """The presets that a file with these columns fits, the best first, each with a confidence up to 1.
+def recognise(columns: Iterable[str]) -> list[str]:
+    """The presets that a file with these columns fits, the best first.
 
-    White space around a name does not count, as it does not where columns are read.
-
-    For nested formats ``columns`` are dotted paths; the outermost names alone do too, and make less sure. Empty where
-    no preset fits.
+    What identifies the platform counts most, then how much of what the mapping reads is there. White space around a
+    name does not count, as it does not where columns are read. For nested formats ``columns`` are dotted paths; the
+    outermost names alone do too, and make less sure.
     """
-    there = frozenset(column.strip() for column in columns)
-    found = [(name, _confidence(load_preset(name).mapping, there)) for name in preset_names()]
-    return sorted(((name, sure) for name, sure in found if sure), key=lambda one: (-one[1], one[0]))
+    there = {column.strip() for column in columns}
+    objects = {outer for column in there for outer in _around(column)}
+
+    def evidence(name: str) -> float:
+        return 1.0 if name in there or name in objects else 0.5 * (not (there - objects).isdisjoint(_around(name)))
+
+    found = [(-_confidence(load_preset(name).mapping, evidence), name) for name in preset_names()]
+    return [name for doubt, name in sorted(found) if doubt]
 
 
-def _confidence(mapping: ImportMapping, there: frozenset[str]) -> float:
-    """Mostly what identifies the platform; then how much of what the mapping reads is there."""
-    marks = [(mark,) if isinstance(mark, str) else mark for mark in mapping.recognised_by]
-    evidence = [max(_evidence(name, there) for name in mark) for mark in marks]
-    if not marks or sum(map(bool, evidence)) / len(marks) < _ENOUGH:
+def _around(path: str) -> list[str]:
+    """The objects around what a dotted path leads to."""
+    return [path[: dot.start()] for dot in re.finditer(r"\.", path)]
+
+
+def _confidence(mapping: ImportMapping, evidence: Callable[[str], float]) -> float:
+    """From 0, for a file that is none of this platform, to 1."""
+    marks = [max(map(evidence, (mark,) if isinstance(mark, str) else mark)) for mark in mapping.recognised_by]
+    if not marks or sum(map(bool, marks)) / len(marks) < _ENOUGH:
         return 0.0
     wanted = mapping.columns()
-    had = sum(_evidence(name, there) for name in wanted)
-    return round(0.8 * sum(evidence) / len(marks) + 0.2 * had / len(wanted), 3)
-
-
-def _evidence(name: str, there: frozenset[str]) -> float:
-    """1 for a column or an object that is there, a half for a path of which only the outer part is known, else 0."""
-    if name in there or any(other.startswith(f"{name}.") for other in there):
-        return 1.0
-    parts = name.split(".")
-    outer = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
-    return 0.5 * any(one in there and not any(other.startswith(f"{one}.") for other in there) for one in outer)
+    return round(0.8 * sum(marks) / len(marks) + 0.2 * sum(map(evidence, wanted)) / len(wanted), 3)
 
 
 def _located(name: str, *, beside: str | None = None) -> tuple[str, str]:

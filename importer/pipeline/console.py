@@ -10,7 +10,7 @@ import msgspec
 from importer.deliver import Progress, StopReason
 from importer.errors import ExitCode
 from importer.model import Counts, PendingSummary, Run, State
-from importer.report import Written, summary_bytes
+from importer.report import Written
 
 if TYPE_CHECKING:
     from importer.report.accounts import AccountsReport
@@ -47,10 +47,6 @@ class Result(msgspec.Struct, frozen=True):
     page: str = ""
     """Of a rehearsal: where a browser shows what arrived, until the sandbox ends."""
 
-    def summary_bytes(self) -> bytes:
-        """``summary.json``."""
-        return summary_bytes(self.written.summary)
-
     @property
     def exit_code(self) -> ExitCode:
         """The design's table of exit codes."""
@@ -66,10 +62,6 @@ class AccountsResult(msgspec.Struct, frozen=True):
     results: Mapping[str, Result]
     """By account, in the order of the file; `NO_ACCOUNT` is last, where rows belong to no account."""
     report: AccountsReport
-
-    def summary_bytes(self) -> bytes:
-        """``summary.json`` of all accounts."""
-        return summary_bytes(self.report.summary)
 
     @property
     def exit_code(self) -> ExitCode:

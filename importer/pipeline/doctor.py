@@ -22,7 +22,7 @@ from importer import __version__
 from importer.deliver.endpoint import shown_proxy, unused_proxy
 from importer.deliver.token import VARIABLE, exposure
 from importer.errors import ImporterError
-from importer.ledger.repair import health
+from importer.ledger.copy import health
 from importer.model import Response, ResponseKind, RunState, State
 from importer.pipeline.connect import Target, open_ledger, resolve_target
 from importer.pipeline.options import TargetOptions

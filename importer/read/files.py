@@ -109,7 +109,8 @@ class Input(msgspec.Struct, frozen=True):
             return None
         if self.is_remote:
             with suppress(ImporterError):
-                return public_name(self.path), self.member, *version_of(self.path)
+                now = version_of(self.path)
+                return public_name(self.path), self.member, now.st_size, now.st_ino
             return None
         try:
             status = os.stat(self.path)  # noqa: PTH116 - a path that open() could not read either is reported later
@@ -257,7 +258,7 @@ class Content:
 
     def _stored_size(self) -> int | None:
         if isinstance(self._file, RemoteFile):
-            return self._file.version.size
+            return self._file.version.st_size
         return self._status.st_size if self._status is not None and self.is_regular else None
 
     def _unpack(self, wanted: Compression | None) -> None:

@@ -22,9 +22,10 @@ STDIN = "<stdin>"
 def expand(arguments: Sequence[str | Input]) -> list[Input]:
     """Files, globs, directories and ``-`` as inputs, in the order given; sorted within a glob or a directory.
 
-    A directory is searched to its bottom, links followed, for regular files with known endings; hidden files are left
-    out. An address means an object, or all below a prefix, or is a glob. A zip archive means its members; an
-    `Input` for itself. A file that is named twice is read once. Raises `UsageError` where an argument matches nothing.
+    A directory is searched to its bottom, links followed, for regular files with known endings; hidden files, and
+    those that Excel puts beside an open workbook (``~$``), are left out. An address means an object, or all below a
+    prefix, or is a glob. A zip archive means its members; an `Input` for itself. A file
+    that is named twice is read once. Raises `UsageError` where an argument matches nothing.
     """
     found: dict[tuple[str, str | None], Input] = {}
     for argument in arguments:
@@ -86,7 +87,11 @@ def _directory(directory: str) -> Iterator[Input]:
         children[:] = sorted(child for child in children if not child.startswith("."))
         for name in sorted(names):
             path = os.path.join(parent, name)
-            if is_data_name(name) and not name.startswith(".") and (os.path.isfile(path) or not os.path.exists(path)):
+            if (
+                is_data_name(name)
+                and not name.startswith((".", "~$"))
+                and (os.path.isfile(path) or not os.path.exists(path))
+            ):
                 found = True
                 yield from _file(path)
     if not found:

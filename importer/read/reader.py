@@ -179,15 +179,10 @@ class Reader(ABC):
             raise ValueError(f"{self.source.name} was read already; open it again")
         self._started = True
         self._unused = unused
-        with_errors = self._parts(columns, raw_rows=raw_rows)
-        while True:
-            try:
-                part = next(with_errors, None)
-            except Exception as error:
-                raise as_source_error(self.source.name, error) from error
-            if part is None:
-                return
-            yield part
+        try:
+            yield from self._parts(columns, raw_rows=raw_rows)
+        except Exception as error:
+            raise as_source_error(self.source.name, error) from error
 
     def close(self) -> None:
         """Release the file."""

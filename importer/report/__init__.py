@@ -6,7 +6,7 @@ then, and nothing here sends anything.
 
 from importer.report.atomic import SUMMARY, keep_user_files, prepare
 from importer.report.check import ASSUMED_RATE, Checked, Checking
-from importer.report.model import CHECK, ReportOptions, Summary, Written, WrittenFile, check_run, summary_bytes
+from importer.report.model import CHECK, ReportOptions, Summary, Written, check_run, summary_bytes
 from importer.report.rows import COLUMNS
 from importer.report.terminal import render_reasons, render_summary
 from importer.report.write import count_run, stream, write, write_check, write_file
@@ -21,7 +21,6 @@ __all__ = [
     "ReportOptions",
     "Summary",
     "Written",
-    "WrittenFile",
     "check_run",
     "count_run",
     "keep_user_files",

@@ -118,7 +118,7 @@ class _Report:
         """``ledger`` is None for a check."""
         self._run, self._sources, self._options, self._explain, self._ledger = run, sources, options, explain, ledger
         self._batches = _explained(batches)
-        self._totals = Totals(foresees=run.id == CHECK)
+        self._totals = Totals(foresees=run.id == CHECK and explain is not None)
         self._lost = 0
         """Undelivered rows that are in no file, for want of their originals."""
 

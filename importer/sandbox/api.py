@@ -1,11 +1,13 @@
-"""The API's two resources: a request in, an answer out, and everything counted on the way."""
+"""The API's two resources: a request in, an answer or a fault out, and everything counted on the way."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import groupby, repeat
 from typing import Any
 
 import msgspec
@@ -14,8 +16,7 @@ from msgspec.structs import replace
 
 from importer.clock import Clock
 from importer.sandbox.events import EventLog, RecentEvents
-from importer.sandbox.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, FaultQueue, by_chance
-from importer.sandbox.options import SandboxOptions
+from importer.sandbox.options import AFTER_ACCEPT, BEFORE_ACCEPT, Fault, Faults, SandboxOptions
 from importer.sandbox.responses import CREATED, RateLimit, ResponseFactory, json_body, send
 from importer.sandbox.rules import NotJsonError, check, parse
 
@@ -28,6 +29,54 @@ _SUBSCRIBERS = msgspec.json.encode(
 )
 _NO_ANSWER = frozenset({Fault.DROP_BEFORE, Fault.DROP_AFTER_ACCEPT, Fault.HANG})
 _log = logging.getLogger(__name__)
+
+
+def by_chance(faults: Faults, seed: int) -> Iterator[Fault | None]:
+    """Each event's fault, mostly None; the same seed gives the same sequence."""
+    chances = [chance for _, chance in faults.chances]
+    choose = random.Random(seed).choices  # noqa: S311 - a rehearsal must be repeatable, not secret
+    while True:
+        (fault,) = choose([*(fault for fault, _ in faults.chances), None], [*chances, max(0.0, 1 - sum(chances))])
+        yield fault
+
+
+class FaultQueue:
+    """Faults that were ordered on the dashboard for the next so many events, the oldest order first."""
+
+    MAX_EVENTS = 10_000
+    """That may wait for a fault."""
+    OFFERED: Mapping[Fault, str] = {
+        Fault.ERROR: "answer 500 (not accepted)",
+        Fault.TOO_MANY: "answer 429, try again in 1 s",
+        Fault.DROP_BEFORE: "drop the connection (not accepted)",
+        Fault.DROP_AFTER_ACCEPT: "accept, then drop the connection",
+        Fault.ERROR_AFTER_ACCEPT: "accept, then answer 500",
+        Fault.GARBAGE: "accept, then send an answer that is not JSON",
+        Fault.HTML: "answer 502 with a page of HTML",
+    }
+
+    def __init__(self) -> None:
+        self._faults: deque[Fault] = deque()
+
+    @property
+    def waiting(self) -> tuple[tuple[Fault, int], ...]:
+        """What is still to come: fault and number of events."""
+        return tuple((fault, len(list(those))) for fault, those in groupby(self._faults))
+
+    def add(self, fault: Fault, count: int) -> bool:
+        """Order a fault for ``count`` events, after those of earlier orders; False if that cannot be ordered."""
+        if fault not in self.OFFERED or not 1 <= count <= self.MAX_EVENTS - len(self._faults):
+            return False
+        self._faults.extend(repeat(fault, count))
+        return True
+
+    def clear(self) -> None:
+        """Forget all orders."""
+        self._faults.clear()
+
+    def next(self) -> Fault | None:
+        """The next event's fault; None, mostly."""
+        return self._faults.popleft() if self._faults else None
 
 
 class _Answer(msgspec.Struct, frozen=True):

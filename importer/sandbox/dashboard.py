@@ -18,9 +18,9 @@ import msgspec
 from aiohttp import web
 
 from importer.errors import UsageError
-from importer.sandbox.api import ApiHandlers
+from importer.sandbox.api import ApiHandlers, FaultQueue
 from importer.sandbox.events import RecentEvents
-from importer.sandbox.faults import Fault, FaultQueue
+from importer.sandbox.options import Fault
 
 HOST = "127.0.0.1"
 """Never another: what is on these pages, and what a sandbox records, is customers' data."""

@@ -12,7 +12,7 @@ import msgspec
 
 from importer.clock import Clock
 from importer.errors import UsageError
-from importer.sandbox.faults import Fault
+from importer.sandbox.options import Fault
 
 
 class EventLog:

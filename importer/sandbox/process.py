@@ -52,7 +52,7 @@ def start(options: SandboxOptions | None = None) -> Iterator[Running]:
     Raises:
         UsageError: it could not start; the message is the sandbox's own.
     """
-    child = start_child("importer.sandbox", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = start_child("importer.sandbox.server", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
     assert child.stdout is not None
     try:

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from importer.clock import Clock
-from importer.sandbox.faults import Fault
+from importer.sandbox.options import Fault
 
 WINDOW = 60
 """Seconds of quota: so many requests per fixed window."""

@@ -18,8 +18,7 @@ from importer.errors import UsageError
 from importer.sandbox.api import ApiHandlers
 from importer.sandbox.dashboard import HOST, Dashboard, port_refused
 from importer.sandbox.events import EventLog
-from importer.sandbox.faults import Fault
-from importer.sandbox.options import SandboxOptions
+from importer.sandbox.options import Fault, SandboxOptions
 from importer.sandbox.process import Running, made_up_token
 
 _REOPEN_EVERY = 0.05
@@ -176,3 +175,7 @@ async def _serve_parent(options: SandboxOptions) -> None:
 def _report(started: Running) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(started) + b"\n")
     sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    serve_parent()

@@ -2,7 +2,7 @@
 
 sampling.py    a file's first rows          draft.py   kind of table, key, type, time, which rows are events
 profile.py     what the cells look like     fields.py  who it is about, what it is worth, what else is sent
-forms.py       how numbers, times look      extend.py  a preset, adapted to a file; a second file, as a lookup
-vocabulary.py  names and words, as data     write.py   questions, trials, the text
-decide.py      decisions, and their text    advise.py  from cells to a line that was tried on rows
+vocabulary.py  names and words, as data     extend.py  a preset, adapted to a file; a second file, as a lookup
+decide.py      decisions, and their text    write.py   questions, trials, the text
+advise.py      from cells to a line that was tried on rows
 """

@@ -26,7 +26,7 @@ from importer.read import expand, open_source
 from importer.report.model import MappingAdvice, ReasonSummary
 from importer.suggest.decide import flow, put, scalar
 from importer.suggest.fields import country_of
-from importer.suggest.forms import CURRENCY_OF_SIGN, NumberStyle, as_numbers, as_times
+from importer.suggest.profile import CURRENCY_OF_SIGN, NumberStyle, as_numbers, as_times
 from importer.suggest.sampling import LIMITS, is_file
 from importer.suggest.vocabulary import fit, is_nothing, meant
 from importer.validate import fitted, validate

@@ -97,6 +97,13 @@ class Draft(msgspec.Struct):
     """The column of the value, or of how many items there are."""
     preset: str = ""
     """The preset that it extends; empty if none was recognised."""
+    text: str = ""
+    """The mapping's file."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the mapping asks something before it runs."""
+        return any(one.chosen is None for one in self.decisions.values())
 
     def choose(
         self, target: str, question: str, grade: Grade, options: Mapping[str, str], *, takes_any: bool = False

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from importer.suggest import fields
 from importer.suggest.decide import NONE, PURCHASE, UNKNOWN, Draft, Grade, Open, template
-from importer.suggest.forms import Times
-from importer.suggest.profile import Column, Sample
+from importer.suggest.profile import Column, Sample, Times
 from importer.suggest.vocabulary import Fit, Kind, fit, is_called, is_warehouse, kinds, paid_pattern, plain, state
 
 _TOTAL = {"order total", "grand total", "invoice total", "total", "total price", "gesamtbetrag", "order amount"}

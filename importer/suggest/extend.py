@@ -20,8 +20,7 @@ from importer.suggest.advise import formats_of, written
 from importer.suggest.decide import NONE, PURCHASE, Draft, Grade, put
 from importer.suggest.draft import decide_date_order, decide_zone
 from importer.suggest.fields import CURRENCY_QUESTION, addresses, ambiguous
-from importer.suggest.forms import CURRENCY_OF_SIGN, Times
-from importer.suggest.profile import Column, Sample
+from importer.suggest.profile import CURRENCY_OF_SIGN, Column, Sample, Times
 from importer.suggest.vocabulary import fit, plain
 
 _GRAVE = ("group_by", "order_by", "key", "subscriber.email", "type", "value", "value_currency")
@@ -34,7 +33,7 @@ def adapt(sample: Sample, answers: Mapping[str, str]) -> Draft | None:
         return None
     made = Draft(sample, answers, PURCHASE)
     options = {}
-    for name, _ in found:
+    for name in found:
         marks, count = len(load_preset(name).mapping.recognised_by), len(sample.columns)
         options[name] = f"the header has the columns of {name} ({marks} of which identify it, among {count})"
     options[NONE] = "no preset: infer everything from the rows"

@@ -14,8 +14,7 @@ import phonenumbers
 
 from importer.currencies import CURRENT
 from importer.suggest.decide import NONE, Draft, Grade
-from importer.suggest.forms import CURRENCY_OF_SIGN
-from importer.suggest.profile import Column, Sample
+from importer.suggest.profile import CURRENCY_OF_SIGN, Column, Sample
 from importer.suggest.vocabulary import Fit, fit, is_called, is_never, is_warehouse, plain
 
 _MOST_OFFERED = 4

@@ -16,8 +16,7 @@ from msgspec.structs import replace
 from importer.errors import SourceError, UsageError
 from importer.mapping.model import SourceOptions
 from importer.read import EncodingError, Input, Limits, Reader, expand, open_source
-from importer.suggest.forms import DECISIVE
-from importer.suggest.profile import Column, Sample
+from importer.suggest.profile import DECISIVE, Column, Sample
 from importer.wording import public_name
 
 ROWS = 5_000

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from importer.errors import MappingError, UsageError
 from importer.mapping.load import loads
+from importer.mapping.model import ImportMapping
 from importer.model import Chunk
 from importer.read import open_source
 from importer.suggest.advise import Advice, Trial, improved
@@ -37,19 +36,6 @@ _ANY_COLUMN = ("subscriber.email", "key", "value")
 """Questions that any column may answer, offered or not."""
 
 
-class Written(msgspec.Struct, frozen=True):
-    """A mapping, what was decided, and how it does."""
-
-    text: str
-    preset: str
-    """The preset that it extends; empty if none was recognised."""
-    decisions: tuple[Decision, ...]
-    trial: Trial | None
-    """None where nothing can be tried: it is not known whom the events are about."""
-    answers: tuple[tuple[str, str], ...] = ()
-    """What the user said, by the names of the questions."""
-
-
 class Wanted(msgspec.Struct, frozen=True):
     """What the mapping is for."""
 
@@ -64,31 +50,43 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def write(
     wanted: Wanted, ask: Ask | None, say: Callable[[str], None], given: Sequence[tuple[str, str]] = ()
-) -> Written:
+) -> tuple[Draft, Trial | None]:
     """Decide, ask about what is unclear (if there is a user to ask), try, and change what helps.
 
-    ``given`` are answers by the names of their questions, as `answer_name` spells them. ``say`` hears why an answer
-    cannot be taken; an empty answer leaves the question open. Raises `UsageError` for a given answer that cannot be.
+    Returns the mapping, and how it does; None where nothing can be tried, as it is not known whom the events are about.
+    ``given`` are answers by the names of their questions, as `answer_name` spells them; they are taken as they become
+    possible, for one may raise the next question. ``say`` hears why an answer cannot be taken; an empty answer leaves
+    the question open. Raises `UsageError` for a given answer that cannot be.
     """
-    talk = _Conversation(wanted)
-    talk.take_given(list(given))
-    asked: set[str] = set()
-    while ask is not None and (question := talk.unclear(asked)) is not None:
-        answer = ask(question, talk.wanted.sample)
-        trouble = talk.take(question, answer) if answer else ""
-        if trouble:
-            say(trouble)
-        else:
+    made, asked, left = _drafted(wanted, wanted.sample, {}), set[str](), list(given)
+    while left:
+        questions = {answer_name(one.target): one for one in reversed(made.decisions.values())}
+        found = next((one for one in left if _plain(one[0]) in questions), None)
+        if found is None:
+            known = ", ".join(name for name, one in questions.items() if one.question)
+            said = f"there is no question {shown(left[0][0])} about this file"
+            raise UsageError(said, hint=f"its questions are {known}")
+        left.remove(found)
+        name, answer = found
+        try:
+            made = _answered(wanted, made, questions[_plain(name)], answer)
+        except ValueError as error:
+            said = f"{shown(name)}={shown(answer)}: {error}"
+            raise UsageError(said, hint="correct the answer, or leave it out") from None
+    while ask is not None and (question := _unclear(made, asked)) is not None:
+        answer = ask(question, made.sample)
+        try:
+            made = _answered(wanted, made, question, answer) if answer else made
             asked.add(question.target)
-    wanted, made, text, trial = talk.wanted, talk.made, talk.text, None
-    if ("subscriber" in made.words or made.preset) and "source" not in made.opens:
-        mapping = _load(text, wanted, made)
-        columns = [column.name for column in wanted.sample.columns]
-        trial, taken = improved(mapping, _first(wanted.sample, mapping), columns, everywhere=True)
-        if taken:
-            made, text = _drafted(wanted, talk.answers, {advice.target: advice for advice in taken.values()})
-    answers = tuple((answer_name(target), answer) for target, answer in talk.answers.items())
-    return Written(text, made.preset, tuple(made.decisions.values()), trial, answers)
+        except ValueError as error:
+            say(str(error))
+    if ("subscriber" not in made.words and not made.preset) or "source" in made.opens:
+        return made, None
+    mapping = _load(wanted, made)
+    columns = [column.name for column in made.sample.columns]
+    trial, taken = improved(mapping, _first(made.sample, mapping), columns, everywhere=True)
+    changes = {advice.target: advice for advice in taken.values()}
+    return (_drafted(wanted, made.sample, made.answers, changes) if taken else made), trial
 
 
 def answer_name(target: str) -> str:
@@ -97,72 +95,46 @@ def answer_name(target: str) -> str:
     return _NAMES.get(target, target.replace(" ", "-"))
 
 
-class _Conversation:
-    """A draft that answers change."""
+def _unclear(made: Draft, asked: set[str]) -> Decision | None:
+    """The next question to ask, if there is one."""
+    unsure = (one for one in made.decisions.values() if one.grade < Grade.SURE and one.target not in asked)
+    return next((one for one in unsure if one.question and (one.others or one.takes_any)), None)
 
-    def __init__(self, wanted: Wanted) -> None:
-        self.wanted = wanted
-        self.answers: dict[str, str] = {}
-        self.made, self.text = _drafted(wanted, {})
 
-    def unclear(self, asked: set[str]) -> Decision | None:
-        """The next question to ask, if there is one."""
-        unsure = (one for one in self.made.decisions.values() if one.grade < Grade.SURE and one.target not in asked)
-        return next((one for one in unsure if one.question and (one.others or one.takes_any)), None)
-
-    def take_given(self, given: list[tuple[str, str]]) -> None:
-        """Take answers in the order in which they become possible: one may raise the next question."""
-        while given:
-            decisions = {answer_name(one.target): one for one in reversed(self.made.decisions.values())}
-            at = next((at for at, (name, _) in enumerate(given) if _plain(name) in decisions), None)
-            if at is None:
-                known = ", ".join(name for name, one in decisions.items() if one.question)
-                raise UsageError(
-                    f"there is no question {shown(given[0][0])} about this file", hint=f"its questions are {known}"
-                )
-            name, answer = given.pop(at)
-            if trouble := self.take(decisions[_plain(name)], answer):
-                raise UsageError(
-                    f"{shown(name)}={shown(answer)}: {trouble}", hint="correct the answer, or leave it out"
-                )
-
-    def take(self, question: Decision, answer: str) -> str:
-        """Draft anew with an answer; returns why it cannot be taken, in words, or nothing."""
-        sample, target = self.wanted.sample, question.target
-        if target == "value_currency" and not is_currency(answer, sample):
-            return f"{answer!r} is neither a column nor a currency code such as EUR"
-        is_column = sample.column(answer) is not None
-        if target == "subscriber" and not is_column:
-            return f"{answer!r} is no column of the file"
-        if not (answer in question.options or question.takes_any or (is_column and target in _ANY_COLUMN)):
-            return f"{answer!r} is none of {', '.join(question.options)}"
-        wanted, answers = self.wanted, self.answers | {target: answer}
-        try:
-            if target == "encoding":
-                wanted = replace(wanted, sample=sample_again(sample, answer))
-            made, text = _drafted(wanted, answers)
-            _load(text, wanted, made)
-        except MappingError as error:
-            return "that cannot be: " + "; ".join(dict.fromkeys(problem.message for problem in error.problems))
-        self.wanted, self.answers, self.made, self.text = wanted, answers, made, text
-        return ""
+def _answered(wanted: Wanted, made: Draft, question: Decision, answer: str) -> Draft:
+    """Draft anew with an answer; raises `ValueError` with words for one that cannot be taken."""
+    sample, target = made.sample, question.target
+    if target == "value_currency" and not is_currency(answer, sample):
+        raise ValueError(f"{answer!r} is neither a column nor a currency code such as EUR")
+    is_column = sample.column(answer) is not None
+    if target == "subscriber" and not is_column:
+        raise ValueError(f"{answer!r} is no column of the file")
+    if not (answer in question.options or question.takes_any or (is_column and target in _ANY_COLUMN)):
+        raise ValueError(f"{answer!r} is none of {', '.join(question.options)}")
+    try:
+        sample = sample_again(sample, answer) if target == "encoding" else sample
+        made = _drafted(wanted, sample, {**made.answers, target: answer})
+        _load(wanted, made)
+    except MappingError as error:
+        said = "; ".join(dict.fromkeys(problem.message for problem in error.problems))
+        raise ValueError(f"that cannot be: {said}") from None
+    return made
 
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
-def _load(text: str, wanted: Wanted, made: Draft) -> Any:
+def _load(wanted: Wanted, made: Draft) -> ImportMapping:
     """The mapping, questions left open or not; one without a subscriber is none yet."""
-    if "subscriber" not in made.words and not made.preset:
-        text += "subscriber: {email: {const: nobody@example.com}}\n"
-    return loads(text, wanted.name, partial=True).mapping
+    is_open = "subscriber" not in made.words and not made.preset
+    nobody = "subscriber: {email: {const: nobody@example.com}}\n" if is_open else ""
+    return loads(made.text + nobody, wanted.name, partial=True).mapping
 
 
 def _drafted(
-    wanted: Wanted, answers: Mapping[str, str], changes: Mapping[str, Advice] | None = None
-) -> tuple[Draft, str]:
-    sample = wanted.sample
+    wanted: Wanted, sample: Sample, answers: Mapping[str, str], changes: Mapping[str, Advice] | None = None
+) -> Draft:
     made = adapt(sample, answers) or draft(sample, answers)
     if wanted.second is not None:
         add_lookup(made, wanted.second, wanted.name)
@@ -180,7 +152,8 @@ def _drafted(
         *(line for note in _unusable(made) for line in comment(note)),
         "",
     ]
-    return made, "\n".join(head) + lay_out(made, left)
+    made.text = "\n".join(head) + lay_out(made, left)
+    return made
 
 
 def _unusable(made: Draft) -> list[str]:
@@ -205,7 +178,7 @@ def _change(made: Draft, target: str, advice: Advice) -> None:
     made.notes[target].append(f"adapted to the rows: {advice.why}")
 
 
-def _first(sample: Sample, mapping: Any) -> list[Chunk]:
+def _first(sample: Sample, mapping: ImportMapping) -> list[Chunk]:
     rows, found = 0, []
     with (
         open_source(sample.input, mapping.source, LIMITS, columns=mapping.columns(), each=mapping.each) as reader,
@@ -217,8 +190,3 @@ def _first(sample: Sample, mapping: Any) -> list[Chunk]:
             if rows >= ROWS:
                 break
     return found
-
-
-def is_open(written: Written) -> bool:
-    """Whether the mapping asks something before it runs."""
-    return any(one.chosen is None for one in written.decisions)

@@ -38,7 +38,9 @@ REPORT = ".report"
 DONE_MARKER = ".done"
 DROPS = "drops.yaml"
 _UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".upload", ".swp", "~")
-"""How senders name what they are still writing; the rename that follows says that it is complete."""
+"""How senders name what they are still writing; the rename that follows says that it is complete.
+
+What begins with ``~$`` is Excel's own, beside a workbook that is open."""
 
 FileSignature = tuple[int, int, int] | RemoteStatus
 """A file's inode (an object's ETag), size and time of change."""
@@ -101,7 +103,7 @@ class Inbox:
 
     def _is_file(self, name: str) -> bool:
         """Whether a name is that of a file to deliver, by its form."""
-        return not name.startswith(".") and not name.endswith((*_UNFINISHED, self._marker)) and name != DROPS
+        return not name.startswith((".", "~$")) and not name.endswith((*_UNFINISHED, self._marker)) and name != DROPS
 
     def not_files(self) -> Iterator[str]:
         """What is in the directory but is neither a file nor a directory, each with what it is."""

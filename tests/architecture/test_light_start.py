@@ -10,7 +10,7 @@ HEAVY = ("pandas", "pyarrow", "aiohttp", "numpy", "phonenumbers", "babel", "pyda
 BEYOND_THE_LIST = ("json", "decimal", "pathlib", "shlex", "difflib", "importer.cli.console", "importer.cli.run")
 BEYOND_A_CHECK = (
     "pandas", "aiohttp", "jinja2", "phonenumbers", "babel", "openpyxl", "fsspec", "distributed", "asyncio", "filelock",
-    "platformdirs", "adbc_driver_manager", "importer.ledger.ledger", "importer.group", "importer.temporary",
+    "platformdirs", "adbc_driver_manager", "importer.ledger.ledger", "importer.group",
     "importer.deliver.delivery", "importer.sandbox", "importer.suggest", "importer.report.page",
     "importer.report.accounts", "importer.pipeline.cluster", "importer.transform",
     "importer.mapping.accounts",

@@ -17,12 +17,12 @@ from importer.convert.datetimes import TimeForm, TimeReader
 from importer.convert.identities import IdReader, PhoneReader, emails
 from importer.convert.numbers import NumberForm, NumberReader
 from importer.deliver.endpoint import Endpoint
-from importer.deliver.responses import classify, read_limits
+from importer.deliver.responses import classify
 from importer.errors import ImporterError, SourceError, UsageError
 from importer.mapping.checks import ORDERS
 from importer.mapping.load import loads
 from importer.read import nested
-from importer.sandbox.faults import parse_duration, parse_faults
+from importer.sandbox.options import parse_duration, parse_faults
 from importer.wording import brief, shell_quoted, shown
 from tests.unit.read.helpers import SMALL, read_bytes
 
@@ -60,7 +60,7 @@ def mapping(data: bytes) -> None:
 def headers(data: bytes) -> None:
     """What an answer says of the limit."""
     lines = data.decode("latin-1").split("\n")
-    limits = read_limits(CIMultiDict(zip(_NAMES, lines, strict=False)), 1_790_000_000.0)
+    limits = classify(200, CIMultiDict(zip(_NAMES, lines, strict=False)), b"{}", latency=0.0, wall=1_790_000_000.0)
     assert limits.limit is None or limits.limit > 0
     for number in (limits.remaining, limits.reset_in, limits.retry_after):
         assert number is None or 0 <= number < 1e15

@@ -66,7 +66,7 @@ class Sandbox(Forked):
     """`importer.child.start`, for the sandbox: the same module in a process of its own, with pipes to this one."""
 
     def __init__(self, module: str, **popen: object) -> None:
-        assert module == "importer.sandbox"
+        assert module == "importer.sandbox.server"
         assert set(popen) == {"stdin", "stdout"}
         theirs, ours = _CONTEXT.Pipe(duplex=False)
         said, says = _CONTEXT.Pipe(duplex=False)

@@ -26,7 +26,7 @@ from importer.deliver.token import Token
 from importer.ledger.ledger import Ledger
 from importer.model import Run, RunState, State
 from importer.sandbox import SandboxOptions
-from importer.sandbox.faults import parse_faults
+from importer.sandbox.options import parse_faults
 from importer.sandbox.server import Sandbox
 from tests.support.ledgers import chunk, planned
 from tests.support.virtual_time import VirtualClock, run_virtual

@@ -26,8 +26,7 @@ from importer.ledger.database import Database
 from importer.ledger.ledger import dialect_of
 from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.tables import CLAIMED
-from importer.sandbox.faults import parse_faults
-from importer.sandbox.options import SandboxOptions
+from importer.sandbox.options import SandboxOptions, parse_faults
 from importer.sandbox.process import Running, start
 from tests.support.processes import Process, start_importer
 

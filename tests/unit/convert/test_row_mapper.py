@@ -102,6 +102,17 @@ def test_a_row_gets_all_its_reasons() -> None:
     ]
 
 
+def test_a_calculation_with_what_is_no_number_is_none() -> None:
+    """Even where the text that shows it would read as one: ``€ - 5``, ``5 - €``."""
+    cells = ["€", "EUR", "-", "+", "(", "$", "kr", "x"]
+    for words in ("product_of", "sum_of", "difference_of"):
+        for operands in (["a", {"const": 5}], [{"const": 5}, "a"]):
+            made = events({"id": ["1"] * len(cells), "a": cells}, value={words: operands})
+            assert made.value.null_count == len(cells)
+            (found,) = made.violations
+            assert (found.code, found.positions.tolist()) == ("value.not_a_number", [*range(len(cells))])
+
+
 def test_a_test_that_cannot_read_its_cell_is_a_reason_wherever_its_value_is_used() -> None:
     def cases(one: str, other: str) -> dict[str, Any]:
         use = [{"when": [{"column": "d", "above": 0}], "use": {"const": one}}, {"use": {"const": other}}]

@@ -5,22 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from importer.deliver.responses import LONGEST, NOTHING, Limits, read_limits
+from importer.deliver.responses import LONGEST, classify
+from importer.model import Response
 
 DATE = "Wed, 18 Mar 2026 13:01:30 GMT"
 SENT_AT = 1773838890.0
 
 
-def limits(wall: float = 0.0, **headers: str) -> Limits:
+def limits(wall: float = 0.0, **headers: str) -> Response:
     names = {"limit": "X-RateLimit-Limit", "remaining": "x-ratelimit-remaining", "reset": "X-RateLimit-Reset"}
     names |= {"retry": "Retry-After", "date": "date"}
-    return read_limits(CIMultiDict((names[name], value) for name, value in headers.items()), wall)
+    said = CIMultiDict((names[name], value) for name, value in headers.items())
+    return classify(200, said, b"{}", latency=0.0, wall=wall)
 
 
 def test_the_documented_form() -> None:
     """A date-time, measured against the answer's own Date, whatever this machine's clock says."""
     said = limits(limit="60", remaining="42", reset="2026-03-18T13:02:00Z", date=DATE)
-    assert said == Limits(limit=60, remaining=42, reset_in=30.0)
+    assert (said.limit, said.remaining, said.reset_in, said.retry_after) == (60, 42, 30.0, None)
 
 
 @pytest.mark.parametrize("skew", [-300.0, 0.0, 300.0, 1e6])
@@ -90,7 +92,8 @@ def test_without_a_date_this_machines_clock_serves() -> None:
 
 
 def test_no_headers_say_nothing() -> None:
-    assert limits(date=DATE) is NOTHING
+    said = limits(date=DATE)
+    assert (said.limit, said.remaining, said.reset_in, said.retry_after) == (None,) * 4
 
 
 @given(

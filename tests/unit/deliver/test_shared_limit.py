@@ -192,6 +192,22 @@ def test_an_importer_that_is_stopped_amid_a_step_holds_the_others_up_for_some_se
     assert other.trouble == ""
 
 
+def test_where_no_limit_is_known_importers_look_at_one_another_now_and_then(tmp_path: Path) -> None:
+    """Some times in a tenth of a second; one that was turned away, or leaves, says so at once."""
+    simulation, one, other = pair(tmp_path)
+    third = RateLimiter(shared=SharedState(tmp_path, "shop", SimulatedClock(simulation)))
+    for limiter in (one, other, third):
+        assert limiter.ask(0.0) == 0.0
+        limiter.record(answer(200), 0.0)
+        limiter.exchange(0.0)
+    assert [limiter.ask(0.005) for limiter in (one, other, third)] == [0.0, 0.0, 0.0]
+    third.leave(0.006)
+    other.record(answer(429, retry_after=30.0), 0.006)
+    assert one.ask(0.015) == 0.0
+    assert one.ask(0.021) > 25
+    assert set(one.state.members) == {one.name, other.name}
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80", b"\xff" * 5000])
 def test_a_file_of_other_contents_stops_nobody(tmp_path: Path, content: bytes) -> None:
     _, one, _ = pair(tmp_path)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from importer.ledger.copy import repair
 from importer.ledger.ledger import Ledger
-from importer.ledger.repair import repair
 from importer.model import EncodedChunk, Outcome, Run, State
 from tests.support.ledgers import SOURCE, add_chunk, chunk, new_run, open_ledger, released
 

@@ -98,10 +98,10 @@ def test_many_rows_at_one_place_are_paged_without_loss(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_a_commit_takes_as_many_statements_whatever_it_holds(
+def test_a_commit_takes_as_many_statements_however_many_rows_it_holds(
     ledger: Ledger, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On each database: BEGIN (and a lock), the outcomes, the claims, COMMIT."""
+    """On each database: BEGIN (and a lock), outcomes that are alike but for time and message, the claims, COMMIT."""
     run = planned(ledger, chunk([f"{n}@example.org" for n in range(2 * count)]))
     rows = [row_id for _, row_id, _ in paged(ledger, run, 1000)]
     ledger.commit([], rows[:count])
@@ -113,9 +113,10 @@ def test_a_commit_takes_as_many_statements_whatever_it_holds(
         bind(database, statement, sql, values, table)
 
     monkeypatch.setattr(Database, "_bind", counted)
-    claims = ledger.commit([outcome(row_id, State.SENT) for row_id in rows[:count]], rows[count:])
+    ended = [outcome(row_id, State.SENT, at=float(row_id), message=str(row_id)) for row_id in rows[:count]]
+    claims = ledger.commit(ended, rows[count:])
     assert [claim.id for claim in claims] == rows[count:]
-    assert sum(number for _, number in statements) == (6 if ledger._db.dialect.shared else 5), statements
+    assert sum(number for _, number in statements) == (6 if ledger._db.dialect.shared else 4), statements
     assert ledger.counts(run)[State.SENT] == count
 
 

@@ -169,6 +169,20 @@ def test_the_outlook_counts_what_is_pending_and_sums_exactly(ledger: Ledger) -> 
     )
 
 
+def test_the_outlook_is_the_same_from_the_plan_and_from_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    """What comes by while rows are planned is not what will be sent where keys or lanes say otherwise."""
+    plain, seen = outlook_of(ledger)
+    repeated = planned(ledger, chunk(["a@example.org"] * 3, keys=["k", "k", "l"], bodies=["b", "b", "c"]), digest="2")
+    phones = ["+37060000001", "+37060000001", None]
+    one_lane = planned(ledger, chunk(["x@example.org", None, "x@example.org"], phones=phones), digest="3")
+    with open_ledger(tmp_path) as other:
+        for run in (plain, repeated, one_lane):
+            assert other.pending_summary(run) == ledger.pending_summary(run)
+        assert other.pending_summary(plain) == seen
+        assert other.pending_summary(repeated).events == 2
+        assert other.pending_summary(one_lane).most_for_one == 3
+
+
 def test_the_outlook_of_a_resumed_run_leaves_out_what_was_sent(ledger: Ledger) -> None:
     run, _ = outlook_of(ledger)
     rows = [row_id for _, row_id, _ in ledger.queue(run, after=None, count=9)]

@@ -216,7 +216,7 @@ def test_a_seal_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pytest.M
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("importer.ledger.dedupe.Deduplicator.take_over", interrupted)
+    monkeypatch.setattr("importer.ledger.repeats.Deduplicator.take_over", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ledger.seal(run)
     assert len(rows(ledger, old)) == 1

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from importer.errors import DiskFullError, LedgerError, UsageError
-from importer.ledger import repair
+from importer.ledger import copy
 from importer.ledger.ledger import Ledger
 from importer.ledger.sqlite import size_of
 from importer.model import Outcome, Run, RunState, State
@@ -79,14 +79,14 @@ def test_a_lost_write_ahead_log_is_noticed(ledger: Ledger, tmp_path: Path) -> No
         " are not in it, and would be sent again"
     )
     assert "importer doctor --repair" in str(caught.value.hint)
-    assert repair.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
+    assert copy.health(tmp_path / "copy" / "ledger.db").trouble.startswith("it is older than")
 
 
 def test_after_repair_what_waited_is_in_doubt(ledger: Ledger, tmp_path: Path) -> None:
     run = planned(ledger, chunk([A, B]))
     send_next(ledger, run)
     lose_log(ledger, tmp_path / "copy")
-    (said,) = repair.repair(tmp_path / "copy" / "ledger.db")
+    (said,) = copy.repair(tmp_path / "copy" / "ledger.db")
     assert said == (
         "2 rows that were still to be sent are in doubt now, for they may have been sent since;"
         " check in Sender, then `importer resolve RUN --assume-sent` or `--resend`"
@@ -181,7 +181,7 @@ def damaged(tmp_path: Path) -> tuple[Path, Run]:
 
 def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
     path, run = damaged(tmp_path)
-    assert repair.health(path).trouble
+    assert copy.health(path).trouble
     with open_ledger(tmp_path) as ledger, pytest.raises(LedgerError) as caught:
         ledger.commit([], [row_id for _, row_id, _ in ledger.queue(run, after=None, count=10_000)])
     assert caught.value.message == f"the ledger {path} is damaged (database disk image is malformed)"
@@ -190,13 +190,13 @@ def test_damaged_pages_are_an_error_in_words(tmp_path: Path) -> None:
 
 def test_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
     path, _ = damaged(tmp_path)
-    said = repair.repair(path)
+    said = copy.repair(path)
     assert said[0].startswith(f"what could be read is in {path}, ")
     assert said[0].endswith(f"the damaged file is kept as {path}.damaged")
     assert re.fullmatch(r"[\d,]+ rows could not be read and are in doubt, as their outcome is unknown", said[1])
     assert Path(f"{path}.damaged").exists()
     assert not Path(f"{path}.repaired").exists()
-    assert repair.health(path).trouble == ""
+    assert copy.health(path).trouble == ""
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["by row", "by key"])
@@ -216,13 +216,13 @@ def test_nothing_that_lost_pages_knew_is_sent_again(tmp_path: Path, seed: int, k
     for page in random.sample(range(1, len(content) // PAGE), 3):
         content[page * PAGE : (page + 1) * PAGE] = random.randbytes(PAGE)
     path.write_bytes(content)
-    if not repair.health(path).trouble:
+    if not copy.health(path).trouble:
         return
-    said = "\n".join(repair.repair(path))
+    said = "\n".join(copy.repair(path))
     if "the ledger is not used before you decide" in said:
         with pytest.raises(LedgerError, match="cannot be relied on"):
             open_ledger(tmp_path)
-        repair.repair(path)
+        copy.repair(path)
         open_ledger(tmp_path).close()
         return
     with open_ledger(tmp_path) as ledger:
@@ -238,7 +238,7 @@ def test_a_ledger_that_has_lost_what_its_hashes_mean_asks_first(tmp_path: Path) 
         ((secret,),) = file.execute("SELECT secret FROM ledger").fetchall()
     place = content.index(secret) // PAGE * PAGE
     path.write_bytes(content[:place] + b"\xa5" * PAGE + content[place + PAGE :])
-    assert "the ledger is not used before you decide" in "\n".join(repair.repair(path))
+    assert "the ledger is not used before you decide" in "\n".join(copy.repair(path))
     with pytest.raises(LedgerError, match="cannot be relied on"):
         open_ledger(tmp_path)
 

@@ -18,7 +18,7 @@ from importer.pipeline.prepare import prepare_stored
 from importer.plan import plan
 from importer.report import ReportOptions, write
 from importer.sandbox import SandboxOptions, process
-from importer.sandbox.faults import parse_faults
+from importer.sandbox.options import parse_faults
 from tests.support.ledgers import open_ledger
 from tests.support.program import importer
 

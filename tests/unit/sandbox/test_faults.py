@@ -7,7 +7,7 @@ import pytest
 
 from importer.errors import UsageError
 from importer.sandbox import Fault, Faults, parse_duration, parse_faults
-from importer.sandbox.faults import FaultQueue, by_chance
+from importer.sandbox.api import FaultQueue, by_chance
 
 
 def test_the_specification_of_the_design_is_understood() -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from importer.suggest.advise import Trial
 from importer.suggest.sampling import sample
-from importer.suggest.write import Wanted, Written, write
+from importer.suggest.write import Wanted, write
 from tests.support.program import importer
 
 OLIST_ORDERS = """\
@@ -132,13 +133,18 @@ Order,Cashier Email,IBAN,Total,Currency
 """
 
 
+class Written(NamedTuple):
+    text: str
+    trial: Trial | None
+
+
 def drafted(here: Path, name: str, text: str) -> tuple[Written, dict[str, Any], Path]:
     """What `init` writes for a file of that name and text: the whole, its decisions by name, and the mapping's file."""
     source, mapping = here / name, here / "m.yaml"
     source.write_text(text, encoding="utf-8")
-    written = write(Wanted(sample(str(source), print), str(mapping), "importer check …"), None, print)
-    mapping.write_text(written.text, encoding="utf-8")
-    return written, {one.target: one.chosen for one in written.decisions}, source
+    made, trial = write(Wanted(sample(str(source), print), str(mapping), "importer check …"), None, print)
+    mapping.write_text(made.text, encoding="utf-8")
+    return Written(made.text, trial), {one.target: one.chosen for one in made.decisions.values()}, source
 
 
 def events(written: Written) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.program import importer
@@ -33,6 +35,16 @@ def test_exit_is_a_failure_like_any_other(tmp_path: Path, code: str, words: str)
     )
     assert outcome.exit_code == 2
     assert words in outcome.stderr
+
+
+def test_the_function_gets_the_paths_that_the_mapping_names(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [{"email": "A@example.com"}]}), tmp_path / "orders.parquet")
+    (tmp_path / "orders.yaml").write_text(MAPPING.replace("email: email", "email: user.email"))
+    function = 'def clean(df):\n    df["user.email"] = df["user.email"].str.lower()\n    return df\n'
+    (tmp_path / "clean.py").write_text(function)
+    command = ["check", str(tmp_path / "orders.parquet"), "-m", str(tmp_path / "orders.yaml"), "--preview", "1"]
+    outcome = importer(*command, "--transform", f"{tmp_path / 'clean.py'}:clean")
+    assert outcome.stdout == '{"subscriber":{"email":"a@example.com"},"type":"purchase"}\n'
 
 
 def test_a_changed_function_is_used_for_what_waits(tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ import pytest
 from importer.pipeline import check
 from importer.pipeline.console import Console
 from importer.pipeline.options import RunOptions
-from importer.sandbox.faults import parse_faults
-from importer.sandbox.options import SandboxOptions
+from importer.sandbox.options import SandboxOptions, parse_faults
 from importer.sandbox.process import Running, start
 from tests.support.program import Outcome, importer
 
@@ -81,6 +80,26 @@ def test_each_file_leaves_a_line_and_the_worst_is_the_exit_code(night: Night) ->
     assert "warning: c.csv: its columns differ from the last file's: added: 'mail'; gone: 'email'" in outcome.stderr
     assert night.lies() == {"done/a.csv", "done/b.csv", "failed/c.csv"}
     assert "did you mean 'mail'?" in (night.drops / "failed" / "c.csv.report" / "reason.txt").read_text()
+
+
+def test_a_mapping_knows_a_file_by_the_name_and_the_directory_where_it_was_dropped(night: Night) -> None:
+    """Under a name that was used before it is moved under another one, which would make another key."""
+    facts = "{shop: {file: stem}, folder: {file: directory}}"
+    key = f"key: {{template: '{{folder}} {{shop}} {{email}}', parts: {facts}}}\n"
+    (night.home / "m.yaml").write_text(MAPPING + key)
+    night.drop("shop.csv", "a@example.com")
+    assert "1 row: 1 sent" in night.watch().stdout
+    night.drop("shop.csv", "a@example.com", "b@example.com")
+    outcome = night.watch()
+    assert re.search(r"done  +shop~\d{8}-\d{6}\.csv  2 rows: 1 sent, 1 duplicate", outcome.stdout)
+    (report,) = (night.drops / "done").glob("shop~*.report/report.csv")
+    assert "drops shop b@example.com" in report.read_text()
+
+
+def test_what_excel_puts_beside_an_open_workbook_is_no_file_to_deliver(night: Night) -> None:
+    night.drop("~$orders.xlsx", "x")
+    outcome = night.watch()
+    assert (outcome.exit_code, outcome.stdout) == (0, "")
 
 
 def test_a_token_that_expires_stops_the_night_and_the_next_call_goes_on(
