@@ -19,7 +19,7 @@ from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
 from importer.convert.values import Field, Filled, code_of, kind_of, picker
-from importer.currencies import contradicting
+from importer.currencies import contradicting, decimals
 from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
 from importer.model import (
@@ -201,6 +201,9 @@ class RowMapper:
         Returns, by targets, what parts of an event say of the currency of their numbers.
         """
         currencies: ArrowArray = values.get("value_currency", absent(count))
+        if "value_currency" in self._omit:  # those that will be left out are none
+            unknown = [code for code in pc.unique(currencies).drop_null().to_pylist() if decimals(code) is None]
+            currencies = without(currencies, pc.is_in(currencies, pa.array(unknown, pa.string())))
         if self._currency is not None and currencies.null_count:
             currencies = pc.fill_null(currencies, self._currency)
         said: dict[str, ArrowArray] = {}
@@ -211,7 +214,7 @@ class RowMapper:
             found += violations("currency.missing", target, without_currency, columns[target].texts)
         for target in self._amounts:
             texts = columns[target].texts
-            signs = signs_of(texts, values[target])
+            signs = signs_of(texts, columns[target].converted.values)
             if target == "value" and signs is not None:
                 others = pa.array(mask_of(contradicting(signs, currencies), count))
                 found += violations("value.other_currency", "value", others, texts)

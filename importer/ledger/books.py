@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Hashes, hashes, lowered, whole
+from importer.columns import Hashes, hashes, whole
 from importer.exact import Sums, token
 from importer.ledger.database import Database
 from importer.ledger.tables import CLAIMED, STEP, ids, of_run, unpack
@@ -261,7 +261,7 @@ class PendingTotals:
             columns = [column.filter(pending) for column in columns]
         found, _, kinds, currencies, values, times, names, lanes = columns
         self.example = found[0].as_py() if self.example is None else self.example
-        self.people.add(hashes(lowered(names.drop_null())))
+        self.people.add(hashes(pc.utf8_lower(names.drop_null())))
         self.lanes.add(lanes.to_numpy().view(np.uint64), found.to_numpy())
         self.sums.add((kinds, currencies, pa.repeat("", len(kinds))), values)
         if times.null_count < len(times):

@@ -108,12 +108,10 @@ class Accounts(msgspec.Struct, frozen=True):
 
     name: str
     """The file, as the user named it."""
-    file: AccountsFile
-
-    @property
-    def entries(self) -> Mapping[str, AccountEntry]:
-        """The accounts by name, in the file's order."""
-        return self.file.accounts
+    column: str | None
+    """The column that names each row's account."""
+    entries: Mapping[str, AccountEntry]
+    """The accounts by name, in the file's order."""
 
     def token_file(self, account: str) -> Path | None:
         """The file of an account's token, if it is in one."""
@@ -127,10 +125,10 @@ class Accounts(msgspec.Struct, frozen=True):
 
     def by_column(self) -> AccountColumn | None:
         """How a row's cell names its account; None where its file does."""
-        if self.file.column is None:
+        if self.column is None:
             return None
         names = {text: name for name, entry in self.entries.items() for text in (name, *entry.values)}
-        return AccountColumn(self.file.column, names)
+        return AccountColumn(self.column, names)
 
     def of_file(self, name: str) -> str | None:
         """The account whose patterns fit a file's name; None if there is none. Raises `UsageError` for several."""
@@ -150,7 +148,7 @@ class Accounts(msgspec.Struct, frozen=True):
     def routes(self) -> dict[str, Any]:
         """What decides which account a row belongs to, as JSON values: where it changes, a plan must be made anew."""
         entries = {name: [sorted(one.values), list(one.files or ())] for name, one in self.entries.items()}
-        return {"column": self.file.column, "accounts": entries}
+        return {"column": self.column, "accounts": entries}
 
 
 def load_accounts(name: str) -> Accounts:
@@ -180,7 +178,7 @@ def load_accounts(name: str) -> Accounts:
         problems.append(document.problem((), "this is no file of accounts, which is lines of `key: value`", hint))
     if made is None or problems:
         raise MappingError(tuple(sorted(problems, key=lambda one: (one.line, one.column))), what=shown(name))
-    return Accounts(name, made)
+    return Accounts(name, made.column, made.accounts)
 
 
 def _validated(data: dict[str, Any]) -> tuple[AccountsFile | None, list[Problem]]:

@@ -11,51 +11,11 @@ mapping names a zone of the Philippines. Every other name is a zone with its sea
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
-
-_HOURS: dict[float, str] = {
-    -11: "SST", -10: "HST", -9: "AKST HDT", -8: "PST AKDT", -7: "MST PDT", -6: "CST MDT", -5: "EST CDT",
-    -4: "AST EDT", -3.5: "NST", -3: "ADT BRT ART", -2.5: "NDT", -2: "BRST", 0: "UTC GMT UT Z WET",
-    1: "CET MEZ BST WAT WEST", 2: "CEST MESZ EET SAST CAT", 3: "EEST EAT IDT TRT", 5: "PKT", 7: "WIB",
-    8: "HKT SGT MYT AWST WITA", 9: "JST KST WIT", 9.5: "ACST", 10: "AEST CHST", 10.5: "ACDT", 11: "AEDT",
-    12: "NZST", 13: "NZDT",
-}  # fmt: skip
-"""Offsets from UTC in hours, and the abbreviations that mean them."""
-
-ABBREVIATIONS: dict[str, timedelta] = {
-    name: timedelta(hours=hours) for hours, names in _HOURS.items() for name in names.split()
-}
-"""Abbreviations in capitals, and their offsets from UTC."""
-
-_NORTH_AMERICA = {"Eastern": "New_York", "Central": "Chicago", "Mountain": "Denver", "Pacific": "Los_Angeles"}
-_PLACES_OF = {
-    "Europe/Moscow": "MSK, St. Petersburg", "Asia/Dubai": "Abu Dhabi", "Pacific/Pago_Pago": "American Samoa",
-    "Asia/Almaty": "Astana", "America/Halifax": "Atlantic Time (Canada)", "Asia/Shanghai": "Beijing",
-    "Europe/Zurich": "Bern", "America/Sao_Paulo": "Brasilia", "Atlantic/Cape_Verde": "Cape Verde Is.",
-    "America/Guatemala": "Central America", "Pacific/Chatham": "Chatham Is.",
-    "Asia/Kolkata": "Chennai, Mumbai, New Delhi", "Europe/London": "Edinburgh", "Asia/Yekaterinburg": "Ekaterinburg",
-    "America/Guyana": "Georgetown", "America/Nuuk": "Greenland", "America/Mexico_City": "Guadalajara",
-    "Asia/Ho_Chi_Minh": "Hanoi", "America/Indiana/Indianapolis": "Indiana (East)",
-    "Pacific/Midway": "International Date Line West, Midway Island", "Asia/Karachi": "Islamabad",
-    "Europe/Kiev": "Kyiv", "Pacific/Majuro": "Marshall Is.", "Atlantic/South_Georgia": "Mid-Atlantic",
-    "Pacific/Noumea": "New Caledonia", "America/St_Johns": "Newfoundland", "Pacific/Tongatapu": "Nuku'alofa",
-    "Asia/Tokyo": "Osaka, Sapporo", "Africa/Johannesburg": "Pretoria", "America/Guayaquil": "Quito",
-    "Pacific/Apia": "Samoa", "America/Regina": "Saskatchewan", "Pacific/Guadalcanal": "Solomon Is.",
-    "Asia/Colombo": "Sri Jayawardenepura", "Pacific/Fakaofo": "Tokelau Is.", "Pacific/Auckland": "Wellington",
-    "Africa/Lagos": "West Central Africa", "America/Anchorage": "Alaska", "America/Phoenix": "Arizona",
-    "Pacific/Honolulu": "Hawaii", "Australia/Adelaide": "Adelaide", "Australia/Brisbane": "Brisbane",
-    "Australia/Darwin": "Darwin", "Australia/Hobart": "Hobart", "Australia/Melbourne": "Melbourne",
-    "Australia/Perth": "Perth", "Australia/Sydney": "Sydney, Canberra",
-}  # fmt: skip
-"""Zones, and the regions and places that Rails programs such as Square and people name them by.
-
-Moscow's abbreviation stayed when its offset changed (2011, 2014), so it means the zone.
-"""
-_REGIONS = {name: zone for zone, names in _PLACES_OF.items() for name in names.split(", ")} | {
-    f"{name} Time{tail}": f"America/{city}" for name, city in _NORTH_AMERICA.items() for tail in ("", " (US & Canada)")
-}
 
 _OFFSET = re.compile(r"(?:GMT|UTC)? ?([+\-\u2212])([0-9]{1,2})(?::?([0-9]{2}))?")
 _LABEL = re.compile(r"\((?:GMT|UTC)(?:[+\-\u2212][0-9]{2}:?[0-9]{2})?\) *")
@@ -82,7 +42,7 @@ def zone_named(name: str, homes: tuple[tzinfo, ...] = ()) -> tzinfo | None:
         meanings = {found for home in homes if (found := _meaning(name.upper(), home)) is not None}
         if meanings or name.upper() not in _USUAL:
             return timezone(meanings.pop()) if len(meanings) == 1 else None
-    abbreviation = ABBREVIATIONS.get(name.upper())
+    abbreviation = abbreviations().get(name.upper())
     if abbreviation is not None:
         return timezone(abbreviation) if abbreviation else UTC
     offset = _OFFSET.fullmatch(name)
@@ -103,7 +63,7 @@ def _meaning(abbreviation: str, home: tzinfo) -> timedelta | None:
         if moment.tzname() == abbreviation:
             return moment.utcoffset()
     in_america = isinstance(home, ZoneInfo) and (home.key or "").startswith(_NORTH_AMERICAN)
-    return ABBREVIATIONS.get(abbreviation) if in_america else None
+    return abbreviations().get(abbreviation) if in_america else None
 
 
 def _iana(name: str) -> tzinfo | None:
@@ -114,6 +74,18 @@ def _iana(name: str) -> tzinfo | None:
 
 
 @cache
+def _tables() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+@cache
+def abbreviations() -> dict[str, timedelta]:
+    """Abbreviations in capitals, and their offsets from UTC."""
+    hours = _tables()["hours"].items()
+    return {name: timedelta(hours=float(offset)) for offset, names in hours for name in names.split()}
+
+
+@cache
 def _regions() -> dict[str, str]:
     """Every name of a region or a place, in small letters, and its IANA zone."""
     from babel.core import get_global  # it is slow to start, and few mappings need it
@@ -121,4 +93,5 @@ def _regions() -> dict[str, str]:
     cities = (zone for zone in sorted(available_timezones()) if zone.partition("/")[0] in _PLACES)
     names = {zone.rpartition("/")[2].replace("_", " "): zone for zone in cities}
     names |= {str(name): str(zone) for name, zone in get_global("windows_zone_mapping").items()}
-    return {name.casefold(): zone for name, zone in (names | _REGIONS).items()}
+    names |= {name: zone for zone, places in _tables()["places"].items() for name in places.split(", ")}
+    return {name.casefold(): zone for name, zone in names.items()}

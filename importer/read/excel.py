@@ -33,7 +33,6 @@ from msgspec.structs import replace
 
 from importer.errors import SourceError, SpaceError
 from importer.mapping.model import SourceOptions
-from importer.model import Int64s
 from importer.read.delimited import DelimitedReader
 from importer.read.encoding import recognise_encoding
 from importer.read.files import MAX_RATIO, Content, Input, Limits, recognise_compression
@@ -85,11 +84,8 @@ class SheetReader(DelimitedReader):
 
     def _records(self) -> Iterator[Records]:
         for records in super()._records():
-            yield replace(records, lines=self._rows_of(records.lines))
-
-    def _rows_of(self, lines: Int64s) -> Int64s:
-        at = np.searchsorted(self._starts, lines, side="right") - 1
-        return self._rows[at] + lines - self._starts[at]
+            at = np.searchsorted(self._starts, records.lines, side="right") - 1
+            yield replace(records, lines=self._rows[at] + records.lines - self._starts[at])
 
 
 class _Sheet:

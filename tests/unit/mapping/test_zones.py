@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from importer.mapping.zones import ABBREVIATIONS, zone_named
+from importer.mapping.zones import abbreviations, zone_named
 
 SUMMER, WINTER = datetime(2024, 7, 1, 12), datetime(2024, 1, 1, 12)
 
@@ -71,7 +71,7 @@ BY_RFC_5322 = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6,
 
 
 def test_north_america_s_abbreviations_are_those_of_rfc_5322() -> None:
-    assert {name: ABBREVIATIONS[name] / timedelta(hours=1) for name in BY_RFC_5322} == BY_RFC_5322
+    assert {name: abbreviations()[name] / timedelta(hours=1) for name in BY_RFC_5322} == BY_RFC_5322
 
 
 def test_an_abbreviation_has_no_second_meaning_in_the_iana_database_since_2000() -> None:
@@ -89,8 +89,8 @@ def test_an_abbreviation_has_no_second_meaning_in_the_iana_database_since_2000()
             offset = moment.utcoffset()
             assert offset is not None
             meanings.setdefault(moment.strftime("%Z").upper(), set()).add(offset)
-    known = {name: {offset} for name, offset in ABBREVIATIONS.items() if name in meanings and name not in BY_RFC_5322}
+    known = {name: {offset} for name, offset in abbreviations().items() if name in meanings and name not in BY_RFC_5322}
     assert known == {name: meanings[name] for name in known}
     assert len(known) > 30
-    assert "IST" not in ABBREVIATIONS
+    assert "IST" not in abbreviations()
     assert len(meanings["IST"]) == 3
