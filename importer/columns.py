@@ -128,13 +128,6 @@ def occurs(values: ArrowArray, *signs: bytes) -> bool:
     return any(sign in data for sign in signs)
 
 
-def lowered(values: ArrowArray) -> ArrowArray:
-    """In lower case; most columns are already, and looking is cheaper than rewriting."""
-    data = text_bytes(values)
-    upper = (data >= ord("A")) & (data <= ord("Z"))
-    return pc.utf8_lower(values) if upper.any() or data.max(initial=0) >= 0x80 else values
-
-
 def text_bounds(values: ArrowArray) -> npt.NDArray[np.int64]:
     """Where in `text_bytes` each text begins, and where the last one ends; shape (n + 1,)."""
     if len(values) == 0:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import lowered
 from importer.json_columns import Member, joined, object_pieces
 from importer.model import (
     EVENT_COLUMNS,
@@ -72,7 +71,7 @@ def encode(events: Events, result: ValidationResult, *, bodies: bool = True) -> 
         chunk.first_row,
         chunk.count,
         pa.table({name: column for name, column in columns.items() if column is not None}),
-        identities=(events.subscriber_id, lowered(events.email), events.phone),
+        identities=(events.subscriber_id, pc.utf8_lower(events.email), events.phone),
         reasons=_reasons(events, result),
         raw_rows=chunk.raw_rows,
         origins=chunk.origins,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True, database=None)
 settings.load_profile("repeatable" if "CI" in os.environ else "untimed")
+
+_MEMORY = Path("/dev/shm")  # noqa: S108  # below it, pytest makes a directory of its own for each user
+
+
+def _is_roomy(directory: Path) -> bool:
+    """Whether a file system in memory is there that runs programs and has room for the largest tests."""
+    if not directory.is_mount():
+        return False
+    found = os.statvfs(directory)
+    return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > 4 << 30
+
+
+if _is_roomy(_MEMORY):
+    # A ledger has every commit written to disk, for which thousands of tests would wait.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 WAITING = (

@@ -412,8 +412,7 @@ def _settled(name: str, trial: _Trial, options: SourceOptions) -> Table:
 
 def _with_blanks(rules: Rules, width: int) -> Rules:
     """Which characters make a blank line: in a file of one column a blank is a cell."""
-    blank = BLANKS.replace(rules.delimiter, b"") if rules.delimiter and width > 1 else BLANKS
-    return replace(rules, blank=blank if width > 1 or not rules.delimiter else b"")
+    return replace(rules, blank=b"" if rules.delimiter and width <= 1 else BLANKS.replace(rules.delimiter, b""))
 
 
 def _header(raw: bytes, row: list[bytes], body: list[list[bytes]], trial: _Trial) -> tuple[list[bytes], str | None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import Self, TypeAlias
+from contextlib import AbstractContextManager, closing
+from typing import TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -108,7 +108,7 @@ def chunk_of(part: Part) -> Chunk:
         raise as_source_error(part.source.name, error) from error
 
 
-class Reader(ABC):
+class Reader(AbstractContextManager["Reader"]):
     """One opened source. Use it as a context manager, or call ``close``."""
 
     def __init__(self, content: Content, source: Source, own: Collection[str], notes: Sequence[str] = ()) -> None:
@@ -187,9 +187,6 @@ class Reader(ABC):
     def close(self) -> None:
         """Release the file."""
         self._content.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

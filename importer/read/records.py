@@ -42,8 +42,6 @@ WHITESPACE = "whitespace"
 BLANKS = b" \t"
 _LF, _CR, _AFTER_ASCII = 10, 13, 0x80
 _KEPT_OF_ENDLESS = 1 << 10
-_STEP = 512 << 10
-_EACH_BYTE = np.uint64(0x0101010101010101)
 _NOT_UTF8 = re.compile(r"\\x[0-9a-f]{2}|\\ud[0-9a-f]{3}")
 
 
@@ -426,30 +424,17 @@ def _around(record: bytes) -> str:
     return shorten(("…" if begin else "") + text[begin:])
 
 
-def within_quotes(codes: npt.NDArray[np.uint8], places: Int64s, *, delimiter: bytes, quote: bytes) -> Bools | None:
+def within_quotes(codes: Bytes, places: Int64s, *, delimiter: bytes, quote: bytes) -> Bools | None:
     """Whether each of the places, none of them a quote's, lies within quotes; None where some quote is misplaced.
 
     The block begins outside of quotes. Within them, two quotes stand for one. A quote that opens must stand at the
     block's start or behind a delimiter, a line end or a quote, and one that closes before such or at the block's end.
     """
-    inside: Bools = np.empty(len(places), np.bool_)
-    is_open = np.uint64(0)
-    for begin in range(0, len(codes), _STEP):
-        piece = codes[begin : begin + _STEP + 1]  # one byte more, so that each is seen beside the one before it
-        quotes = np.zeros(-(-len(piece) // 8) * 8, np.bool_)
-        np.equal(piece, quote[0], out=quotes[: len(piece)])
-        # The product holds, in each byte of a word, how many quotes there are up to it; whether that is odd is one bit.
-        counts = quotes.view("<u8") * _EACH_BYTE
-        before = np.roll(np.bitwise_xor.accumulate(counts >> np.uint64(56)), 1)
-        before[0] = 0
-        within = ((counts ^ ((before ^ is_open) & np.uint64(1)) * _EACH_BYTE) & _EACH_BYTE).view(np.bool_)[: len(piece)]
-        quotes = quotes[: len(piece)]
-        edges = quotes | (piece == _LF) | (piece == _CR)
-        for sign in delimiter:
-            edges |= piece == sign
-        if (quotes[1:] & within[1:] & ~edges[:-1]).any() or (quotes[:-1] & ~within[:-1] & ~edges[1:]).any():
+    quotes = np.flatnonzero(codes == quote[0]).astype(np.int32)
+    may_be_beside = np.isin(np.arange(256), [*quote, *delimiter, _LF, _CR])
+    for beside in (quotes[::2] - 1, quotes[1::2] + 1):
+        # Beyond the block's ends the quote itself is looked at.
+        if not may_be_beside.take(codes.take(beside, mode="clip")).all():
             return None
-        first, last = np.searchsorted(places, (begin, begin + _STEP))
-        inside[first:last] = within[places[first:last] - begin]
-        is_open = np.uint64(within[min(_STEP, len(piece)) - 1])
+    inside: Bools = np.searchsorted(quotes, places.astype(np.int32)) % 2 == 1
     return inside

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from importer.columns import Distinct, lowered
+from importer.columns import Distinct
 from importer.exact import OTHER, Sums, token
 from importer.model import ArrowArray, ArrowTable, Counts, Int64s, State
 from importer.report.model import (
@@ -255,7 +255,7 @@ class Totals:
         self._sums.add((kind, currency, kinds), value)
         pending = pa.array(explained.states == _PENDING)
         if self._foresees and pending.true_count:
-            self._subscribers.add(lowered(explained.column("subscriber").filter(pending)))
+            self._subscribers.add(pc.utf8_lower(explained.column("subscriber").filter(pending)))
             extremes = pc.min_max(explained.column("event_time").filter(pending)).as_py()
             if extremes["min"] is not None:
                 known = [*self._event_times, extremes["min"], extremes["max"]]
