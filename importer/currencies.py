@@ -50,8 +50,10 @@ def currencies_of(sign: str) -> frozenset[str]:
     """The currencies that are written with this sign or code; empty: any may be. ``RD$`` is one of the dollars."""
     if sign in _PREFIXED_DOLLARS:
         return frozenset({_PREFIXED_DOLLARS[sign]})
-    own = frozenset({sign} if sign.isascii() and sign.isalpha() else ())
-    return SIGNS.get(sign, SIGNS.get(sign[-1:], own))
+    for known in (sign, sign[-1:]):
+        if known in SIGNS:
+            return SIGNS[known]
+    return frozenset({sign} if sign in NOT_MONEY or decimals(sign) is not None else ())
 
 
 def contradicting(signs: ArrowArray, others: ArrowArray) -> Int64s:

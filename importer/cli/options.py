@@ -147,18 +147,10 @@ def complete_mappings(context: click.Context, parameter: click.Parameter, typed:
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The runs of the account and place that were typed already, newest first; no ledger is made for them."""
     from importer.pipeline.connect import open_ledger
-    from importer.pipeline.options import TargetOptions, default_ledger
-    from importer.sandbox import SandboxOptions
 
     del parameter
-    given = context.params
     try:
-        target = TargetOptions(
-            given["ledger"] or default_ledger(os.environ),
-            account=given["account"],
-            endpoint=given["endpoint"],
-            sandbox=SandboxOptions() if given["sandbox"] else None,
-        )
+        target = target_options(context.params)
         if not target.ledger.exists():
             return []
         with open_ledger(target) as ledger:
@@ -285,7 +277,7 @@ def target_options(given: dict[str, Any]) -> TargetOptions:
     rehearsal = None
     if given["sandbox"]:
         own = fields_of(SandboxOptions, given)
-        rehearsal = SandboxOptions(**own | {"faults": _faults(given.get("faults", ""))})
+        rehearsal = SandboxOptions(**own | {"faults": _faults(given.get("faults") or "")})
     asked = fields_of(TargetOptions, given)
     ledger = given["ledger"] or default_ledger(os.environ)
     return TargetOptions(**asked | {"ledger": ledger, "environment": os.environ, "sandbox": rehearsal})

@@ -82,16 +82,6 @@ class Moment(msgspec.Struct, frozen=True):
         """Microseconds since the epoch; a naive time is taken as UTC."""
         return (self.local - EPOCH - (self.offset or timedelta())) // _MICROSECOND
 
-    @property
-    def date(self) -> str:
-        """``YYYY-MM-DD``, on its own clock."""
-        return self.local.date().isoformat()
-
-    @property
-    def midnight(self) -> int:
-        """Microseconds from the epoch to the start of its date, taken as UTC."""
-        return (self.local.date().toordinal() - EPOCH.toordinal()) * _DAY
-
     def in_zone(self, zone: tzinfo) -> Moment:
         """A naive moment with the offset it has in the zone; one that has an offset stays as it is."""
         if self.offset is not None:
@@ -351,7 +341,8 @@ class TimeReader:
         if isinstance(moment, ConversionError):
             return moment
         if self._form.dates:
-            return moment.date, moment.midnight
+            day = moment.local.date()
+            return day.isoformat(), (day.toordinal() - EPOCH.toordinal()) * _DAY
         if zone is not None:
             moment = moment.in_zone(zone)
         return moment.text, moment.instant

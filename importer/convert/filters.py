@@ -13,7 +13,8 @@ invalid; so is that of a cell that is no date or time, which are read alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any, TypeAlias
@@ -70,13 +71,15 @@ class ColumnForms:
     """How the mapping's values write the numbers and the times of each column, for the tests."""
 
     def __init__(
-        self,
-        numbers: Mapping[str, set[NumberForm]] | None = None,
-        times: Mapping[str, Sequence[TimeReading]] | None = None,
+        self, numbers: Sequence[tuple[str, NumberForm]] = (), times: Sequence[tuple[str, TimeReading]] = ()
     ) -> None:
-        """``times``: the ways in which values read a column; datetimes count for more than dates."""
-        self._numbers = {name: next(iter(found)) for name, found in (numbers or {}).items() if len(found) == 1}
-        self._times = {name: min(found, key=lambda one: one.form.dates) for name, found in (times or {}).items()}
+        """The ways in which values read a column's numbers, which must agree; and its times, the first datetime's."""
+        forms = set(numbers)
+        names = Counter(name for name, _ in forms)
+        self._numbers = {name: form for name, form in forms if names[name] == 1}
+        self._times: dict[str, TimeReading] = {}
+        for name, reading in sorted(times, key=lambda one: one[1].form.dates):
+            self._times.setdefault(name, reading)
         self.now = datetime.now(UTC)
         """When the mapping was compiled, from which `30d` counts."""
 

@@ -15,7 +15,6 @@ import re
 from functools import lru_cache
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -166,20 +165,15 @@ def _as_written(texts: ArrowArray) -> ArrowArray:
     plain = pc.fill_null(matches(texts, E164), fill_value=False)
     if not holds(plain):
         return plain
-    found = texts if plain.true_count == len(texts) else texts.filter(plain)
-    beginnings = pc.utf8_slice_codeunits(found, 0, _BEGINNING).dictionary_encode()
-    lengths = pc.binary_length(found).to_numpy()
-    possible = np.zeros(len(found), np.bool_)
-    for length in np.unique(lengths).tolist():
-        judged = np.array([_is_possible(beginning, length) for beginning in beginnings.dictionary.to_pylist()])
-        possible |= judged[beginnings.indices.to_numpy()] & (lengths == length)
-    return pc.replace_with_mask(plain, plain, pa.array(possible))
+    found = pc.if_else(plain, texts, None)
+    lengths = pc.max_element_wise(pc.binary_length(found), _BEGINNING)  # a null has no length
+    rest = pc.binary_repeat("2", pc.subtract(lengths, _BEGINNING))
+    alike = pc.binary_join_element_wise(pc.utf8_slice_codeunits(found, 0, _BEGINNING), rest, "")
+    return DistinctValues.of(alike, None, _is_possible).put_into(plain, bool)
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_possible(beginning: str, length: int) -> bool:
-    """Whether numbers of this beginning and length are E.164 as they are."""
-    number = beginning.ljust(length, "2")
+def _is_possible(number: str) -> bool:
     return _parsed(number, None) == number
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from importer.columns import absent, among, mask_of, violations, where_true, without
+from importer.columns import absent, among, mask_of, violations, without
 from importer.convert.cells import EMPTY, Cells
 from importer.convert.datetimes import TimeForm
 from importer.convert.filters import ColumnForms, Test, TimeReading, filtered
@@ -19,7 +19,7 @@ from importer.convert.lookups import Lookups
 from importer.convert.more_properties import more_properties
 from importer.convert.numbers import NumberForm, from_minor_units, signs_of, sortable
 from importer.convert.values import Field, Filled, code_of, kind_of, picker
-from importer.currencies import contradicting
+from importer.currencies import contradicting, decimals
 from importer.mapping.columns import UnusedColumns
 from importer.mapping.model import Case, ImportMapping, ValueMapping
 from importer.model import (
@@ -201,6 +201,9 @@ class RowMapper:
         Returns, by targets, what parts of an event say of the currency of their numbers.
         """
         currencies: ArrowArray = values.get("value_currency", absent(count))
+        if "value_currency" in self._omit:  # those that will be left out are none
+            unknown = [code for code in pc.unique(currencies).drop_null().to_pylist() if decimals(code) is None]
+            currencies = without(currencies, pc.is_in(currencies, pa.array(unknown, pa.string())))
         if self._currency is not None and currencies.null_count:
             currencies = pc.fill_null(currencies, self._currency)
         said: dict[str, ArrowArray] = {}
@@ -211,7 +214,7 @@ class RowMapper:
             found += violations("currency.missing", target, without_currency, columns[target].texts)
         for target in self._amounts:
             texts = columns[target].texts
-            signs = signs_of(texts, values[target])
+            signs = signs_of(texts, columns[target].converted.values)
             if target == "value" and signs is not None:
                 others = pa.array(mask_of(contradicting(signs, currencies), count))
                 found += violations("value.other_currency", "value", others, texts)
@@ -243,10 +246,7 @@ def with_known_accounts(events: Events, accounts: AccountColumn) -> Events:
     found = list(events.violations)
     empty = pc.is_null(events.account)
     for code, rows in (("account.missing", empty), ("account.unknown", pc.and_not(unknown, empty))):
-        positions = where_true(pc.and_(rows, pa.array(judged)))
-        if len(positions):
-            values = pc.fill_null(events.account.take(pa.array(positions)), "")
-            found.append(Violations(code, "account", positions, values))
+        found += violations(code, "account", pc.and_(rows, pa.array(judged)), events.account)
     names = pc.if_else(unknown, pa.scalar(None, pa.string()), events.account)
     return replace(events, account=names, violations=tuple(found))
 
@@ -263,30 +263,29 @@ def _account_names(cells: Cells, source: str, accounts: AccountColumn) -> ArrowA
     return pc.coalesce(pa.array(accounts.names.values(), pa.string()).take(known), texts)
 
 
-def _forms(picks: dict[str, ValueMapping]) -> ColumnForms:
+def _forms(picks: Mapping[str, ValueMapping]) -> ColumnForms:
     """How the targets write the numbers and the times of each column."""
-    forms: dict[str, set[NumberForm]] = {}
-    times: dict[str, list[TimeReading]] = {}
-
-    def add(pick: ValueMapping, form: NumberForm) -> None:
-        if pick.column is not None and pick.lookup is None:
-            forms.setdefault(pick.column, set()).add(form)
-        for inner in pick.first_of or ():
-            add(inner, form)
-        for factor in pick.operands():
-            add(factor, NumberForm.of(factor).unchanged)
-
+    numbers: list[tuple[str, NumberForm]] = []
+    times: list[tuple[str, TimeReading]] = []
     for target, pick in picks.items():
         kind = kind_of(target, pick)
         if kind in ("integer", "number"):
-            add(pick, NumberForm.of(pick).unchanged)
+            numbers += _number_forms(pick, NumberForm.of(pick).unchanged)
         elif kind in ("date", "datetime"):
             zones = picker(pick.timezone) if isinstance(pick.timezone, ValueMapping) else None
             reading = TimeReading(TimeForm.of(pick, dates=kind == "date"), zones)
-            for one in (pick, *(pick.first_of or ())):
-                if one.column is not None and one.lookup is None:
-                    times.setdefault(one.column, []).append(reading)
-    return ColumnForms(forms, times)
+            columns = (one.column for one in (pick, *(pick.first_of or ())) if one.lookup is None)
+            times += [(name, reading) for name in columns if name is not None]
+    return ColumnForms(numbers, times)
+
+
+def _number_forms(pick: ValueMapping, form: NumberForm) -> Iterator[tuple[str, NumberForm]]:
+    if pick.column is not None and pick.lookup is None:
+        yield pick.column, form
+    for inner in pick.first_of or ():
+        yield from _number_forms(inner, form)
+    for factor in pick.operands():
+        yield from _number_forms(factor, NumberForm.of(factor).unchanged)
 
 
 def _int64s(tokens: ArrowArray) -> ArrowArray:

@@ -144,10 +144,11 @@ class RunReader:
         found = self._db.rows("SELECT kind, begun, ended FROM pause WHERE run = $1 ORDER BY begun, kind", run.no)
         return [Pause(PauseKind(kind), begun, ended) for kind, begun, ended in found]
 
-    def batches(self, run: Run, *, raw_rows: bool = False) -> Iterator[RowBatch]:
+    def batches(self, run: Run, *, raw_rows: bool = False, times: bool = False) -> Iterator[RowBatch]:
         """Every row of the run, in source order, a planned chunk at a time.
 
-        ``raw_rows``: with the raw records of those chunks in which a row, or its group's head, was not delivered.
+        ``times``: with the events' own times. ``raw_rows``: with the raw records of those chunks in which a row, or
+        its group's head, was not delivered.
         """
         known = self.sources(run)
         names, numbers = [one.source.name for one in known], [one.no for one in known]
@@ -155,7 +156,8 @@ class RunReader:
         found = self._chunks(run)
         for first_id, number, first_row, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
             own = numbers.index(number)
-            table, reasons, records = self._chunk(first_id, first_row, count, raw_rows=raw_rows)
+            columns = _PLANNED | ({"event_time": pa.int64()} if times else {})
+            table, reasons, records = self._chunk(columns, first_id, first_row, count, raw_rows=raw_rows)
             heads = whole(table.column("group_head"))
             absent = heads.is_null().to_numpy(zero_copy_only=False)
             at = heads.fill_null(first_id).to_numpy()
@@ -172,14 +174,14 @@ class RunReader:
             )
 
     def _chunk(
-        self, first_id: int, first_row: int, count: int, *, raw_rows: bool
+        self, columns: Mapping[str, pa.DataType], first_id: int, first_row: int, count: int, *, raw_rows: bool
     ) -> tuple[ArrowTable, bytes | None, bytes | None]:
         """What the ledger says of a chunk's rows, and its packed reasons and raw records."""
         here = f"r.id BETWEEN {first_id} AND {first_id + count - 1}"
         planned = self._db.query(
-            f"SELECT {', '.join(f'r.{name}' for name in _PLANNED)} FROM row r WHERE {here} ORDER BY r.id"
+            f"SELECT {', '.join(f'r.{name}' for name in columns)} FROM row r WHERE {here} ORDER BY r.id"
         )
-        arrays = {name: column(planned, name, kind) for name, kind in _PLANNED.items()}
+        arrays = {name: column(planned, name, kind) for name, kind in columns.items()}
         row_ids = arrays.pop("id").to_numpy()
         # By themselves, as each column of each row takes its time, empty or not; with the state that goes with them.
         anything = " OR ".join(f"r.{name} IS NOT NULL" for name in _SAID if name != "attempts")

@@ -198,6 +198,8 @@ def _doubt_pending(database: Database) -> str:
 
 _REMEMBERED = ("ledger", "scope", "run", "source")
 """Tables without which the rows of others have no meaning."""
+_RANGES = "SELECT first_id, first_id + rows - 1 FROM source"
+"""The first and the last id of each source's rows, in SQL."""
 
 
 def _salvage(path: Path) -> tuple[list[str], bool]:
@@ -222,7 +224,7 @@ def _salvage(path: Path) -> tuple[list[str], bool]:
             for table in NAMES:
                 if table != "ledger":
                     known = table in {"row", "chunk"} and not lost["source"]
-                    lost[table] = copy_table(old, new, table, _ranges(new) if known else None)
+                    lost[table] = copy_table(old, new, table, new.rows(_RANGES) if known else None)
         doubtful = _fill_gaps(new)
         new.execute(
             "INSERT INTO delivered_key SELECT r.scope, w.key_hash, w.id FROM row w"
@@ -256,11 +258,6 @@ def _identity(database: Database) -> tuple[bytes | None, int]:
         for secret, generation in database.rows("SELECT secret, generation FROM ledger"):
             return secret, generation
     return None, 0
-
-
-def _ranges(database: Database) -> list[tuple[int, int]]:
-    """The first and the last id of each source's rows."""
-    return [(first, last) for first, last in database.rows("SELECT first_id, first_id + rows - 1 FROM source")]
 
 
 def _fill_gaps(database: Database) -> int:

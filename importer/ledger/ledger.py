@@ -13,11 +13,11 @@ from importer.ledger import counter
 from importer.ledger.database import Database, Dialect
 from importer.ledger.location import LedgerLocation, PostgresLocation
 from importer.ledger.locks import Leases
+from importer.ledger.planning import Place
 from importer.ledger.postgres import PostgresDialect, lock_number
 from importer.ledger.queue import DeliveryQueue
 from importer.ledger.repeats import Repeats
 from importer.ledger.resolve import Resolver
-from importer.ledger.rows import Place
 from importer.ledger.sqlite import SqliteDialect
 from importer.ledger.tables import MIGRATIONS, TABLES, VERSION
 from importer.ledger.upkeep import Upkeep

@@ -25,7 +25,7 @@ from importer.deliver.endpoint import Endpoint
 from importer.deliver.token import Token, exposure
 from importer.errors import ExitCode, LedgerError, UsageError
 from importer.ledger.ledger import Ledger
-from importer.ledger.rows import Place
+from importer.ledger.planning import Place
 from importer.mapping.accounts import UNASSIGNED, Accounts, load_accounts
 from importer.mapping.load import LoadedMapping
 from importer.model import (

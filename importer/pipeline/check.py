@@ -114,7 +114,7 @@ def _check(options: RunOptions, console: Console, rate: int, here: Path | None) 
         ledger = Ledger(Path(scratch) / "ledger.db", account=CHECK, endpoint=CHECK)
         with closing(ledger):
             planned = _planned(ledger, options, loaded)
-            batches = ledger.batches(planned, raw_rows=options.out is not None)
+            batches = ledger.batches(planned, raw_rows=options.out is not None, times=True)
             return written(batches, lambda: ledger.sources(planned))
 
 

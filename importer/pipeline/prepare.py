@@ -49,7 +49,7 @@ from importer.wording import brief, counted, shown
 if TYPE_CHECKING:
     from importer.convert.lookups import Lookups
     from importer.ledger.identities import Hasher
-    from importer.ledger.rows import Place
+    from importer.ledger.planning import Place
     from importer.model import Bools
     from importer.transform import Transform
 
@@ -169,7 +169,7 @@ def _on_worker(recipe: bytes, item: tuple[Part, Places]) -> tuple[Any, dict[str,
 
 
 def _written(stored: StoredChunk, places: Places) -> PlannedChunk:
-    from importer.ledger.rows import write_there
+    from importer.ledger.planning import write_there
 
     if "" in places:
         return write_there(places[""], stored)
@@ -207,7 +207,7 @@ def prepare_stored(  # what is read, and what becomes of it
 
     ``places`` says, while the chunks of a source are asked for, where workers write them.
     """
-    from importer.ledger.rows import store  # with the ledger, which a check does not need
+    from importer.ledger.planning import store  # with the ledger, which a check does not need
 
     return _prepared(arguments, mapping, reading, say, partial(store, hasher=hasher), places)
 
@@ -321,15 +321,12 @@ def _opened(
                             yield SourceStream(
                                 reader.source, events, partial(getattr, reader, "digest"), threaded=threaded
                             )
-        except ImporterError as error:
-            if not isinstance(error, SourceError):
+        except Exception as error:  # whatever a file can do to us, the other files go on
+            if isinstance(error, ImporterError) and not isinstance(error, SourceError):
                 raise
-            say(str(error))
-            yield SourceStream.unopened(error.source, error.message)
-        except Exception as error:  # noqa: BLE001  # whatever a file can do to us, the other files go on
-            unknown = _unexpected(each.name, error)
-            say(str(unknown))
-            yield SourceStream.unopened(unknown.source, unknown.message)
+            known = error if isinstance(error, SourceError) else _unexpected(each.name, error)
+            say(str(known))
+            yield SourceStream.unopened(known.source, known.message)
 
 
 def _read(items: Iterator[T], *, ahead: bool) -> Generator[T, None, None]:

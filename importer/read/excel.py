@@ -20,17 +20,19 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
+from itertools import combinations
 from typing import IO, Any
 
 import numpy as np
 from msgspec.structs import replace
 
+from importer.currencies import contradicts, currencies_of
 from importer.errors import SourceError, SpaceError
 from importer.mapping.model import SourceOptions
 from importer.read.delimited import DelimitedReader
@@ -49,6 +51,7 @@ _TEXTS = "xl/sharedStrings.xml"
 _WORKBOOK = "xl/workbook.xml"
 _NO_RESULT = re.compile(rb"<f(?: [^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 """A formula without a result; one whose result is an empty text is in a cell of the type ``str``."""
+_HIDDEN_ROW = re.compile(rb'<row [^>]*\bhidden="(?:1|true)"[^>]*>')
 _CELL = re.compile(rb'<c (?=[^>]*r="([A-Z]+[0-9]+)")[^>]*>')
 _STEP = 1 << 20
 _LONGEST_FORMULA = 16 << 10
@@ -96,6 +99,8 @@ class _Sheet:
         self.notes = notes
         self.moved = [(1, 1)]
         """Lines of the copy from which on its lines and the sheet's rows differ otherwise, and their rows."""
+        self._signs: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        """By the place of their column, how many numbers have a format with which sign of a currency."""
         self._odd: Counter[tuple[int, str]] = Counter()
         """Numbers that are not quite what the file has, by the place of their column and what is said of them."""
 
@@ -118,6 +123,10 @@ class _Sheet:
             writer.writerow(cells)
             line += 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in cells)
             header = tuple(cells) if len(cells) > len(header) else header
+        for at, signs in self._signs.items():
+            if any(contradicts(one, other) for one, other in combinations(signs, 2)):
+                said = " and ".join(f"{count} in {shown(sign)}" for sign, count in signs.most_common())
+                self._odd[at, f"that it shows in several currencies ({said}), whose signs are not read"] = signs.total()
         for (at, what), count in self._odd.items():
             name = f"column {shown(header[at])!r}" if at < len(header) and header[at] else f"column {at + 1}"
             self.notes.append(f"{name} has {counted(count, 'number')} {what}")
@@ -134,11 +143,21 @@ class _Sheet:
         if isinstance(value, datetime | date | time | timedelta):
             return time_text(value, cell.number_format)
         text, is_rounded = number_text(value, cell.number_format)
+        if sign := _sign(cell.number_format):
+            self._signs[at][sign] += 1
         if abs(value) >= 10**_DIGITS:
             self._odd[at, f"of more than {_DIGITS} digits, which spreadsheets round; have ids written as text"] += 1
         elif is_rounded:
             self._odd[at, "with more decimals than it shows; they are taken as it shows them"] += 1
         return text
+
+
+@cache
+def _sign(number_format: str) -> str:
+    """The sign or code of a currency in a format, such as ``[$€-407]`` or ``"$"``; empty without one."""
+    found = re.findall(r'\[\$([^\]-]+)|"([^"]+)"|\\?([$€£¥])', number_format.partition(";")[0])
+    texts = ("".join(one).strip() for one in found)
+    return next((text for text in texts if currencies_of(text)), "")
 
 
 @cache
@@ -209,10 +228,14 @@ def open_workbook(source: Input, options: SourceOptions, limits: Limits, columns
         warnings.catch_warnings(),
         tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file,
     ):
-        _refuse_bombs(source, whole.seekable(), options.max_ratio or MAX_RATIO)
+        hidden = _look_into(source, whole.seekable(), options.max_ratio or MAX_RATIO)
         warnings.simplefilter("ignore")  # of parts of a workbook that say nothing of its cells
         with closing(load_workbook(whole.seekable(), read_only=True, data_only=True)) as book:
             sheet, found = _chosen(source, book, options.sheet)
+            if hidden:
+                sheet.notes.append(
+                    f"its sheets have {counted(hidden, 'hidden row')}, as behind a filter; what is hidden is read, too"
+                )
             found.reset_dimensions()  # what a program wrote there may be wrong
             try:
                 sheet.copy(found.iter_rows(), file)
@@ -253,8 +276,8 @@ def _chosen(source: Input, book: Any, wanted: str | None) -> tuple[_Sheet, Any]:
     return _Sheet(first.title, notes), first
 
 
-def _refuse_bombs(source: Input, file: Any, max_ratio: int) -> None:
-    """Raise `SourceError` for what unpacks to too much, and for formulas without results."""
+def _look_into(source: Input, file: Any, max_ratio: int) -> int:
+    """How many rows are hidden; raises `SourceError` for what unpacks to too much, and for formulas without results."""
     with zipfile.ZipFile(file) as archive:
         parts = {info.filename: info for info in archive.infolist()}
         unpacked = sum(one.file_size for one in parts.values())
@@ -268,16 +291,19 @@ def _refuse_bombs(source: Input, file: Any, max_ratio: int) -> None:
         if _TEXTS in parts and parts[_TEXTS].file_size > _MOST_TEXT:
             hint = "save the sheet as CSV (UTF-8)"
             raise SourceError(source.name, "has more text than can be held in memory", hint=hint)
-        for name in parts:
-            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-                _refuse_uncalculated(source, archive.open(name))
+        sheets = [name for name in parts if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        return sum(_hidden_rows(source, archive.open(name)) for name in sheets)
 
 
-def _refuse_uncalculated(source: Input, part: IO[bytes]) -> None:
+def _hidden_rows(source: Input, part: IO[bytes]) -> int:
+    """How many rows of a sheet are hidden; raises `SourceError` for a formula without a result."""
+    hidden = 0
     with part:
         seen = b""
         while piece := part.read(_STEP):
-            seen = seen[-_LONGEST_FORMULA:] + piece
+            before = seen[-_LONGEST_FORMULA:]
+            seen = before + piece
+            hidden += sum(found.end() > len(before) for found in _HIDDEN_ROW.finditer(seen))
             for found in _NO_RESULT.finditer(seen):
                 cells = list(_CELL.finditer(seen, max(0, found.start() - 500), found.start()))
                 if cells and b't="str"' not in cells[-1][0]:
@@ -287,3 +313,4 @@ def _refuse_uncalculated(source: Input, part: IO[bytes]) -> None:
                         " did not calculate it",
                         hint="open it in a spreadsheet program, save it there, and run this again",
                     )
+    return hidden

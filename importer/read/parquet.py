@@ -60,8 +60,8 @@ class ParquetReader(Reader):
         self._list = _parts_of_list(schema, each) if each else None
         if self._list is not None:
             self._each = each
-            at = schema.get_field_index(self._list[0])
-            schema = schema.set(at, _with_element(schema.field(at), self._list[1:]))
+            empty = pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+            schema = _rows_of_elements(empty, self._list)[0].schema
         self._schema = schema
         self.source = replace(self.source, columns=tuple(schema.names))
         if each and not self.available(each):
@@ -344,15 +344,6 @@ def _parts_of_list(schema: Any, path: str) -> tuple[str, ...] | None:
         if pa.types.is_list(kind):
             return parts
     return None
-
-
-def _with_element(field: Any, inner: tuple[str, ...]) -> Any:
-    """The field with the elements' type in place of the list's; ``inner`` are the members that lead there."""
-    if not inner:
-        return pa.field(field.name, field.type.value_type)
-    members = nested.struct_fields(field.type)
-    changed = [_with_element(one, inner[1:]) if one.name == inner[0] else one for one in members]
-    return pa.field(field.name, pa.struct(changed))
 
 
 def _rows_of_elements(batch: Any, parts: tuple[str, ...]) -> tuple[Any, Any]:

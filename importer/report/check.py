@@ -23,7 +23,10 @@ from importer.report.totals import Totals
 ASSUMED_RATE = 60
 """Events a minute: the limit of the API's own example, as none is stated (its pages on rate limits)."""
 _SAMPLES = 3
-_OF_ROWS = ("line", "state", "key", "subscriber", "type", "value", "currency", "event_time")
+_MAYBE = {name: pa.string() for name in ("key", "code", "message", "leader_source", "leader_state")}
+_MAYBE |= {"event_time": pa.int64(), "http_status": pa.int16(), "sent_at": pa.float64(), "latency_ms": pa.float64()}
+_MAYBE["leader"] = pa.int64()
+"""Columns that are empty unless a chunk has them."""
 
 
 class Checked:
@@ -43,27 +46,17 @@ class Checked:
         if prepared.first_row == 1:
             self._names.append(prepared.source.name)
             self._starts.append(self._rows)
-        made = {"key": pa.nulls(count, pa.string()), "event_time": pa.nulls(count, pa.int64())}
-        made |= {name: prepared.rows.column(name) for name in prepared.rows.column_names}
-        columns = {
-            "row": pa.array(np.arange(prepared.first_row, prepared.first_row + count, dtype=np.int64)),
-            "http_status": pa.nulls(count, pa.int16()),
-            "attempts": pa.repeat(pa.scalar(0, pa.int32()), count),
-            "sent_at": pa.nulls(count, pa.float64()),
-            "latency_ms": pa.nulls(count, pa.float64()),
-            "code": pa.nulls(count, pa.string()),
-            "message": pa.nulls(count, pa.string()),
-            **self._heads(prepared),
-            **{name: made[name] for name in _OF_ROWS},
-        }
+        columns = {name: pa.nulls(count, kind) for name, kind in _MAYBE.items()}
+        columns |= {name: prepared.rows.column(name) for name in prepared.rows.column_names}
+        columns["row"] = pa.array(np.arange(prepared.first_row, prepared.first_row + count, dtype=np.int64))
+        columns["attempts"] = pa.repeat(pa.scalar(0, pa.int32()), count)
+        if "group_head" in columns:
+            columns |= self._heads(prepared)
         self._rows += count
         return RowBatch(prepared.source, pa.table(columns), prepared.reasons, prepared.raw_rows)
 
     def _heads(self, prepared: EncodedChunk) -> dict[str, ArrowArray]:
-        count = prepared.count
-        if "group_head" not in prepared.rows.column_names:
-            texts = pa.nulls(count, pa.string())
-            return {"leader": pa.nulls(count, pa.int64()), "leader_source": texts, "leader_state": texts}
+        """Which row each row of a group is part of."""
         heads = pc.fill_null(whole(prepared.rows["group_head"]), -1).to_numpy()
         invalid = flags(pc.equal(whole(prepared.rows["state"]), State.INVALID.value))
         self._invalid = np.append(self._invalid, self._rows + np.flatnonzero(invalid & (heads < 0)))

@@ -28,17 +28,19 @@ from importer.pipeline.options import RunOptions, TargetOptions
 from importer.read import expand, is_data_name
 from importer.remote import RemotePath
 from importer.report import Written
-from importer.watch.checks import KnownColumns, columns_of, refusal
 from importer.watch.drops import FileRule
 from importer.watch.inbox import Inbox, signature_of
 from importer.watch.outcome import (
     FileOutcome,
+    KnownColumns,
     Place,
     WatchOptions,
+    columns_of,
     failed,
     file_outcome,
     in_all,
     recorded_outcome,
+    refusal,
     run_hook,
 )
 from importer.wording import original_name, shown

@@ -19,9 +19,8 @@ def test_the_wheel_holds_the_package_its_types_and_its_schemas(tmp_path: Path, m
     assert {path.name for path in (ROOT / "schemas").glob("*.json")} == {
         path.removeprefix("importer/schemas/") for path in files if path.startswith("importer/schemas/")
     }
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "importer").rglob("*.yaml")} == {
-        path for path in files if path.endswith(".yaml")
-    }
-    assert "importer/suggest/vocabulary.yaml" in files
+    data = {str(path.relative_to(ROOT)) for kind in ("yaml", "toml") for path in (ROOT / "importer").rglob(f"*.{kind}")}
+    assert data == {path for path in files if path.endswith((".yaml", ".toml"))}
+    assert {"importer/suggest/vocabulary.yaml", "importer/reasons.toml"} <= data
     assert "importer/py.typed" in files
     assert all(path.startswith("importer/") for path in files)

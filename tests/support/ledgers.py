@@ -14,7 +14,7 @@ import pytest
 from importer.ledger.database import ConnectionLostError, Database
 from importer.ledger.ledger import Ledger
 from importer.ledger.location import LedgerLocation, PostgresLocation
-from importer.ledger.rows import store
+from importer.ledger.planning import store
 from importer.model import Dialect, EncodedChunk, Run, Source
 
 NO_REASONS = pa.table(

@@ -224,7 +224,7 @@ def test_a_whole_column_reads_like_each_of_its_texts(texts: list[str], zone: Zon
     assert made.instants.to_pylist() == [one.instants[0].as_py() for one in alone if one.instants is not None]
     if zone is None:
         slow = [reader.read(text) for text in texts]
-        written = [one if isinstance(one, ConversionError) else one.date if dates else one.text for one in slow]
+        written = [one if isinstance(one, ConversionError) else one.text[:10] if dates else one.text for one in slow]
         assert outcomes(made) == written
 
 

@@ -113,6 +113,25 @@ def test_a_calculation_with_what_is_no_number_is_none() -> None:
             assert (found.code, found.positions.tolist()) == ("value.not_a_number", [*range(len(cells))])
 
 
+def test_a_currency_that_will_be_left_out_makes_no_major_units() -> None:
+    """1999 cents of no known currency are not 1999 of none, and not 1999 of the default."""
+    cells: dict[str, list[str | None]] = {"id": ["1"] * 4, "n": ["1999"] * 4, "c": ["EURO", "jpy", "XAU", None]}
+    currency = {"column": "c", "on_invalid": "omit"}
+    made = events(cells, value={"column": "n", "minor_units": True}, value_currency=currency)
+    (found,) = made.violations
+    assert (found.code, found.positions.tolist()) == ("currency.missing", [0, 2, 3])
+    currency |= {"default": "EUR"}
+    made = events(cells, value={"column": "n", "minor_units": True}, value_currency=currency)
+    assert (made.value.to_pylist(), made.violations) == (["19.99", "1999", "19.99", "19.99"], ())
+
+
+def test_a_value_that_is_left_out_has_no_currency_that_differs() -> None:
+    words = {"column": "n", "on_invalid": "omit", "default": "5"}
+    made = events({"id": ["1"], "n": ["$ free"]}, value=words, value_currency={"const": "EUR"})
+    assert [one.code for one in made.violations] == ["field.omitted"]
+    assert made.value.to_pylist() == ["5"]
+
+
 def test_a_test_that_cannot_read_its_cell_is_a_reason_wherever_its_value_is_used() -> None:
     def cases(one: str, other: str) -> dict[str, Any]:
         use = [{"when": [{"column": "d", "above": 0}], "use": {"const": one}}, {"use": {"const": other}}]

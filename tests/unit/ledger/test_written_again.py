@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from importer.errors import LedgerError, UsageError
-from importer.ledger import rows
+from importer.ledger import planning
 from importer.ledger.database import Database
 from importer.ledger.ledger import Ledger, dialect_of
 from importer.ledger.location import PostgresLocation
-from importer.ledger.rows import Place, store, write, write_there
+from importer.ledger.planning import Place, store, write, write_there
 from importer.model import Outcome, Run, State, StoredChunk, WrittenChunk
 from tests.support.ledgers import SOURCE, chunk, lose_one_commit, new_run, open_ledger
 from tests.support.postgres import Server
@@ -28,11 +28,11 @@ A, B, C = "a@example.org", "b@example.org", "c@example.org"
 @pytest.fixture
 def location(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresLocation]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(rows, "_here", threading.local())
+    monkeypatch.setattr(planning, "_here", threading.local())
     location = postgres.database()
     yield location
     with suppress(AttributeError):
-        rows._here.database.close()
+        planning._here.database.close()
     postgres.release(location)
 
 
@@ -223,8 +223,8 @@ def test_a_connection_that_the_server_has_ended_is_made_again(ledger: Ledger, lo
     """As it does when a worker has had nothing to do for a while."""
     _, number, first = begun(ledger)
     write_there(Place(location, number, first), stored(ledger, A))
-    assert rows._here.database.value("SELECT current_setting('idle_session_timeout')") == "1min"
-    own = rows._here.database.value("SELECT pg_backend_pid()")
+    assert planning._here.database.value("SELECT current_setting('idle_session_timeout')") == "1min"
+    own = planning._here.database.value("SELECT pg_backend_pid()")
     ledger.database.query(f"SELECT pg_terminate_backend({own})")
     write_there(Place(location, number, first), stored(ledger, B, first_row=2))
     assert found(ledger) == (2, 2)

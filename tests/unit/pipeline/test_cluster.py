@@ -22,9 +22,8 @@ from dask import config as dask_config
 
 from importer.errors import SourceError, UsageError
 from importer.ledger import planning
-from importer.ledger import rows as ledger_rows
 from importer.ledger.location import PostgresLocation
-from importer.ledger.rows import Place
+from importer.ledger.planning import Place
 from importer.mapping.load import load
 from importer.pipeline import cluster, prepare
 from importer.pipeline.options import ReadOptions
@@ -329,10 +328,10 @@ def location(postgres: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 WRITING = """\
 import os, pathlib, signal
-from importer.ledger import rows
+from importer.ledger import planning
 
 def dying(writes):
-    write = rows.__dict__.setdefault("original", rows.write)
+    write = planning.__dict__.setdefault("original", planning.write)
     def once(*arguments):
         marker = pathlib.Path("KILLED")
         made = write(*arguments) if writes else None
@@ -340,7 +339,7 @@ def dying(writes):
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return made or write(*arguments)
-    rows.write = once
+    planning.write = once
 
 def before(df):
     dying(False)
@@ -351,7 +350,7 @@ def after(df):
     return df
 
 def never(df):
-    rows.write = rows.__dict__.get("original", rows.write)
+    planning.write = planning.__dict__.get("original", planning.write)
     return df
 """
 
@@ -384,7 +383,7 @@ def test_rows_of_several_accounts_are_written_by_workers_too(
     names = "".join(f"  {name}: {{token_env: TOKEN_{name}}}\n" for name in "abc")
     (here / "accounts.yaml").write_text(f"version: 1\ncolumn: shop\naccounts:\n{names}")
     by_head: list[int] = []
-    write = ledger_rows.write
+    write = planning.write
 
     def noted(*arguments: Any) -> Any:
         by_head.append(arguments[3].first_row)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from importer.errors import SourceError
 from importer.ledger.ledger import Ledger
-from importer.ledger.rows import store
+from importer.ledger.planning import store
 from importer.model import EncodedChunk, PlannedChunk, Run, SourceStream, State
 from importer.plan import plan
 from tests.support.ledgers import SOURCE, chunk, new_run, open_ledger

@@ -123,6 +123,24 @@ def test_what_a_spreadsheet_rounds_is_said() -> None:
     )
 
 
+def test_currencies_and_rows_that_only_the_sheet_shows_are_said() -> None:
+    """An amount's sign is in its format, and a filter hides rows: neither is in the text of the cells."""
+    book({}, {"Order": 1002}, {"Order": 1003})
+    said = importer("check", "orders.xlsx", "-m", "m.yaml").stderr
+    assert "currencies" not in said
+    assert "hidden" not in said
+    made = openpyxl.load_workbook("orders.xlsx")
+    sheet = made.worksheets[0]
+    sheet["C3"].number_format = "[$EUR] 0.00"
+    sheet["C4"].number_format = '"$"#,##0.00_);[Red]("$"#,##0.00)'
+    sheet.row_dimensions[3].hidden = True
+    made.save("orders.xlsx")
+    said = importer("check", "orders.xlsx", "-m", "m.yaml").stderr
+    words = "column 'Total' has 3 numbers that it shows in several currencies (1 in € and 1 in EUR and 1 in $)"
+    assert words in said
+    assert "its sheets have 1 hidden row, as behind a filter; what is hidden is read, too" in said
+
+
 def test_lines_are_the_rows_of_the_sheet_whatever_is_in_the_cells() -> None:
     book({}, {"Order": 2, "Email": "nobody"}, above=3)
     outcome = importer("check", "orders.xlsx", "-m", "m.yaml", "--out", "out")
