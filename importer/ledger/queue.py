@@ -120,9 +120,11 @@ class DeliveryQueue(RunRepository):
     def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
         # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
         free = f"'{State.PENDING}', '{CLAIMED}'" if again else f"'{State.PENDING}'"
+        # A value is bound, as PostgreSQL's driver tells an error's kind only of statements with one.
         found = self._db.rows(
-            f"UPDATE row SET state = '{CLAIMED}' WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
-            " RETURNING id, body, attempts, maybe_sent"
+            f"UPDATE row SET state = $1 WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
+            " RETURNING id, body, attempts, maybe_sent",
+            CLAIMED,
         )
         order = {row_id: at for at, row_id in enumerate(claims)}
         found.sort(key=lambda row: order[row[0]])
