@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60.0
 """How long to wait for another importer's transaction; each is short."""
+IDLE_SECONDS = 30.0
+"""After these the server ends a transaction, and its locks, whose importer says nothing: it is cut off, or stopped."""
 _PATIENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -101,6 +103,7 @@ class PostgresDialect(Dialect):
         return (
             f"SET search_path = {SCHEMA}",
             f"SET lock_timeout = {round(BUSY_SECONDS * 1000)}",
+            f"SET idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}",
             "SET tcp_keepalives_idle = 10",
             "SET tcp_keepalives_interval = 5",
             "SET tcp_keepalives_count = 3",

@@ -275,6 +275,19 @@ def test_a_locked_table_is_said(location: PostgresLocation, monkeypatch: pytest.
         assert new_run(ledger).state is RunState.PLANNING
 
 
+def test_an_importer_that_is_cut_off_in_the_midst_of_a_transaction_holds_up_others_for_a_while_only(
+    location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(location, account="a", endpoint="e") as other:
+        monkeypatch.setattr(dialect, "IDLE_SECONDS", 0.1)
+        with Ledger(location, account="a", endpoint="e") as silent:
+            with pytest.raises(ConnectionLostError), silent._db.transaction():
+                silent._db.execute("UPDATE ledger SET version = version")
+                assert new_run(other).state is RunState.PLANNING
+                silent._db.execute("UPDATE ledger SET version = version")
+            assert new_run(silent).state is RunState.PLANNING
+
+
 # Grants
 
 
