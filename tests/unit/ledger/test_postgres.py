@@ -281,10 +281,11 @@ def test_an_importer_that_is_cut_off_in_the_midst_of_a_transaction_holds_up_othe
     with Ledger(location, account="a", endpoint="e") as other:
         monkeypatch.setattr(dialect, "IDLE_SECONDS", 0.1)
         with Ledger(location, account="a", endpoint="e") as silent:
-            with pytest.raises(ConnectionLostError), silent._db.transaction():
-                silent._db.execute("UPDATE ledger SET version = version")
-                assert new_run(other).state is RunState.PLANNING
-                silent._db.execute("UPDATE ledger SET version = version")
+            for statement in silent._db.dialect.begin(silent._db, private=False):
+                silent._db.run(statement)
+            assert new_run(other).state is RunState.PLANNING
+            with pytest.raises(ConnectionLostError):
+                silent._db.execute("COMMIT")
             assert new_run(silent).state is RunState.PLANNING
 
 
