@@ -201,11 +201,6 @@ class _Trial(msgspec.Struct, frozen=True):
         return self.matched, self.width > 1, round(self.alike - odd / 2, 2), self.width
 
     @property
-    def fits(self) -> bool:
-        """Whether the rules leave nothing to be wished for."""
-        return self.width > 1 and self.score[2] == 1
-
-    @property
     def is_table(self) -> bool:
         """Whether the rules make a table of the file, but for a few broken rows."""
         return self.width > 1 and self.score[2] > _MOSTLY
@@ -252,7 +247,8 @@ class _Trials:
     def _quoted_otherwise(self, best: _Trial) -> _Trial:
         """With backslashes before quotes, or with apostrophes for quotes."""
         rules = best.rules
-        if self._options.escape is None and b"\\" + rules.quote in self._text.data and not best.fits:
+        has_escaped = b"\\" + rules.quote in self._text.data and (best.width <= 1 or best.score[2] < 1)
+        if self._options.escape is None and has_escaped:
             best = self._better(best, replace(rules, escape=b"\\"))
         if self._options.quote is None and rules.delimiter and (_in_quotes(best) or not best.is_table):
             other = self._read(replace(rules, quote=b"'")) if b"'" in self._text.data else None

@@ -240,7 +240,10 @@ class Content:
         self._failure: Exception | None = None
         try:
             if source.member is None:
-                self.size = self._stored_size()
+                if isinstance(self._file, RemoteFile):
+                    self.size = self._file.version.st_size
+                else:
+                    self.size = self._status.st_size if self._status is not None and self.is_regular else None
                 self._stored = self._top = _Layer(io.BufferedReader(self._file, _PIECE))
             else:
                 self.compression = "zip"
@@ -255,11 +258,6 @@ class Content:
     def is_regular(self) -> bool:
         """Whether it is a file that can be sought in: no pipe, socket, terminal, or server that gives no parts."""
         return self._file.seekable() if self._status is None else stat.S_ISREG(self._status.st_mode)
-
-    def _stored_size(self) -> int | None:
-        if isinstance(self._file, RemoteFile):
-            return self._file.version.st_size
-        return self._status.st_size if self._status is not None and self.is_regular else None
 
     def _unpack(self, wanted: Compression | None) -> None:
         if wanted == "none":

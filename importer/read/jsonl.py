@@ -147,7 +147,7 @@ class _Columns:
     def _decode(self, records: Records) -> tuple[list[Any], Int64s, Faults]:
         """The readable lines as objects, their positions, and the faults of the others."""
         faults = dict(records.faults)
-        good = records.good()
+        good = np.delete(np.arange(len(records)), list(faults))
         rows: list[Any] = []
         for at, line in zip(good.tolist(), records.texts(good), strict=True):
             try:

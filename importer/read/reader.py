@@ -228,9 +228,9 @@ class TextReader(Reader):
         wanted = {*columns, *unused}
         mapped = self._mapped_partitions = {name: one for name, one in self._partitions.items() if name in wanted}
         whole = self._with_partitions(self._partitions) if self._partitions else None
-        row = 1
+        row, most = 1, self._limits.rows
         for block in self._records():
-            for records in block.parts(self._limits.rows):
+            for records in (block.part(first, first + most) for first in range(0, len(block), most)):
                 yield UnparsedRecords(self.source, row, records, convert, raw_rows, transcoded, mapped, whole)
                 row += len(records)
 

@@ -188,16 +188,11 @@ class Records(msgspec.Struct, frozen=True):
         return Records, (self.data[begin:end], *places, self.faults, self.odd)
 
     def part(self, first: int, last: int) -> Records:
-        """The records ``first … last - 1``."""
+        """The records ``first … last - 1``, as far as there are so many."""
         faults = {at - first: fault for at, fault in self.faults.items() if first <= at < last}
         odd = frozenset(at - first for at in self.odd if first <= at < last)
         cut = slice(first, last)
         return Records(self.data, self.starts[cut], self.ends[cut], self.lines[cut], faults, odd)
-
-    def parts(self, rows: int) -> Iterator[Records]:
-        """All records, at most ``rows`` at a time."""
-        for first in range(0, len(self), rows):
-            yield self.part(first, min(first + rows, len(self)))
 
     def texts(self, positions: Int64s | None = None) -> list[bytes]:
         """Some records, or all of them."""
@@ -223,10 +218,6 @@ class Records(msgspec.Struct, frozen=True):
     def is_gapless(self) -> bool:
         """Whether nothing but line ends lies between the records."""
         return bool((self.starts[1:] - self.ends[:-1]).max(initial=0) <= len(b"\r\n"))
-
-    def good(self) -> Int64s:
-        """Positions of the records that are readable."""
-        return np.delete(np.arange(len(self)), list(self.faults))
 
 
 def split(blocks: Iterator[bytes], rules: Rules, limits: Limits) -> Iterator[Records]:
