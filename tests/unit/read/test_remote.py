@@ -58,8 +58,8 @@ def test_an_object_is_read_as_the_same_file_is(any_store: ObjectStore, tmp_path:
 
 def test_what_directories_are_called_becomes_columns(any_store: ObjectStore) -> None:
     for shop in ("north", "south east"):
-        any_store.put(f"sales/shop={shop}/day=2026-01-31/part-0.parquet", parquet(2))
-    found = expand([any_store.address("sales/")])
+        any_store.put(f"branches/shop={shop}/day=2026-01-31/part-0.parquet", parquet(2))
+    found = expand([any_store.address("branches/")])
     read = [read_file(each.path or "", ["id", "shop", "day"]) for each in found]
     assert [each.column("shop") for each in read] == [["north"] * 2, ["south east"] * 2]
     assert read[0].column("day") == ["2026-01-31"] * 2
