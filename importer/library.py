@@ -289,7 +289,7 @@ def _arrow_column(series: pd.Series[Any]) -> ArrowArray:
     arrays, order = arrays_of(series)
     if len(arrays) > 1:
         found = [text_of(array) for array in arrays]
-        if any(nested is not None for _, nested, _ in found):  # in a column with texts, only JSON tells them apart
+        if any(nested is not None for _, nested, _ in found):  # in a column with texts, only JSON distinguishes them
             texts = [one if nested is not None else pa.array(map(_quoted, one.to_pylist())) for one, nested, _ in found]
             return pa.ExtensionArray.from_storage(pa.json_(), pa.concat_arrays(texts).take(order))
         # Bytes stay bytes, so that those which are no text are a matter of their row.

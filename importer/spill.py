@@ -28,7 +28,7 @@ _PARTS = 256
 _CACHE_KIB = 32 << 10
 """Memory for SQLite's pages and for sorting."""
 _AT_ONCE = 65_536
-"""Rows by which ADBC tells the type of a result's column; one that is empty in all of them counts as whole numbers."""
+"""ADBC infers a result column's type from so many rows; one that is empty in all of them counts as whole numbers."""
 
 
 class SpillFile:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import textwrap
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ class ProgressThrottle:
         return words if trouble else ""
 
 
-class _Spoken:
+class _Spoken(ABC):
     """What both consoles do; see `importer.pipeline.console.Console`. Notes are what is said of its own accord."""
 
     def __init__(self, options: ConsoleOptions, account: str = "") -> None:
@@ -175,15 +176,16 @@ class _Spoken:
             self._note("info", "progress", progress_line(progress), **_figures(progress))
 
     def require_answer(self) -> None:
-        """Raise `UsageError` where nobody can answer and --yes was not given."""
+        """Raise `UsageError` where no one can answer and --yes was not given."""
         if not self._options.yes and not self._can_ask():
             refuse_without_terminal()
 
     def _can_ask(self) -> bool:
         return False
 
+    @abstractmethod
     def _note(self, level: str, event: str, words: str, **figures: Any) -> None:
-        raise NotImplementedError
+        """Show a note; ``figures`` is for machines."""
 
 
 class TerminalConsole(_Spoken):

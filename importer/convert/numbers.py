@@ -37,7 +37,7 @@ _FAST_LENGTH = 290
 """Plain digits up to here are finite doubles for sure (the largest double has 309 digits)."""
 
 _SURELY_TOO_MUCH = 400
-"""A power of ten beyond every double, at either end."""
+"""A power of ten outside the range of a double, at either end."""
 _LONGEST_EXPONENT = 6
 """Digits of an exponent; there may be millions."""
 
@@ -270,7 +270,7 @@ def from_minor_units(tokens: ArrowArray, currencies: ArrowArray) -> ArrowArray:
 
 def signs_of(texts: ArrowArray, tokens: ArrowArray) -> ArrowArray | None:
     """The currency's sign or code that each number is written with, null where there is none; None: nowhere is one."""
-    signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001
+    signed = pc.and_not(pc.is_valid(tokens), matches(texts, r"^[0-9.,'’_()+\-−\seE]*$"))  # noqa: RUF001  # as above
     signed = pc.fill_null(signed, fill_value=False)
     if not holds(signed):
         return None

@@ -160,13 +160,14 @@ class RowMapper:
     def _each_key_once(self, found: Iterable[Violations]) -> Iterator[Violations]:
         """The violations, without keys that several targets look up for one row; keys are noted in `not_found`."""
         seen: set[tuple[str, int, str]] = set()
-        for one in found:
+        for each in found:
+            one = each
             if one.code == "lookup.not_found":
                 keys = [*zip(repeat(one.field), one.positions.tolist(), one.values.to_pylist(), strict=False)]
                 new = np.array([key not in seen for key in keys])
                 seen.update(keys)
                 self.add_not_found({one.field: {key for _, _, key in keys}})
-                one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))  # noqa: PLW2901
+                one = Violations(one.code, one.field, one.positions[new], one.values.filter(pa.array(new)))
             if len(one.positions):
                 yield one
 

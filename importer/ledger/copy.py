@@ -263,7 +263,7 @@ def _identity(database: Database) -> tuple[bytes | None, int]:
 def _fill_gaps(database: Database) -> int:
     """Put a row in doubt in each place of a known source that has none; returns how many.
 
-    Where rows are lost of a source that has rows of other accounts, theirs cannot be told apart from the lost ones.
+    Where rows are lost of a source that has rows of other accounts, theirs cannot be distinguished from the lost ones.
     """
     filled = 0
     for first, count, others in database.rows(

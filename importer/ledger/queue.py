@@ -120,7 +120,7 @@ class DeliveryQueue(RunRepository):
     def _claim(self, claims: Sequence[int], *, again: bool) -> list[Claim]:
         # Rows are claimed by the holder of the run's lock alone: what it finds claimed, it has claimed itself.
         free = f"'{State.PENDING}', '{CLAIMED}'" if again else f"'{State.PENDING}'"
-        # A value is bound, as PostgreSQL's driver tells an error's kind only of statements with one.
+        # A value is bound: PostgreSQL's driver gives the SQLSTATE of errors only for statements with one.
         found = self._db.rows(
             f"UPDATE row SET state = $1 WHERE id IN ({', '.join(map(str, claims))}) AND state IN ({free})"
             " RETURNING id, body, attempts, maybe_sent",

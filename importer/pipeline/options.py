@@ -51,10 +51,11 @@ class TargetOptions(msgspec.Struct, frozen=True):
         """Without the environment, which may hold the token."""
         return f"TargetOptions({self.account!r}, {self.endpoint!r}, sandbox={self.sandbox!r})"
 
-    def addressed(self, hint: str) -> str:
-        """A hint whose commands (`importer resume RUN` …) look for the run in this ledger."""
+    def addressed(self, hint: str, run: Run) -> str:
+        """A hint whose commands (`importer resume` …) name the run, and look for it in this ledger."""
+        named = hint.replace("`importer resume`", f"`importer resume {run.id}`")
         return re.sub(
-            r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.ledger_option}`", hint
+            r"`(importer (?:resume|resolve|runs)[^`]*)`", lambda found: f"`{found[1]}{self.ledger_option}`", named
         )
 
     @property

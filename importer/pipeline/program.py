@@ -157,7 +157,7 @@ def write_report(  # noqa: PLR0913, PLR0917  # what it is about, and where it go
 ) -> Result:
     """Report what became of every row, however the delivery ended; made in ``here``, for ``options.out``."""
     assert options.out is not None
-    ended = replace(ended, hint=target.addressed(ended.hint))
+    ended = replace(ended, hint=target.addressed(ended.hint, current))
     made = ReportOptions(
         here,
         options.report_format,

@@ -216,7 +216,7 @@ class Records(msgspec.Struct, frozen=True):
 
     @property
     def is_gapless(self) -> bool:
-        """Whether nothing but line ends lies between the records."""
+        """Whether nothing but line ends is between the records."""
         return bool((self.starts[1:] - self.ends[:-1]).max(initial=0) <= len(b"\r\n"))
 
 
@@ -424,7 +424,7 @@ def within_quotes(codes: Bytes, places: Int64s, *, delimiter: bytes, quote: byte
     quotes = np.flatnonzero(codes == quote[0]).astype(np.int32)
     may_be_beside = np.isin(np.arange(256), [*quote, *delimiter, _LF, _CR])
     for beside in (quotes[::2] - 1, quotes[1::2] + 1):
-        # Beyond the block's ends the quote itself is looked at.
+        # At the block's ends, the quote itself takes the place of a byte that is not there.
         if not may_be_beside.take(codes.take(beside, mode="clip")).all():
             return None
     inside: Bools = np.searchsorted(quotes, places.astype(np.int32)) % 2 == 1

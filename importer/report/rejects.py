@@ -287,7 +287,7 @@ class _BareRejects(_TextRejects):
 
 
 class _Cells:
-    """Tells records into the header's cells, without those that earlier rejects appended.
+    """Splits records into the header's cells, without those that earlier rejects appended.
 
     A record that does not split into them (too short, too long, an open quote) is kept as a whole: filled up or cut
     off it would be a row that can be read, and a re-run would deliver it uncorrected.

@@ -128,8 +128,8 @@ def _plain(name: str) -> str:
 def _load(wanted: Wanted, made: Draft) -> ImportMapping:
     """The mapping, questions left open or not; one without a subscriber is none yet."""
     is_open = "subscriber" not in made.words and not made.preset
-    nobody = "subscriber: {email: {const: nobody@example.com}}\n" if is_open else ""
-    return loads(made.text + nobody, wanted.name, partial=True).mapping
+    stand_in = "subscriber: {email: {const: open@example.com}}\n" if is_open else ""
+    return loads(made.text + stand_in, wanted.name, partial=True).mapping
 
 
 def _drafted(

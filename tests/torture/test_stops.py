@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -74,6 +75,9 @@ def test_the_first_signal_stops_cleanly_with_a_report_and_nothing_in_doubt(
     importer.signal(number)
     done = importer.wait().expect(3)
     assert "stopped: interrupted" in done.stderr
+    assert re.search(
+        r"the same command again goes on, and so does `importer resume \d{8}-", " ".join(done.stderr.split())
+    )
     seen = audit(world, material, STOPPED)
     assert seen.numbers(State.PENDING)
     assert not seen.numbers(State.IN_DOUBT)

@@ -62,7 +62,7 @@ properties: {notes: {column: note, aggregate: join}}
 """
 
 
-@pytest.fixture(scope="module")  # not for longer: it takes time of the processor even when nobody asks it for anything
+@pytest.fixture(scope="module")  # not for longer: it uses CPU even when it has no work
 def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     found = DaskCluster(tmp_path_factory.mktemp("dask"))
     yield found
